@@ -1,0 +1,60 @@
+# starchat: `make` builds build/starchat, `make test` runs the fast tests, `make check` everything. See README.md.
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+CC      ?= cc
+BUILD   ?= build
+OPT     ?= -O2
+SANITIZE ?=
+
+PACKAGES := jansson yaml-0.1 libpcre2-8 libutf8proc libcurl libcrypto zlib
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wdouble-promotion -Wvla -Werror
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) $(SANITIZE) $(WARN) -fno-math-errno -fno-trapping-math -fvisibility=hidden -pthread \
+             -Iinclude -Isrc -I$(BUILD) -DSC_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS)
+LIBS    = $(shell pkg-config --libs $(PACKAGES)) -lm -ldl -pthread
+CMD_LIBS = -lreadline
+
+LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
+CMD_SRC  := $(wildcard src/cmd/*.c)
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o)
+CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o)
+TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
+.PHONY: all test check lint asan ubsan tsan fuzz bench install clean setup demo format FORCE
+all: $(BUILD)/starchat $(BUILD)/libstarchat.a
+
+$(BUILD)/starchat: $(CMD_OBJ) $(BUILD)/internal.a
+	$(CC) $(SANITIZE) -o $@ $(CMD_OBJ) $(BUILD)/internal.a $(LIBS) $(CMD_LIBS)
+
+# All objects, with internal names visible: for tests and our own program.
+$(BUILD)/internal.a: $(LIB_OBJ)
+	rm -f $@ && ar rcs $@ $^
+
+# What users link: only sc_* can be seen.
+$(BUILD)/libstarchat.a: $(LIB_OBJ)
+	ld -r -o $(BUILD)/starchat_all.o $^ && objcopy --localize-hidden $(BUILD)/starchat_all.o
+	rm -f $@ && ar rcs $@ $(BUILD)/starchat_all.o
+
+$(BUILD)/cpu/avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
+$(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c
+
+$(BUILD)/%.o: src/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -Itests -MMD -MP -c -o $@ $<
+
+$(BUILD)/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/test.o $(BUILD)/internal.a
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
+# Rebuilds everything when compiler or flags change.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD); echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS)' > $@
+FORCE:
+
+clean:
+	rm -rf build
+
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d)

@@ -1,0 +1,225 @@
+/* starchat.h - the whole public interface of libstarchat.
+ *
+ * Ownership: what `*_open` returns is yours until `*_close` (NULL allowed). A `const` pointer is borrowed for the
+ * call. Results are plain values, each with one `_free`. Outputs come first, `err` last; it may be NULL.
+ * Threads: a model and a tokenizer never change after open and may be shared; a session belongs to one thread at a
+ * time; a runtime may be used from many threads, calls queue on it; `sc_cancel` may be called from anywhere, also
+ * from a signal handler. No function prints, exits or reads the environment, except where its comment says so. */
+#ifndef STARCHAT_H
+#define STARCHAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SC_API __attribute__((visibility("default")))
+
+/* ---- results and errors ------------------------------------------------------------------------------------- */
+
+typedef enum {
+    SC_OK,
+    SC_E_ARGUMENT,    /* a value given by the caller is out of its range        */
+    SC_E_IO,          /* a file or connection could not be read or written      */
+    SC_E_FORMAT,      /* bytes that break the rules of their format             */
+    SC_E_UNSUPPORTED, /* well formed, but nothing here can handle it            */
+    SC_E_MEMORY,      /* more memory needed than there is or than was allowed   */
+    SC_E_DEVICE,      /* a device failed                                        */
+    SC_E_PEER,        /* another process or machine failed                      */
+    SC_E_CANCELLED    /* sc_cancel was called, or a callback asked to stop      */
+} sc_status;
+
+/* Yours, on the stack; filled only on failure. `message` is one sentence for people: the object, the value found,
+ * the value expected and, where there is one, the remedy. `where` is file:line for developers. */
+typedef struct { sc_status status; char where[48]; char message[480]; } sc_error;
+
+typedef struct { char *data; size_t len; } sc_text;      /* result bytes; a NUL follows data[len-1] */
+typedef struct { int32_t *id; size_t len; } sc_tokens;   /* result tokens                           */
+typedef struct { const char *role, *content; } sc_message; /* borrowed; role: system, user, assistant, ... */
+
+typedef int  (*sc_on_text)(void *user, const char *utf8, size_t len); /* whole characters; nonzero ends generation */
+typedef void (*sc_on_event)(void *user, const char *json);            /* one JSON object: log, progress, result    */
+
+SC_API const char *sc_version(void);               /* "0.1.0"                              */
+SC_API const char *sc_status_name(sc_status s);    /* "format"; never NULL                 */
+SC_API void        sc_text_free(sc_text *t);       /* empties it; safe twice, NULL allowed */
+SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                             */
+
+/* ---- options: one table per config struct gives flags, YAML keys, help, defaults and the run record ---------- */
+
+typedef struct sc_options sc_options;
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "sample", "pull", "convert", "init"; NULL if unknown */
+SC_API void      sc_options_defaults(const sc_options *o, void *config);
+/* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
+SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
+SC_API bool      sc_options_has(const sc_options *o, const char *key, bool *is_flag); /* is_flag: takes no value */
+SC_API const char *sc_options_nearest(const sc_options *o, const char *key, int *distance); /* closest name, for messages */
+SC_API sc_status sc_options_help(sc_text *out, const sc_options *o);   /* the lines of --help                   */
+SC_API sc_status sc_options_record(sc_text *out, const sc_options *o, const void *config); /* JSON object       */
+SC_API sc_status sc_options_load(const sc_options *o, void *config, const char *yaml_path, sc_error *err); /* unknown key = error */
+
+/* ---- runtime ------------------------------------------------------------------------------------------------- */
+
+typedef struct sc_runtime sc_runtime;   /* threads, kernels, event sink; the root of everything else */
+typedef struct {
+    int64_t     threads;      /* 0: one per core                                              */
+    const char *kernels;      /* "auto", "scalar", "avx2", "avx512"                            */
+    const char *activations;  /* "auto", "f32", "int8": what matrix products multiply with     */
+    uint64_t    memory_limit; /* bytes; 0: what the machine has                                */
+    sc_on_event on_event;     /* may be NULL                                                   */
+    void       *user;
+} sc_runtime_config;          /* options "runtime" */
+SC_API sc_status sc_runtime_open(sc_runtime **out, const sc_runtime_config *c, sc_error *err);
+SC_API void      sc_runtime_close(sc_runtime *rt);        /* after all models and sessions          */
+SC_API void      sc_cancel(sc_runtime *rt);               /* running work returns SC_E_CANCELLED soon */
+SC_API void      sc_cancel_reset(sc_runtime *rt);         /* allows new work after a cancel         */
+SC_API sc_status sc_runtime_describe(sc_text *out, const sc_runtime *rt);  /* JSON: threads, kernels, CPU features, memory */
+SC_API sc_status sc_runtime_measure(sc_text *out, sc_runtime *rt, sc_error *err); /* JSON: read bandwidth GB/s, f32 and int8 peak; takes about a second */
+
+/* ---- tokenizer ----------------------------------------------------------------------------------------------- */
+
+typedef struct sc_tokenizer sc_tokenizer;
+/* `path`: tokenizer.json, a directory that holds one, or a .gguf file. */
+SC_API sc_status sc_tokenizer_open(sc_tokenizer **out, const char *path, sc_error *err);
+SC_API void      sc_tokenizer_close(sc_tokenizer *t);
+SC_API size_t    sc_tokenizer_vocab(const sc_tokenizer *t);   /* ids are 0 .. vocab-1 */
+/* Text to ids. Without `allow_special` no byte of `text` can become a special token. Invalid UTF-8 is replaced by
+ * U+FFFD as the reference does. Adds no begin or end token. */
+SC_API sc_status sc_encode(sc_tokens *out, const sc_tokenizer *t, const char *text, size_t len, bool allow_special, sc_error *err);
+/* Ids to bytes; broken characters become U+FFFD; special tokens are written unless `skip_special`. */
+SC_API sc_status sc_decode(sc_text *out, const sc_tokenizer *t, const int32_t *id, size_t n, bool skip_special, sc_error *err);
+SC_API int32_t   sc_token_id(const sc_tokenizer *t, const char *content);   /* a whole token's text; -1 if none */
+
+/* ---- chat templates ------------------------------------------------------------------------------------------ */
+
+typedef struct sc_template sc_template;
+/* `name`: a built-in (no_system = starchat, starchat-blog, default, alpaca, chatml), a Jinja file, a model directory
+ * or .gguf that carries one. */
+SC_API sc_status sc_template_open(sc_template **out, const char *name, sc_error *err);
+SC_API void      sc_template_close(sc_template *t);
+/* `request`: JSON {"messages":[...],"add_generation_prompt":bool,"now":"2024-07-26T13:45:09"?, any other variable}. */
+SC_API sc_status sc_template_render(sc_text *out, const sc_template *t, const char *request, size_t len, sc_error *err);
+
+/* ---- model --------------------------------------------------------------------------------------------------- */
+
+typedef struct sc_model sc_model;   /* weights + tokenizer + template; immutable */
+typedef struct {
+    const char *path;          /* Hugging Face directory or .gguf file                                 */
+    const char *chat_template; /* built-in name or Jinja file; NULL or "": the model's own             */
+    bool        no_tokenizer;  /* open weights alone (speed tests)                                     */
+} sc_model_config;             /* options "model" */
+SC_API sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c, sc_error *err);
+SC_API void      sc_model_close(sc_model *m);
+SC_API sc_status sc_model_describe(sc_text *out, const char *path, sc_error *err); /* JSON of `show`; reads headers only */
+SC_API const sc_tokenizer *sc_model_tokenizer(const sc_model *m);   /* borrowed; NULL if opened without    */
+SC_API size_t    sc_model_context(const sc_model *m);               /* longest context it was trained for  */
+SC_API sc_status sc_encode_chat(sc_tokens *out, const sc_model *m, const sc_message *msg, size_t n, sc_error *err); /* ends where the assistant begins */
+SC_API const char *sc_model_notice(const sc_model *m);              /* what opening had to add or change, one sentence a line; "" if nothing */
+
+/* ---- session: one timeline of tokens and their cache ---------------------------------------------------------- */
+
+typedef struct sc_session sc_session;
+typedef struct {
+    int64_t     context;     /* most tokens it can hold; 0: the model's own, capped at 8192 */
+    const char *cache_type;  /* "f16" or "f32"                           */
+    int64_t     chunk;       /* most rows in one forward pass            */
+} sc_session_config;         /* options "session" */
+SC_API sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config *c, sc_error *err);
+SC_API void      sc_session_close(sc_session *s);
+/* Makes the past equal to id[0..n): keeps the common prefix, rewinds what differs, computes the rest. n >= 1.
+ * More tokens than the context holds is SC_E_ARGUMENT with both numbers; nothing is cut silently. */
+SC_API sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_error *err);
+SC_API size_t    sc_session_length(const sc_session *s);
+SC_API size_t    sc_session_capacity(const sc_session *s);
+SC_API size_t    sc_session_reused(const sc_session *s);   /* tokens the last sync did not have to compute */
+SC_API const float *sc_session_logits(const sc_session *s, size_t *vocab);   /* after the last token; until the next call */
+/* Log-probabilities of id[from..n) each given all before it; leaves the past at id[0..n). logprob has room for
+ * n-from, and greedy (may be NULL) says for each whether it was the most probable. from >= 1. */
+SC_API sc_status sc_session_score(double *logprob, bool *greedy, sc_session *s, const int32_t *id, size_t n, size_t from, sc_error *err);
+
+typedef struct { int32_t id; float logprob; } sc_candidate;
+/* One generated token: its text bytes as decoded so far may be incomplete characters. */
+typedef struct { int32_t id; double logprob; const sc_candidate *top; size_t n_top; } sc_step;
+typedef int (*sc_on_step)(void *user, const sc_step *step);   /* nonzero ends generation */
+
+typedef struct {
+    int64_t  max_tokens;         /* -1: until the context is full                                             */
+    double   temperature;        /* 0: greedy                                                                 */
+    int64_t  top_k;              /* 0: off                                                                    */
+    double   top_p;              /* 1: off                                                                    */
+    double   min_p;              /* 0: off                                                                    */
+    double   typical_p;          /* 1: off                                                                    */
+    double   repeat_penalty;     /* 1: off; divides positive and multiplies negative logits of seen tokens    */
+    double   frequency_penalty;  /* 0: off                                                                    */
+    double   presence_penalty;   /* 0: off                                                                    */
+    int64_t  repeat_last_n;      /* window of the three penalties; -1: all                                    */
+    uint64_t seed;
+    int64_t  logprobs;           /* how many alternatives a step reports                                      */
+    bool     ignore_eos;         /* end tokens do not end generation                                          */
+    const char *const *stop;     /* n_stop strings; the answer ends before the first that appears             */
+    size_t   n_stop;
+    const int32_t *stop_id;      /* besides the model's own end tokens                                        */
+    size_t   n_stop_id;
+    const sc_candidate *logit_bias; /* id and a number added to its logit                                     */
+    size_t   n_logit_bias;
+    sc_on_step on_step;          /* may be NULL                                                               */
+} sc_sample_config;              /* options "sample" (numbers only) */
+
+typedef enum { SC_STOP_END, SC_STOP_STRING, SC_STOP_LENGTH, SC_STOP_CONTEXT, SC_STOP_CALLBACK } sc_stop;
+typedef struct {
+    sc_stop reason;
+    size_t  tokens;              /* generated, the end token not counted          */
+    double  seconds;             /* of generating                                 */
+    const char *stop_string;     /* borrowed from the config, with SC_STOP_STRING */
+} sc_generation;
+/* Continues from the present past (which needs at least one token). Text goes to `emit` in whole characters, held
+ * back while it may be the start of a stop string. After return the past ends with the last token whose text was
+ * not cut off. Samplers run in the order documented in docs/sampling.md. */
+SC_API sc_status sc_session_generate(sc_generation *out, sc_session *s, const sc_sample_config *c, sc_on_text emit, void *user, sc_error *err);
+/* Tokens of a fill-in-the-middle prompt in the model's own form; SC_E_UNSUPPORTED if it has none. */
+SC_API sc_status sc_encode_fim(sc_tokens *out, const sc_model *m, const char *prefix, const char *suffix, sc_error *err);
+
+/* ---- the store and the hub ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *source;   /* built-in name, org/repo[@revision], http(s)/file URL or path           */
+    const char *home;     /* store directory; NULL or "": as sc_store_home says                     */
+    const char *sha256;   /* expected digest of a single file; NULL or "": as the source declares   */
+    bool        offline;
+    sc_on_event on_event; /* progress; may be NULL                                                  */
+    void       *user;
+} sc_pull_config;         /* options "pull" */
+SC_API sc_status sc_store_home(sc_text *out, sc_error *err);  /* reads $STARCHAT_HOME, XDG_DATA_HOME, HOME */
+SC_API sc_status sc_pull(sc_text *path, const sc_pull_config *c, sc_error *err); /* reads HF_* variables, as the reference client does */
+SC_API sc_status sc_store_list(sc_text *json, const char *home, sc_error *err);
+SC_API sc_status sc_store_remove(const char *name, const char *home, sc_error *err);
+/* A path as it is, or the local path of a stored name; an unknown name gets a message with `starchat pull`. */
+SC_API sc_status sc_store_resolve(sc_text *path, const char *name, const char *home, sc_error *err);
+
+/* ---- jobs on model files ---------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *in, *out;  /* Hugging Face directory or .gguf                                 */
+    const char *type;      /* f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k_m q5_k_m q6_k; "": keep */
+    bool        overwrite;
+    sc_on_event on_event; void *user;
+} sc_convert_config;       /* options "convert" */
+SC_API sc_status sc_convert(sc_runtime *rt, const sc_convert_config *c, sc_error *err);
+
+typedef struct {
+    const char *config, *out; /* config.json; a directory or a .gguf file                      */
+    const char *tokenizer;    /* tokenizer.json to copy in; "": none                           */
+    const char *type;         /* storage type of the matrices                                  */
+    uint64_t    seed;
+    bool        overwrite;
+    sc_on_event on_event; void *user;
+} sc_init_config;             /* options "init" */
+SC_API sc_status sc_init(sc_runtime *rt, const sc_init_config *c, sc_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

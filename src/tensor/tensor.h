@@ -1,0 +1,157 @@
+/* tensor.h - matrices, storage types, operators, and the interface of a backend.
+ *
+ * Every activation is a matrix with one row per token; only attention looks across rows. A model is written with the
+ * typed wrappers below (linear(), attention() ...), which check shapes, take the output from the step arena and call
+ * one row of the backend's operator table. Layer 1: includes base only. */
+#ifndef TENSOR_H
+#define TENSOR_H
+
+#include "base/base.h"
+
+/* ---- dtype.c: storage types -------------------------------------------------------------------------------------- */
+
+/* ORDER DTYPE: rows of `dtypes`. The last five are for reading files; nothing computes with them. */
+enum dtype {
+    DTYPE_F32, DTYPE_F16, DTYPE_BF16,
+    DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K,
+    DTYPE_F64, DTYPE_I8, DTYPE_I16, DTYPE_I32, DTYPE_I64,
+    DTYPE_COUNT
+};
+/* One storage type: `block` elements take `bytes` bytes. Block layouts: GGUF specification and ggml-common.h. */
+struct dtype_row {
+    const char *name;          /* "q4_0"                                              */
+    const char *safetensors;   /* "BF16"; NULL if that format cannot hold it          */
+    int gguf;                  /* type number in GGUF; general.file_type differs      */
+    size_t block, bytes;
+    void (*to_f32)(float *out, const void *in, size_t n);    /* n: a multiple of block; NULL for integer types */
+    void (*from_f32)(void *out, const float *in, size_t n);  /* the reference rounding of each type            */
+};
+extern const struct dtype_row dtypes[DTYPE_COUNT];
+bool   dtype_by_name(enum dtype *out, const char *name);          /* "q8_0", any case */
+bool   dtype_by_safetensors(enum dtype *out, const char *name);
+bool   dtype_by_gguf(enum dtype *out, uint32_t type);
+size_t dtype_row_bytes(enum dtype t, size_t cols);                /* cols: a multiple of the block */
+
+float    f16_to_f32(uint16_t h);
+uint16_t f32_to_f16(float f);     /* nearest even */
+float    bf16_to_f32(uint16_t h);
+uint16_t f32_to_bf16(float f);    /* nearest even; NaN stays NaN */
+
+/* ---- tensor.c ------------------------------------------------------------------------------------------------------ */
+
+/* rows x cols, row after row without gaps. A vector has one row. Data belongs to an arena, a mapped file or a cache. */
+struct tensor {
+    enum dtype dtype;
+    size_t rows, cols;
+    void *data;
+    float *grad;         /* NULL: no gradient wanted */
+};
+static inline size_t tensor_row_bytes(const struct tensor *t) { return dtype_row_bytes(t->dtype, t->cols); }
+static inline const void *tensor_row(const struct tensor *t, size_t row) { return (const char *)t->data + row * tensor_row_bytes(t); }
+static inline float *tensor_f32(const struct tensor *t) { return (float *)t->data; }   /* of an f32 tensor */
+
+/* A matrix of a model, (out features, in features), and what belongs to it. */
+struct weight { struct tensor w, bias; };                      /* bias.data NULL: none; biases and norms are f32 */
+struct norm   { struct tensor gain, bias; float eps; };        /* bias.data NULL: none */
+
+/* ---- what one forward pass works on ----------------------------------------------------------------------------------- */
+
+/* Keys and values of one sequence and all layers. Element (layer, head, position, i) of keys is at
+ * ((layer * kv_heads + head) * capacity + position) * head_dim + i; the same for values. dtype: f16 or f32. */
+struct kv_cache {
+    enum dtype dtype;
+    size_t layers, kv_heads, head_dim, capacity;
+    void *keys, *values;
+};
+
+/* The rows of one forward pass: row r is token[r] at position[r] of cache[sequence[r]]. Rows of one sequence stand in
+ * rising position order without gaps, and all positions before its first row are in the cache already. */
+struct batch {
+    size_t rows;
+    const int32_t *token, *position, *sequence;
+    struct kv_cache *const *caches;
+};
+
+/* ---- operators ---------------------------------------------------------------------------------------------------------- */
+
+/* ORDER OP. Inputs in `in[]`, attributes in `attr`. Shapes: R rows of the batch. */
+#define OPS(X) \
+    X(embed)       /* in: table (vocab, E)            -> (R, E): row token[r] of the table, or position[r] if attr.embed.by_position */ \
+    X(linear)      /* in: x (R, K), w (N, K), bias?   -> (R, N): x w' + bias                                                        */ \
+    X(layer_norm)  /* in: x (R, E), gain, bias?       -> (R, E): (x - mean) / sqrt(variance + eps) * gain + bias                    */ \
+    X(rms_norm)    /* in: x (R, E), gain              -> (R, E): x / sqrt(mean(x^2) + eps) * gain                                   */ \
+    X(rope)        /* in: x (R, H*D)                  -> (R, H*D): rotates pairs by position[r] * frequency                          */ \
+    X(attention)   /* in: q (R, H*D), k (R, G*D), v   -> (R, H*D): stores k, v in the caches, then causal softmax(q k' * scale) v     */ \
+    X(add)         /* in: a (R, E), b (R, E)          -> (R, E)                                                                      */ \
+    X(gelu)        /* in: x (R, E)                    -> (R, E): exact (erf) or tanh form                                            */ \
+    X(silu_gate)   /* in: gate (R, E), up (R, E)      -> (R, E): gate * sigmoid(gate) * up                                           */ \
+    X(select)      /* in: x (R, E)                    -> (n, E): rows attr.select.row[0..n)                                          */ \
+    X(columns)     /* in: x (R, E)                    -> (R, n): columns first..first+n, or for interleaved heads n/width of them    */
+enum op { 
+#define X(name) OP_##name,
+    OPS(X)
+#undef X
+    OP_COUNT
+};
+
+enum gelu_form { GELU_ERF, GELU_TANH };
+/* Rotary positions. Pair i of a head's first `dims` elements turns by position * frequency[i]; pairs are (i, i + dims/2),
+ * or (2i, 2i + 1) when interleaved (GGUF's llama). Angles and sines are computed in double and rounded once to f32. */
+struct rope { size_t dims; const double *frequency; float magnitude; bool is_interleaved; }; /* magnitude: factor on cos and sin, 1 normally */
+struct attention { size_t layer, heads, kv_heads, head_dim, window; float scale; };  /* window 0: all; else key positions > p - window */
+/* Columns first .. first+n-1 when stride is 0; else group g (of n / width) is columns first + g*stride .. + width. */
+struct columns { size_t first, n, width, stride; };
+
+struct op_call {
+    struct tensor *out;
+    const struct tensor *in[4];          /* unused ones NULL */
+    const struct batch *batch;
+    union {
+        struct { bool by_position; } embed;
+        struct { float eps; } norm;
+        struct { size_t head_dim; const struct rope *rope; } rope;
+        struct attention attention;
+        enum gelu_form gelu;
+        struct { const size_t *row; size_t n; } select;
+        struct columns columns;
+    } attr;
+};
+
+/* What a backend runs with. The status is sticky: once set, operators do nothing. */
+struct exec {
+    struct pool *pool;
+    const struct backend *backend;
+    const void *kernels;                 /* the backend's own table                           */
+    bool int8_activations;               /* linear with block weights rounds x to int8 blocks */
+    struct arena *step;                  /* outputs and scratch of this pass                  */
+    sc_status status;
+    const volatile int *cancel;          /* set from outside: status becomes SC_E_CANCELLED at the next block */
+};
+/* backward: NULL while an operator serves inference only. */
+struct op_impl { void (*forward)(struct exec *e, const struct op_call *c), (*backward)(struct exec *e, const struct op_call *c); };
+struct backend {
+    const char *name;
+    bool (*probe)(void);
+    /* Kernel set by name ("auto", "scalar", "avx2", "avx512"); SC_E_UNSUPPORTED names what the machine lacks. */
+    sc_status (*kernels)(const void **out, const char *name, sc_error *err);
+    const char *(*kernels_name)(const void *kernels);
+    struct op_impl op[OP_COUNT];
+};
+extern const struct backend *const backends[];   /* rows.c; NULL at the end */
+
+/* ---- ops.c: typed wrappers. Results live in run->exec->step until it is rewound. ------------------------------------------- */
+
+struct run { struct exec *exec; const struct batch *batch; };
+struct tensor *embed(struct run *r, const struct weight *table, bool by_position);
+struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w);
+struct tensor *layer_norm(struct run *r, const struct tensor *x, const struct norm *n);
+struct tensor *rms_norm(struct run *r, const struct tensor *x, const struct norm *n);
+struct tensor *rope(struct run *r, const struct tensor *x, size_t head_dim, const struct rope *rope);
+struct tensor *attention(struct run *r, const struct tensor *q, const struct tensor *k, const struct tensor *v, const struct attention *a);
+struct tensor *add(struct run *r, const struct tensor *a, const struct tensor *b);
+struct tensor *gelu(struct run *r, const struct tensor *x, enum gelu_form form);
+struct tensor *silu_gate(struct run *r, const struct tensor *gate, const struct tensor *up);
+struct tensor *select_rows(struct run *r, const struct tensor *x, const size_t *row, size_t n);
+struct tensor *select_columns(struct run *r, const struct tensor *x, const struct columns *c);
+
+#endif

@@ -1,0 +1,84 @@
+/* text.h - tokenizers and chat templates.
+ *
+ * Rule of trust: bytes that come from people, tools, files or models never become a special token. Only template text
+ * and callers that ask for it may. Layer 3: includes format (vocabularies live in model files) and base. */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include "format/format.h"
+
+/* ---- tokenizer -------------------------------------------------------------------------------------------------------- */
+
+/* Immutable after open, apart from tokenizer_add; may be shared between threads. Byte-level BPE. */
+struct tokenizer;
+struct token_list { int32_t *id; size_t len, cap; };               /* zero-initialise; release with token_list_release */
+void token_list_push(struct token_list *l, int32_t id);
+void token_list_release(struct token_list *l);
+
+/* Half-open byte range of a text. */
+struct span { size_t begin, end; };
+
+/* `what` names the file in messages. Source: Hugging Face tokenizers 0.2x (tokenizer.json), llama.cpp's gguf keys. */
+sc_status tokenizer_open_json(struct tokenizer **out, const char *json, size_t len, const char *what, sc_error *err);
+sc_status tokenizer_open_gguf(struct tokenizer **out, const struct model_file *m, sc_error *err);
+/* From a path: tokenizer.json, a directory that holds one (with added_tokens.json and tokenizer_config.json), or a .gguf. */
+sc_status tokenizer_open(struct tokenizer **out, const char *path, sc_error *err);
+void      tokenizer_close(struct tokenizer *t);
+
+size_t  tokenizer_vocab(const struct tokenizer *t);                /* highest id + 1 */
+/* Appends the ids of text[0..len). An added special token is recognised only where it lies wholly inside one of the
+ * `trusted` spans (rising, not overlapping); elsewhere its letters are plain text. Everything else is tokenised as
+ * one text, so merges cross span borders exactly as in the reference. Invalid UTF-8 is first replaced by U+FFFD
+ * (only possible outside trusted spans). Adds no begin or end token. */
+void    tokenizer_encode(const struct tokenizer *t, struct token_list *out, const char *text, size_t len, const struct span *trusted, size_t n_trusted);
+/* Appends the raw bytes of the ids (may be broken UTF-8: see text_stream). Unknown ids add nothing. */
+void    tokenizer_decode(const struct tokenizer *t, struct buf *out, const int32_t *id, size_t n, bool skip_special);
+bool    tokenizer_is_special(const struct tokenizer *t, int32_t id);
+int32_t tokenizer_find(const struct tokenizer *t, const char *content, size_t len);   /* id of a whole token's text (added tokens first); -1 */
+/* Adds special tokens that are missing; a known content keeps its id. New ids follow the highest. Returns how many
+ * were new. Not for a shared tokenizer. */
+size_t  tokenizer_add(struct tokenizer *t, const char *const *content, size_t n);
+enum token_role { TOKEN_BOS, TOKEN_EOS, TOKEN_UNK, TOKEN_PAD, TOKEN_EOT, TOKEN_FIM_PREFIX, TOKEN_FIM_SUFFIX, TOKEN_FIM_MIDDLE, TOKEN_ROLE_COUNT };
+int32_t tokenizer_role(const struct tokenizer *t, enum token_role role);              /* -1: none */
+bool    tokenizer_adds_bos(const struct tokenizer *t);
+/* For writing GGUF: text of a token as stored there (byte symbols, or plain for added ones), type 1 normal, 3 control,
+ * 4 user defined, 5 unused; and the merges "a b" in rank order. */
+const char *tokenizer_gguf_token(const struct tokenizer *t, size_t id, size_t *len, int *type);
+size_t  tokenizer_merges(const struct tokenizer *t);
+void    tokenizer_merge(const struct tokenizer *t, size_t rank, struct buf *out);
+const char *tokenizer_pre_name(const struct tokenizer *t);         /* "starcoder", "gpt-2", "llama-bpe", "qwen2", "deepseek-coder", "smollm" ... or "custom" */
+
+/* Turns decoded bytes into whole characters: holds back at most 3 bytes. */
+struct text_stream { char held[4]; size_t n_held; };
+void text_stream_put(struct text_stream *s, struct buf *out, const char *bytes, size_t len);  /* broken bytes become U+FFFD */
+void text_stream_end(struct text_stream *s, struct buf *out);
+
+/* ---- Jinja ---------------------------------------------------------------------------------------------------------------- */
+
+/* A compiled template; immutable, may be shared. The subset that real chat templates use, in the environment of
+ * transformers.apply_chat_template (Jinja2 3.1, trim_blocks, lstrip_blocks, loopcontrols, tojson, raise_exception,
+ * strftime_now). */
+struct jinja;
+sc_status jinja_compile(struct jinja **out, const char *source, size_t len, const char *what, sc_error *err);
+void      jinja_free(struct jinja *j);
+/* Rendered text and where it came from: bytes inside `trusted` are the template's own (or of bos_token, eos_token and
+ * the like), all others come from messages and other variables. */
+struct rendered { sc_text text; struct span *trusted; size_t n_trusted; };
+void      rendered_release(struct rendered *r);
+/* `variables`: JSON object. `now`: seconds since 1970 for strftime_now. Variables named in `trusted_names` (NULL-
+ * terminated) count as template text. Limits: 1,000,000 steps, depth 64, 4 MiB of output; a raise_exception is
+ * SC_E_ARGUMENT with its message. */
+sc_status jinja_render(struct rendered *out, const struct jinja *j, const json_t *variables, int64_t now, const char *const *trusted_names, sc_error *err);
+
+/* ---- chat templates --------------------------------------------------------------------------------------------------------- */
+
+/* Built-in templates are rows: name, Jinja source, the special tokens they need, the strings that end an answer. */
+struct chat_template_row { const char *name, *alias, *source; const char *tokens[8]; const char *stop[4]; const char *help; };
+extern const struct chat_template_row chat_templates[];            /* rows end with name NULL */
+struct chat_template { struct jinja *jinja; const struct chat_template_row *row; };   /* row NULL: a file's own */
+/* `name`: built-in name or alias, or a path to a Jinja file. */
+sc_status chat_template_open(struct chat_template *out, const char *name, sc_error *err);
+sc_status chat_template_from_source(struct chat_template *out, const char *source, size_t len, const char *what, sc_error *err);
+void      chat_template_release(struct chat_template *t);
+
+#endif
