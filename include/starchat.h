@@ -48,7 +48,7 @@ SC_API const char *sc_status_name(sc_status s);    /* "format"; never NULL      
 SC_API void        sc_text_free(sc_text *t);       /* empties it; safe twice, NULL allowed */
 SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                             */
 
-/* ---- options: one table per config struct gives flags, YAML keys, help, defaults and the run record ---------- */
+/* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;
 SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "sample", "pull", "convert", "init"; NULL if unknown */
@@ -59,7 +59,6 @@ SC_API bool      sc_options_has(const sc_options *o, const char *key, bool *is_f
 SC_API const char *sc_options_nearest(const sc_options *o, const char *key, int *distance); /* closest name, for messages */
 SC_API sc_status sc_options_help(sc_text *out, const sc_options *o);   /* the lines of --help                   */
 SC_API sc_status sc_options_record(sc_text *out, const sc_options *o, const void *config); /* JSON object       */
-SC_API sc_status sc_options_load(const sc_options *o, void *config, const char *yaml_path, sc_error *err); /* unknown key = error */
 
 /* ---- runtime ------------------------------------------------------------------------------------------------- */
 

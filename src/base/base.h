@@ -1,5 +1,5 @@
 /* base.h - what every layer stands on: errors, memory, bytes, UTF-8, JSON, threads, files, random numbers, options.
- * Layer 0: includes libc, jansson, libyaml and the public header; nothing of the other folders. */
+ * Layer 0: includes libc, jansson, libcrypto and the public header; nothing of the other folders. */
 #ifndef BASE_H
 #define BASE_H
 
