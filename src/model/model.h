@@ -1,0 +1,115 @@
+/* model.h - architectures: how a config is read, which weights a model has, and one block of its forward pass.
+ *
+ * An architecture is a row: config readers (config.json and GGUF keys), a table of weight roles with their names in
+ * both formats, and a block function. Loading, converting, initialising and (later) saving and sharding loop over the
+ * roles and never name an architecture. Layer 3: format, text (for conversion), tensor, base. */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include "format/format.h"
+
+/* ---- configuration ------------------------------------------------------------------------------------------------- */
+
+struct arch;
+struct model_config {
+    const struct arch *arch;
+    size_t vocab, embd, layers, heads, kv_heads, head_dim, inner, context;
+    float eps;                       /* of the norms                                                              */
+    bool is_tied;                    /* the head is the embedding                                                 */
+    enum gelu_form gelu;             /* of the two-matrix feed-forward                                            */
+    bool qkv_interleaved;            /* fused qkv by head: q0 k0 v0 q1 k1 v1 ... (gpt_bigcode without multi-query) */
+    float attention_scale;           /* on q k'                                                                   */
+    size_t window, window_from;      /* sliding window of layers >= window_from; 0: none                          */
+    double rope_theta;
+    struct rope rope;                /* dims 0: none; frequencies belong to the config                            */
+    double initializer_range;
+    double init_residual_scale;      /* factor on the matrices that write into the residual stream, for `init`    */
+};
+/* Reads the config of an open file (either format) and checks every size. Release with model_config_release. */
+sc_status model_config_read(struct model_config *out, const struct model_file *f, sc_error *err);
+/* The same from a config.json alone (for `init`). `what` names it in messages. */
+sc_status model_config_from_json(struct model_config *out, const json_t *config, const char *what, sc_error *err);
+void      model_config_release(struct model_config *c);
+
+/* ---- weight roles ---------------------------------------------------------------------------------------------------- */
+
+/* ORDER ROLE: the members of struct layer and struct weights are found by role in bind.c. */
+enum role {
+    W_EMBED, W_POSITION, W_FINAL_NORM, W_HEAD,                                       /* once    */
+    W_NORM1, W_QKV, W_Q, W_K, W_V, W_O, W_NORM2, W_GATE, W_UP, W_DOWN,                /* a layer */
+    ROLE_COUNT
+};
+static inline bool role_is_per_layer(enum role r) { return r >= W_NORM1; }
+/* Sizes that rows and columns of a weight are made of. */
+enum extent { E_ONE, E_VOCAB, E_CONTEXT, E_EMBD, E_HEADS /* heads * head_dim */, E_KV /* kv_heads * head_dim */, E_QKV /* E_HEADS + 2 E_KV */, E_INNER };
+size_t extent_of(const struct model_config *c, enum extent e);
+enum weight_flags {
+    WF_NORM = 1,           /* a vector of `cols`: gain, and bias if WF_BIAS                                          */
+    WF_BIAS = 2,           /* a bias must be there                                                                   */
+    WF_MAYBE_BIAS = 4,     /* a bias may be there                                                                    */
+    WF_OPTIONAL = 8,       /* the whole weight may be absent (a tied head)                                           */
+    WF_RESIDUAL = 16,      /* writes into the residual stream                                                        */
+    WF_ROPE_ROWS = 32,     /* GGUF of this architecture stores the rows of each head permuted for interleaved pairs: HF rows
+                              (half h, pair i) of a head stand at 2i + h                                                */
+    WF_QKV_ROWS = 64       /* GGUF stores q, k, v rows as three blocks also where HF interleaves them by head           */
+};
+/* Names without ".weight" / ".bias"; %zu is the layer. rows x cols = out features x in features. */
+struct weight_row { enum role role; const char *hub, *gguf; enum extent rows, cols; unsigned flags; };
+
+struct block;
+struct arch {
+    const char *name;                /* model_type of config.json          */
+    const char *gguf;                /* general.architecture               */
+    const char *hub_class;           /* architectures[0] of config.json    */
+    const struct weight_row *rows; size_t n_rows;
+    sc_status (*read_json)(struct model_config *c, const json_t *config, const char *what, sc_error *err);
+    sc_status (*read_gguf)(struct model_config *c, const struct model_file *f, sc_error *err);
+    /* The other direction, for conversion: all keys that the reader above reads. */
+    void (*write_json)(const struct model_config *c, json_t *config);
+    void (*write_gguf)(const struct model_config *c, struct gguf_writer *w);
+    struct tensor *(*block)(struct run *r, const struct block *b, struct tensor *x);
+};
+extern const struct arch *const archs[];     /* rows.c; NULL at the end */
+/* Name of a role's tensor in a file of this kind, into out (never longer than 96 bytes). */
+void weight_name(char out[96], const struct weight_row *row, enum model_kind kind, size_t layer, bool is_bias);
+
+/* ---- weights and forward pass ---------------------------------------------------------------------------------------- */
+
+struct layer { struct norm norm1, norm2; struct weight qkv, q, k, v, o, gate, up, down; };
+/* What a block function sees. */
+struct block { const struct model_config *config; const struct layer *layer; size_t index; };
+
+struct model {
+    struct model_config config;
+    struct weight embed, position, head;     /* head: the embedding's tensor when tied */
+    struct norm final_norm;
+    struct layer *layers;
+    /* Rows of tokens that the file does not have (ids vocab .. vocab + extra.rows - 1), f32: each the mean of the old
+     * rows. extra_head is the same tensor when tied. */
+    struct tensor extra, extra_head;
+    struct arena memory;                     /* layers, converted vectors, extra rows */
+    size_t weight_bytes, parameters;         /* bytes read by a decode step; all parameters, a tied head once */
+};
+/* Binds the weights of an open file, which must outlive the model. Every tensor is checked for shape and type; a
+ * missing or unknown one is named. */
+sc_status model_bind(struct model *out, const struct model_file *f, sc_error *err);
+void      model_release(struct model *m);
+/* Makes room for `n` tokens behind the vocabulary. */
+void      model_add_rows(struct model *m, size_t n);
+size_t    model_vocab(const struct model *m);                 /* with the extra rows */
+
+/* Runs the batch through all blocks; returns the normed hidden rows `row[0..n)` as (n, embd), in exec->step. NULL when
+ * exec->status was set (cancelled). Positions must be below config.context where learned positions are used. */
+struct tensor *model_forward(const struct model *m, struct exec *e, const struct batch *batch, const size_t *row, size_t n);
+/* Logits of hidden rows: out has rows * model_vocab floats. */
+void model_logits(const struct model *m, struct exec *e, const struct tensor *hidden, float *out);
+
+/* Rope frequencies: theta^(-2j/dims), scaled as config.json's rope_scaling says (linear, llama3, yarn; "dynamic" is
+ * exact up to the original context). NULL scaling: none. */
+sc_status rope_init(struct rope *out, size_t dims, double theta, size_t context, const json_t *scaling, const char *what, sc_error *err);
+
+/* ---- jobs on files: convert.c, init.c (public: sc_convert, sc_init) ---------------------------------------------------- */
+
+extern const struct sc_options convert_options, init_options;
+
+#endif
