@@ -22,6 +22,8 @@ struct model_config {
     size_t window, window_from;      /* sliding window of layers >= window_from; 0: none                          */
     double rope_theta;
     struct rope rope;                /* dims 0: none; frequencies belong to the config                            */
+    json_t *rope_scaling;            /* as config.json has it (owned), NULL: none; GGUF keys are turned into it, but
+                                        divisors from a rope_freqs.weight tensor stand only in rope.frequency     */
     double initializer_range;
     double init_residual_scale;      /* factor on the matrices that write into the residual stream, for `init`    */
 };

@@ -76,7 +76,7 @@ struct batch {
 
 /* ORDER OP. Inputs in `in[]`, attributes in `attr`. Shapes: R rows of the batch. */
 #define OPS(X) \
-    X(embed)       /* in: table (vocab, E)            -> (R, E): row token[r] of the table, or position[r] if attr.embed.by_position */ \
+    X(embed)       /* in: table (vocab, E), extra?    -> (R, E): row token[r] (position[r] if by_position); ids >= vocab: rows of extra, f32 */ \
     X(linear)      /* in: x (R, K), w (N, K), bias?   -> (R, N): x w' + bias                                                        */ \
     X(layer_norm)  /* in: x (R, E), gain, bias?       -> (R, E): (x - mean) / sqrt(variance + eps) * gain + bias                    */ \
     X(rms_norm)    /* in: x (R, E), gain              -> (R, E): x / sqrt(mean(x^2) + eps) * gain                                   */ \
@@ -127,6 +127,9 @@ struct exec {
     sc_status status;
     const volatile int *cancel;          /* set from outside: status becomes SC_E_CANCELLED at the next block */
 };
+/* What the machine can do at most with all threads of the pool: bytes read from memory a second, f32 fused multiply-add
+ * operations a second (two each), 8-bit integer ones likewise. */
+struct machine_limits { double read_bytes, f32_ops, int8_ops; };
 /* backward: NULL while an operator serves inference only. */
 struct op_impl { void (*forward)(struct exec *e, const struct op_call *c), (*backward)(struct exec *e, const struct op_call *c); };
 struct backend {
@@ -135,6 +138,7 @@ struct backend {
     /* Kernel set by name ("auto", "scalar", "avx2", "avx512"); SC_E_UNSUPPORTED names what the machine lacks. */
     sc_status (*kernels)(const void **out, const char *name, sc_error *err);
     const char *(*kernels_name)(const void *kernels);
+    void (*measure)(struct machine_limits *out, struct pool *pool);   /* about a second; for `bench` and `doctor` */
     struct op_impl op[OP_COUNT];
 };
 extern const struct backend *const backends[];   /* rows.c; NULL at the end */
@@ -142,7 +146,7 @@ extern const struct backend *const backends[];   /* rows.c; NULL at the end */
 /* ---- ops.c: typed wrappers. Results live in run->exec->step until it is rewound. ------------------------------------------- */
 
 struct run { struct exec *exec; const struct batch *batch; };
-struct tensor *embed(struct run *r, const struct weight *table, bool by_position);
+struct tensor *embed(struct run *r, const struct weight *table, const struct tensor *extra, bool by_position);   /* extra: rows of ids behind the table, f32; NULL or 0 rows: none */
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w);
 struct tensor *layer_norm(struct run *r, const struct tensor *x, const struct norm *n);
 struct tensor *rms_norm(struct run *r, const struct tensor *x, const struct norm *n);

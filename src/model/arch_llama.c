@@ -1,0 +1,109 @@
+/* arch_llama.c - Llama and its relatives with RMS norm, rotary positions, grouped-query attention and a SiLU-gated
+ * feed-forward: the rows llama (SmolLM2, Llama 2/3, DeepSeek-Coder) and qwen2 (biases on q, k, v; sliding window in
+ * the upper layers by config). Touvron et al. 2023; Qwen2 report 2024. GGUF of llama permutes the rows of q and k. */
+#include "model/model_internal.h"
+
+#include <string.h>
+
+#define ROWS(qkv_bias, o_bias, mlp_bias, permuted) { \
+    { W_EMBED,      "model.embed_tokens",                        "token_embd",          E_VOCAB, E_EMBD,  0 }, \
+    { W_FINAL_NORM, "model.norm",                                "output_norm",         E_ONE,   E_EMBD,  WF_NORM }, \
+    { W_HEAD,       "lm_head",                                   "output",              E_VOCAB, E_EMBD,  WF_OPTIONAL }, \
+    { W_NORM1,      "model.layers.%zu.input_layernorm",          "blk.%zu.attn_norm",   E_ONE,   E_EMBD,  WF_NORM }, \
+    { W_Q,          "model.layers.%zu.self_attn.q_proj",         "blk.%zu.attn_q",      E_HEADS, E_EMBD,  (qkv_bias) | (permuted) }, \
+    { W_K,          "model.layers.%zu.self_attn.k_proj",         "blk.%zu.attn_k",      E_KV,    E_EMBD,  (qkv_bias) | (permuted) }, \
+    { W_V,          "model.layers.%zu.self_attn.v_proj",         "blk.%zu.attn_v",      E_KV,    E_EMBD,  (qkv_bias) }, \
+    { W_O,          "model.layers.%zu.self_attn.o_proj",         "blk.%zu.attn_output", E_EMBD,  E_HEADS, (o_bias) | WF_RESIDUAL }, \
+    { W_NORM2,      "model.layers.%zu.post_attention_layernorm", "blk.%zu.ffn_norm",    E_ONE,   E_EMBD,  WF_NORM }, \
+    { W_GATE,       "model.layers.%zu.mlp.gate_proj",            "blk.%zu.ffn_gate",    E_INNER, E_EMBD,  (mlp_bias) }, \
+    { W_UP,         "model.layers.%zu.mlp.up_proj",              "blk.%zu.ffn_up",      E_INNER, E_EMBD,  (mlp_bias) }, \
+    { W_DOWN,       "model.layers.%zu.mlp.down_proj",            "blk.%zu.ffn_down",    E_EMBD,  E_INNER, (mlp_bias) | WF_RESIDUAL }, \
+}
+static const struct weight_row llama_rows[] = ROWS(WF_MAYBE_BIAS, WF_MAYBE_BIAS, WF_MAYBE_BIAS, WF_ROPE_ROWS);
+static const struct weight_row qwen2_rows[] = ROWS(WF_BIAS, 0, 0, 0);
+
+static sc_status read_json(struct model_config *c, const json_t *config, const char *what, sc_error *err)
+{
+    double eps;
+    const char *activation;
+    c->is_tied = false;
+    TRY(read_decoder_json(c, config, what, err));
+    TRY(json_opt_real(&eps, config, "rms_norm_eps", 1e-6, 0, 1, what, err));
+    TRY(json_opt_string(&activation, config, "hidden_act", "silu", what, err));
+    if (strcmp(activation, "silu")) return FAIL(err, SC_E_UNSUPPORTED, "%s: hidden_act \"%s\" is not supported, expected silu", what, activation);
+    c->eps = (float)eps;
+    return SC_OK;
+}
+
+static sc_status qwen2_read_json(struct model_config *c, const json_t *config, const char *what, sc_error *err)
+{
+    bool use_window;
+    TRY(read_json(c, config, what, err));
+    TRY(json_opt_bool(&use_window, config, "use_sliding_window", false, what, err));
+    if (!use_window) return SC_OK;
+    TRY(opt_size(&c->window, config, "sliding_window", 4096, MAX_CONTEXT, what, err));
+    return opt_size(&c->window_from, config, "max_window_layers", 28, MAX_LAYERS, what, err);
+}
+
+static sc_status read_gguf(struct model_config *c, const struct model_file *f, sc_error *err)
+{
+    double eps;
+    TRY(read_decoder_gguf(c, f, err));
+    TRY(gguf_arch_real(&eps, f, "attention.layer_norm_rms_epsilon", 1e-5, err));
+    c->eps = (float)eps;
+    return SC_OK;
+}
+
+static sc_status llama_read_gguf(struct model_config *c, const struct model_file *f, sc_error *err)
+{
+    TRY(read_gguf(c, f, err));
+    c->rope.is_interleaved = true;
+    return SC_OK;
+}
+
+static void write_json(const struct model_config *c, json_t *config)
+{
+    write_decoder_json(c, config);
+    json_object_set_new(config, "rms_norm_eps", json_real((double)c->eps));
+    json_object_set_new(config, "hidden_act", json_string("silu"));
+}
+
+static void qwen2_write_json(const struct model_config *c, json_t *config)
+{
+    write_json(c, config);
+    json_object_set_new(config, "use_sliding_window", json_boolean(c->window > 0));
+    if (!c->window) return;
+    json_object_set_new(config, "sliding_window", json_integer((json_int_t)c->window));
+    json_object_set_new(config, "max_window_layers", json_integer((json_int_t)c->window_from));
+}
+
+static void write_gguf(const struct model_config *c, struct gguf_writer *w)
+{
+    write_decoder_gguf(c, w);
+    gguf_put_arch_float32(w, c, "attention.layer_norm_rms_epsilon", (double)c->eps);
+}
+
+/* x, result: (R, embd) */
+static struct tensor *block(struct run *r, const struct block *b, struct tensor *x)
+{
+    const struct model_config *c = b->config;
+    const struct layer *l = b->layer;
+    const size_t window = b->index >= c->window_from ? c->window : 0;
+    const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, window, c->attention_scale };
+    struct tensor *h = rms_norm(r, x, &l->norm1);
+    struct tensor *q = rope(r, linear(r, h, &l->q), c->head_dim, &c->rope);
+    struct tensor *k = rope(r, linear(r, h, &l->k), c->head_dim, &c->rope);
+    x = add(r, x, linear(r, attention(r, q, k, linear(r, h, &l->v), &a), &l->o));
+    h = rms_norm(r, x, &l->norm2);
+    h = silu_gate(r, linear(r, h, &l->gate), linear(r, h, &l->up));
+    return add(r, x, linear(r, h, &l->down));
+}
+
+const struct arch arch_llama = {
+    "llama", "llama", "LlamaForCausalLM", llama_rows, sizeof llama_rows / sizeof *llama_rows,
+    read_json, llama_read_gguf, write_json, write_gguf, block,
+};
+const struct arch arch_qwen2 = {
+    "qwen2", "qwen2", "Qwen2ForCausalLM", qwen2_rows, sizeof qwen2_rows / sizeof *qwen2_rows,
+    qwen2_read_json, read_gguf, qwen2_write_json, write_gguf, block,
+};

@@ -1,0 +1,29 @@
+/* model_internal.h - helpers of the config readers; private to src/model. */
+#ifndef MODEL_INTERNAL_H
+#define MODEL_INTERNAL_H
+
+#include "model/model.h"
+
+/* Ceilings on sizes from files: generous, and small enough that products of three fit in 64 bits. */
+enum { MAX_DIM = 1 << 20, MAX_LAYERS = 4096, MAX_CONTEXT = 1 << 27 };
+
+sc_status need_size(size_t *out, const json_t *config, const char *key, size_t max, const char *what, sc_error *err);
+sc_status opt_size(size_t *out, const json_t *config, const char *key, size_t fallback, size_t max, const char *what, sc_error *err);
+/* GGUF key "<arch>.<key>". */
+sc_status gguf_need_size(size_t *out, const struct model_file *f, const char *key, size_t max, sc_error *err);
+sc_status gguf_opt_size(size_t *out, const struct model_file *f, const char *key, size_t fallback, size_t max, sc_error *err);
+sc_status gguf_arch_real(double *out, const struct model_file *f, const char *key, double fallback, sc_error *err);
+void      gguf_put_arch_uint32(struct gguf_writer *w, const struct model_config *c, const char *key, size_t v);
+void      gguf_put_arch_float32(struct gguf_writer *w, const struct model_config *c, const char *key, double v);
+/* "gelu" is exact, "gelu_pytorch_tanh", "gelu_new" and "gelu_fast" the tanh form; anything else is unsupported. */
+sc_status gelu_by_name(enum gelu_form *out, const char *name, const char *what, sc_error *err);
+const char *gelu_name(enum gelu_form form);
+/* The keys that llama, qwen2 and starcoder2 share (hidden_size ...), with rope. */
+sc_status read_decoder_json(struct model_config *c, const json_t *config, const char *what, sc_error *err);
+sc_status read_decoder_gguf(struct model_config *c, const struct model_file *f, sc_error *err);
+void      write_decoder_json(const struct model_config *c, json_t *config);
+void      write_decoder_gguf(const struct model_config *c, struct gguf_writer *w);
+
+extern const struct arch arch_gpt_bigcode, arch_starcoder2, arch_llama, arch_qwen2;
+
+#endif
