@@ -1,0 +1,74 @@
+/* format_internal.h - shared by the files of this folder: what an open model owns, parsers that work on memory (used
+ * by the readers and by the fuzz targets), and a scanner for the JSON of tensor headers. */
+#ifndef FORMAT_INTERNAL_H
+#define FORMAT_INTERNAL_H
+
+#include <string.h>
+
+#include "format/format.h"
+
+/* ---- model_file.c ---------------------------------------------------------------------------------------------------- */
+
+/* Names copied out of files, packed. */
+struct name_block { struct name_block *next; size_t used, size; char text[]; };
+struct name_store { struct name_block *first; };
+const char *name_keep(struct name_store *s, const char *text, size_t len);
+void name_store_release(struct name_store *s);
+
+/* Names in strcmp order with their position in the file. */
+struct name_entry { const char *name; size_t i; };
+/* Sorts and looks for doubles: the first name that occurs twice, NULL if none. */
+const char *name_index_sort(struct name_entry *e, size_t n);
+const struct name_entry *name_index_find(const struct name_entry *e, size_t n, const char *name);
+
+struct format_private {
+    struct mapped_file *files; size_t n_files;
+    struct name_store names;
+    struct name_entry *by_tensor, *by_key;
+};
+
+struct model_file *model_file_new(enum model_kind kind, const char *path);
+/* Maps one more file into m; *data is valid until m is closed. */
+sc_status model_file_map(struct model_file *m, struct mapped_file *data, const char *path, sc_error *err);
+/* Builds the name index; a name in two places is refused. */
+sc_status model_file_index_tensors(struct model_file *m, sc_error *err);
+/* rows * bytes per row of a tensor in m->dims form; false on overflow or a row that is no whole number of blocks. */
+bool tensor_bytes(size_t *out, enum dtype dtype, int n_dims, const uint64_t *dims);
+/* Takes a Jinja source as the model's own template; it must be free of NUL bytes. */
+sc_status model_file_set_template(struct model_file *m, const char *text, size_t len, const char *where, sc_error *err);
+
+/* ---- gguf.c, safetensors.c, hf_directory.c ------------------------------------------------------------------------------ */
+
+/* Parse bytes that stay valid until m is closed; `what` names them in messages. */
+sc_status gguf_parse(struct model_file *m, const uint8_t *data, size_t size, const char *what, sc_error *err);
+/* Appends the tensors of one safetensors file. */
+sc_status safetensors_parse(struct model_file *m, const uint8_t *data, size_t size, const char *what, sc_error *err);
+sc_status hf_directory_open(struct model_file *m, bool headers_only, sc_error *err);
+
+/* The weight map of model.safetensors.index.json, as written. */
+struct shard_entry { const char *tensor, *file; };
+struct shard_index { struct shard_entry *entries; size_t n; struct name_store names; };
+sc_status shard_index_parse(struct shard_index *out, const char *text, size_t len, const char *what, sc_error *err);
+void shard_index_release(struct shard_index *s);
+/* A name that stays in its directory: not empty, no '/', no control characters, not "." or "..", at most 255 bytes. */
+bool name_is_plain_file(const char *name);
+
+/* ---- json_scan.c: strict JSON read once from left to right, without building a tree ---------------------------------------- */
+
+struct json_scan { const char *text; size_t len, at; const char *what; sc_error *err; };
+struct scan_string { const char *raw; size_t len; bool has_escape; };    /* between the quotes */
+bool scan_peek(struct json_scan *s, char c);          /* next after white space; not taken */
+bool scan_take(struct json_scan *s, char c);          /* taken if it is there */
+sc_status scan_need(struct json_scan *s, char c);
+sc_status scan_string(struct json_scan *s, struct scan_string *out);
+/* Digits only: no sign, fraction, exponent or leading zero. */
+sc_status scan_uint(struct json_scan *s, uint64_t *out);
+sc_status scan_skip(struct json_scan *s);             /* any value, at most 64 levels deep */
+sc_status scan_end(struct json_scan *s);              /* nothing but white space is left */
+/* Continues a list after an item: *more is false when `close` was taken. */
+sc_status scan_more(struct json_scan *s, char close, bool *more);
+bool scan_equals(const struct scan_string *s, const char *text);
+/* The string with its escapes resolved, kept in `names`; NULL when it holds a NUL or half a surrogate pair. */
+const char *scan_keep(struct name_store *names, const struct scan_string *s);
+
+#endif
