@@ -116,6 +116,8 @@ SC_API sc_status sc_model_describe(sc_text *out, const char *path, sc_error *err
 SC_API const sc_tokenizer *sc_model_tokenizer(const sc_model *m);   /* borrowed; NULL if opened without    */
 SC_API size_t    sc_model_context(const sc_model *m);               /* longest context it was trained for  */
 SC_API sc_status sc_encode_chat(sc_tokens *out, const sc_model *m, const sc_message *msg, size_t n, sc_error *err); /* ends where the assistant begins */
+SC_API bool      sc_model_has_chat(const sc_model *m);               /* a chat template is there             */
+SC_API bool      sc_model_adds_bos(const sc_model *m, int32_t *id); /* the model file wants its begin token before plain prompts */
 SC_API const char *sc_model_notice(const sc_model *m);              /* what opening had to add or change, one sentence a line; "" if nothing */
 
 /* ---- session: one timeline of tokens and their cache ---------------------------------------------------------- */
@@ -166,6 +168,9 @@ typedef struct {
     size_t   n_logit_bias;
     sc_on_step on_step;          /* may be NULL                                                               */
 } sc_sample_config;              /* options "sample" (numbers only) */
+
+/* Overwrites the values that the model's generation_config.json gives (temperature, top_k, top_p, min_p, penalty). */
+SC_API sc_status sc_model_sample_defaults(const sc_model *m, sc_sample_config *c, sc_error *err);
 
 typedef enum { SC_STOP_END, SC_STOP_STRING, SC_STOP_LENGTH, SC_STOP_CONTEXT, SC_STOP_CALLBACK } sc_stop;
 typedef struct {

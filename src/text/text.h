@@ -79,6 +79,8 @@ struct chat_template { struct jinja *jinja; const struct chat_template_row *row;
 /* `name`: built-in name or alias, or a path to a Jinja file. */
 sc_status chat_template_open(struct chat_template *out, const char *name, sc_error *err);
 sc_status chat_template_from_source(struct chat_template *out, const char *source, size_t len, const char *what, sc_error *err);
+/* From StarChat's own dialogue_template.json {system, messages, system_token, user_token, assistant_token, end_token}. */
+sc_status chat_template_from_dialogue_json(struct chat_template *out, const json_t *dialogue_template, const char *what, sc_error *err);
 void      chat_template_release(struct chat_template *t);
 
 #endif

@@ -1,0 +1,242 @@
+/* engine.c - the public sc_model: weights, tokenizer and chat template of one model file, opened together; and the
+ * prompts that only a whole model can make (chat, fill in the middle). */
+#include "infer/infer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static void add_notice(sc_model *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add_notice(sc_model *m, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct buf b;
+    buf_init(&b, 0);
+    if (m->notice && *m->notice) buf_printf(&b, "%s\n", m->notice);
+    buf_puts(&b, text);
+    mem_free(m->notice);
+    m->notice = b.data;
+}
+
+static void add_end(sc_model *m, int64_t id)
+{
+    if (id < 0 || m->n_end == MAX_END_TOKENS) return;
+    for (size_t i = 0; i < m->n_end; i++)
+        if (m->end[i] == id) return;
+    m->end[m->n_end++] = (int32_t)id;
+}
+
+static void add_end_json(sc_model *m, const json_t *config)
+{
+    const json_t *eos = json_object_get(config, "eos_token_id");
+    if (json_is_integer(eos)) add_end(m, json_integer_value(eos));
+    for (size_t i = 0; json_is_array(eos) && i < json_array_size(eos); i++)
+        if (json_is_integer(json_array_get(eos, i))) add_end(m, json_integer_value(json_array_get(eos, i)));
+}
+
+/* What ends an answer: the configs' eos, the tokenizer's, and the end-of-turn tokens that chat templates use. */
+static void collect_end_tokens(sc_model *m)
+{
+    static const char *const turn_ends[] = { "<|endoftext|>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<|end_of_text|>", "<|EOT|>", "</s>", "<｜end▁of▁sentence｜>" };
+    add_end_json(m, m->file->generation_config);
+    add_end_json(m, m->file->config);
+    if (!m->tokenizer) return;
+    add_end(m, tokenizer_role(m->tokenizer, TOKEN_EOS));
+    add_end(m, tokenizer_role(m->tokenizer, TOKEN_EOT));
+    for (size_t i = 0; i < sizeof turn_ends / sizeof *turn_ends; i++) {
+        int32_t id = tokenizer_find(m->tokenizer, turn_ends[i], strlen(turn_ends[i]));
+        if (id >= 0 && tokenizer_is_special(m->tokenizer, id)) add_end(m, id);
+    }
+}
+
+static sc_status open_tokenizer(sc_model *m, sc_error *err)
+{
+    if (m->file->kind == MODEL_GGUF) {
+        if (!gguf_find(m->file, "tokenizer.ggml.model")) return SC_OK;
+        return tokenizer_open_gguf(&m->tokenizer, m->file, err);
+    }
+    char *json = path_join(m->file->path, "tokenizer.json");
+    sc_status status = path_exists(json) ? tokenizer_open(&m->tokenizer, m->file->path, err) : SC_OK;
+    mem_free(json);
+    return status;
+}
+
+/* The template's special tokens get ids behind the vocabulary where the model lacks them, and rows that are the mean
+ * of the old ones. */
+static sc_status add_template_tokens(sc_model *m, sc_error *err)
+{
+    size_t n = 0, before = tokenizer_vocab(m->tokenizer);
+    const struct chat_template_row *row = m->chat_template.row;
+    while (row && n < 8 && row->tokens[n]) n++;
+    size_t added = row ? tokenizer_add(m->tokenizer, row->tokens, n) : 0, vocab = tokenizer_vocab(m->tokenizer);
+    size_t rows = m->model.config.vocab;
+    if (added) {
+        struct buf b;
+        buf_init(&b, 400);
+        for (size_t i = 0; i < n; i++) {
+            int32_t id = tokenizer_find(m->tokenizer, row->tokens[i], strlen(row->tokens[i]));
+            if ((size_t)id >= before) buf_printf(&b, "%s%s = %d", b.len ? ", " : "", row->tokens[i], id);
+        }
+        add_notice(m, "added %zu special tokens of the template %s to the vocabulary (%s); this model was not trained on them", added, row->name, b.data);
+        buf_release(&b);
+    }
+    if (vocab > rows && !added)
+        return FAIL(err, SC_E_FORMAT, "%s: the tokenizer has %zu tokens, but the embedding has only %zu rows", m->file->path, vocab, rows);
+    if (vocab > rows) model_add_rows(&m->model, vocab - rows);
+    return SC_OK;
+}
+
+static sc_status open_template(sc_model *m, const char *name, sc_error *err)
+{
+    sc_status status = SC_OK;
+    if (name && *name) status = chat_template_open(&m->chat_template, name, err);
+    else if (m->file->dialogue_template) status = chat_template_from_dialogue_json(&m->chat_template, m->file->dialogue_template, "dialogue_template.json", err);
+    else if (m->file->chat_template) {
+        /* A broken template must not keep the model from completing text. */
+        sc_error inner = { 0 };
+        if (chat_template_from_source(&m->chat_template, m->file->chat_template, strlen(m->file->chat_template), "the model's chat template", &inner) != SC_OK) {
+            add_notice(m, "%s; chat needs --template", inner.message);
+            return SC_OK;
+        }
+    } else return SC_OK;
+    m->has_template = status == SC_OK;
+    return status;
+}
+
+sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c, sc_error *err)
+{
+    *out = NULL;
+    sc_model *m = mem_zero(1, sizeof *m);
+    sc_status status = SC_OK;
+    m->runtime = rt;
+    TRY_DONE(model_file_open(&m->file, c->path, false, err));
+    TRY_DONE(model_bind(&m->model, m->file, err));
+    if (!c->no_tokenizer) TRY_DONE(open_tokenizer(m, err));
+    if (m->tokenizer) {
+        TRY_DONE(open_template(m, c->chat_template, err));
+        TRY_DONE(add_template_tokens(m, err));
+    }
+    collect_end_tokens(m);
+    *out = m;
+    return SC_OK;
+done:
+    sc_model_close(m);
+    return status;
+}
+
+void sc_model_close(sc_model *m)
+{
+    if (!m) return;
+    if (m->has_template) chat_template_release(&m->chat_template);
+    tokenizer_close(m->tokenizer);
+    model_release(&m->model);
+    model_file_close(m->file);
+    mem_free(m->notice);
+    mem_free(m);
+}
+
+const sc_tokenizer *sc_model_tokenizer(const sc_model *m) { return (const sc_tokenizer *)m->tokenizer; }
+size_t sc_model_context(const sc_model *m) { return m->model.config.context; }
+const char *sc_model_notice(const sc_model *m) { return m->notice ? m->notice : ""; }
+bool sc_model_has_chat(const sc_model *m) { return m->has_template; }
+bool sc_model_adds_bos(const sc_model *m, int32_t *id)
+{
+    *id = m->tokenizer ? tokenizer_role(m->tokenizer, TOKEN_BOS) : -1;
+    return *id >= 0 && tokenizer_adds_bos(m->tokenizer);
+}
+
+static sc_status need_tokenizer(const sc_model *m, sc_error *err)
+{
+    if (m->tokenizer) return SC_OK;
+    return FAIL(err, SC_E_UNSUPPORTED, "%s has no tokenizer (tokenizer.json, or tokenizer.ggml.* keys), so it cannot read text", m->file->path);
+}
+
+/* Text of a role's token as templates see it, or "". */
+static json_t *role_text(const sc_model *m, enum token_role role)
+{
+    struct buf b;
+    buf_init(&b, 0);
+    int32_t id = tokenizer_role(m->tokenizer, role);
+    if (id >= 0) tokenizer_decode(m->tokenizer, &b, &id, 1, false);
+    json_t *s = json_stringn(b.data ? b.data : "", b.len);
+    buf_release(&b);
+    return s ? s : json_string("");
+}
+
+static json_t *chat_variables(const sc_model *m, const sc_message *msg, size_t n)
+{
+    json_t *messages = json_array();
+    for (size_t i = 0; i < n; i++) {
+        struct buf content;
+        buf_init(&content, 0);
+        utf8_repair(&content, msg[i].content, strlen(msg[i].content));
+        json_array_append_new(messages, json_pack("{s:s, s:s%}", "role", msg[i].role, "content", content.data ? content.data : "", content.len));
+        buf_release(&content);
+    }
+    return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "messages", messages, "add_generation_prompt", 1,
+                     "bos_token", role_text(m, TOKEN_BOS), "eos_token", role_text(m, TOKEN_EOS),
+                     "pad_token", role_text(m, TOKEN_PAD), "unk_token", role_text(m, TOKEN_UNK));
+}
+
+static void move_tokens(sc_tokens *out, struct token_list *l) { *out = (sc_tokens){ l->id ? l->id : mem_alloc(1), l->len }; }
+
+sc_status sc_encode_chat(sc_tokens *out, const sc_model *m, const sc_message *msg, size_t n, sc_error *err)
+{
+    static const char *const trusted[] = { "bos_token", "eos_token", "pad_token", "unk_token", NULL };
+    *out = (sc_tokens){ 0 };
+    TRY(need_tokenizer(m, err));
+    if (!m->has_template)
+        return FAIL(err, SC_E_UNSUPPORTED, "%s has no chat template; name one with --template (no_system, default, alpaca, chatml or a Jinja file), or use a few-shot prompt", m->file->path);
+    json_t *variables = chat_variables(m, msg, n);
+    if (!variables) return FAIL(err, SC_E_ARGUMENT, "a message is not valid text");
+    struct rendered r = { 0 };
+    sc_status status = jinja_render(&r, m->chat_template.jinja, variables, (int64_t)time(NULL), trusted, err);
+    json_decref(variables);
+    TRY(status);
+    struct token_list l = { 0 };
+    tokenizer_encode(m->tokenizer, &l, r.text.data, r.text.len, r.trusted, r.n_trusted);
+    rendered_release(&r);
+    move_tokens(out, &l);
+    return SC_OK;
+}
+
+sc_status sc_encode_fim(sc_tokens *out, const sc_model *m, const char *prefix, const char *suffix, sc_error *err)
+{
+    static const enum token_role roles[] = { TOKEN_FIM_PREFIX, TOKEN_FIM_SUFFIX, TOKEN_FIM_MIDDLE };
+    *out = (sc_tokens){ 0 };
+    TRY(need_tokenizer(m, err));
+    const char *parts[] = { prefix, suffix, "" };
+    struct token_list l = { 0 };
+    for (size_t i = 0; i < 3; i++) {
+        int32_t id = tokenizer_role(m->tokenizer, roles[i]);
+        if (id < 0) {
+            token_list_release(&l);
+            return FAIL(err, SC_E_UNSUPPORTED, "%s has no fill-in-the-middle tokens (such as <fim_prefix>), so it cannot use a suffix", m->file->path);
+        }
+        token_list_push(&l, id);
+        tokenizer_encode(m->tokenizer, &l, parts[i], strlen(parts[i]), NULL, 0);
+    }
+    move_tokens(out, &l);
+    return SC_OK;
+}
+
+/* generation_config.json's sampling values, over whatever the caller has. */
+sc_status sc_model_sample_defaults(const sc_model *m, sc_sample_config *c, sc_error *err)
+{
+    const json_t *g = m->file->generation_config;
+    if (!g) return SC_OK;
+    const char *what = "generation_config.json";
+    bool do_sample;
+    TRY(json_opt_bool(&do_sample, g, "do_sample", json_object_get(g, "temperature") != NULL, what, err));
+    TRY(json_opt_real(&c->temperature, g, "temperature", c->temperature, 0, 100, what, err));
+    TRY(json_opt_int(&c->top_k, g, "top_k", c->top_k, 0, 1 << 30, what, err));
+    TRY(json_opt_real(&c->top_p, g, "top_p", c->top_p, 0, 1, what, err));
+    TRY(json_opt_real(&c->min_p, g, "min_p", c->min_p, 0, 1, what, err));
+    TRY(json_opt_real(&c->repeat_penalty, g, "repetition_penalty", c->repeat_penalty, 0.01, 100, what, err));
+    if (!do_sample && json_object_get(g, "do_sample")) c->temperature = 0;
+    return SC_OK;
+}

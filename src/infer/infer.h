@@ -1,0 +1,58 @@
+/* infer.h - the runtime, the opened model and its sessions: what stands behind the public types. Layer 4. */
+#ifndef INFER_H
+#define INFER_H
+
+#include "model/model.h"
+#include "text/text.h"
+
+struct sc_runtime {
+    struct pool *pool;
+    const struct backend *backend;
+    const void *kernels;
+    const char *activations;          /* auto, f32, int8 */
+    uint64_t memory_limit;
+    sc_on_event on_event;
+    void *user;
+    volatile int cancel;
+};
+void runtime_note(const sc_runtime *rt, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* {"event":"note","text":...} */
+
+enum { MAX_END_TOKENS = 16 };
+struct sc_model {
+    sc_runtime *runtime;
+    struct model_file *file;
+    struct model model;
+    struct tokenizer *tokenizer;      /* NULL: opened without */
+    struct chat_template chat_template;
+    bool has_template;
+    int32_t end[MAX_END_TOKENS]; size_t n_end;    /* ids that end an answer */
+    char *notice;
+};
+
+/* ---- sample.c: from logits to a token -------------------------------------------------------------------------------- */
+
+/* Scratch of one generation. Logits are changed in place. */
+struct sampler { const sc_sample_config *config; sc_candidate *candidate; size_t vocab; };
+void    sampler_init(struct sampler *s, const sc_sample_config *c, size_t vocab);
+void    sampler_release(struct sampler *s);
+/* history: all tokens so far, the window of the penalties is its end. `draw`: uniform in [0, 1). */
+int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *history, size_t n_history, double draw);
+/* log softmax of one entry; sums in double over the whole row. */
+double  log_probability(const float *logits, size_t n, int32_t id);
+
+/* ---- stop.c: text until a stop string ------------------------------------------------------------------------------------ */
+
+/* Collects decoded bytes, hands out whole characters, holds back what may become a stop string. */
+struct stop_scanner { const char *const *stop; size_t n_stop; struct text_stream stream; struct buf text; size_t emitted; };
+void   stop_scanner_init(struct stop_scanner *s, const char *const *stop, size_t n_stop);
+void   stop_scanner_release(struct stop_scanner *s);
+/* Adds bytes. Returns the index of a stop string that is complete now, or -1. *emit_from, *emit_to: range of
+ * s->text.data that may go out. With a stop string the range ends where it begins. */
+int    stop_scanner_put(struct stop_scanner *s, const char *bytes, size_t len, bool at_end, size_t *emit_from, size_t *emit_to);
+
+
+/* ---- infer_options.c ------------------------------------------------------------------------------------------------------- */
+
+extern const struct sc_options runtime_options, model_options, session_options, sample_options;
+
+#endif
