@@ -58,6 +58,15 @@ SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *k
 SC_API bool      sc_options_has(const sc_options *o, const char *key, bool *is_flag); /* is_flag: takes no value */
 SC_API const char *sc_options_nearest(const sc_options *o, const char *key, int *distance); /* closest name, for messages */
 SC_API sc_status sc_options_help(sc_text *out, const sc_options *o);   /* the lines of --help                   */
+/* Row i for help, manuals and completion; false beyond the last. Strings live as long as the table. */
+typedef struct {
+    const char *name;      /* with '_'                                          */
+    const char *value;     /* what its value is called: "N", "TEXT", "a|b|c"; NULL: a flag */
+    const char *fallback;  /* default; NULL: none                               */
+    const char *help;
+} sc_option_row;
+SC_API bool      sc_options_row(sc_option_row *out, const sc_options *o, size_t i);
+SC_API int       sc_name_distance(const char *a, const char *b);       /* single-letter mistakes between two names, for "did you mean" */
 SC_API sc_status sc_options_record(sc_text *out, const sc_options *o, const void *config); /* JSON object       */
 
 /* ---- runtime ------------------------------------------------------------------------------------------------- */

@@ -133,6 +133,18 @@ bool sc_options_has(const sc_options *o, const char *key, bool *is_flag)
     return row != NULL;
 }
 
+bool sc_options_row(sc_option_row *out, const sc_options *o, size_t i)
+{
+    static const char *const value_names[] = { NULL, "N", "N", "X", "TEXT", NULL };
+    if (i >= o->n_rows) return false;
+    const struct option *row = &o->rows[i];
+    *out = (sc_option_row){ .name = row->name, .value = row->type == OPT_CHOICE ? row->choices : value_names[row->type],
+                            .fallback = row->fallback, .help = row->help };
+    return true;
+}
+
+int sc_name_distance(const char *a, const char *b) { return text_distance(a, b); }
+
 sc_status sc_options_help(sc_text *out, const sc_options *o)
 {
     static const char *const value_names[] = { "", " N", " N", " X", " TEXT", "" };

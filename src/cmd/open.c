@@ -1,0 +1,129 @@
+/* open.c - what several commands begin with: runtime, model, Ctrl-C. A watcher thread waits for SIGINT with sigwait, so
+ * that no signal handler and no global is needed (POSIX.1-2008, sigwait). */
+#include "cmd/cmd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* ---- Ctrl-C -------------------------------------------------------------------------------------------------------------- */
+
+static sigset_t interrupt_set(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+static void *interrupt_watch(void *arg)
+{
+    sc_runtime *runtime = arg;
+    sigset_t set = interrupt_set();
+    int signal_number;
+    if (sigwait(&set, &signal_number) != 0) return NULL;
+    sc_cancel(runtime);
+    if (sigwait(&set, &signal_number) != 0) return NULL;
+    if (isatty(STDERR_FILENO) && write(STDERR_FILENO, "\r\033[K", 4) < 0) _exit(EXIT_INTERRUPTED);
+    _exit(EXIT_INTERRUPTED);
+}
+
+void interrupt_block(void)
+{
+    sigset_t set = interrupt_set();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+void interrupt_begin(struct interrupt *i, sc_runtime *runtime)
+{
+    i->runtime = runtime;
+    interrupt_block();
+    i->is_on = pthread_create(&i->watcher, NULL, interrupt_watch, runtime) == 0;
+}
+
+void interrupt_end(struct interrupt *i)
+{
+    if (!i->is_on) return;
+    pthread_cancel(i->watcher);   /* sigwait is a cancellation point */
+    pthread_join(i->watcher, NULL);
+    i->is_on = false;
+    sigset_t set = interrupt_set();
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------------------------- */
+
+bool ask(const char *format, ...)
+{
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) return false;
+    char question[1024], answer[16];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(question, sizeof question, format, ap);
+    va_end(ap);
+    print_safe(stderr, question, strlen(question));
+    fputs(" [y/N] ", stderr);
+    if (!fgets(answer, sizeof answer, stdin)) return false;
+    answer[strcspn(answer, "\n")] = 0;
+    return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
+}
+
+/* ---- runtime and model ------------------------------------------------------------------------------------------------------ */
+
+int open_runtime(struct opened *o, struct args_common *c)
+{
+    sc_error err = { 0 };
+    c->runtime.on_event = draw_event;
+    c->runtime.user = c;
+    interrupt_block();
+    if (sc_runtime_open(&o->runtime, &c->runtime, &err) != SC_OK) return fail_with(c, &err);
+    interrupt_begin(&o->interrupt, o->runtime);
+    return ARGS_GO;
+}
+
+/* ARGS_GO with o->path; an unknown name, on a terminal, is pulled if the person says so. */
+static int resolve(struct opened *o, struct args_common *c, const char *name, bool pull_missing)
+{
+    sc_error err = { 0 };
+    if (sc_store_resolve(&o->path, name, NULL, &err) == SC_OK) return ARGS_GO;
+    if (!pull_missing || access(name, F_OK) == 0 || !ask("%s is not here yet. Pull it?", name)) return fail_with(c, &err);
+    sc_pull_config pull;
+    sc_options_defaults(sc_options_for("pull"), &pull);
+    pull.source = name;
+    pull.on_event = draw_event;
+    pull.user = c;
+    return sc_pull(&o->path, &pull, &err) == SC_OK ? ARGS_GO : fail_with(c, &err);
+}
+
+static void note_lines(const struct args_common *c, const char *text)
+{
+    for (size_t n; *text; text += n + (text[n] == '\n')) {
+        n = strcspn(text, "\n");
+        if (n) note(c, "%.*s", (int)n, text);
+    }
+}
+
+int open_model(struct opened *o, struct args_common *c, sc_model_config *m, const char *name, bool pull_missing)
+{
+    sc_error err = { 0 };
+    int code = resolve(o, c, name, pull_missing);
+    if (code == ARGS_GO) code = open_runtime(o, c);
+    if (code != ARGS_GO) return code;
+    m->path = o->path.data;
+    if (sc_model_open(&o->model, o->runtime, m, &err) != SC_OK) return fail_with(c, &err);
+    note_lines(c, sc_model_notice(o->model));
+    return ARGS_GO;
+}
+
+void close_model(struct opened *o)
+{
+    interrupt_end(&o->interrupt);
+    sc_model_close(o->model);
+    sc_runtime_close(o->runtime);
+    sc_text_free(&o->path);
+    *o = (struct opened){ 0 };
+}
