@@ -41,8 +41,18 @@ static sc_status qwen2_read_json(struct model_config *c, const json_t *config, c
     TRY(read_json(c, config, what, err));
     TRY(json_opt_bool(&use_window, config, "use_sliding_window", false, what, err));
     if (!use_window) return SC_OK;
+    size_t from;
     TRY(opt_size(&c->window, config, "sliding_window", 4096, MAX_CONTEXT, what, err));
-    return opt_size(&c->window_from, config, "max_window_layers", 28, MAX_LAYERS, what, err);
+    TRY(opt_size(&from, config, "max_window_layers", 28, MAX_LAYERS, what, err));
+    const json_t *types = json_object_get(config, "layer_types");
+    if (json_is_array(types) && json_array_size(types) != c->layers)
+        return FAIL(err, SC_E_FORMAT, "%s: layer_types has %zu entries for %zu layers", what, json_array_size(types), c->layers);
+    c->is_windowed = mem_alloc(c->layers);
+    for (size_t i = 0; i < c->layers; i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        c->is_windowed[i] = type ? !strcmp(type, "sliding_attention") : i >= from;
+    }
+    return SC_OK;
 }
 
 static sc_status read_gguf(struct model_config *c, const struct model_file *f, sc_error *err)
@@ -74,7 +84,11 @@ static void qwen2_write_json(const struct model_config *c, json_t *config)
     json_object_set_new(config, "use_sliding_window", json_boolean(c->window > 0));
     if (!c->window) return;
     json_object_set_new(config, "sliding_window", json_integer((json_int_t)c->window));
-    json_object_set_new(config, "max_window_layers", json_integer((json_int_t)c->window_from));
+    json_t *types = json_array();
+    for (size_t i = 0; i < c->layers; i++)
+        json_array_append_new(types, json_string(c->is_windowed[i] ? "sliding_attention" : "full_attention"));
+    json_object_set_new(config, "max_window_layers", json_integer(0));
+    json_object_set_new(config, "layer_types", types);
 }
 
 static void write_gguf(const struct model_config *c, struct gguf_writer *w)
@@ -88,7 +102,7 @@ static struct tensor *block(struct run *r, const struct block *b, struct tensor 
 {
     const struct model_config *c = b->config;
     const struct layer *l = b->layer;
-    const size_t window = b->index >= c->window_from ? c->window : 0;
+    const size_t window = !c->is_windowed || c->is_windowed[b->index] ? c->window : 0;
     const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, window, c->attention_scale };
     struct tensor *h = rms_norm(r, x, &l->norm1);
     struct tensor *q = rope(r, linear(r, h, &l->q), c->head_dim, &c->rope);

@@ -197,6 +197,8 @@ void model_config_release(struct model_config *c)
 {
     mem_free((void *)c->rope.frequency);
     c->rope = (struct rope){ 0 };
+    mem_free(c->is_windowed);
+    c->is_windowed = NULL;
     json_decref(c->rope_scaling);
     c->rope_scaling = NULL;
 }

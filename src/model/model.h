@@ -19,7 +19,8 @@ struct model_config {
     enum gelu_form gelu;             /* of the two-matrix feed-forward                                            */
     bool qkv_interleaved;            /* fused qkv by head: q0 k0 v0 q1 k1 v1 ... (gpt_bigcode without multi-query) */
     float attention_scale;           /* on q k'                                                                   */
-    size_t window, window_from;      /* sliding window of layers >= window_from; 0: none                          */
+    size_t window;                   /* sliding window in tokens; 0: none                                         */
+    bool *is_windowed;               /* which layers use it (owned); NULL: all                                    */
     double rope_theta;
     struct rope rope;                /* dims 0: none; frequencies belong to the config                            */
     json_t *rope_scaling;            /* as config.json has it (owned), NULL: none; GGUF keys are turned into it, but
