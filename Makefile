@@ -20,7 +20,8 @@ CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o)
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all test check lint asan ubsan tsan fuzz bench install clean setup demo format FORCE
+.PHONY: all test setup-test check lint asan ubsan tsan fuzz fuzz-programs bench install clean demo FORCE
+.SECONDARY:
 all: $(BUILD)/starchat $(BUILD)/libstarchat.a
 
 $(BUILD)/starchat: $(CMD_OBJ) $(BUILD)/internal.a
@@ -49,6 +50,63 @@ $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/test.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
+$(BUILD)/bench_%: $(BUILD)/bench/%.o $(BUILD)/internal.a
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
+$(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+test: setup-test
+	@$(MAKE) --no-print-directory all $(TESTS)
+	@tools/run_tests.sh $(BUILD) $(TESTS)
+
+setup-test:
+	@tools/setup.sh test
+
+lint:
+	@tools/check_layers.sh && tools/check_size.sh && tools/check_banned.sh && tools/check_symbols.sh $(BUILD)/libstarchat.a && echo "lint: ok"
+
+# The same tests under a sanitizer, in a build directory of its own.
+asan:
+	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory test BUILD=build/asan OPT=-O1 SANITIZE=-fsanitize=address
+ubsan:
+	@UBSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory test BUILD=build/ubsan OPT=-O1 SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all"
+tsan:
+	@$(MAKE) --no-print-directory all build/tsan/test_base build/tsan/test_infer BUILD=build/tsan OPT=-O1 SANITIZE=-fsanitize=thread
+	@STARCHAT_SOURCE=$(CURDIR) build/tsan/test_base && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_infer
+
+FUZZ_SECONDS ?= 10
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
+	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+fuzz-programs: $(FUZZERS)
+fuzz:
+	@$(MAKE) --no-print-directory fuzz-programs BUILD=build/fuzz CC=clang OPT=-O1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" CFLAGS="-fsanitize=fuzzer-no-link"
+	@tools/fuzz.sh $(FUZZ_SECONDS) $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZERS))
+
+check: test
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory asan
+	@$(MAKE) --no-print-directory ubsan
+	@$(MAKE) --no-print-directory tsan
+	@$(MAKE) --no-print-directory fuzz
+	@echo "check: all passed"
+
+bench: $(patsubst bench/%.c,$(BUILD)/bench_%,$(wildcard bench/*.c)) $(BUILD)/starchat
+	@for program in $(filter $(BUILD)/bench_%,$^); do $$program || exit 1; done
+
+# ---- use --------------------------------------------------------------------------------------------------------------
+demo:
+	@tools/demo.sh
+
+install: all
+	install -D $(BUILD)/starchat $(DESTDIR)$(PREFIX)/bin/starchat
+	install -D -m 644 $(BUILD)/libstarchat.a $(DESTDIR)$(PREFIX)/lib/libstarchat.a
+	install -D -m 644 include/starchat.h $(DESTDIR)$(PREFIX)/include/starchat.h
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PACKAGES@|$(PACKAGES)|' tools/starchat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/starchat.pc
+
 # Rebuilds everything when compiler or flags change.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(BUILD); echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS)' > $@
@@ -57,4 +115,4 @@ FORCE:
 clean:
 	rm -rf build
 
--include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d)
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d $(BUILD)/bench/*.d)

@@ -50,7 +50,7 @@ static void remove_scratch(void)
 const char *test_scratch(void)
 {
     if (!scratch[0]) {
-        strcpy(scratch, "/tmp/starchat-test-XXXXXX");
+        snprintf(scratch, sizeof scratch, "/tmp/starchat-test-XXXXXX");
         if (!mkdtemp(scratch)) test_failed(__FILE__, __LINE__, "no scratch directory");
         atexit(remove_scratch);
     }

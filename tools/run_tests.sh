@@ -1,0 +1,31 @@
+#!/bin/sh
+# Runs test programs and the command-line cases one after the other and adds up their results.
+# Usage: tools/run_tests.sh BUILD_DIRECTORY PROGRAM...     Last line: "N passed, N failed"; exit 1 on any failure.
+set -u
+build=$1
+shift
+passed=0 failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+add() { # name, exit status: takes the totals from the last line of the log
+    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log" | tail -n 1)
+    p=${last%% passed*}
+    f=${last#*passed, }
+    f=${f%% failed*}
+    if [ -z "$last" ]; then p=0 f=1; echo "$1 ended without a result (status $2)"; cat "$log"; fi
+    [ "$f" = 0 ] && [ "$2" != 0 ] && f=1
+    [ "$f" != 0 ] && grep -v '^ok ' "$log"
+    grep -h '^skipped' "$log"
+    printf '%-22s %4d passed, %d failed\n' "$1" "$p" "$f"
+    passed=$((passed + p)) failed=$((failed + f))
+}
+for program in "$@"; do
+    STARCHAT_SOURCE=$PWD "$program" >"$log" 2>&1
+    add "$(basename "$program")" $?
+done
+if [ -x tests/cli/run.sh ]; then
+    tests/cli/run.sh "$build/starchat" >"$log" 2>&1
+    add cli $?
+fi
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]
