@@ -119,6 +119,9 @@ sc_status file_write(const char *path, const void *data, size_t len, sc_error *e
 /* A file that appears under `path` only when complete: write to w->fd (or w->path), then publish or discard. */
 struct file_writer { int fd; char *path, *temporary; };
 sc_status file_writer_open(struct file_writer *w, const char *path, sc_error *err);
+/* Takes disk space for `bytes` before the work starts, so that a full disk is known at once; nothing on file systems
+ * that cannot. */
+sc_status file_writer_reserve(struct file_writer *w, size_t bytes, sc_error *err);
 sc_status file_writer_put(struct file_writer *w, const void *data, size_t len, sc_error *err);
 sc_status file_writer_publish(struct file_writer *w, sc_error *err);   /* fsync, rename, fsync of the directory */
 void      file_writer_discard(struct file_writer *w);                  /* safe after publish                    */

@@ -75,6 +75,13 @@ sc_status file_writer_open(struct file_writer *w, const char *path, sc_error *er
     return SC_OK;
 }
 
+sc_status file_writer_reserve(struct file_writer *w, size_t bytes, sc_error *err)
+{
+    if (bytes == 0 || bytes > INT64_MAX || fallocate(w->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0) return SC_OK;
+    if (errno != ENOSPC && errno != EDQUOT && errno != EFBIG) return SC_OK;
+    return FAIL(err, SC_E_IO, "%s needs %.2f GiB, for which the disk has no room: %s", w->path, (double)bytes / (1 << 30), strerror(errno));
+}
+
 sc_status file_writer_put(struct file_writer *w, const void *data, size_t len, sc_error *err)
 {
     const char *p = data;

@@ -41,6 +41,8 @@ sc_status model_file_set_template(struct model_file *m, const char *text, size_t
 
 /* Parse bytes that stay valid until m is closed; `what` names them in messages. */
 sc_status gguf_parse(struct model_file *m, const uint8_t *data, size_t size, const char *what, sc_error *err);
+/* Bytes of one element of an array; 0 for strings. */
+size_t gguf_element_bytes(enum gguf_type t);
 /* Appends the tensors of one safetensors file. */
 sc_status safetensors_parse(struct model_file *m, const uint8_t *data, size_t size, const char *what, sc_error *err);
 sc_status hf_directory_open(struct model_file *m, bool headers_only, sc_error *err);

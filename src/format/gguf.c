@@ -20,6 +20,8 @@ static const struct { uint32_t type; const char *name; } OTHER_TYPES[] = {
     { 20, "IQ4_NL" }, { 21, "IQ3_S" }, { 22, "IQ2_S" }, { 23, "IQ4_XS" }, { 29, "IQ1_M" }, { 34, "TQ1_0" }, { 35, "TQ2_0" }, { 39, "MXFP4" },
 };
 
+size_t gguf_element_bytes(enum gguf_type t) { return ELEMENT_BYTES[t]; }
+
 struct reader { const uint8_t *data; size_t size, at; const char *what; sc_error *err; };
 
 static sc_status read_bytes(struct reader *r, void *out, size_t n)
