@@ -12,7 +12,7 @@ enum { MAX_HEADER = 100000000, MAX_TENSORS = 1000000, MAX_FILE_DIMS = 8, QUOTE =
 
 /* Element types of the format that nothing here computes with. */
 static const char *const OTHER_TYPES[] = {
-    "BOOL", "U8", "U16", "U32", "U64", "C64", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4", "F6_E2M3", "F6_E3M2",
+    "C64", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F4", "F6_E2M3", "F6_E3M2",
 };
 
 /* One entry while it is read; offsets are relative to the byte section. */

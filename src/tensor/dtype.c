@@ -124,8 +124,15 @@ bool dtype_by_name(enum dtype *out, const char *name)
     return false;
 }
 
+/* Old Hub files hold mask buffers of these types: nothing computes with them, so the integer of that width stands in. */
+static const struct { const char *safetensors; enum dtype dtype; } same_width[] = {
+    { "BOOL", DTYPE_I8 }, { "U8", DTYPE_I8 }, { "U16", DTYPE_I16 }, { "U32", DTYPE_I32 }, { "U64", DTYPE_I64 },
+};
+
 bool dtype_by_safetensors(enum dtype *out, const char *name)
 {
+    for (size_t i = 0; i < sizeof same_width / sizeof *same_width; i++)
+        if (strcmp(same_width[i].safetensors, name) == 0) { *out = same_width[i].dtype; return true; }
     for (int t = 0; t < DTYPE_COUNT; t++)
         if (dtypes[t].safetensors && strcmp(dtypes[t].safetensors, name) == 0) { *out = (enum dtype)t; return true; }
     return false;
