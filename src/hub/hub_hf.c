@@ -1,0 +1,296 @@
+/* hub_hf.c - which files of a repository make the model, and where on the Hugging Face Hub they are.
+ * One request lists the repository with sizes and digests and pins the commit; a file whose entry lacks them is asked
+ * about by HEAD. Weights are taken as safetensors or GGUF, never as pickles. Source: huggingface_hub hf_api, file_download. */
+#include "hub/hub.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { LIST_MAX = 32 << 20, MAX_FILES = 100000 };
+
+void plan_release(struct pull_plan *p)
+{
+    for (size_t i = 0; i < p->n_files; i++) {
+        mem_free(p->files[i].name);
+        mem_free(p->files[i].url);
+    }
+    mem_free(p->files);
+    mem_free(p->source);
+    mem_free(p->revision);
+    mem_free(p->model);
+    *p = (struct pull_plan){ 0 };
+}
+
+struct hub_file *plan_add(struct pull_plan *p, const char *name, size_t len)
+{
+    if ((p->n_files & (p->n_files + 1)) == 0) p->files = mem_grow(p->files, (2 * p->n_files + 2) * sizeof *p->files);
+    p->files[p->n_files] = (struct hub_file){ .name = mem_strndup(name, len), .size = SIZE_UNKNOWN };
+    return &p->files[p->n_files++];
+}
+
+/* ---- choosing ---------------------------------------------------------------------------------------------------------- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool ends_with_nocase(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), k = strlen(suffix);
+    return n >= k && strcasecmp(text + n - k, suffix) == 0;
+}
+
+static const struct hub_file *plan_find(const struct pull_plan *p, const char *name)
+{
+    for (size_t i = 0; i < p->n_files; i++)
+        if (strcmp(p->files[i].name, name) == 0) return &p->files[i];
+    return NULL;
+}
+
+static bool is_document(const char *name)
+{
+    return strncasecmp(name, "LICENSE", 7) == 0 || strcmp(name, "README.md") == 0;
+}
+
+/* Files of a Hugging Face directory that some command here reads. */
+static bool is_setting(const char *name)
+{
+    static const char *const names[] = { "config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+                                         "merges.txt", "dialogue_template.json", "chat_template.json", "chat_template.jinja" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return strncmp(name, "tokenizer", 9) == 0 && path_ends_with(name, ".json");
+}
+
+/* Keeps the files marked; their names lose any folder. */
+static void plan_keep(struct pull_plan *p, const bool *keep)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_files; i++) {
+        struct hub_file f = p->files[i];
+        if (!keep[i]) {
+            mem_free(f.name);
+            mem_free(f.url);
+            continue;
+        }
+        if (strchr(f.name, '/')) {
+            char *name = mem_strdup(base_name(f.name));
+            mem_free(f.name);
+            f.name = name;
+        }
+        p->files[n++] = f;
+    }
+    p->n_files = n;
+}
+
+/* Whether a .gguf is what "q8_0" asks for: the quantisation stands before the extension. */
+static bool has_quantisation(const char *name, const char *tag)
+{
+    size_t n = strlen(base_name(name)), k = strlen(tag);
+    if (n < k + 6 || !ends_with_nocase(name, ".gguf")) return false;
+    const char *at = base_name(name) + n - 5 - k;
+    return strncasecmp(at, tag, k) == 0 && strchr("-._", at[-1]);
+}
+
+static bool is_candidate_gguf(const char *name)
+{
+    return ends_with_nocase(name, ".gguf") && !strstr(name, "-of-") && strncasecmp(base_name(name), "mmproj", 6) != 0;
+}
+
+/* A choice among several: names a few of them. */
+static sc_status ambiguous(const struct pull_plan *p, const char *wanted, const char *what, sc_error *err)
+{
+    struct buf list;
+    char quoted[80];
+    buf_init(&list, 220);
+    for (size_t i = 0; i < p->n_files && list.len < 150; i++)
+        if (is_candidate_gguf(p->files[i].name)) buf_printf(&list, "%s%s", list.len ? ", " : "", error_quote(quoted, sizeof quoted, p->files[i].name, strlen(p->files[i].name)));
+    sc_status status;
+    if (!list.len) status = FAIL(err, SC_E_UNSUPPORTED, "%s has no .gguf file in one part", what);
+    else if (wanted) status = FAIL(err, SC_E_ARGUMENT, "%s has no file \"%s\"; it has %s", what, error_quote(quoted, sizeof quoted, wanted, strlen(wanted)), list.data);
+    else status = FAIL(err, SC_E_ARGUMENT, "%s has several models: choose one as %s:FILE, with FILE one of %s", what, what, list.data);
+    buf_release(&list);
+    return status;
+}
+
+/* Index of the .gguf to take, or n_files. */
+static size_t choose_gguf(const struct pull_plan *p, const char *wanted)
+{
+    static const char *const best_first[] = { "q4_k_m", "q4_0", "q4_1", "q5_k_m", "q8_0", "q6_k", "q5_0", "q5_1", "bf16", "f16", "f32" };
+    size_t n_candidates = 0, only = p->n_files;
+    for (size_t i = 0; i < p->n_files; i++) {
+        const char *name = p->files[i].name;
+        if (wanted && (strcmp(name, wanted) == 0 || strcmp(base_name(name), wanted) == 0 || has_quantisation(name, wanted))) return i;
+        if (!is_candidate_gguf(name)) continue;
+        n_candidates++;
+        only = i;
+    }
+    if (wanted) return p->n_files;
+    if (n_candidates == 1) return only;
+    for (size_t t = 0; t < sizeof best_first / sizeof *best_first; t++)
+        for (size_t i = 0; i < p->n_files; i++)
+            if (is_candidate_gguf(p->files[i].name) && has_quantisation(p->files[i].name, best_first[t])) return i;
+    return p->n_files;
+}
+
+static sc_status select_gguf(struct pull_plan *p, bool *keep, const char *wanted, const char *what, sc_error *err)
+{
+    size_t chosen = choose_gguf(p, wanted);
+    if (chosen == p->n_files) return ambiguous(p, wanted, what, err);
+    const char *name = base_name(p->files[chosen].name);
+    if (!ends_with_nocase(name, ".gguf")) return FAIL(err, SC_E_UNSUPPORTED, "%s: %s is no .gguf file; a repository of safetensors is pulled as a whole", what, name);
+    TRY(file_name_check(name, strlen(name), err));
+    p->model = mem_strdup(name);
+    for (size_t i = 0; i < p->n_files; i++) keep[i] = i == chosen || is_document(p->files[i].name);
+    return SC_OK;
+}
+
+/* One file of weights wins over shards, as in the reference; other .safetensors (another framework's) only if alone. */
+static sc_status select_directory(struct pull_plan *p, bool *keep, const char *what, sc_error *err)
+{
+    bool has_single = plan_find(p, "model.safetensors"), has_index = plan_find(p, "model.safetensors.index.json");
+    if (!plan_find(p, "config.json")) return FAIL(err, SC_E_UNSUPPORTED, "%s has weights but no config.json, so it is no model by itself", what);
+    for (size_t i = 0; i < p->n_files; i++) {
+        const char *name = p->files[i].name;
+        bool is_weights = path_ends_with(name, ".safetensors"), is_shard = strncmp(name, "model-", 6) == 0 && strstr(name, "-of-");
+        if (strchr(name, '/')) continue;
+        if (has_single) keep[i] = strcmp(name, "model.safetensors") == 0;
+        else if (has_index) keep[i] = (is_weights && is_shard) || strcmp(name, "model.safetensors.index.json") == 0;
+        else keep[i] = is_weights;
+        keep[i] = keep[i] || is_setting(name) || is_document(name);
+        if (keep[i]) TRY(file_name_check(name, strlen(name), err));
+    }
+    p->model = mem_strdup(".");
+    return SC_OK;
+}
+
+sc_status plan_select(struct pull_plan *p, const char *wanted, const char *what, sc_error *err)
+{
+    bool has_safetensors = false, has_gguf = false, has_pickle = false;
+    for (size_t i = 0; i < p->n_files; i++) {
+        const char *name = p->files[i].name;
+        has_gguf = has_gguf || ends_with_nocase(name, ".gguf");
+        has_safetensors = has_safetensors || (path_ends_with(name, ".safetensors") && !strchr(name, '/'));
+        has_pickle = has_pickle || path_ends_with(name, ".bin") || path_ends_with(name, ".pt") || path_ends_with(name, ".pth");
+    }
+    bool *keep = mem_zero(p->n_files + 1, sizeof *keep);
+    sc_status status;
+    if (wanted || (has_gguf && !has_safetensors)) status = select_gguf(p, keep, wanted, what, err);
+    else if (has_safetensors) status = select_directory(p, keep, what, err);
+    else if (has_pickle)
+        status = FAIL(err, SC_E_UNSUPPORTED, "%s has its weights as pickles alone (.bin), which can run code and are not read here: use a revision with safetensors (see its pull requests on the Hub: NAME@refs/pr/N) or a GGUF version", what);
+    else status = FAIL(err, SC_E_UNSUPPORTED, "%s holds no model: neither safetensors nor .gguf", what);
+    if (status == SC_OK) plan_keep(p, keep);
+    mem_free(keep);
+    return status;
+}
+
+/* ---- the Hub's list ------------------------------------------------------------------------------------------------------ */
+
+/* Size and digests of one entry; what is missing stays unknown and is asked for later. */
+static void read_entry_facts(struct hub_file *f, const json_t *entry)
+{
+    const json_t *lfs = json_object_get(entry, "lfs"), *size = json_object_get(lfs, "size");
+    if (!json_is_integer(size)) size = json_object_get(entry, "size");
+    if (json_is_integer(size) && json_integer_value(size) >= 0) f->size = (uint64_t)json_integer_value(size);
+    const char *sha256 = json_string_value(json_object_get(lfs, "sha256")), *blob = json_string_value(json_object_get(entry, "blobId"));
+    if (!sha256) sha256 = json_string_value(json_object_get(lfs, "oid"));
+    if (sha256 && hex_is_valid(sha256, 64)) memcpy(f->sha256, sha256, 65);
+    else if (!json_is_object(lfs) && blob && hex_is_valid(blob, 40)) memcpy(f->git_sha1, blob, 41);
+}
+
+static sc_status read_list(struct pull_plan *out, const json_t *info, const char *base_url, sc_error *err)
+{
+    const char *commit = json_string_value(json_object_get(info, "sha"));
+    const json_t *siblings = json_object_get(info, "siblings"), *entry;
+    size_t i;
+    if (!commit || !hex_is_valid(commit, 40)) return FAIL(err, SC_E_FORMAT, "the Hub's list of files names no commit (\"sha\" of 40 hex digits)");
+    if (!json_is_array(siblings) || json_array_size(siblings) > MAX_FILES) return FAIL(err, SC_E_FORMAT, "the Hub's list of files has no \"siblings\", or more than %d", MAX_FILES);
+    out->revision = mem_strdup(commit);
+    json_array_foreach(siblings, i, entry) {
+        const json_t *name = json_object_get(entry, "rfilename");
+        size_t len = json_string_length(name);
+        if (!json_is_string(name) || len == 0 || memchr(json_string_value(name), 0, len)) return FAIL(err, SC_E_FORMAT, "the Hub's list of files: entry %zu has no usable name", i);
+        struct hub_file *f = plan_add(out, json_string_value(name), len);
+        struct buf url;
+        buf_init(&url, 0);
+        buf_printf(&url, "%s/resolve/%s/", base_url, commit);
+        url_escape(&url, f->name, len, true);
+        f->url = url.data;
+        read_entry_facts(f, entry);
+    }
+    return SC_OK;
+}
+
+static sc_status fetch_list(struct pull_plan *out, struct http *h, const char *endpoint, const struct model_source *s, const char *what, sc_error *err)
+{
+    struct buf url, base;
+    struct http_reply reply = { 0 };
+    json_t *info = NULL;
+    sc_status status;
+    buf_init(&url, 0);
+    buf_init(&base, 0);
+    buf_printf(&base, "%s/%s", endpoint, s->repo);
+    buf_printf(&url, "%s/api/models/%s/revision/", endpoint, s->repo);
+    url_escape(&url, s->revision, strlen(s->revision), false);
+    buf_puts(&url, "?blobs=true");
+    struct http_request q = { .url = url.data, .accept = "application/json", .max_body = LIST_MAX };
+    TRY_DONE(http_fetch(h, &q, &reply, err));
+    if (reply.status != 200) {
+        status = http_refusal(h, &reply, what, err);
+        goto done;
+    }
+    TRY_DONE(json_read(&info, reply.body.data ? reply.body.data : "", reply.body.len, "the Hub's list of files", err));
+    status = read_list(out, info, base.data, err);
+done:
+    json_decref(info);
+    http_reply_release(&reply);
+    buf_release(&url);
+    buf_release(&base);
+    return status;
+}
+
+/* Size and digest from the headers of the file itself. */
+static sc_status ask_facts(struct hub_file *f, struct http *h, sc_error *err)
+{
+    struct http_reply reply = { 0 };
+    struct http_request q = { .url = f->url, .is_head = true };
+    sc_status status = http_fetch(h, &q, &reply, err);
+    bool is_redirect = reply.status / 100 == 3;
+    if (status == SC_OK && reply.status != 200 && !is_redirect) status = http_refusal(h, &reply, f->name, err);
+    if (status == SC_OK) {
+        const char *size = reply.header[HTTP_LINKED_SIZE], *etag = reply.header[HTTP_LINKED_ETAG];
+        if (!size && !is_redirect && !reply.header[HTTP_CONTENT_ENCODING]) size = reply.header[HTTP_CONTENT_LENGTH];
+        if (!etag && !is_redirect) etag = reply.header[HTTP_ETAG];
+        if (size && f->size == SIZE_UNKNOWN && *size >= '0' && *size <= '9') f->size = strtoull(size, NULL, 10);
+        char *id = etag ? header_etag(etag) : NULL;
+        if (id && hex_is_valid(id, 64)) memcpy(f->sha256, id, 65);
+        else if (id && hex_is_valid(id, 40)) memcpy(f->git_sha1, id, 41);
+        mem_free(id);
+    }
+    http_reply_release(&reply);
+    return status;
+}
+
+sc_status hub_plan(struct pull_plan *out, struct http *h, const char *endpoint, const struct model_source *s, sc_error *err)
+{
+    struct buf what;
+    buf_init(&what, 0);
+    buf_puts(&what, s->repo);
+    if (strcmp(s->revision, "main") != 0) buf_printf(&what, "@%s", s->revision);
+    *out = (struct pull_plan){ 0 };
+    sc_status status = fetch_list(out, h, endpoint, s, what.data, err);
+    if (status == SC_OK) status = plan_select(out, s->file, what.data, err);
+    for (size_t i = 0; status == SC_OK && i < out->n_files; i++) {
+        struct hub_file *f = &out->files[i];
+        if (f->size == SIZE_UNKNOWN || (!f->sha256[0] && !f->git_sha1[0])) status = ask_facts(f, h, err);
+    }
+    if (s->file) buf_printf(&what, ":%s", s->file);
+    out->source = mem_strdup(what.data);
+    buf_release(&what);
+    if (status != SC_OK) plan_release(out);
+    return status;
+}

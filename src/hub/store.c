@@ -1,0 +1,422 @@
+/* store.c - the models on this machine: HOME/models/<name>/ holds a model's files and a manifest.json that says what
+ * they are and where they come from; HOME/tmp/<name>/ is where one grows. A model is in models/ complete or not at all.
+ * Also finds models that huggingface_hub has already fetched into its own cache. Source for that cache's layout:
+ * huggingface_hub, guide "Understand caching". */
+#include "hub/hub.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MANIFEST_MAX = 16 << 20, TREE_DEPTH = 8, REVISION_MAX = 256 };
+
+/* ---- where things are -------------------------------------------------------------------------------------------------- */
+
+sc_status store_find_home(char **out, const char *home, sc_error *err)
+{
+    sc_text text = { 0 };
+    *out = NULL;
+    if (home && *home) {
+        *out = mem_strdup(home);
+        return SC_OK;
+    }
+    TRY(sc_store_home(&text, err));
+    *out = mem_strdup(text.data);
+    sc_text_free(&text);
+    return SC_OK;
+}
+
+static char *directory_of(const char *home, const char *part, const char *name)
+{
+    char *encoded = name_encode(name);
+    struct buf b;
+    buf_init(&b, 0);
+    buf_printf(&b, "%s/%s/%s", home, part, encoded);
+    mem_free(encoded);
+    return b.data;
+}
+
+char *store_directory(const char *home, const char *name) { return directory_of(home, "models", name); }
+char *store_work_directory(const char *home, const char *name) { return directory_of(home, "tmp", name); }
+
+/* ---- manifests ----------------------------------------------------------------------------------------------------------- */
+
+void manifest_release(struct manifest *m)
+{
+    for (size_t i = 0; i < m->n_files; i++) mem_free(m->files[i].name);
+    mem_free(m->files);
+    mem_free(m->name);
+    mem_free(m->source);
+    mem_free(m->revision);
+    mem_free(m->model);
+    mem_free(m->pulled);
+    *m = (struct manifest){ 0 };
+}
+
+static sc_status read_text(char **out, const json_t *object, const char *key, const char *what, sc_error *err)
+{
+    const char *text;
+    TRY(json_opt_string(&text, object, key, "", what, err));
+    *out = mem_strdup(text);
+    return SC_OK;
+}
+
+static sc_status read_file_row(struct hub_file *f, const json_t *row, const char *what, sc_error *err)
+{
+    const char *name, *sha256;
+    int64_t bytes;
+    TRY(json_opt_string(&name, row, "name", "", what, err));
+    TRY(json_opt_string(&sha256, row, "sha256", "", what, err));
+    TRY(json_need_int(&bytes, row, "bytes", 0, INT64_MAX, what, err));
+    TRY(file_name_check(name, strlen(name), err));
+    if (!hex_is_valid(sha256, 64)) return FAIL(err, SC_E_FORMAT, "%s: \"sha256\" of %s is not 64 hex digits", what, name);
+    *f = (struct hub_file){ .name = mem_strdup(name), .size = (uint64_t)bytes };
+    memcpy(f->sha256, sha256, 65);
+    return SC_OK;
+}
+
+static sc_status read_manifest_json(struct manifest *out, const json_t *root, const char *what, sc_error *err)
+{
+    const json_t *files = json_object_get(root, "files"), *row;
+    size_t i;
+    TRY(read_text(&out->name, root, "name", what, err));
+    TRY(read_text(&out->source, root, "source", what, err));
+    TRY(read_text(&out->revision, root, "revision", what, err));
+    TRY(read_text(&out->model, root, "model", what, err));
+    TRY(read_text(&out->pulled, root, "pulled", what, err));
+    if (strcmp(out->model, ".") != 0) TRY(file_name_check(out->model, strlen(out->model), err));
+    if (!json_is_array(files)) return FAIL(err, SC_E_FORMAT, "%s: \"files\" is missing", what);
+    out->files = mem_zero(json_array_size(files) + 1, sizeof *out->files);
+    json_array_foreach(files, i, row) {
+        TRY(read_file_row(&out->files[i], row, what, err));
+        out->n_files++;
+        out->bytes += out->files[i].size;
+    }
+    return SC_OK;
+}
+
+sc_status manifest_read(struct manifest *out, const char *directory, sc_error *err)
+{
+    json_t *root = NULL;
+    char *path = path_join(directory, "manifest.json");
+    *out = (struct manifest){ 0 };
+    sc_status status = json_read_file(&root, path, MANIFEST_MAX, err);
+    if (status == SC_OK) status = read_manifest_json(out, root, path, err);
+    json_decref(root);
+    mem_free(path);
+    if (status != SC_OK) manifest_release(out);
+    return status;
+}
+
+sc_status manifest_write(const struct manifest *m, const char *directory, sc_error *err)
+{
+    json_t *files = json_array();
+    for (size_t i = 0; i < m->n_files; i++)
+        json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", m->files[i].name, "bytes", (json_int_t)m->files[i].size, "sha256", m->files[i].sha256));
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o}", "name", m->name, "source", m->source, "revision", m->revision, "model", m->model,
+                             "pulled", m->pulled, "bytes", (json_int_t)m->bytes, "files", files);
+    if (!root) return FAIL(err, SC_E_FORMAT, "the source of %s cannot be written down: it is not valid UTF-8", m->name);
+    sc_text text = { 0 };
+    char *path = path_join(directory, "manifest.json");
+    sc_status status = json_write(&text, root, true);
+    if (status == SC_OK) status = file_write(path, text.data, text.len, err);
+    sc_text_free(&text);
+    mem_free(path);
+    json_decref(root);
+    return status;
+}
+
+sc_status manifest_verify(const struct manifest *m, const char *directory, sc_error *err)
+{
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < m->n_files && status == SC_OK; i++) {
+        char *path = path_join(directory, m->files[i].name);
+        struct stat st;
+        if (stat(path, &st) != 0) status = FAIL(err, SC_E_IO, "%s is missing", path);
+        else if ((uint64_t)st.st_size != m->files[i].size)
+            status = FAIL(err, SC_E_IO, "%s has %lld bytes, expected %llu", path, (long long)st.st_size, (unsigned long long)m->files[i].size);
+        mem_free(path);
+    }
+    return status;
+}
+
+/* ---- looking -------------------------------------------------------------------------------------------------------------- */
+
+sc_status store_walk(const char *home, void (*visit)(void *user, const struct manifest *m, const char *directory), void *user, sc_error *err)
+{
+    char *models = path_join(home, "models");
+    DIR *d = opendir(models);
+    sc_status status = SC_OK;
+    if (!d && errno != ENOENT) status = FAIL(err, SC_E_IO, "cannot read %s: %s", models, strerror(errno));
+    for (const struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        char *name = name_decode(e->d_name), *directory = path_join(models, e->d_name);
+        struct manifest m;
+        if (name && manifest_read(&m, directory, NULL) == SC_OK) {
+            /* The directory is what `rm` and `show` find a model by. */
+            mem_free(m.name);
+            m.name = mem_strdup(name);
+            visit(user, &m, directory);
+            manifest_release(&m);
+        }
+        mem_free(name);
+        mem_free(directory);
+    }
+    if (d) closedir(d);
+    mem_free(models);
+    return status;
+}
+
+static char *model_path(const struct manifest *m, const char *directory)
+{
+    return strcmp(m->model, ".") == 0 ? mem_strdup(directory) : path_join(directory, m->model);
+}
+
+char *store_model_path(const char *home, const char *name)
+{
+    struct manifest m;
+    char *directory = store_directory(home, name), *path = NULL;
+    if (manifest_read(&m, directory, NULL) == SC_OK) {
+        path = model_path(&m, directory);
+        manifest_release(&m);
+    }
+    mem_free(directory);
+    return path;
+}
+
+/* Keeps the array sorted by name. */
+static void list_visit(void *user, const struct manifest *m, const char *directory)
+{
+    json_t *list = user;
+    char *path = model_path(m, directory);
+    json_t *row = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "name", m->name, "path", path, "bytes", (json_int_t)m->bytes,
+                            "source", m->source, "revision", m->revision, "pulled", m->pulled);
+    size_t at = 0;
+    while (at < json_array_size(list) && strcmp(json_string_value(json_object_get(json_array_get(list, at), "name")), m->name) < 0) at++;
+    if (row) json_array_insert_new(list, at, row);
+    mem_free(path);
+}
+
+sc_status sc_store_list(sc_text *json, const char *home, sc_error *err)
+{
+    char *found = NULL;
+    *json = (sc_text){ 0 };
+    TRY(store_find_home(&found, home, err));
+    json_t *list = json_array();
+    sc_status status = store_walk(found, list_visit, list, err);
+    if (status == SC_OK) status = json_write(json, list, false);
+    json_decref(list);
+    mem_free(found);
+    return status;
+}
+
+/* ---- huggingface_hub's cache ------------------------------------------------------------------------------------------ */
+
+/* The commit that a branch or tag pointed to when it was fetched; a full commit is its own. NULL if unknown. */
+static char *cached_commit(const char *repo_directory, const char *revision)
+{
+    sc_text text = { 0 };
+    if (hex_is_valid(revision, 40)) return mem_strdup(revision);
+    if (strstr(revision, "..") || revision[0] == '/') return NULL;
+    struct buf path;
+    buf_init(&path, 0);
+    buf_printf(&path, "%s/refs/%s", repo_directory, revision);
+    char *commit = NULL;
+    if (file_read(&text, path.data, REVISION_MAX, NULL) == SC_OK && text.len >= 40) {
+        text.data[40] = 0;
+        if (hex_is_valid(text.data, 40)) commit = mem_strdup(text.data);
+    }
+    sc_text_free(&text);
+    buf_release(&path);
+    return commit;
+}
+
+/* Whether a directory holds what a model needs. */
+static bool is_model_directory(const char *directory)
+{
+    char *config = path_join(directory, "config.json");
+    bool has_config = path_exists(config), has_weights = false;
+    DIR *d = has_config ? opendir(directory) : NULL;
+    for (const struct dirent *e; d && (e = readdir(d)) != NULL;) has_weights = has_weights || path_ends_with(e->d_name, ".safetensors");
+    if (d) closedir(d);
+    mem_free(config);
+    return has_weights;
+}
+
+char *hub_cache_find(const char *repo, const char *revision)
+{
+    char *cache = hub_cache_directory();
+    const char *slash = strchr(repo, '/');
+    if (!cache || !slash) {
+        mem_free(cache);
+        return NULL;
+    }
+    struct buf path, snapshot;
+    buf_init(&path, 0);
+    buf_init(&snapshot, 0);
+    buf_printf(&path, "%s/models--%.*s--%s", cache, (int)(slash - repo), repo, slash + 1);
+    char *commit = cached_commit(path.data, revision);
+    if (commit) buf_printf(&snapshot, "%s/snapshots/%s", path.data, commit);
+    char *found = commit && path_is_directory(snapshot.data) ? mem_strdup(snapshot.data) : NULL;
+    mem_free(commit);
+    mem_free(cache);
+    buf_release(&path);
+    buf_release(&snapshot);
+    return found;
+}
+
+/* The model that a Hub name means, in that cache: the snapshot, or a .gguf of it. */
+static char *find_cached_model(const struct model_source *s)
+{
+    char *snapshot = s->repo ? hub_cache_find(s->repo, s->revision) : NULL;
+    if (!snapshot) return NULL;
+    if (!s->file && is_model_directory(snapshot)) return snapshot;
+    char *path = s->file && path_ends_with(s->file, ".gguf") && !strstr(s->file, "..") ? path_join(snapshot, s->file) : NULL;
+    mem_free(snapshot);
+    if (path && path_exists(path)) return path;
+    mem_free(path);
+    return NULL;
+}
+
+/* ---- resolve ------------------------------------------------------------------------------------------------------------------ */
+
+static char *find_model(const char *name, const char *home)
+{
+    struct model_source s = { 0 };
+    const struct builtin_model *builtin = builtin_find(name);
+    if (path_exists(name)) return mem_strdup(name);
+    if (name_check(name, NULL) != SC_OK) return NULL;
+    char *path = store_model_path(home, builtin ? builtin->name : name);
+    if (!path && source_parse(&s, name, home, NULL) == SC_OK && s.kind == SOURCE_HUB) path = find_cached_model(&s);
+    source_release(&s);
+    return path;
+}
+
+/* Says how to get what is not here. */
+static sc_status not_stored(const char *name, const char *home, sc_error *err)
+{
+    char quoted[120];
+    struct model_source s = { 0 };
+    error_quote(quoted, sizeof quoted, name, strlen(name));
+    bool can_pull = source_parse(&s, name, home, NULL) == SC_OK;
+    source_release(&s);
+    if (can_pull) return FAIL(err, SC_E_IO, "the model %s is not on this machine: get it with `starchat pull %s`", quoted, quoted);
+    char *near = name_nearest(name, home);
+    sc_status status = near
+        ? FAIL(err, SC_E_ARGUMENT, "no model \"%s\": no such path, nothing stored under this name; did you mean %s (`starchat pull %s`)?", quoted, near, near)
+        : FAIL(err, SC_E_ARGUMENT, "no model \"%s\": no such path, nothing stored under this name; get one with `starchat pull NAME`, such as %s", quoted, builtin_models[0].name);
+    mem_free(near);
+    return status;
+}
+
+sc_status sc_store_resolve(sc_text *path, const char *name, const char *home, sc_error *err)
+{
+    char *store = NULL;
+    *path = (sc_text){ 0 };
+    if (!name || !*name) return FAIL(err, SC_E_ARGUMENT, "the name of the model is empty");
+    TRY(store_find_home(&store, home, err));
+    char *found = find_model(name, store);
+    sc_status status = found ? SC_OK : not_stored(name, store, err);
+    if (found) *path = (sc_text){ found, strlen(found) };
+    mem_free(store);
+    return status;
+}
+
+/* ---- remove ------------------------------------------------------------------------------------------------------------------- */
+
+static sc_status tree_remove_at(int parent, const char *name, int depth, sc_error *err)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        if (errno == ENOENT || ((errno == ENOTDIR || errno == ELOOP) && unlinkat(parent, name, 0) == 0)) return SC_OK;
+        return FAIL(err, SC_E_IO, "cannot remove %s: %s", name, strerror(errno));
+    }
+    DIR *d = fdopendir(fd);
+    sc_status status = SC_OK;
+    if (!d) {
+        close(fd);
+        return FAIL(err, SC_E_IO, "cannot read %s: %s", name, strerror(errno));
+    }
+    if (depth > TREE_DEPTH) status = FAIL(err, SC_E_IO, "%s is nested deeper than anything this program writes; remove it by hand", name);
+    for (const struct dirent *e; status == SC_OK && (e = readdir(d)) != NULL;)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) status = tree_remove_at(dirfd(d), e->d_name, depth + 1, err);
+    closedir(d);
+    if (status == SC_OK && unlinkat(parent, name, AT_REMOVEDIR) != 0) status = FAIL(err, SC_E_IO, "cannot remove %s: %s", name, strerror(errno));
+    return status;
+}
+
+sc_status tree_remove(const char *path, sc_error *err) { return tree_remove_at(AT_FDCWD, path, 0, err); }
+
+static sc_status not_removable(const char *name, const char *home, sc_error *err)
+{
+    char quoted[120];
+    error_quote(quoted, sizeof quoted, name, strlen(name));
+    char *near = name_nearest(name, home), *near_path = near ? store_model_path(home, near) : NULL;
+    sc_status status = near_path ? FAIL(err, SC_E_ARGUMENT, "no model %s is stored here; did you mean %s?", quoted, near)
+                                 : FAIL(err, SC_E_ARGUMENT, "no model %s is stored here; `starchat list` shows what is", quoted);
+    mem_free(near);
+    mem_free(near_path);
+    return status;
+}
+
+/* Fails while another process fetches into this directory. */
+static sc_status require_idle(const char *work, const char *name, sc_error *err)
+{
+    int fd = open(work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return SC_OK;
+    bool is_busy = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return is_busy ? FAIL(err, SC_E_IO, "%s is being fetched by another process; stop that first", name) : SC_OK;
+}
+
+void store_sweep(const char *home)
+{
+    char *tmp = path_join(home, "tmp");
+    DIR *d = opendir(tmp);
+    for (const struct dirent *e; d && (e = readdir(d)) != NULL;)
+        if (strncmp(e->d_name, ".removed-", 9) == 0) (void)tree_remove_at(dirfd(d), e->d_name, 0, NULL);
+    if (d) closedir(d);
+    mem_free(tmp);
+}
+
+/* Out of sight in one step, then piece by piece, so that a kill never leaves half a model under its name. */
+static sc_status remove_model(const char *home, const char *directory, sc_error *err)
+{
+    uint64_t random;
+    struct buf trash;
+    char *tmp = path_join(home, "tmp");
+    system_random(&random, sizeof random);
+    buf_init(&trash, 0);
+    buf_printf(&trash, "%s/.removed-%016llx", tmp, (unsigned long long)random);
+    sc_status status = path_make_directories(tmp, err);
+    if (status == SC_OK && rename(directory, trash.data) != 0) status = FAIL(err, SC_E_IO, "cannot remove %s: %s", directory, strerror(errno));
+    if (status == SC_OK) status = tree_remove(trash.data, err);
+    store_sweep(home);
+    buf_release(&trash);
+    mem_free(tmp);
+    return status;
+}
+
+sc_status sc_store_remove(const char *name, const char *home, sc_error *err)
+{
+    char *store = NULL;
+    if (!name) return FAIL(err, SC_E_ARGUMENT, "the name of the model is empty");
+    TRY(name_check(name, err));
+    TRY(store_find_home(&store, home, err));
+    const struct builtin_model *builtin = builtin_find(name);
+    if (builtin) name = builtin->name;
+    char *directory = store_directory(store, name), *work = store_work_directory(store, name);
+    bool has_model = path_is_directory(directory), has_work = path_is_directory(work);
+    sc_status status = has_model || has_work ? require_idle(work, name, err) : not_removable(name, store, err);
+    if (status == SC_OK && has_model) status = remove_model(store, directory, err);
+    if (status == SC_OK && has_work) status = tree_remove(work, err);
+    mem_free(directory);
+    mem_free(work);
+    mem_free(store);
+    return status;
+}
