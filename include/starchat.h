@@ -127,6 +127,7 @@ SC_API size_t    sc_model_context(const sc_model *m);               /* longest c
 SC_API sc_status sc_encode_chat(sc_tokens *out, const sc_model *m, const sc_message *msg, size_t n, sc_error *err); /* ends where the assistant begins */
 SC_API bool      sc_model_has_chat(const sc_model *m);               /* a chat template is there             */
 SC_API bool      sc_model_adds_bos(const sc_model *m, int32_t *id); /* the model file wants its begin token before plain prompts */
+SC_API int32_t   sc_model_first_token(const sc_model *m);           /* what an empty text begins with: the begin token, else the end token; -1: none */
 SC_API const char *sc_model_notice(const sc_model *m);              /* what opening had to add or change, one sentence a line; "" if nothing */
 
 /* ---- session: one timeline of tokens and their cache ---------------------------------------------------------- */
@@ -208,6 +209,7 @@ typedef struct {
 SC_API sc_status sc_store_home(sc_text *out, sc_error *err);  /* reads $STARCHAT_HOME, XDG_DATA_HOME, HOME */
 SC_API sc_status sc_pull(sc_text *path, const sc_pull_config *c, sc_error *err); /* reads HF_* variables, as the reference client does */
 SC_API sc_status sc_store_list(sc_text *json, const char *home, sc_error *err);
+SC_API sc_status sc_store_names(sc_text *json, sc_error *err); /* built-in names: [{"name","source","licence","help"}...] */
 SC_API sc_status sc_store_remove(const char *name, const char *home, sc_error *err);
 /* A path as it is, or the local path of a stored name; an unknown name gets a message with `starchat pull`. */
 SC_API sc_status sc_store_resolve(sc_text *path, const char *name, const char *home, sc_error *err);

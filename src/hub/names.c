@@ -39,6 +39,17 @@ const struct builtin_model *builtin_find(const char *name)
     return NULL;
 }
 
+sc_status sc_store_names(sc_text *json, sc_error *err)
+{
+    (void)err;
+    json_t *list = json_array();
+    for (const struct builtin_model *b = builtin_models; b->name; b++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", b->name, "source", b->repo, "licence", b->licence, "help", b->help));
+    sc_status status = json_write(json, list, false);
+    json_decref(list);
+    return status;
+}
+
 /* ---- names of the store --------------------------------------------------------------------------------------------- */
 
 enum { NAME_MAX_BYTES = 200, FILE_NAME_MAX_BYTES = 240 };

@@ -149,6 +149,13 @@ bool sc_model_adds_bos(const sc_model *m, int32_t *id)
     return *id >= 0 && tokenizer_adds_bos(m->tokenizer);
 }
 
+int32_t sc_model_first_token(const sc_model *m)
+{
+    if (!m->tokenizer) return -1;
+    int32_t begin = tokenizer_role(m->tokenizer, TOKEN_BOS);
+    return begin >= 0 ? begin : tokenizer_role(m->tokenizer, TOKEN_EOS);
+}
+
 static sc_status need_tokenizer(const sc_model *m, sc_error *err)
 {
     if (m->tokenizer) return SC_OK;
