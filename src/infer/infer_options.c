@@ -26,8 +26,7 @@ const struct sc_options session_options = { "session", sizeof(sc_session_config)
 
 static const struct option sample_rows[] = {
     ROW(sc_sample_config, max_tokens, OPT_INT, -1, 1 << 27, "256", NULL, "most tokens to generate; -1: until the context is full"),
-    { "temp", OPT_REAL, offsetof(sc_sample_config, temperature), 0, 100, "0", NULL, "temperature; 0: always the likeliest token" },
-    { "temperature", OPT_REAL, offsetof(sc_sample_config, temperature), 0, 100, NULL, NULL, "the same as --temp" },
+    ROW(sc_sample_config, temperature, OPT_REAL, 0, 100, "0", NULL, "0: always the likeliest token"),
     ROW(sc_sample_config, top_k, OPT_INT, 0, 1 << 30, "0", NULL, "only the k likeliest tokens; 0: all"),
     ROW(sc_sample_config, top_p, OPT_REAL, 1e-9, 1, "1", NULL, "only the likeliest tokens of this total probability"),
     ROW(sc_sample_config, min_p, OPT_REAL, 0, 1, "0", NULL, "only tokens at least this likely relative to the likeliest"),
