@@ -4,6 +4,7 @@
 #ifndef CMD_H
 #define CMD_H
 
+#include <jansson.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -122,7 +123,11 @@ void line_open(struct line_reader *r, int fd);
 /* 1: the next line without its newline (and CR), valid until the next call, NUL after it; 0: the end; -1: failed, after
  * a message. */
 int  line_next(struct line_reader *r, char **line, size_t *len);
+/* The next line as a JSON object (new reference; NULL unless 1 is returned), blank lines left out; -1 after a message
+ * that names the line. */
+int  line_next_object(struct line_reader *r, json_t **object);
 void line_close(struct line_reader *r);
+const char *json_kind(const json_t *value);   /* "a string", "missing", ...: for messages */
 
 /* ---- open.c: what several commands begin with ----------------------------------------------------------------------------------- */
 
@@ -135,7 +140,7 @@ void interrupt_end(struct interrupt *i);                        /* SIGINT is as 
 
 /* Resolves MODEL (path, stored name), opens runtime and model, prints the model's notices. Ctrl-C cancels the runtime
  * until interrupt_end(&o->interrupt). `pull_missing`: asks on a terminal whether to pull a known name. ARGS_GO or an
- * exit code after a message; close_model in any case (zero-initialise *o). */
+ * exit code after a message; close_model in any case (zero-initialise *o). --activations auto means int8 here. */
 struct opened { sc_runtime *runtime; sc_model *model; sc_text path; struct interrupt interrupt; };
 int  open_runtime(struct opened *o, struct args_common *c);     /* runtime and interrupt alone */
 int  open_model(struct opened *o, struct args_common *c, sc_model_config *m, const char *name, bool pull_missing);

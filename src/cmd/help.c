@@ -67,10 +67,10 @@ static void visit_options(const struct command *c, void (*each)(FILE *to, const 
     }
 }
 
-static void visit_common(void (*each)(FILE *to, const struct option_text *t), FILE *to)
+static void visit_common(const struct command *c, void (*each)(FILE *to, const struct option_text *t), FILE *to)
 {
     static const char *const rows[][2] = {
-        { "--seed N", "seed of everything random" },
+        { "--seed N", "seed of everything random" },   /* first: left out where a table has its own */
         { "--color auto|always|never", "colours; NO_COLOR is honoured" },
         { "-q, --quiet", "no messages besides errors" },
         { "-v, --verbose", "more messages" },
@@ -86,7 +86,9 @@ static void visit_common(void (*each)(FILE *to, const struct option_text *t), FI
         t.fallback = row.value && row.fallback && *row.fallback ? row.fallback : NULL;
         each(to, &t);
     }
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct option_ref seed;
+    bool has_seed = option_find(&seed, c, "seed") && !seed.flag;
+    for (size_t i = has_seed; i < sizeof rows / sizeof *rows; i++) {
         struct option_text t = { .names = "" };
         append(t.names, sizeof t.names, rows[i][0], "");
         t.help = rows[i][1];
@@ -100,19 +102,15 @@ static void visit_common(void (*each)(FILE *to, const struct option_text *t), FI
 static void print_wrapped(FILE *to, const char *text, int at, int column)
 {
     while (*text) {
-        int n = (int)strcspn(text, " ");
-        if (at > column && at + n > HELP_WIDTH) {
+        int n = (int)strcspn(text, " "), gap = at > column;
+        if (gap && at + gap + n > HELP_WIDTH) {
             fprintf(to, "\n%*s", column, "");
             at = column;
+            gap = 0;
         }
-        fprintf(to, "%.*s", n, text);
-        at += n;
-        text += n;
-        if (*text == ' ') {
-            if (text[1]) putc(' ', to);
-            at++;
-            text++;
-        }
+        fprintf(to, "%s%.*s", gap ? " " : "", n, text);
+        at += gap + n;
+        text += n + (int)strspn(text + n, " ");
     }
 }
 
@@ -140,7 +138,7 @@ void help_command(FILE *to, const struct command *c)
     if (has_options(c)) fputs("\nOptions:\n", to);
     visit_options(c, option_plain, to);
     fputs("\nCommon options:\n", to);
-    visit_common(option_plain, to);
+    visit_common(c, option_plain, to);
 }
 
 void help_overview(FILE *to)
@@ -227,7 +225,7 @@ static void manual_command(FILE *to, const struct command *c)
     if (has_options(c)) fputs(".SH OPTIONS\n", to);
     visit_options(c, option_roff, to);
     fputs(".SH COMMON OPTIONS\n", to);
-    visit_common(option_roff, to);
+    visit_common(c, option_roff, to);
     fputs(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted.\n.SH SEE ALSO\n.BR starchat (1)\n", to);
 }
 

@@ -92,3 +92,29 @@ int line_next(struct line_reader *r, char **line, size_t *len)
     r->number++;
     return 1;
 }
+
+const char *json_kind(const json_t *value)
+{
+    static const char *const names[] = { "an object", "an array", "a string", "a whole number", "a number", "true", "false", "null" };
+    return value ? names[json_typeof(value)] : "missing";   /* ORDER json_type of jansson */
+}
+
+int line_next_object(struct line_reader *r, json_t **object)
+{
+    char *line;
+    size_t len;
+    int got;
+    json_error_t e;
+    *object = NULL;
+    do got = line_next(r, &line, &len); while (got > 0 && strspn(line, " \t") == len);
+    if (got <= 0) return got;
+    json_t *value = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+    if (json_is_object(value)) {
+        *object = value;
+        return 1;
+    }
+    if (value) fail_text("line %llu is %s, expected a JSON object", r->number, json_kind(value));
+    else fail_text("line %llu is not valid JSON: %s", r->number, e.text);
+    json_decref(value);
+    return -1;
+}

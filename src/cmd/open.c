@@ -110,6 +110,7 @@ static void note_lines(const struct args_common *c, const char *text)
 int open_model(struct opened *o, struct args_common *c, sc_model_config *m, const char *name, bool pull_missing)
 {
     sc_error err = { 0 };
+    if (strcmp(c->runtime.activations, "auto") == 0) c->runtime.activations = "int8";
     int code = resolve(o, c, name, pull_missing);
     if (code == ARGS_GO) code = open_runtime(o, c);
     if (code != ARGS_GO) return code;
