@@ -37,7 +37,7 @@ $(BUILD)/libstarchat.a: $(LIB_OBJ)
 	rm -f $@ && ar rcs $@ $(BUILD)/starchat_all.o
 
 $(BUILD)/cpu/avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
-$(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c
+$(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 
 $(BUILD)/%.o: src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)

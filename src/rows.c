@@ -1,4 +1,10 @@
 /* rows.c - the one list of all that plugs in: backends, architectures, option tables. It may include every header. */
-#include "base/base.h"
+#include "cpu/cpu.h"
+#include "infer/infer.h"
+#include "model/model_internal.h"
 
-const struct sc_options *const option_tables[] = { NULL };
+const struct backend *const backends[] = { &cpu_backend, NULL };
+
+const struct arch *const archs[] = { &arch_gpt_bigcode, &arch_starcoder2, &arch_llama, &arch_qwen2, NULL };
+
+const struct sc_options *const option_tables[] = { &runtime_options, &model_options, &session_options, &sample_options, NULL };

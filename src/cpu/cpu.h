@@ -1,0 +1,65 @@
+/* cpu.h - the CPU backend: a table of kernels and the operators built on them.
+ *
+ * Contract of every kernel: the order in which an output element is summed depends on the inner dimension alone, never on
+ * how many rows or weights are handled together. scalar.c is the specification; avx2.c and avx512.c override entries.
+ * The number of lanes may differ between sets, so results are equal to the bit within a set and close between sets. */
+#ifndef CPU_H
+#define CPU_H
+
+#include "tensor/tensor.h"
+
+enum { TILE_W = 4, TILE_X = 4 };     /* most weight rows and activation rows of one tile */
+
+/* Block types times int8 activations. A row of K elements in blocks of 32: value = scale[i / 16] * q[i] + min[i / 32]
+ * for weights, value = scale[i / 32] * q[i] for activations. */
+struct i8_weights { const int8_t *q; const float *scale, *min; size_t cols; bool has_min; };   /* rows one after the other */
+struct i8_rows { const int8_t *q; const float *scale, *sum; size_t cols; };                     /* sum: scale * (sum of q) */
+
+struct cpu_kernels {
+    const char *name;
+    /* out[r * out_stride + j] = x row r . w row j, for n_w <= TILE_W and n_x <= TILE_X; strides in elements. */
+    void (*dot_f32)(float *out, size_t out_stride, const float *w, size_t w_stride, size_t n_w, const float *x, size_t x_stride, size_t n_x, size_t k);
+    /* The same for rows first_w.. and first_x..; cols is a multiple of 32. */
+    void (*dot_i8)(float *out, size_t out_stride, const struct i8_weights *w, size_t first_w, size_t n_w, const struct i8_rows *x, size_t first_x, size_t n_x);
+    /* A weight row to f32: exactly dtypes[t].to_f32. */
+    void (*unpack_f32[DTYPE_COUNT])(float *out, const void *in, size_t n);
+    /* A weight row to the int8 form above; NULL: this type multiplies with f32 activations. min may stay untouched when
+     * i8_has_min[t] is false. */
+    void (*unpack_i8[DTYPE_COUNT])(int8_t *q, float *scale, float *min, const void *in, size_t n);
+    bool i8_has_min[DTYPE_COUNT];
+    /* x to int8 blocks: scale = max |x| / 127, q rounded to nearest. */
+    void (*quantize_row)(int8_t *q, float *scale, float *sum, const float *x, size_t n);
+    /* s[i] = exp(s[i] - max) for i < 64; returns the sum of all. exp(-inf) is 0. */
+    float (*exp_tile)(float s[64], float max);
+    /* acc[i] = acc[i] * keep, then += p[j] * v[j * d + i] for j in rising order. */
+    void (*accumulate)(float *acc, float keep, const float *p, const float *v, size_t n, size_t d);
+    void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
+    void (*gelu_tanh)(float *out, const float *x, size_t n);
+    /* Runs `rounds` of independent multiply-adds in registers; returns how many operations that were. */
+    double (*burst_f32)(size_t rounds);
+    double (*burst_i8)(size_t rounds);
+};
+void cpu_fill_scalar(struct cpu_kernels *k);
+void cpu_fill_avx2(struct cpu_kernels *k);                    /* called only where the processor has it */
+void cpu_fill_avx512(struct cpu_kernels *k);
+
+extern const struct backend cpu_backend;
+
+/* Operators, forward: op_linear.c, op_norm.c, op_attention.c, op_pointwise.c. */
+void cpu_embed(struct exec *e, const struct op_call *c);
+void cpu_linear(struct exec *e, const struct op_call *c);
+void cpu_layer_norm(struct exec *e, const struct op_call *c);
+void cpu_rms_norm(struct exec *e, const struct op_call *c);
+void cpu_rope(struct exec *e, const struct op_call *c);
+void cpu_attention(struct exec *e, const struct op_call *c);
+void cpu_add(struct exec *e, const struct op_call *c);
+void cpu_gelu(struct exec *e, const struct op_call *c);
+void cpu_silu_gate(struct exec *e, const struct op_call *c);
+void cpu_select(struct exec *e, const struct op_call *c);
+void cpu_columns(struct exec *e, const struct op_call *c);
+void cpu_measure(struct machine_limits *out, struct pool *pool);
+
+/* Splits n items of `work` multiply-adds each over the pool in pieces of `grain` items; small jobs run here. */
+void cpu_split(struct exec *e, size_t n, size_t grain, double work, void (*fn)(void *arg, size_t from, size_t to, int worker), void *arg);
+
+#endif

@@ -1,0 +1,111 @@
+/* op_linear.c - embed and linear.
+ *
+ * linear: out[r][j] = sum_k x[r][k] w[j][k] + bias[j]. A piece of work is a strip of weight rows: four rows at a time are
+ * unpacked into scratch (to f32, or to int8 with block scales) and multiplied with every row of x while they are in the
+ * cache. The kernel sums each element along k in one order, so one row and many give the same bits. */
+#include "cpu/cpu.h"
+
+#include <assert.h>
+#include <string.h>
+
+void cpu_embed(struct exec *e, const struct op_call *c)
+{
+    const struct cpu_kernels *k = e->kernels;
+    const struct tensor *table = c->in[0], *extra = c->in[1];
+    const int32_t *id = c->attr.embed.by_position ? c->batch->position : c->batch->token;
+    for (size_t r = 0; r < c->out->rows; r++) {
+        float *out = tensor_f32(c->out) + r * table->cols;
+        size_t row = (size_t)id[r];
+        assert(row < table->rows + (extra ? extra->rows : 0));
+        if (row >= table->rows) memcpy(out, tensor_f32(extra) + (row - table->rows) * table->cols, table->cols * sizeof *out);
+        else k->unpack_f32[table->dtype](out, tensor_row(table, row), table->cols);
+    }
+}
+
+enum { STRIP = 16 };   /* weight rows of one piece of work: fixed, so that pieces do not depend on threads */
+
+struct linear_job {
+    const struct cpu_kernels *k;
+    const struct tensor *x, *w, *bias;
+    struct tensor *out;
+    struct i8_rows x8;                  /* q NULL: f32 activations */
+    char *scratch; size_t scratch_bytes; /* per worker */
+};
+
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* Four weight rows [first, first + n) against all rows of x, f32. */
+static void tile_f32(const struct linear_job *job, size_t first, size_t n, float *scratch)
+{
+    size_t k = job->x->cols, stride = k;
+    const float *w = scratch;
+    if (job->w->dtype == DTYPE_F32) w = tensor_row(job->w, first);
+    else for (size_t j = 0; j < n; j++) job->k->unpack_f32[job->w->dtype](scratch + j * stride, tensor_row(job->w, first + j), k);
+    for (size_t r = 0; r < job->x->rows; r += TILE_X) {
+        size_t rows = job->x->rows - r < TILE_X ? job->x->rows - r : TILE_X;
+        job->k->dot_f32(tensor_f32(job->out) + r * job->out->cols + first, job->out->cols, w, stride, n, tensor_f32(job->x) + r * k, k, rows, k);
+    }
+}
+
+static void tile_i8(const struct linear_job *job, size_t first, size_t n, char *scratch)
+{
+    size_t k = job->x->cols, blocks = k / 32;
+    int8_t *q = (int8_t *)scratch;
+    float *scale = (float *)(scratch + TILE_W * k), *min = scale + TILE_W * 2 * blocks;
+    const struct i8_weights w = { q, scale, min, k, job->k->i8_has_min[job->w->dtype] };
+    for (size_t j = 0; j < n; j++)
+        job->k->unpack_i8[job->w->dtype](q + j * k, scale + j * 2 * blocks, min + j * blocks, tensor_row(job->w, first + j), k);
+    for (size_t r = 0; r < job->x->rows; r += TILE_X) {
+        size_t rows = job->x->rows - r < TILE_X ? job->x->rows - r : TILE_X;
+        job->k->dot_i8(tensor_f32(job->out) + r * job->out->cols + first, job->out->cols, &w, 0, n, &job->x8, r, rows);
+    }
+}
+
+static void add_bias(const struct linear_job *job, size_t from, size_t to)
+{
+    const float *bias = tensor_f32(job->bias);
+    for (size_t r = 0; r < job->out->rows; r++) {
+        float *out = tensor_f32(job->out) + r * job->out->cols;
+        for (size_t j = from; j < to; j++) out[j] += bias[j];
+    }
+}
+
+static void linear_strip(void *arg, size_t from, size_t to, int worker)
+{
+    const struct linear_job *job = arg;
+    char *scratch = job->scratch + (size_t)worker * job->scratch_bytes;
+    for (size_t j = from; j < to; j += TILE_W) {
+        size_t n = to - j < TILE_W ? to - j : TILE_W;
+        if (job->x8.q) tile_i8(job, j, n, scratch);
+        else tile_f32(job, j, n, (float *)scratch);
+    }
+    if (job->bias) add_bias(job, from, to);
+}
+
+static void quantize_rows(void *arg, size_t from, size_t to, int worker)
+{
+    const struct linear_job *job = arg;
+    size_t k = job->x->cols, blocks = k / 32;
+    (void)worker;
+    for (size_t r = from; r < to; r++)
+        job->k->quantize_row((int8_t *)job->x8.q + r * k, (float *)job->x8.scale + r * blocks, (float *)job->x8.sum + r * blocks,
+                             tensor_f32(job->x) + r * k, k);
+}
+
+void cpu_linear(struct exec *e, const struct op_call *c)
+{
+    const struct cpu_kernels *kernels = e->kernels;
+    struct linear_job job = { .k = kernels, .x = c->in[0], .w = c->in[1], .bias = c->in[2], .out = c->out };
+    size_t k = job.x->cols, rows = job.x->rows;
+    struct arena_mark mark = arena_mark(e->step);
+    if (e->int8_activations && kernels->unpack_i8[job.w->dtype]) {
+        int8_t *q = arena_take(e->step, rows * k);
+        float *scale = arena_take(e->step, rows * k / 32 * sizeof(float)), *sum = arena_take(e->step, rows * k / 32 * sizeof(float));
+        job.x8 = (struct i8_rows){ q, scale, sum, k };
+        cpu_split(e, rows, 8, (double)k, quantize_rows, &job);
+    }
+    job.scratch_bytes = round_up(TILE_W * k * sizeof(float), 64);   /* the int8 form is smaller: 1 + 1/4 + 1/8 bytes */
+    job.scratch = arena_take(e->step, job.scratch_bytes * (size_t)pool_threads(e->pool));
+    cpu_split(e, job.w->rows, STRIP, (double)k * (double)rows, linear_strip, &job);
+    arena_rewind(e->step, mark);
+}

@@ -1,0 +1,249 @@
+/* scalar.c - every kernel in plain C: the specification, the fallback and the oracle of the vector files. Block layouts:
+ * GGUF specification, ggml-common.h. Sums run over eight lanes, as the vector kernels' do. */
+#include "cpu/cpu.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 8 };
+
+/* Fixed tree: halves onto each other. */
+static float reduce(const float a[LANES])
+{
+    return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
+}
+
+static float dot_one(const float *w, const float *x, size_t k)
+{
+    float a[LANES] = { 0 };
+    for (size_t i = 0; i < k; i++) a[i % LANES] += w[i] * x[i];
+    return reduce(a);
+}
+
+static void dot_f32(float *out, size_t out_stride, const float *w, size_t w_stride, size_t n_w, const float *x, size_t x_stride, size_t n_x, size_t k)
+{
+    for (size_t r = 0; r < n_x; r++)
+        for (size_t j = 0; j < n_w; j++) out[r * out_stride + j] = dot_one(w + j * w_stride, x + r * x_stride, k);
+}
+
+/* A lane holds the sums of four neighbours: lanes 0-3 the first 16 elements of a block, 4-7 the others. */
+static float dot_i8_one(const struct i8_weights *w, size_t j, const struct i8_rows *x, size_t r)
+{
+    const int8_t *a = w->q + j * w->cols, *b = x->q + r * x->cols;
+    size_t blocks = w->cols / 32;
+    const float *ws = w->scale + j * 2 * blocks, *xs = x->scale + r * blocks;
+    float acc[LANES] = { 0 };
+    for (size_t i = 0; i < blocks; i++)
+        for (size_t l = 0; l < LANES; l++) {
+            int sum = 0;
+            for (size_t e = 0; e < 4; e++) sum += a[i * 32 + l * 4 + e] * b[i * 32 + l * 4 + e];
+            acc[l] += (float)sum * (ws[2 * i + l / 4] * xs[i]);
+        }
+    return w->has_min ? reduce(acc) + dot_one(w->min + j * blocks, x->sum + r * blocks, blocks) : reduce(acc);
+}
+
+static void dot_i8(float *out, size_t out_stride, const struct i8_weights *w, size_t first_w, size_t n_w, const struct i8_rows *x, size_t first_x, size_t n_x)
+{
+    for (size_t r = 0; r < n_x; r++)
+        for (size_t j = 0; j < n_w; j++) out[r * out_stride + j] = dot_i8_one(w, first_w + j, x, first_x + r);
+}
+
+/* ---- weights to int8 ------------------------------------------------------------------------------------------------ */
+
+static float half_at(const uint8_t *p)
+{
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return f16_to_f32(h);
+}
+
+static void unpack_i8_q8_0(int8_t *q, float *scale, float *min, const void *in, size_t n)
+{
+    (void)min;
+    for (size_t b = 0; b < n / 32; b++) {
+        const uint8_t *p = (const uint8_t *)in + b * 34;
+        scale[2 * b] = scale[2 * b + 1] = half_at(p);
+        memcpy(q + b * 32, p + 2, 32);
+    }
+}
+
+/* Low nibbles are elements 0-15, high ones 16-31; `high`: 32 further bits (fifth bits) or 0. */
+static void unpack_nibbles(int8_t *q, const uint8_t *nibbles, uint32_t high, int offset)
+{
+    for (size_t i = 0; i < 16; i++) {
+        q[i] = (int8_t)((nibbles[i] & 15) + (int)(high >> i & 1) * 16 - offset);
+        q[i + 16] = (int8_t)((nibbles[i] >> 4) + (int)(high >> (i + 16) & 1) * 16 - offset);
+    }
+}
+
+static void unpack_i8_q4_0(int8_t *q, float *scale, float *min, const void *in, size_t n)
+{
+    (void)min;
+    for (size_t b = 0; b < n / 32; b++) {
+        const uint8_t *p = (const uint8_t *)in + b * 18;
+        scale[2 * b] = scale[2 * b + 1] = half_at(p);
+        unpack_nibbles(q + b * 32, p + 2, 0, 8);
+    }
+}
+
+static void unpack_i8_q4_1(int8_t *q, float *scale, float *min, const void *in, size_t n)
+{
+    for (size_t b = 0; b < n / 32; b++) {
+        const uint8_t *p = (const uint8_t *)in + b * 20;
+        scale[2 * b] = scale[2 * b + 1] = half_at(p);
+        min[b] = half_at(p + 2);
+        unpack_nibbles(q + b * 32, p + 4, 0, 0);
+    }
+}
+
+static void unpack_i8_q5_0(int8_t *q, float *scale, float *min, const void *in, size_t n)
+{
+    (void)min;
+    for (size_t b = 0; b < n / 32; b++) {
+        const uint8_t *p = (const uint8_t *)in + b * 22;
+        uint32_t high;
+        memcpy(&high, p + 2, 4);
+        scale[2 * b] = scale[2 * b + 1] = half_at(p);
+        unpack_nibbles(q + b * 32, p + 6, high, 16);
+    }
+}
+
+static void unpack_i8_q5_1(int8_t *q, float *scale, float *min, const void *in, size_t n)
+{
+    for (size_t b = 0; b < n / 32; b++) {
+        const uint8_t *p = (const uint8_t *)in + b * 24;
+        uint32_t high;
+        memcpy(&high, p + 4, 4);
+        scale[2 * b] = scale[2 * b + 1] = half_at(p);
+        min[b] = half_at(p + 2);
+        unpack_nibbles(q + b * 32, p + 8, high, 0);
+    }
+}
+
+/* The 6-bit scale and minimum of group g (0-7) in the 12 bytes of a K block. */
+static void k_scale(const uint8_t *s, size_t g, int *scale, int *min)
+{
+    *scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | (s[g - 4] >> 6) << 4;
+    *min = g < 4 ? s[g + 4] & 63 : (s[g + 4] >> 4) | (s[g] >> 6) << 4;
+}
+
+static void unpack_i8_q45_k(int8_t *q, float *scale, float *min, const uint8_t *p, size_t n, size_t bytes, bool has_high)
+{
+    for (size_t b = 0; b < n / 256; b++, p += bytes) {
+        float d = half_at(p), dmin = half_at(p + 2);
+        const uint8_t *high = p + 16, *nibbles = p + (has_high ? 48 : 16);
+        for (size_t g = 0; g < 8; g++) {
+            int s, m;
+            k_scale(p + 4, g, &s, &m);
+            size_t at = b * 8 + g;
+            scale[2 * at] = scale[2 * at + 1] = d * (float)s;
+            min[at] = -dmin * (float)m;
+            for (size_t i = 0; i < 32; i++) {
+                int v = nibbles[g / 2 * 32 + i] >> (g % 2 * 4) & 15;
+                if (has_high) v += (high[i] >> g & 1) * 16;
+                q[at * 32 + i] = (int8_t)v;
+            }
+        }
+    }
+}
+
+static void unpack_i8_q4_k(int8_t *q, float *scale, float *min, const void *in, size_t n) { unpack_i8_q45_k(q, scale, min, in, n, 144, false); }
+static void unpack_i8_q5_k(int8_t *q, float *scale, float *min, const void *in, size_t n) { unpack_i8_q45_k(q, scale, min, in, n, 176, true); }
+
+static void unpack_i8_q6_k(int8_t *q, float *scale, float *min, const void *in, size_t n)
+{
+    (void)min;
+    for (size_t b = 0; b < n / 256; b++) {
+        const uint8_t *p = (const uint8_t *)in + b * 210;
+        const int8_t *s = (const int8_t *)(p + 192);
+        float d = half_at(p + 208);
+        for (size_t i = 0; i < 16; i++) scale[b * 16 + i] = d * (float)s[i];
+        for (size_t e = 0; e < 256; e++) {
+            size_t half = e / 128, group = e % 128 / 32, l = e % 32;
+            int low = p[half * 64 + group % 2 * 32 + l] >> (group / 2 * 4) & 15;
+            int high = p[128 + half * 32 + l] >> (2 * group) & 3;
+            q[b * 256 + e] = (int8_t)((low | high << 4) - 32);
+        }
+    }
+}
+
+static void quantize_row(int8_t *q, float *scale, float *sum, const float *x, size_t n)
+{
+    for (size_t b = 0; b < n / 32; b++, x += 32) {
+        float most = 0;
+        for (size_t i = 0; i < 32; i++) most = fmaxf(most, fabsf(x[i]));
+        float d = most / 127, inverse = most > 0 ? 127 / most : 0;
+        int total = 0;
+        for (size_t i = 0; i < 32; i++) {
+            q[b * 32 + i] = (int8_t)lrintf(x[i] * inverse);
+            total += q[b * 32 + i];
+        }
+        scale[b] = d;
+        sum[b] = d * (float)total;
+    }
+}
+
+/* ---- attention and pointwise ------------------------------------------------------------------------------------------ */
+
+static float exp_tile(float s[64], float max)
+{
+    float a[LANES] = { 0 };
+    for (size_t i = 0; i < 64; i++) {
+        s[i] = expf(s[i] - max);
+        a[i % LANES] += s[i];
+    }
+    return reduce(a);
+}
+
+static void accumulate(float *acc, float keep, const float *p, const float *v, size_t n, size_t d)
+{
+    for (size_t i = 0; i < d; i++) acc[i] *= keep;
+    for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; i < d; i++) acc[i] += p[j] * v[j * d + i];
+}
+
+static void silu_gate_row(float *out, const float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+}
+
+/* x/2 (1 + tanh(u)) = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3): Hendrycks and Gimpel 2016. */
+static void gelu_tanh(float *out, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = x[i] / (1 + expf(-1.5957691216f * (x[i] + 0.044715f * x[i] * x[i] * x[i])));
+}
+
+static double burst_f32(size_t rounds)
+{
+    float a[LANES] = { 0 };
+    volatile float w = 0.5f;
+    for (size_t i = 0; i < rounds; i++)
+        for (size_t l = 0; l < LANES; l++) a[l] = a[l] * w + 1;
+    volatile float keep = reduce(a);
+    (void)keep;
+    return 2.0 * LANES * (double)rounds;
+}
+
+static double burst_i8(size_t rounds)
+{
+    int a[LANES] = { 0 };
+    volatile int8_t w = 3;
+    for (size_t i = 0; i < rounds; i++)
+        for (size_t l = 0; l < LANES; l++) a[l] += (int8_t)i * w;
+    volatile int keep = a[0] + a[7];
+    (void)keep;
+    return 2.0 * LANES * (double)rounds;
+}
+
+void cpu_fill_scalar(struct cpu_kernels *k)
+{
+    *k = (struct cpu_kernels){
+        .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .accumulate = accumulate,
+        .silu_gate = silu_gate_row, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
+        .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
+                       [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,
+                       [DTYPE_Q5_K] = unpack_i8_q5_k, [DTYPE_Q6_K] = unpack_i8_q6_k },
+        .i8_has_min = { [DTYPE_Q4_1] = true, [DTYPE_Q5_1] = true, [DTYPE_Q4_K] = true, [DTYPE_Q5_K] = true },
+    };
+    for (int t = 0; t < DTYPE_COUNT; t++) k->unpack_f32[t] = dtypes[t].to_f32;
+}
