@@ -107,6 +107,15 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PACKAGES@|$(PACKAGES)|' tools/starchat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/starchat.pc
 
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BUILD)/starchat help --man > $(DESTDIR)$(PREFIX)/share/man/man1/starchat.1
+	for c in $$($(BUILD)/starchat help | sed -n '/^Commands:/,/^$$/s/^  \([a-z]*\) .*/\1/p'); do \
+	    $(BUILD)/starchat help --man $$c > $(DESTDIR)$(PREFIX)/share/man/man1/starchat-$$c.1 || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BUILD)/starchat completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/starchat
+	$(BUILD)/starchat completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_starchat
+	$(BUILD)/starchat completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/starchat.fish
+
 # Rebuilds everything when compiler or flags change.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(BUILD); echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS)' > $@

@@ -24,8 +24,10 @@ static int finish(int code)
 
 static int unknown_command(const char *name)
 {
-    const char *nearest = command_nearest(name);
-    const char *what = name[0] == '-' ? "option" : "command";
+    bool is_option = name[0] == '-';
+    const char *nearest = is_option ? NULL : command_nearest(name), *what = is_option ? "option" : "command";
+    if (sc_name_distance(name, "--version") <= 3) nearest = "--version";
+    if (sc_name_distance(name, "--help") <= 2) nearest = "--help";
     fprintf(stderr, "starchat: unknown %s \"", what);
     print_safe(stderr, name, strlen(name));
     if (nearest) fprintf(stderr, "\"; did you mean \"%s\"? (see: starchat help)\n", nearest);

@@ -187,7 +187,7 @@ static void progress_draw(const struct measure *m)
     int width = room - name - 3 > 40 ? 40 : room - name - 3;
     int filled = m->total > 0 ? (int)(width * (m->done < m->total ? m->done / m->total : 1)) : 0;
     for (int i = 0; i < width; i++) bar[i] = i < filled ? '#' : '.';
-    int n = snprintf(line, sizeof line, "\r%-.*s", name, m->what);
+    int n = snprintf(line, sizeof line, "\r%-*.*s", name < 16 ? name : 16, name, m->what);
     if (width > 4 && m->total > 0) n += snprintf(line + n, sizeof line - (size_t)n, " [%s]", bar);
     snprintf(line + n, sizeof line - (size_t)n, "%s\033[K", tail);
     fputs(line, stderr);
