@@ -1,5 +1,6 @@
 /* rows.c - the one list of all that plugs in: backends, architectures, option tables. It may include every header. */
 #include "cpu/cpu.h"
+#include "hub/hub.h"
 #include "infer/infer.h"
 #include "model/model_internal.h"
 
@@ -7,4 +8,6 @@ const struct backend *const backends[] = { &cpu_backend, NULL };
 
 const struct arch *const archs[] = { &arch_gpt_bigcode, &arch_starcoder2, &arch_llama, &arch_qwen2, NULL };
 
-const struct sc_options *const option_tables[] = { &runtime_options, &model_options, &session_options, &sample_options, NULL };
+const struct sc_options *const option_tables[] = {
+    &runtime_options, &model_options, &session_options, &sample_options, &pull_options, NULL,
+ };

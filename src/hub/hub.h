@@ -223,4 +223,6 @@ void      store_sweep(const char *home);                                /* what 
 /* The model in huggingface_hub's own cache; NULL if it is not there in full. */
 char     *hub_cache_find(const char *repo, const char *revision);
 
+extern const struct sc_options pull_options;   /* pull.c */
+
 #endif
