@@ -10,4 +10,4 @@ const struct arch *const archs[] = { &arch_gpt_bigcode, &arch_starcoder2, &arch_
 
 const struct sc_options *const option_tables[] = {
     &runtime_options, &model_options, &session_options, &sample_options, &pull_options, NULL,
- };
+};
