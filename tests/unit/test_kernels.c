@@ -1,0 +1,275 @@
+/* test_kernels.c - the contract of the CPU backend: one row, two, 7, 16 and 512 give the same bits, on any number of
+ * threads; every vector kernel against the scalar one, the scalar one against double arithmetic. */
+#include "test.h"
+
+#include "cpu/cpu.h"
+
+static const char *const set_names[] = { "scalar", "avx2", "avx512" };
+
+/* Kernels of a set, or NULL where the processor lacks them. */
+static const struct cpu_kernels *kernels(const char *name)
+{
+    const void *k = NULL;
+    return cpu_backend.kernels(&k, name, NULL) == SC_OK ? k : NULL;
+}
+
+static float *normals(size_t n, uint64_t stream)
+{
+    float *x = mem_alloc(n * sizeof *x);
+    random_normal(x, n, 11, stream, 0);
+    return x;
+}
+
+static void *quantized(enum dtype t, const float *w, size_t rows, size_t cols)
+{
+    char *out = mem_alloc(rows * dtype_row_bytes(t, cols));
+    for (size_t r = 0; r < rows; r++) dtypes[t].from_f32(out + r * dtype_row_bytes(t, cols), w + r * cols, cols);
+    return out;
+}
+
+struct bench { struct pool *pool; struct arena step; struct exec exec; };
+
+static void bench_init(struct bench *b, const struct cpu_kernels *k, int threads, bool int8)
+{
+    CHECK_OK(pool_open(&b->pool, threads, err));
+    arena_init(&b->step);
+    b->exec = (struct exec){ .pool = b->pool, .backend = &cpu_backend, .kernels = k, .int8_activations = int8, .step = &b->step };
+}
+
+static void bench_release(struct bench *b)
+{
+    arena_release(&b->step);
+    pool_close(b->pool);
+}
+
+static float *run_linear(const struct cpu_kernels *k, int threads, bool int8, const struct weight *w, const float *x, size_t rows)
+{
+    struct bench b;
+    bench_init(&b, k, threads, int8);
+    struct run r = { &b.exec, &(struct batch){ .rows = rows } };
+    const struct tensor in = { .dtype = DTYPE_F32, .rows = rows, .cols = w->w.cols, .data = (void *)x };
+    const struct tensor *out = linear(&r, &in, w);
+    float *copy = mem_alloc(rows * w->w.rows * sizeof *copy);
+    memcpy(copy, out->data, rows * w->w.rows * sizeof *copy);
+    bench_release(&b);
+    return copy;
+}
+
+/* Rows of the big product against products of few rows at a time. */
+static void check_row_counts(const struct cpu_kernels *k, bool int8, const struct weight *w, const float *x)
+{
+    static const size_t counts[] = { 1, 2, 7, 16 };
+    size_t n = w->w.rows, cols = w->w.cols;
+    float *all = run_linear(k, 1, int8, w, x, 512), *threaded = run_linear(k, 3, int8, w, x, 512);
+    CHECK(memcmp(all, threaded, 512 * n * sizeof *all) == 0);
+    for (size_t i = 0; i < 4; i++)
+        for (size_t at = 0; at + counts[i] <= 512; at += 101) {
+            float *some = run_linear(k, 2, int8, w, x + at * cols, counts[i]);
+            if (memcmp(some, all + at * n, counts[i] * n * sizeof *some))
+                test_failed(__FILE__, __LINE__, "%s %s%s: %zu rows differ from 512", k->name, dtypes[w->w.dtype].name, int8 ? " int8" : "", counts[i]);
+            mem_free(some);
+        }
+    mem_free(all);
+    mem_free(threaded);
+}
+
+/* Largest error of a product relative to sum |x||w|, against doubles. */
+static double linear_error(const struct cpu_kernels *k, bool int8, const struct weight *w, const float *x)
+{
+    size_t n = w->w.rows, cols = w->w.cols;
+    float *row = mem_alloc(cols * sizeof *row), *found = run_linear(k, 2, int8, w, x, 5);
+    double worst = 0;
+    for (size_t j = 0; j < n; j++) {
+        dtypes[w->w.dtype].to_f32(row, tensor_row(&w->w, j), cols);
+        for (size_t r = 0; r < 5; r++) {
+            double sum = (double)tensor_f32(&w->bias)[j], size = fabs(sum);
+            for (size_t i = 0; i < cols; i++) {
+                sum += (double)row[i] * (double)x[r * cols + i];
+                size += fabs((double)row[i] * (double)x[r * cols + i]);
+            }
+            worst = fmax(worst, fabs(sum - (double)found[r * n + j]) / size);
+        }
+    }
+    mem_free(row);
+    mem_free(found);
+    return worst;
+}
+
+static void check_linear(const char *set, enum dtype t, size_t rows, size_t cols)
+{
+    const struct cpu_kernels *k = kernels(set);
+    if (!k) return;
+    float *plain = normals(rows * cols, 1), *x = normals(512 * cols, 2), *bias = normals(rows, 3);
+    void *data = quantized(t, plain, rows, cols);
+    struct weight w = { { .dtype = t, .rows = rows, .cols = cols, .data = data }, { .dtype = DTYPE_F32, .rows = 1, .cols = rows, .data = bias } };
+    for (int int8 = 0; int8 <= (k->unpack_i8[t] != NULL); int8++) {
+        check_row_counts(k, int8, &w, x);
+        double e = linear_error(k, int8, &w, x), bound = int8 ? 1e-2 : 1e-6;
+        if (!(e <= bound)) test_failed(__FILE__, __LINE__, "%s %s %zu x %zu: error %g, bound %g", k->name, dtypes[t].name, rows, cols, e, bound);
+    }
+    mem_free(plain);
+    mem_free(x);
+    mem_free(bias);
+    mem_free(data);
+}
+
+TEST(linear_is_the_same_for_1_2_7_16_and_512_rows)
+{
+    for (size_t s = 0; s < 3; s++)
+        for (int t = DTYPE_F32; t <= DTYPE_Q6_K; t++) {
+            size_t block = dtypes[t].block;
+            check_linear(set_names[s], (enum dtype)t, 37, block == 1 ? 93 : block == 32 ? 160 : 512);
+            check_linear(set_names[s], (enum dtype)t, 5, block == 1 ? 7 : block);
+        }
+}
+
+TEST(vector_unpacking_equals_scalar)
+{
+    enum { N = 1024 };
+    float *w = normals(N, 4);
+    for (size_t s = 1; s < 3; s++) {
+        const struct cpu_kernels *k = kernels(set_names[s]), *scalar = kernels("scalar");
+        for (int t = DTYPE_F16; k && t <= DTYPE_Q6_K; t++) {
+            void *data = quantized((enum dtype)t, w, 1, N);
+            static float a[N], b[N], scale[2][N / 16], min[2][N / 32];
+            static int8_t q[2][N];
+            k->unpack_f32[t](a, data, N);
+            scalar->unpack_f32[t](b, data, N);
+            for (int i = 0; i < N; i++)   /* by value: the sign of a zero may differ */
+                if (a[i] != b[i]) test_failed(__FILE__, __LINE__, "%s %s to f32", k->name, dtypes[t].name);
+            if (k->unpack_i8[t]) {
+                memset(min, 0, sizeof min);
+                k->unpack_i8[t](q[0], scale[0], min[0], data, N);
+                scalar->unpack_i8[t](q[1], scale[1], min[1], data, N);
+                CHECK(!memcmp(q[0], q[1], N) && !memcmp(scale[0], scale[1], sizeof scale[0]) && !memcmp(min[0], min[1], sizeof min[0]));
+                for (int i = 0; i < N; i++)   /* and both say what to_f32 says */
+                    CHECK(fabsf(scale[1][i / 16] * q[1][i] + min[1][i / 32] - b[i]) <= 1e-6f * (fabsf(b[i]) + 1));
+            }
+            mem_free(data);
+        }
+    }
+    mem_free(w);
+}
+
+TEST(vector_functions_are_close_to_double)
+{
+    for (size_t s = 0; s < 3; s++) {
+        const struct cpu_kernels *k = kernels(set_names[s]);
+        if (!k) continue;
+        double exp_error = 0, silu_error = 0, gelu_error = 0;
+        for (int i = -2000; i <= 2000; i++) {
+            float tile[64], x[1] = { (float)i * 0.011f }, one[1] = { 1 }, y[1];
+            for (int j = 0; j < 64; j++) tile[j] = -INFINITY;
+            tile[3] = x[0];
+            k->exp_tile(tile, 0);
+            CHECK(tile[0] == 0);
+            exp_error = fmax(exp_error, fabs((double)tile[3] / exp((double)x[0]) - 1));
+            k->silu_gate(y, x, one, 1);
+            silu_error = fmax(silu_error, fabs((double)y[0] - (double)x[0] / (1 + exp(-(double)x[0]))));
+            k->gelu_tanh(y, x, 1);
+            double u = 0.7978845608028654 * ((double)x[0] + 0.044715 * pow((double)x[0], 3));
+            gelu_error = fmax(gelu_error, fabs((double)y[0] - 0.5 * (double)x[0] * (1 + tanh(u))));
+        }
+        CHECK(exp_error < 3e-7 && silu_error < 3e-6 && gelu_error < 3e-6);
+    }
+}
+
+TEST(quantize_row_is_the_same_in_all_sets)
+{
+    float *x = normals(320, 5);
+    memset(x + 64, 0, 32 * sizeof *x);   /* a block of zeros has scale 0 */
+    int8_t q[3][320];
+    float scale[3][10], sum[3][10];
+    for (size_t s = 0; s < 3; s++) {
+        const struct cpu_kernels *k = kernels(set_names[s]);
+        if (!k) continue;
+        k->quantize_row(q[s], scale[s], sum[s], x, 320);
+        CHECK(!memcmp(q[s], q[0], sizeof q[0]) && !memcmp(scale[s], scale[0], sizeof scale[0]) && !memcmp(sum[s], sum[0], sizeof sum[0]));
+    }
+    CHECK(scale[0][2] == 0 && q[0][64] == 0);
+    mem_free(x);
+}
+
+/* ---- attention ---------------------------------------------------------------------------------------------------------- */
+
+enum { POSITIONS = 300, DIM = 24 };
+struct attention_case { size_t heads, kv_heads, window; enum dtype cache; };
+
+/* Runs all positions through the cache, `chunk` rows a pass; the result is (POSITIONS, heads * DIM). */
+static float *run_attention(const struct cpu_kernels *k, const struct attention_case *a, size_t chunk, int threads)
+{
+    struct bench b;
+    bench_init(&b, k, threads, false);
+    size_t qc = a->heads * DIM, kc = a->kv_heads * DIM, one = a->kv_heads * POSITIONS * DIM * dtypes[a->cache].bytes;
+    float *q = normals(POSITIONS * qc, 6), *key = normals(POSITIONS * kc, 7), *v = normals(POSITIONS * kc, 8), *out = mem_alloc(POSITIONS * qc * sizeof *out);
+    struct kv_cache cache = { a->cache, 1, a->kv_heads, DIM, POSITIONS, mem_alloc(one), mem_alloc(one) };
+    memset(cache.keys, 0xFF, one);     /* what was never written is not a number */
+    memset(cache.values, 0xFF, one);
+    struct kv_cache *caches[] = { &cache };
+    int32_t position[POSITIONS], sequence[POSITIONS] = { 0 };
+    for (int i = 0; i < POSITIONS; i++) position[i] = i;
+    const struct attention attr = { 0, a->heads, a->kv_heads, DIM, a->window, 0.2f };
+    for (size_t at = 0, n; at < POSITIONS; at += n) {
+        n = POSITIONS - at < chunk ? POSITIONS - at : chunk;
+        struct batch batch = { n, position + at, position + at, sequence, caches };
+        struct run r = { &b.exec, &batch };
+        const struct tensor tq = { .dtype = DTYPE_F32, .rows = n, .cols = qc, .data = q + at * qc };
+        const struct tensor tk = { .dtype = DTYPE_F32, .rows = n, .cols = kc, .data = key + at * kc }, tv = { .dtype = DTYPE_F32, .rows = n, .cols = kc, .data = v + at * kc };
+        memcpy(out + at * qc, attention(&r, &tq, &tk, &tv, &attr)->data, n * qc * sizeof *out);
+    }
+    bench_release(&b);
+    void *const used[] = { q, key, v, cache.keys, cache.values };
+    for (size_t i = 0; i < 5; i++) mem_free(used[i]);
+    return out;
+}
+
+/* The definition, in double, of one row and head. */
+static double attention_error(const struct attention_case *a, const float *found, size_t row, size_t head)
+{
+    size_t qc = a->heads * DIM, kc = a->kv_heads * DIM, g = head / (a->heads / a->kv_heads);
+    float *q = normals(POSITIONS * qc, 6), *key = normals(POSITIONS * kc, 7), *v = normals(POSITIONS * kc, 8);
+    double acc[DIM] = { 0 }, sum = 0, worst = 0;
+    for (size_t j = a->window && row + 1 > a->window ? row + 1 - a->window : 0; j <= row; j++) {
+        double s = 0;
+        for (size_t i = 0; i < DIM; i++) s += (double)q[row * qc + head * DIM + i] * (double)key[j * kc + g * DIM + i];
+        sum += s = exp(s * 0.2);
+        for (size_t i = 0; i < DIM; i++) acc[i] += s * (double)v[j * kc + g * DIM + i];
+    }
+    for (size_t i = 0; i < DIM; i++) worst = fmax(worst, fabs(acc[i] / sum - (double)found[row * qc + head * DIM + i]));
+    mem_free(q);
+    mem_free(key);
+    mem_free(v);
+    return worst;
+}
+
+TEST(attention_is_the_same_in_any_chunks_and_right)
+{
+    static const struct attention_case cases[] = {
+        { 16, 1, 0, DTYPE_F16 }, { 9, 3, 0, DTYPE_F32 }, { 4, 4, 70, DTYPE_F16 }, { 6, 2, 5, DTYPE_F32 },
+    };
+    for (size_t s = 0; s < 3; s++)
+        for (size_t i = 0; i < 4; i++) {
+            const struct cpu_kernels *k = kernels(set_names[s]);
+            if (!k) continue;
+            const struct attention_case *a = &cases[i];
+            size_t bytes = POSITIONS * a->heads * DIM * sizeof(float);
+            float *whole = run_attention(k, a, POSITIONS, 1);
+            static const size_t chunks[] = { 1, 2, 7, 16, 65 };
+            for (size_t j = 0; j < 5; j++) {
+                float *part = run_attention(k, a, chunks[j], 1 + (int)j % 3);
+                if (memcmp(part, whole, bytes)) test_failed(__FILE__, __LINE__, "%s case %zu: chunks of %zu differ", k->name, i, chunks[j]);
+                mem_free(part);
+            }
+            double bound = a->cache == DTYPE_F16 ? 3e-3 : 1e-5;
+            static const size_t rows[] = { 0, 1, 63, 64, 200, 299 };
+            for (size_t j = 0; j < 6; j++) CHECK(attention_error(a, whole, rows[j], a->heads - 1) < bound);
+            mem_free(whole);
+        }
+}
+
+TEST(missing_kernel_sets_are_named)
+{
+    const void *k = NULL;
+    CHECK_FAILS(cpu_backend.kernels(&k, "sse9", err), SC_E_ARGUMENT, "expected auto, scalar, avx2 or avx512");
+    CHECK_OK(cpu_backend.kernels(&k, "auto", err));
+}
