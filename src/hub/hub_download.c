@@ -301,7 +301,7 @@ sc_status download_file(struct http *h, int directory, struct hub_file *f, sc_er
     struct buf partial;
     buf_init(&partial, 0);
     buf_printf(&partial, "%s.incomplete", f->name);
-    struct download d = { .http = h, .file = f, .total = f->size, .started = clock_seconds() };
+    struct download d = { .http = h, .file = f, .total = f->size, .started = clock_seconds(), .last_event = clock_seconds() };
     d.fd = openat(directory, partial.data, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     sc_status status = SC_OK;
     sha256_begin(&d.sha);

@@ -202,6 +202,17 @@ static void read_entry_facts(struct hub_file *f, const json_t *entry)
     else if (!json_is_object(lfs) && blob && hex_is_valid(blob, 40)) memcpy(f->git_sha1, blob, 41);
 }
 
+/* A path without empty, "." or ".." parts. A file with another kind of path cannot be asked for and is left out. */
+static bool is_clean_path(const char *path)
+{
+    for (const char *p = path;; p++) {
+        size_t n = strcspn(p, "/");
+        if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.')) return false;
+        p += n;
+        if (!*p) return true;
+    }
+}
+
 static sc_status read_list(struct pull_plan *out, const json_t *info, const char *base_url, sc_error *err)
 {
     const char *commit = json_string_value(json_object_get(info, "sha"));
@@ -214,6 +225,7 @@ static sc_status read_list(struct pull_plan *out, const json_t *info, const char
         const json_t *name = json_object_get(entry, "rfilename");
         size_t len = json_string_length(name);
         if (!json_is_string(name) || len == 0 || memchr(json_string_value(name), 0, len)) return FAIL(err, SC_E_FORMAT, "the Hub's list of files: entry %zu has no usable name", i);
+        if (!is_clean_path(json_string_value(name))) continue;
         struct hub_file *f = plan_add(out, json_string_value(name), len);
         struct buf url;
         buf_init(&url, 0);
