@@ -211,7 +211,8 @@ SC_API sc_status sc_pull(sc_text *path, const sc_pull_config *c, sc_error *err);
 SC_API sc_status sc_store_list(sc_text *json, const char *home, sc_error *err);
 SC_API sc_status sc_store_names(sc_text *json, sc_error *err); /* built-in names: [{"name","source","licence","help"}...] */
 SC_API sc_status sc_store_remove(const char *name, const char *home, sc_error *err);
-/* A path as it is, or the local path of a stored name; an unknown name gets a message with `starchat pull`. */
+/* A path as it is, or the local path of a stored name (a directory or a .gguf), or of a Hub name in huggingface_hub's
+ * cache (reads HF_HUB_CACHE, HF_HOME); an unknown name gets a message with `starchat pull`. */
 SC_API sc_status sc_store_resolve(sc_text *path, const char *name, const char *home, sc_error *err);
 
 /* ---- jobs on model files ---------------------------------------------------------------------------------------- */
