@@ -22,7 +22,7 @@ struct bench {
     int32_t *id; size_t n_id;      /* random tokens of the longest test */
     size_t vocab;
     uint64_t random;
-    double bytes, parameters;      /* read and multiplied per token; 0: unknown */
+    double bytes, parameters;      /* read per decoded token; multiplied per prompt token; 0: unknown */
     double bandwidth, peak;        /* bytes/s, operations/s; 0: unknown         */
     char kernels[32];
 };
@@ -166,8 +166,8 @@ static void read_limits(struct bench *b)
     sc_text_free(&text);
     if (sc_runtime_describe(&text, b->opened.runtime) == SC_OK) runtime = json_loadb(text.data, text.len, 0, NULL);
     sc_text_free(&text);
-    b->bytes = number(model, "bytes_per_token");
-    b->parameters = number(model, "parameters_per_token");
+    b->bytes = number(model, "decode_bytes");
+    b->parameters = number(model, "block_parameters");
     bool is_int8 = strcmp(b->args.common.runtime.activations, "int8") == 0 && has_blocks(model);
     b->bandwidth = number(machine, "read_gb_per_second") * 1e9;
     b->peak = number(machine, is_int8 ? "int8_gops" : "f32_gflops") * 1e9;

@@ -190,7 +190,6 @@ static void print_number(const char *key, const json_t *value)
         printf("%s", bytes);
     } else if (strstr(key, "parameters")) {
         print_count(json_number_value(value));
-        printf(" (%" JSON_INTEGER_FORMAT ")", json_integer_value(value));
     } else if (json_is_integer(value)) printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
     else printf("%g", json_real_value(value));
 }
@@ -205,7 +204,10 @@ static void print_value(const char *key, const json_t *value, bool is_inner)
     else if (json_is_number(value)) print_number(key, value);
     else if (json_is_boolean(value)) printf("%s", json_is_true(value) ? "yes" : "no");
     else if (json_is_null(value)) putchar('-');
-    else if (is_inner) {
+    else if (json_is_string(json_object_get(value, "text"))) {   /* a token: text (id) */
+        print_string(json_string_value(json_object_get(value, "text")));
+        printf(" (%" JSON_INTEGER_FORMAT ")", json_integer_value(json_object_get(value, "id")));
+    } else if (is_inner) {
         char *text = json_dumps(value, JSON_COMPACT);
         print_safe(stdout, text, strlen(text));
         free(text);
@@ -219,7 +221,7 @@ static void print_value(const char *key, const json_t *value, bool is_inner)
         printf("%s", separator);
         print_safe(stdout, name, strlen(name));
         putchar(' ');
-        print_value(name, v, true);
+        print_value(strcmp(key, "dtypes") == 0 ? "parameters" : name, v, true);
         separator = ", ";
     }
 }
@@ -238,6 +240,29 @@ static void print_description(json_t *description)
     }
 }
 
+/* What the store knows better than the files: name, source, and the licence of a built-in name. */
+static void add_store(json_t *description, const char *path)
+{
+    static const char *const keys[] = { "name", "source", "revision", "pulled" };
+    sc_text text = { 0 };
+    json_t *list = sc_store_list(&text, NULL, NULL) == SC_OK ? json_loadb(text.data, text.len, 0, NULL) : NULL, *names;
+    const json_t *row;
+    size_t i;
+    sc_text_free(&text);
+    names = sc_store_names(&text, NULL) == SC_OK ? json_loadb(text.data, text.len, 0, NULL) : NULL;
+    sc_text_free(&text);
+    json_array_foreach(list, i, row) {
+        if (strcmp(member(row, "path"), path) != 0) continue;
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            if (*member(row, keys[k])) json_object_set(description, keys[k], json_object_get(row, keys[k]));
+    }
+    json_array_foreach(names, i, row)
+        if (*member(description, "name") && strcmp(member(row, "name"), member(description, "name")) == 0 && !*member(description, "licence"))
+            json_object_set(description, "licence", json_object_get(row, "licence"));
+    json_decref(list);
+    json_decref(names);
+}
+
 static int run_show(const struct command *self, int argc, char **argv)
 {
     struct args a;
@@ -247,11 +272,14 @@ static int run_show(const struct command *self, int argc, char **argv)
     if (code != ARGS_GO) return code;
     if (sc_store_resolve(&path, a.operand[0], NULL, &err) != SC_OK || sc_model_describe(&text, path.data, &err) != SC_OK)
         code = fail_with(&a.common, &err);
-    else if (a.common.json) code = printf("%s\n", text.data) > 0 ? EXIT_DONE : EXIT_FAILED;
     else {
         json_t *description = parse_answer(&text);
-        if (description) print_description(description);
         code = description ? EXIT_DONE : EXIT_FAILED;
+        if (description) add_store(description, path.data);
+        if (description && a.common.json) {
+            json_dumpf(description, stdout, JSON_INDENT(2));
+            putchar('\n');
+        } else if (description) print_description(description);
         json_decref(description);
     }
     sc_text_free(&path);

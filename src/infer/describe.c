@@ -49,6 +49,37 @@ static void put_tensors(json_t *o, const struct model_file *f, bool is_tied)
     put_size(o, "bytes", bytes);
 }
 
+static const struct file_tensor *find_once(const struct model_file *f, const struct arch *arch, enum role role)
+{
+    char name[96];
+    for (size_t i = 0; i < arch->n_rows; i++) {
+        if (arch->rows[i].role != role) continue;
+        weight_name(name, &arch->rows[i], f->kind, 0, false);
+        const struct file_tensor *t = model_file_find(f, name);
+        const char *dot = strchr(name, '.');
+        return t || f->kind == MODEL_GGUF || !dot ? t : model_file_find(f, dot + 1);   /* base classes lack the first part */
+    }
+    return NULL;
+}
+
+/* What bounds the speed: bytes that a decode step reads, and parameters that every token of a prompt is multiplied
+ * with. Tables are only looked up; the head is needed once a prompt. */
+static void put_work(json_t *o, const struct model_file *f, const struct model_config *c)
+{
+    static const enum role outside[] = { W_EMBED, W_POSITION, W_HEAD };
+    size_t bytes = 0, parameters = (size_t)json_integer_value(json_object_get(o, "parameters"));
+    for (size_t i = 0; i < f->n_tensors; i++) bytes += f->tensors[i].bytes;
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+        const struct file_tensor *t = find_once(f, c->arch, outside[i]);
+        bool is_copy = outside[i] == W_HEAD && c->is_tied, is_read = outside[i] == W_HEAD || (outside[i] == W_EMBED && c->is_tied);
+        if (!t) continue;
+        if (!is_copy) parameters -= (size_t)(t->dims[0] * (t->n_dims > 1 ? t->dims[1] : 1));
+        if (is_copy || !is_read) bytes -= t->bytes;
+    }
+    put_size(o, "block_parameters", parameters);
+    put_size(o, "decode_bytes", bytes);
+}
+
 static void put_special_tokens(json_t *o, const struct tokenizer *t)
 {
     static const struct { const char *name; enum token_role role; } roles[] = {
@@ -136,6 +167,7 @@ sc_status sc_model_describe(sc_text *out, const char *path, sc_error *err)
     json_object_set_new(o, "arch", json_string(c.arch->name));
     put_gguf_text(o, "name", f, "general.name");
     put_tensors(o, f, c.is_tied);
+    put_work(o, f, &c);
     put_sizes(o, &c);
     put_tokenizer(o, f);
     if (f->chat_template) put_text(o, "template", f->chat_template, strlen(f->chat_template));
