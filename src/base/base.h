@@ -99,6 +99,25 @@ sc_status json_opt_bool(bool *out, const json_t *object, const char *key, bool f
 sc_status json_opt_string(const char **out, const json_t *object, const char *key, const char *fallback, const char *what, sc_error *err); /* borrowed */
 sc_status json_write(sc_text *out, const json_t *value, bool indent);
 
+/* ---- json_scan.c: strict JSON read once from left to right, without building a tree ------------------------------- */
+
+/* A cursor over text that is known to be valid UTF-8. */
+struct json_scan { const char *text; size_t len, at; const char *what; sc_error *err; };
+struct scan_string { const char *raw; size_t len; bool has_escape; };    /* between the quotes */
+bool scan_peek(struct json_scan *s, char c);          /* next after white space; not taken */
+bool scan_take(struct json_scan *s, char c);          /* taken if it is there */
+sc_status scan_need(struct json_scan *s, char c);
+sc_status scan_string(struct json_scan *s, struct scan_string *out);
+/* Digits only: no sign, fraction, exponent or leading zero. */
+sc_status scan_uint(struct json_scan *s, uint64_t *out);
+sc_status scan_skip(struct json_scan *s);             /* any value, at most 64 levels deep */
+sc_status scan_end(struct json_scan *s);              /* nothing but white space is left */
+/* Continues a list after an item: *more is false when `close` was taken. */
+sc_status scan_more(struct json_scan *s, char close, bool *more);
+bool scan_equals(const struct scan_string *s, const char *text);
+/* Appends the text of the string; false, with part of it appended, when an escape is half a surrogate pair. */
+bool scan_unescape(struct buf *out, const struct scan_string *s);
+
 /* ---- pool.c: threads ----------------------------------------------------------------------------------------------- */
 
 struct pool;

@@ -55,21 +55,8 @@ void shard_index_release(struct shard_index *s);
 /* A name that stays in its directory: not empty, no '/', no control characters, not "." or "..", at most 255 bytes. */
 bool name_is_plain_file(const char *name);
 
-/* ---- json_scan.c: strict JSON read once from left to right, without building a tree ---------------------------------------- */
+/* ---- names in JSON -------------------------------------------------------------------------------------------------------- */
 
-struct json_scan { const char *text; size_t len, at; const char *what; sc_error *err; };
-struct scan_string { const char *raw; size_t len; bool has_escape; };    /* between the quotes */
-bool scan_peek(struct json_scan *s, char c);          /* next after white space; not taken */
-bool scan_take(struct json_scan *s, char c);          /* taken if it is there */
-sc_status scan_need(struct json_scan *s, char c);
-sc_status scan_string(struct json_scan *s, struct scan_string *out);
-/* Digits only: no sign, fraction, exponent or leading zero. */
-sc_status scan_uint(struct json_scan *s, uint64_t *out);
-sc_status scan_skip(struct json_scan *s);             /* any value, at most 64 levels deep */
-sc_status scan_end(struct json_scan *s);              /* nothing but white space is left */
-/* Continues a list after an item: *more is false when `close` was taken. */
-sc_status scan_more(struct json_scan *s, char close, bool *more);
-bool scan_equals(const struct scan_string *s, const char *text);
 /* The string with its escapes resolved, kept in `names`; NULL when it holds a NUL or half a surrogate pair. */
 const char *scan_keep(struct name_store *names, const struct scan_string *s);
 

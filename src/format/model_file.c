@@ -26,6 +26,17 @@ const char *name_keep(struct name_store *s, const char *text, size_t len)
     return p;
 }
 
+const char *scan_keep(struct name_store *names, const struct scan_string *s)
+{
+    if (!s->has_escape) return memchr(s->raw, 0, s->len) ? NULL : name_keep(names, s->raw, s->len);
+    struct buf b;
+    buf_init(&b, 0);
+    bool is_whole = scan_unescape(&b, s) && !(b.len && memchr(b.data, 0, b.len));
+    const char *kept = is_whole ? name_keep(names, b.data ? b.data : "", b.len) : NULL;
+    buf_release(&b);
+    return kept;
+}
+
 void name_store_release(struct name_store *s)
 {
     for (struct name_block *b = s->first, *next; b; b = next) {

@@ -3,7 +3,9 @@
  * Why not the JSON library: a tree takes up to fifty times the bytes of a hostile header, and accepts numbers that
  * tensor headers must not have. Here a header of 100 MB costs only what its tensors cost. Grammar: RFC 8259; the
  * caller has checked that the text is UTF-8. */
-#include "format/format_internal.h"
+#include "base/base.h"
+
+#include <string.h>
 
 enum { SCAN_DEPTH = 64 };
 
@@ -162,7 +164,7 @@ static size_t unescape(struct buf *out, const char *p, size_t left)
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     if (*p != 'u') { buf_putc(out, to[strchr(from, *p) - from]); return 1; }
     int32_t unit = hex_unit(p + 1, left - 1), low;
-    if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff)) return 0;
+    if (unit < 0 || (unit >= 0xdc00 && unit <= 0xdfff)) return 0;
     if (unit < 0xd800 || unit > 0xdfff) { buf_put_utf8(out, (uint32_t)unit); return 5; }
     if (left < 11 || p[5] != '\\' || p[6] != 'u') return 0;
     low = hex_unit(p + 7, left - 7);
@@ -171,20 +173,17 @@ static size_t unescape(struct buf *out, const char *p, size_t left)
     return 11;
 }
 
-const char *scan_keep(struct name_store *names, const struct scan_string *s)
+bool scan_unescape(struct buf *out, const struct scan_string *s)
 {
-    if (!s->has_escape) return memchr(s->raw, 0, s->len) ? NULL : name_keep(names, s->raw, s->len);
-    struct buf b;
-    buf_init(&b, 0);
-    const char *kept = NULL;
     for (size_t i = 0; i < s->len;) {
-        if (s->raw[i] != '\\') { buf_putc(&b, s->raw[i++]); continue; }
-        size_t used = unescape(&b, s->raw + i + 1, s->len - i - 1);
-        if (!used) goto done;
+        const char *escape = memchr(s->raw + i, '\\', s->len - i);
+        size_t plain = escape ? (size_t)(escape - s->raw) - i : s->len - i;
+        buf_append(out, s->raw + i, plain);
+        i += plain;
+        if (!escape) break;
+        size_t used = unescape(out, s->raw + i + 1, s->len - i - 1);
+        if (!used) return false;
         i += 1 + used;
     }
-    kept = name_keep(names, b.data ? b.data : "", b.len);
-done:
-    buf_release(&b);
-    return kept;
+    return true;
 }
