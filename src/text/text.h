@@ -11,6 +11,8 @@
 
 /* Immutable after open, apart from tokenizer_add; may be shared between threads. Byte-level BPE. */
 struct tokenizer;
+/* The public handle is the same object under another name. */
+static inline const sc_tokenizer *tokenizer_public(const struct tokenizer *t) { return (const sc_tokenizer *)t; }
 struct token_list { int32_t *id; size_t len, cap; };               /* zero-initialise; release with token_list_release */
 void token_list_push(struct token_list *l, int32_t id);
 void token_list_release(struct token_list *l);
@@ -26,15 +28,18 @@ sc_status tokenizer_open(struct tokenizer **out, const char *path, sc_error *err
 void      tokenizer_close(struct tokenizer *t);
 
 size_t  tokenizer_vocab(const struct tokenizer *t);                /* highest id + 1 */
-/* Appends the ids of text[0..len). An added special token is recognised only where it lies wholly inside one of the
- * `trusted` spans (rising, not overlapping); elsewhere its letters are plain text. Everything else is tokenised as
- * one text, so merges cross span borders exactly as in the reference. Invalid UTF-8 is first replaced by U+FFFD
- * (only possible outside trusted spans). Adds no begin or end token. */
+/* Appends the ids of text[0..len). A special token, or an added one that looks like markup (<...> or [...]), is
+ * recognised only where it lies wholly inside the `trusted` spans (rising; touching ones count as one); elsewhere its
+ * letters are plain text, and no merge makes it. Other added tokens are recognised everywhere, as in the reference.
+ * All else is tokenised as one text, so merges cross span borders exactly as in the reference. Invalid UTF-8 is first
+ * replaced by U+FFFD. Adds no begin or end token. Safe from many threads at once. */
 void    tokenizer_encode(const struct tokenizer *t, struct token_list *out, const char *text, size_t len, const struct span *trusted, size_t n_trusted);
 /* Appends the raw bytes of the ids (may be broken UTF-8: see text_stream). Unknown ids add nothing. */
 void    tokenizer_decode(const struct tokenizer *t, struct buf *out, const int32_t *id, size_t n, bool skip_special);
 bool    tokenizer_is_special(const struct tokenizer *t, int32_t id);
 int32_t tokenizer_find(const struct tokenizer *t, const char *content, size_t len);   /* id of a whole token's text (added tokens first); -1 */
+/* What opening had to guess, as one sentence; "" if nothing. */
+const char *tokenizer_notice(const struct tokenizer *t);
 /* Adds special tokens that are missing; a known content keeps its id. New ids follow the highest. Returns how many
  * were new. Not for a shared tokenizer. */
 size_t  tokenizer_add(struct tokenizer *t, const char *const *content, size_t n);
