@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t k = 0; v->strings && k < v->count; k++)
             if (v->strings[k].len) sink ^= (uint8_t)v->strings[k].text[v->strings[k].len - 1];
     }
+    (void)sink;
     model_file_close(m);
     fuzz_memory_end();
     return 0;
