@@ -133,6 +133,8 @@ void pool_run(struct pool *p, size_t n, void (*fn)(void *arg, size_t i, int work
 struct mapped_file { const uint8_t *data; size_t size; };              /* read-only; size 0: data NULL */
 sc_status file_map(struct mapped_file *out, const char *path, sc_error *err);
 void      file_unmap(struct mapped_file *f);
+/* Lets go of the memory behind a part of a mapping that will not be read again soon; reading it again still works. */
+void      file_forget(const void *data, size_t bytes);
 sc_status file_read(sc_text *out, const char *path, size_t max_bytes, sc_error *err); /* whole small file */
 sc_status file_write(const char *path, const void *data, size_t len, sc_error *err);  /* temporary name, fsync, rename */
 /* A file that appears under `path` only when complete: write to w->fd (or w->path), then publish or discard. */

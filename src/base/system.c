@@ -41,6 +41,12 @@ void file_unmap(struct mapped_file *f)
     *f = (struct mapped_file){ 0 };
 }
 
+void file_forget(const void *data, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = ((uintptr_t)data + page - 1) / page * page, end = ((uintptr_t)data + bytes) / page * page;
+    if (end > begin) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 sc_status file_read(sc_text *out, const char *path, size_t max_bytes, sc_error *err)
 {
     *out = (sc_text){ 0 };

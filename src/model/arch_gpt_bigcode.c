@@ -43,11 +43,9 @@ static sc_status read_json(struct model_config *c, const json_t *config, const c
     return SC_OK;
 }
 
-/* GGUF has no key for the form of GELU: files of other tools mean the tanh form; ours name it. */
 static sc_status read_gguf(struct model_config *c, const struct model_file *f, sc_error *err)
 {
     double eps;
-    struct gguf_string form;
     TRY(gguf_need_size(&c->embd, f, "embedding_length", MAX_DIM, err));
     TRY(gguf_need_size(&c->layers, f, "block_count", MAX_LAYERS, err));
     TRY(gguf_need_size(&c->heads, f, "attention.head_count", MAX_DIM, err));
@@ -55,11 +53,7 @@ static sc_status read_gguf(struct model_config *c, const struct model_file *f, s
     TRY(gguf_need_size(&c->context, f, "context_length", MAX_CONTEXT, err));
     TRY(gguf_opt_size(&c->inner, f, "feed_forward_length", 4 * c->embd, 4 * MAX_DIM, err));
     TRY(gguf_arch_real(&eps, f, "attention.layer_norm_epsilon", 1e-5, err));
-    TRY(gguf_opt_string(&form, f, "starcoder.activation_function", err));
-    char *name = form.text ? mem_strndup(form.text, form.len) : mem_strdup("gelu_pytorch_tanh");
-    sc_status status = gelu_by_name(&c->gelu, name, f->path, err);
-    mem_free(name);
-    TRY(status);
+    TRY(gguf_gelu(&c->gelu, f, err));
     c->eps = (float)eps;
     c->head_dim = c->embd / c->heads;
     return SC_OK;
@@ -89,7 +83,7 @@ static void write_gguf(const struct model_config *c, struct gguf_writer *w)
     gguf_put_arch_uint32(w, c, "attention.head_count", c->heads);
     gguf_put_arch_uint32(w, c, "attention.head_count_kv", c->kv_heads);
     gguf_put_arch_float32(w, c, "attention.layer_norm_epsilon", (double)c->eps);
-    gguf_put_string(w, "starcoder.activation_function", gelu_name(c->gelu), __builtin_strlen(gelu_name(c->gelu)));
+    gguf_put_gelu(w, c);
 }
 
 /* Splits the fused rows (R, q + k + v): three blocks, or one of each for every head in turn. */

@@ -71,6 +71,22 @@ static sc_status llama_read_gguf(struct model_config *c, const struct model_file
     return SC_OK;
 }
 
+/* Which layers have a window is a key of ours beside the usual one for its size; files of others have neither. */
+static const char WINDOW_LAYERS[] = "qwen2.attention.sliding_window_pattern";
+
+static sc_status qwen2_read_gguf(struct model_config *c, const struct model_file *f, sc_error *err)
+{
+    TRY(read_gguf(c, f, err));
+    const struct gguf_value *layers = gguf_find(f, WINDOW_LAYERS);
+    if (!layers) return SC_OK;
+    if (layers->type != GGUF_ARRAY || layers->element != GGUF_BOOL || layers->count != c->layers)
+        return FAIL(err, SC_E_FORMAT, "%s: %s does not have one truth value for each of the %zu layers", f->path, WINDOW_LAYERS, c->layers);
+    TRY(gguf_opt_size(&c->window, f, "attention.sliding_window", 0, MAX_CONTEXT, err));
+    c->is_windowed = mem_alloc(c->layers);
+    for (size_t i = 0; i < c->layers; i++) c->is_windowed[i] = gguf_array_int(layers, i);
+    return SC_OK;
+}
+
 static void write_json(const struct model_config *c, json_t *config)
 {
     write_decoder_json(c, config);
@@ -97,6 +113,15 @@ static void write_gguf(const struct model_config *c, struct gguf_writer *w)
     gguf_put_arch_float32(w, c, "attention.layer_norm_rms_epsilon", (double)c->eps);
 }
 
+static void qwen2_write_gguf(const struct model_config *c, struct gguf_writer *w)
+{
+    write_gguf(c, w);
+    if (!c->window || !c->is_windowed) return;
+    struct gguf_value layers = { .key = WINDOW_LAYERS, .type = GGUF_ARRAY, .element = GGUF_BOOL, .count = c->layers, .raw = (const uint8_t *)c->is_windowed };
+    gguf_put_arch_uint32(w, c, "attention.sliding_window", c->window);
+    gguf_put_value(w, &layers);
+}
+
 /* x, result: (R, embd) */
 static struct tensor *block(struct run *r, const struct block *b, struct tensor *x)
 {
@@ -119,5 +144,5 @@ const struct arch arch_llama = {
 };
 const struct arch arch_qwen2 = {
     "qwen2", "qwen2", "Qwen2ForCausalLM", qwen2_rows, sizeof qwen2_rows / sizeof *qwen2_rows,
-    qwen2_read_json, read_gguf, qwen2_write_json, write_gguf, block,
+    qwen2_read_json, qwen2_read_gguf, qwen2_write_json, qwen2_write_gguf, block,
 };

@@ -42,8 +42,7 @@ static sc_status read_gguf(struct model_config *c, const struct model_file *f, s
     TRY(gguf_arch_real(&eps, f, "attention.layer_norm_epsilon", 1e-5, err));
     TRY(gguf_opt_size(&c->window, f, "attention.sliding_window", 0, MAX_CONTEXT, err));
     c->eps = (float)eps;
-    c->gelu = GELU_TANH;
-    return SC_OK;
+    return gguf_gelu(&c->gelu, f, err);
 }
 
 static void write_json(const struct model_config *c, json_t *config)
@@ -59,6 +58,7 @@ static void write_gguf(const struct model_config *c, struct gguf_writer *w)
     write_decoder_gguf(c, w);
     gguf_put_arch_float32(w, c, "attention.layer_norm_epsilon", (double)c->eps);
     if (c->window) gguf_put_arch_uint32(w, c, "attention.sliding_window", c->window);
+    gguf_put_gelu(w, c);
 }
 
 /* x, result: (R, embd) */

@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* Old Hub files of a base class lack the first component of the name ("transformer.", "model."). */
-static const struct file_tensor *find_tensor(const struct model_file *f, const char *name)
+const struct file_tensor *weight_find(const struct model_file *f, const char *name)
 {
     const struct file_tensor *t = model_file_find(f, name);
     const char *dot = strchr(name, '.');
@@ -21,7 +20,7 @@ static void shape_text(char out[64], const struct file_tensor *t)
     buf_release(&b);
 }
 
-static sc_status check_shape(const struct file_tensor *t, size_t rows, size_t cols, const char *path, sc_error *err)
+sc_status weight_check_shape(const struct file_tensor *t, size_t rows, size_t cols, const char *path, sc_error *err)
 {
     bool is_vector = rows == 1 && t->n_dims == 1 && t->dims[0] == cols;
     bool is_matrix = t->n_dims == 2 && t->dims[0] == rows && t->dims[1] == cols;
@@ -37,7 +36,7 @@ static sc_status check_shape(const struct file_tensor *t, size_t rows, size_t co
 
 static sc_status bind_vector(struct model *m, struct tensor *out, const struct model_file *f, const struct file_tensor *t, size_t n, sc_error *err)
 {
-    TRY(check_shape(t, 1, n, f->path, err));
+    TRY(weight_check_shape(t, 1, n, f->path, err));
     float *data = arena_take(&m->memory, n * sizeof *data);
     dtypes[t->dtype].to_f32(data, t->data, n);
     *out = (struct tensor){ .dtype = DTYPE_F32, .rows = 1, .cols = n, .data = data };
@@ -47,7 +46,7 @@ static sc_status bind_vector(struct model *m, struct tensor *out, const struct m
 
 static sc_status bind_matrix(struct model *m, struct tensor *out, const struct model_file *f, const struct file_tensor *t, size_t rows, size_t cols, sc_error *err)
 {
-    TRY(check_shape(t, rows, cols, f->path, err));
+    TRY(weight_check_shape(t, rows, cols, f->path, err));
     *out = (struct tensor){ .dtype = t->dtype, .rows = rows, .cols = cols, .data = (void *)t->data };
     m->parameters += rows * cols;
     return SC_OK;
@@ -57,7 +56,7 @@ static sc_status bind_bias(struct model *m, struct tensor *out, const struct mod
 {
     char name[96];
     weight_name(name, row, f->kind, layer, true);
-    const struct file_tensor *t = find_tensor(f, name);
+    const struct file_tensor *t = weight_find(f, name);
     if (!t && row->flags & WF_BIAS) return FAIL(err, SC_E_FORMAT, "%s: the tensor %s is missing", f->path, name);
     return t ? bind_vector(m, out, f, t, n, err) : SC_OK;
 }
@@ -89,7 +88,7 @@ static sc_status bind_role(struct model *m, const struct model_file *f, const st
 {
     char name[96];
     weight_name(name, row, f->kind, layer, false);
-    const struct file_tensor *t = find_tensor(f, name);
+    const struct file_tensor *t = weight_find(f, name);
     if (!t && row->flags & WF_OPTIONAL) return SC_OK;
     if (!t) return FAIL(err, SC_E_FORMAT, "%s: the tensor %s is missing", f->path, name);
     size_t rows = extent_of(&m->config, row->rows), cols = extent_of(&m->config, row->cols);

@@ -89,6 +89,29 @@ sc_status gelu_by_name(enum gelu_form *out, const char *name, const char *what, 
 
 const char *gelu_name(enum gelu_form form) { return form == GELU_ERF ? "gelu" : "gelu_pytorch_tanh"; }
 
+sc_status gguf_gelu(enum gelu_form *out, const struct model_file *f, sc_error *err)
+{
+    char key[128];
+    struct gguf_string form;
+    *out = GELU_TANH;
+    arch_key(key, f, "activation_function");
+    TRY(gguf_opt_string(&form, f, key, err));
+    if (!form.text) return SC_OK;
+    char *name = mem_strndup(form.text, form.len);
+    sc_status status = gelu_by_name(out, name, f->path, err);
+    mem_free(name);
+    return status;
+}
+
+void gguf_put_gelu(struct gguf_writer *w, const struct model_config *c)
+{
+    struct buf key;
+    buf_init(&key, 0);
+    buf_printf(&key, "%s.activation_function", c->arch->gguf);
+    gguf_put_string(w, key.data, gelu_name(c->gelu), strlen(gelu_name(c->gelu)));
+    buf_release(&key);
+}
+
 size_t extent_of(const struct model_config *c, enum extent e)
 {
     switch (e) {

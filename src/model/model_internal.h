@@ -18,11 +18,20 @@ void      gguf_put_arch_float32(struct gguf_writer *w, const struct model_config
 /* "gelu" is exact, "gelu_pytorch_tanh", "gelu_new" and "gelu_fast" the tanh form; anything else is unsupported. */
 sc_status gelu_by_name(enum gelu_form *out, const char *name, const char *what, sc_error *err);
 const char *gelu_name(enum gelu_form form);
+/* GGUF has no key for the form of GELU: files of other tools mean the tanh form; ours name it. */
+sc_status gguf_gelu(enum gelu_form *out, const struct model_file *f, sc_error *err);
+void      gguf_put_gelu(struct gguf_writer *w, const struct model_config *c);
 /* The keys that llama, qwen2 and starcoder2 share (hidden_size ...), with rope. */
 sc_status read_decoder_json(struct model_config *c, const json_t *config, const char *what, sc_error *err);
 sc_status read_decoder_gguf(struct model_config *c, const struct model_file *f, sc_error *err);
 void      write_decoder_json(const struct model_config *c, json_t *config);
 void      write_decoder_gguf(const struct model_config *c, struct gguf_writer *w);
+
+/* The tensor of a weight; NULL if absent. Old Hub files of a base class lack the first component of the name
+ * ("transformer.", "model."). */
+const struct file_tensor *weight_find(const struct model_file *f, const char *name);
+/* Shape and type against what the config says; rows 1: a vector. */
+sc_status weight_check_shape(const struct file_tensor *t, size_t rows, size_t cols, const char *path, sc_error *err);
 
 extern const struct arch arch_gpt_bigcode, arch_starcoder2, arch_llama, arch_qwen2;
 
