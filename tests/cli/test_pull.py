@@ -185,7 +185,7 @@ def test_refusals(world):
     world.hub.repos["org/pickle"] = Repo({"config.json": b"{}", "pytorch_model.bin": b"x"})
     world.refused("pickle", "org/pickle")
     world.refused("starchat:beta", "starchat:bata")
-    assert world.run("pull").status == 2
+    assert world.run("rm").status == 2
 
 
 def test_what_does_not_open_is_not_stored(world):
