@@ -243,7 +243,7 @@ static void print_description(json_t *description)
 /* What the store knows better than the files: name, source, and the licence of a built-in name. */
 static void add_store(json_t *description, const char *path)
 {
-    static const char *const keys[] = { "name", "source", "revision", "pulled" };
+    static const char *const keys[][2] = { { "name", "stored_as" }, { "source", "source" }, { "revision", "revision" }, { "pulled", "pulled" } };
     sc_text text = { 0 };
     json_t *list = sc_store_list(&text, NULL, NULL) == SC_OK ? json_loadb(text.data, text.len, 0, NULL) : NULL, *names;
     const json_t *row;
@@ -254,10 +254,10 @@ static void add_store(json_t *description, const char *path)
     json_array_foreach(list, i, row) {
         if (strcmp(member(row, "path"), path) != 0) continue;
         for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-            if (*member(row, keys[k])) json_object_set(description, keys[k], json_object_get(row, keys[k]));
+            if (*member(row, keys[k][0])) json_object_set(description, keys[k][1], json_object_get(row, keys[k][0]));
     }
     json_array_foreach(names, i, row)
-        if (*member(description, "name") && strcmp(member(row, "name"), member(description, "name")) == 0 && !*member(description, "licence"))
+        if (strcmp(member(row, "name"), member(description, "stored_as")) == 0 && !*member(description, "licence"))
             json_object_set(description, "licence", json_object_get(row, "licence"));
     json_decref(list);
     json_decref(names);
