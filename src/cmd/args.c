@@ -165,8 +165,10 @@ static int set_ref(struct args *a, const struct option_ref *ref, const char *val
     sc_error err = { 0 };
     const char *table = ref->table < 0 ? "runtime" : a->command->tables[ref->table];
     void *config = ref->table < 0 ? (void *)&a->common.runtime : configs[ref->table];
-    if (sc_options_set(sc_options_for(table), config, ref->row.name, value, &err) == SC_OK) return ARGS_GO;
-    return usage_error(a->command, "%s", err.message);
+    if (sc_options_set(sc_options_for(table), config, ref->row.name, value, &err) != SC_OK) return usage_error(a->command, "%s", err.message);
+    if (a->n_rows == ARGS_MAX_GIVEN) return usage_error(a->command, "more than %d options", ARGS_MAX_GIVEN);
+    a->row[a->n_rows++] = ref->row.name;
+    return ARGS_GO;
 }
 
 static bool takes_value(const struct option_ref *ref) { return ref->flag ? ref->flag->value != NULL : ref->row.value != NULL; }
@@ -276,6 +278,13 @@ const char *args_value(const struct args *a, const char *flag)
     for (int i = 0; i < a->n_given; i++)
         if (is_given(a, i, flag)) value = a->given[i].value;
     return value;
+}
+
+bool args_sets(const struct args *a, const char *row)
+{
+    for (int i = 0; i < a->n_rows; i++)
+        if (same_name(a->row[i], row)) return true;
+    return false;
 }
 
 bool args_has(const struct args *a, const char *flag) { return args_value(a, flag) != NULL; }

@@ -60,6 +60,7 @@ struct args {
     struct args_common common;
     const char *operand[ARGS_MAX_OPERANDS]; int n_operands;
     struct { const struct flag *flag; const char *value; } given[ARGS_MAX_GIVEN]; int n_given;  /* own flags, in order */
+    const char *row[ARGS_MAX_GIVEN]; int n_rows;                                               /* rows of tables that were set */
 };
 /* Fills `a` and the config structs: configs[i] belongs to command->tables[i] and gets its defaults first. Accepted are
  * --name value, --name=value, --flag, --no-flag, -n value, -nvalue; "--" ends the flags. ARGS_GO: go on; otherwise the
@@ -67,6 +68,7 @@ struct args {
  * of operands. */
 int  args_parse(struct args *a, const struct command *command, int argc, char **argv, void *const *configs);
 bool args_has(const struct args *a, const char *flag);
+bool args_sets(const struct args *a, const char *row);               /* was this row of a table given? */
 const char *args_value(const struct args *a, const char *flag);      /* the last one given; NULL if none */
 /* All values of a repeatable flag in order; returns how many, at most `max`. */
 int  args_values(const struct args *a, const char *flag, const char **values, int max);
