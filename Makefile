@@ -11,12 +11,14 @@ WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wdoub
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) $(SANITIZE) $(WARN) -fno-math-errno -fno-trapping-math -fvisibility=hidden -pthread \
              -Iinclude -Isrc -I$(BUILD) -DSC_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS)
 LIBS    = $(shell pkg-config --libs $(PACKAGES)) -lm -ldl -pthread
-CMD_LIBS = -lreadline
+# READLINE=0 builds without readline (GPL): plain lines, no history.
+READLINE ?= 1
+CMD_LIBS := $(if $(filter 1,$(READLINE)),-lreadline)
 
 LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
-CMD_SRC  := $(wildcard src/cmd/*.c)
+CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,readline).c,$(wildcard src/cmd/*.c))
 LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o)
-CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o)
+CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -31,6 +33,10 @@ $(BUILD)/starchat: $(CMD_OBJ) $(BUILD)/internal.a
 $(BUILD)/internal.a: $(LIB_OBJ)
 	rm -f $@ && ar rcs $@ $^
 
+# The commands without main: for their tests.
+$(BUILD)/cmd.a: $(filter-out $(BUILD)/cmd/main.o,$(CMD_OBJ))
+	rm -f $@ && ar rcs $@ $^
+
 # What users link: only sc_* can be seen.
 $(BUILD)/libstarchat.a: $(LIB_OBJ)
 	ld -r -o $(BUILD)/starchat_all.o $^ && objcopy --localize-hidden $(BUILD)/starchat_all.o
@@ -38,6 +44,13 @@ $(BUILD)/libstarchat.a: $(LIB_OBJ)
 
 $(BUILD)/cpu/avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
 $(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+
+# Files of the source tree that become part of the program.
+$(BUILD)/embedded/prompt_ta.c: prompts/TA_prompt_v1.txt tools/embed.sh
+	@mkdir -p $(@D)
+	tools/embed.sh prompt_ta $< > $@.part && mv $@.part $@
+$(BUILD)/embedded/%.o: $(BUILD)/embedded/%.c $(BUILD)/flags
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(BUILD)/%.o: src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -49,6 +62,9 @@ $(BUILD)/tests/%.o: tests/%.c $(BUILD)/flags
 
 $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/test.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
+$(BUILD)/test_chat: $(BUILD)/tests/unit/test_chat.o $(BUILD)/tests/test.o $(BUILD)/cmd.a $(BUILD)/internal.a
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS) $(CMD_LIBS)
 
 $(BUILD)/bench_%: $(BUILD)/bench/%.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
@@ -118,7 +134,7 @@ install: all
 
 # Rebuilds everything when compiler or flags change.
 $(BUILD)/flags: FORCE
-	@mkdir -p $(BUILD); echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS)' > $@
+	@mkdir -p $(BUILD); echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS) $(READLINE)' | cmp -s - $@ || echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS) $(READLINE)' > $@
 FORCE:
 
 clean:
