@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 static void add_notice(sc_model *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void add_notice(sc_model *m, const char *format, ...)
@@ -94,11 +93,10 @@ static sc_status open_template(sc_model *m, const char *name, sc_error *err)
 {
     sc_status status = SC_OK;
     if (name && *name) status = chat_template_open(&m->chat_template, name, err);
-    else if (m->file->dialogue_template) status = chat_template_from_dialogue_json(&m->chat_template, m->file->dialogue_template, "dialogue_template.json", err);
-    else if (m->file->chat_template) {
+    else if (m->file->dialogue_template || m->file->chat_template) {
         /* A broken template must not keep the model from completing text. */
         sc_error inner = { 0 };
-        if (chat_template_from_source(&m->chat_template, m->file->chat_template, strlen(m->file->chat_template), "the model's chat template", &inner) != SC_OK) {
+        if (chat_template_from_model(&m->chat_template, m->file, &inner) != SC_OK) {
             add_notice(m, "%s; chat needs --template", inner.message);
             return SC_OK;
         }
@@ -162,18 +160,6 @@ static sc_status need_tokenizer(const sc_model *m, sc_error *err)
     return FAIL(err, SC_E_UNSUPPORTED, "%s has no tokenizer (tokenizer.json, or tokenizer.ggml.* keys), so it cannot read text", m->file->path);
 }
 
-/* Text of a role's token as templates see it, or "". */
-static json_t *role_text(const sc_model *m, enum token_role role)
-{
-    struct buf b;
-    buf_init(&b, 0);
-    int32_t id = tokenizer_role(m->tokenizer, role);
-    if (id >= 0) tokenizer_decode(m->tokenizer, &b, &id, 1, false);
-    json_t *s = json_stringn(b.data ? b.data : "", b.len);
-    buf_release(&b);
-    return s ? s : json_string("");
-}
-
 static json_t *chat_variables(const sc_model *m, const sc_message *msg, size_t n)
 {
     json_t *messages = json_array();
@@ -184,24 +170,23 @@ static json_t *chat_variables(const sc_model *m, const sc_message *msg, size_t n
         json_array_append_new(messages, json_pack("{s:s, s:s%}", "role", msg[i].role, "content", content.data ? content.data : "", content.len));
         buf_release(&content);
     }
-    return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "messages", messages, "add_generation_prompt", 1,
-                     "bos_token", role_text(m, TOKEN_BOS), "eos_token", role_text(m, TOKEN_EOS),
-                     "pad_token", role_text(m, TOKEN_PAD), "unk_token", role_text(m, TOKEN_UNK));
+    json_t *variables = template_tokens(m->tokenizer);
+    json_object_set_new(variables, "messages", messages);
+    json_object_set_new(variables, "add_generation_prompt", json_true());
+    return variables;
 }
 
 static void move_tokens(sc_tokens *out, struct token_list *l) { *out = (sc_tokens){ l->id ? l->id : mem_alloc(1), l->len }; }
 
 sc_status sc_encode_chat(sc_tokens *out, const sc_model *m, const sc_message *msg, size_t n, sc_error *err)
 {
-    static const char *const trusted[] = { "bos_token", "eos_token", "pad_token", "unk_token", NULL };
     *out = (sc_tokens){ 0 };
     TRY(need_tokenizer(m, err));
     if (!m->has_template)
         return FAIL(err, SC_E_UNSUPPORTED, "%s has no chat template; name one with --template (no_system, default, alpaca, chatml or a Jinja file), or use a few-shot prompt", m->file->path);
     json_t *variables = chat_variables(m, msg, n);
-    if (!variables) return FAIL(err, SC_E_ARGUMENT, "a message is not valid text");
     struct rendered r = { 0 };
-    sc_status status = jinja_render(&r, m->chat_template.jinja, variables, (int64_t)time(NULL), trusted, err);
+    sc_status status = jinja_render(&r, m->chat_template.jinja, variables, template_now(), template_token_names, err);
     json_decref(variables);
     TRY(status);
     struct token_list l = { 0 };

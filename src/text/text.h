@@ -62,17 +62,22 @@ void text_stream_end(struct text_stream *s, struct buf *out);
 
 /* A compiled template; immutable, may be shared. The subset that real chat templates use, in the environment of
  * transformers.apply_chat_template (Jinja2 3.1, trim_blocks, lstrip_blocks, loopcontrols, tojson, raise_exception,
- * strftime_now). */
+ * strftime_now). SC_E_FORMAT names the line of a mistake. */
 struct jinja;
 sc_status jinja_compile(struct jinja **out, const char *source, size_t len, const char *what, sc_error *err);
 void      jinja_free(struct jinja *j);
+bool      jinja_has_generation(const struct jinja *j);               /* marks what the assistant said */
 /* Rendered text and where it came from: bytes inside `trusted` are the template's own (or of bos_token, eos_token and
  * the like), all others come from messages and other variables. */
-struct rendered { sc_text text; struct span *trusted; size_t n_trusted; };
+struct rendered {
+    sc_text text;
+    struct span *trusted; size_t n_trusted;
+    struct span *generated; size_t n_generated;   /* inside {% generation %}: what the assistant said           */
+};
 void      rendered_release(struct rendered *r);
 /* `variables`: JSON object. `now`: seconds since 1970 for strftime_now. Variables named in `trusted_names` (NULL-
- * terminated) count as template text. Limits: 1,000,000 steps, depth 64, 4 MiB of output; a raise_exception is
- * SC_E_ARGUMENT with its message. */
+ * terminated) count as template text. Limits (jinja_internal.h): 4 million steps, 64 nested calls, 4 MiB of output,
+ * 256 MiB of memory. Errors of the template with these variables, raise_exception among them, are SC_E_ARGUMENT. */
 sc_status jinja_render(struct rendered *out, const struct jinja *j, const json_t *variables, int64_t now, const char *const *trusted_names, sc_error *err);
 
 /* ---- chat templates --------------------------------------------------------------------------------------------------------- */
@@ -86,6 +91,13 @@ sc_status chat_template_open(struct chat_template *out, const char *name, sc_err
 sc_status chat_template_from_source(struct chat_template *out, const char *source, size_t len, const char *what, sc_error *err);
 /* From StarChat's own dialogue_template.json {system, messages, system_token, user_token, assistant_token, end_token}. */
 sc_status chat_template_from_dialogue_json(struct chat_template *out, const json_t *dialogue_template, const char *what, sc_error *err);
+/* A model's own: dialogue_template.json, else its Jinja template; SC_E_UNSUPPORTED if it has none. */
+sc_status chat_template_from_model(struct chat_template *out, const struct model_file *m, sc_error *err);
 void      chat_template_release(struct chat_template *t);
+/* The variables bos_token, eos_token, pad_token and unk_token that templates may use, as far as the tokenizer has them;
+ * the caller owns the object. Their names are trusted. */
+json_t   *template_tokens(const struct tokenizer *t);
+extern const char *const template_token_names[];                   /* ends with NULL                   */
+int64_t   template_now(void);                                      /* local time for strftime_now      */
 
 #endif

@@ -1,0 +1,100 @@
+/* jinja.c - compiling and rendering a chat template. */
+#include "jinja_internal.h"
+
+#include <string.h>
+
+static const struct str *intern(struct parser *p, const char *name) { return parse_intern(p, &(struct str) { name, NULL, strlen(name), MARK_TRUSTED }); }
+
+sc_status jinja_compile(struct jinja **out, const char *source, size_t len, const char *what, sc_error *err)
+{
+    struct jinja *j = mem_zero(1, sizeof *j);
+    struct jinja_lexed tokens;
+    sc_status status = SC_OK;
+    *out = NULL;
+    arena_init(&j->arena);
+    j->what = mem_strdup(what);
+    TRY_DONE(jinja_lex(&tokens, &j->arena, source, len, what, err));
+    struct parser p = { .j = j, .at = tokens.token, .err = err };
+    j->loop = intern(&p, "loop");
+    j->caller = intern(&p, "caller");
+    j->varargs = intern(&p, "varargs");
+    j->kwargs = intern(&p, "kwargs");
+    parse_template(&p);
+    TRY_DONE(p.status);
+    *out = j;
+    return SC_OK;
+done:
+    jinja_free(j);
+    return status;
+}
+
+void jinja_free(struct jinja *j)
+{
+    if (!j) return;
+    arena_release(&j->arena);
+    mem_free(j->what);
+    mem_free(j);
+}
+
+bool jinja_has_generation(const struct jinja *j) { return j->has_generation; }
+
+/* Only the variables that the template names are looked at. */
+static void bind_variables(struct render *r, const json_t *variables, const char *const *trusted)
+{
+    for (size_t i = 0; i < r->j->n_names && !failed(r); i++) {
+        const struct str *name = r->j->name[i];
+        const json_t *v = json_object_getn(variables, name->s, name->len);
+        uint8_t mark = 0;
+        for (size_t k = 0; trusted && trusted[k]; k++)
+            if (str_is(name, trusted[k])) mark = MARK_TRUSTED;
+        if (v) scope_set(r, r->scope, name, value_json(r, v, mark));
+    }
+}
+
+/* Runs of bytes that have `bit` in their marks. */
+static size_t spans_of(struct span **out, const struct buf *mark, uint8_t bit)
+{
+    size_t n = 0, cap = 0;
+    *out = NULL;
+    for (size_t i = 0; i < mark->len;) {
+        size_t begin = i;
+        bool is_set = (unsigned char)mark->data[i] & bit;
+        while (i < mark->len && (((unsigned char)mark->data[i] & bit) != 0) == is_set) i++;
+        if (!is_set) continue;
+        if (n == cap) *out = mem_grow(*out, (cap = 2 * cap + 16) * sizeof **out);
+        (*out)[n++] = (struct span) { begin, i };
+    }
+    return n;
+}
+
+sc_status jinja_render(struct rendered *out, const struct jinja *j, const json_t *variables, int64_t now, const char *const *trusted_names, sc_error *err)
+{
+    struct output o;
+    struct render r = { .j = j, .err = err, .out = &o, .now = now };
+    memset(out, 0, sizeof *out);
+    arena_init(&r.arena);
+    buf_init(&o.text, 0);
+    buf_init(&o.mark, 0);
+    scope_push(&r);
+    bind_variables(&r, variables, trusted_names);
+    scope_push(&r);
+    run_nodes(&r, j->body);
+    if (!failed(&r)) {
+        out->n_trusted = spans_of(&out->trusted, &o.mark, MARK_TRUSTED);
+        out->n_generated = spans_of(&out->generated, &o.mark, MARK_GENERATED);
+        buf_append(&o.text, "", 0);
+        buf_take(&o.text, &out->text);
+    }
+    buf_release(&o.text);
+    buf_release(&o.mark);
+    arena_release(&r.arena);
+    return r.status;
+}
+
+void rendered_release(struct rendered *r)
+{
+    sc_text_free(&r->text);
+    mem_free(r->trusted);
+    mem_free(r->generated);
+    memset(r, 0, sizeof *r);
+}

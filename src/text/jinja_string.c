@@ -1,0 +1,273 @@
+/* jinja_string.c - strings that know for each byte whether the template or somebody else wrote it. Every operation
+ * carries the marks along, so a user's "<|im_end|>" stays the user's through trim, replace, join and all others. */
+#include "jinja_internal.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+static const struct str empty = { "", NULL, 0, MARK_TRUSTED };
+
+const struct str *str_new(struct render *r, const char *s, size_t len, uint8_t fill)
+{
+    struct str *out = take(r, sizeof *out + len + 1);
+    if (!out) return &empty;
+    char *bytes = (char *)(out + 1);
+    if (len) memcpy(bytes, s, len);
+    bytes[len] = 0;
+    *out = (struct str) { bytes, NULL, len, fill };
+    return out;
+}
+
+const struct str *str_view(struct render *r, const struct str *from, size_t at, size_t len)
+{
+    if (at == 0 && len == from->len) return from;
+    struct str *out = take(r, sizeof *out);
+    if (!out) return &empty;
+    *out = (struct str) { from->s + at, from->mark ? from->mark + at : NULL, len, from->fill };
+    return out;
+}
+
+/* ---- building --------------------------------------------------------------------------------------------------------- */
+
+static bool builder_room(struct builder *b, size_t len)
+{
+    if (failed(b->r)) return false;
+    if (len > JINJA_MEMORY_MAX || b->len + len > JINJA_MEMORY_MAX / 4) {
+        fail(b->r, "a string grows beyond %d MiB", JINJA_MEMORY_MAX / 4 >> 20);
+        return false;
+    }
+    if (b->len + len <= b->cap) return true;
+    size_t cap = 2 * (b->len + len) + 64;
+    char *s = take(b->r, cap);
+    uint8_t *mark = take(b->r, cap);
+    if (!s || !mark) return false;
+    if (b->len) {
+        memcpy(s, b->s, b->len);
+        memcpy(mark, b->mark, b->len);
+    }
+    b->s = s;
+    b->mark = mark;
+    b->cap = cap;
+    return true;
+}
+
+void builder_put(struct builder *b, const char *s, size_t len, uint8_t mark)
+{
+    if (!len || !builder_room(b, len)) return;
+    memcpy(b->s + b->len, s, len);
+    memset(b->mark + b->len, mark, len);
+    b->len += len;
+}
+
+void builder_put_str(struct builder *b, const struct str *s)
+{
+    if (!s->len || !builder_room(b, s->len)) return;
+    memcpy(b->s + b->len, s->s, s->len);
+    if (s->mark) memcpy(b->mark + b->len, s->mark, s->len);
+    else memset(b->mark + b->len, s->fill, s->len);
+    b->len += s->len;
+}
+
+void builder_puts(struct builder *b, const char *text) { builder_put(b, text, strlen(text), 0); }
+
+const struct str *builder_end(struct builder *b)
+{
+    if (!b->len || failed(b->r)) return &empty;
+    struct str *out = take(b->r, sizeof *out);
+    if (!out) return &empty;
+    *out = (struct str) { b->s, b->mark, b->len, 0 };
+    return out;
+}
+
+const struct str *str_join2(struct render *r, const struct str *a, const struct str *b)
+{
+    if (!a->len) return b;
+    if (!b->len) return a;
+    if (a->mark || b->mark || a->fill != b->fill) {
+        struct builder both = { .r = r };
+        step(r, (a->len + b->len) / 64);
+        if (!builder_room(&both, a->len + b->len)) return &empty;
+        builder_put_str(&both, a);
+        builder_put_str(&both, b);
+        return builder_end(&both);
+    }
+    step(r, (a->len + b->len) / 64);
+    struct str *out = take(r, sizeof *out + a->len + b->len + 1);
+    if (!out) return &empty;
+    char *bytes = (char *)(out + 1);
+    memcpy(bytes, a->s, a->len);
+    memcpy(bytes + a->len, b->s, b->len);
+    bytes[a->len + b->len] = 0;
+    *out = (struct str) { bytes, NULL, a->len + b->len, a->fill };
+    return out;
+}
+
+/* ---- comparing and searching ------------------------------------------------------------------------------------------ */
+
+bool str_equal(const struct str *a, const struct str *b) { return a == b || (a->len == b->len && memcmp(a->s, b->s, a->len) == 0); }
+bool str_is(const struct str *s, const char *text) { return strlen(text) == s->len && memcmp(s->s, text, s->len) == 0; }
+
+/* The order of UTF-8 bytes is the order of code points. */
+int str_compare(const struct str *a, const struct str *b)
+{
+    int order = memcmp(a->s, b->s, a->len < b->len ? a->len : b->len);
+    return order ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+size_t str_length(const struct str *s) { return utf8_count(s->s, s->len); }
+
+static bool is_tail(const char *s, size_t at) { return ((unsigned char)s[at] & 0xC0) == 0x80; }
+
+size_t str_offset(const struct str *s, size_t characters)
+{
+    size_t at = 0;
+    while (at < s->len && characters) {
+        at++;
+        while (at < s->len && is_tail(s->s, at)) at++;
+        characters--;
+    }
+    return at;
+}
+
+size_t str_find(const struct str *s, const struct str *needle, size_t from)
+{
+    if (from > s->len) return SIZE_MAX;
+    if (!needle->len) return from;
+    const char *found = memmem(s->s + from, s->len - from, needle->s, needle->len);
+    return found ? (size_t)(found - s->s) : SIZE_MAX;
+}
+
+size_t str_find_last(const struct str *s, const struct str *needle, size_t end)
+{
+    for (size_t at = end; at + 1 > needle->len; at--)
+        if (memcmp(s->s + at - needle->len, needle->s, needle->len) == 0) return at - needle->len;
+    return SIZE_MAX;
+}
+
+/* ---- characters ------------------------------------------------------------------------------------------------------- */
+
+int char_category(uint32_t c) { return (int)utf8proc_category((utf8proc_int32_t)c); }
+
+bool char_is_space(uint32_t c)
+{
+    return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+}
+
+bool char_is_printable(uint32_t c)
+{
+    if (c == ' ') return true;
+    switch (char_category(c)) {
+    case UTF8PROC_CATEGORY_CN: case UTF8PROC_CATEGORY_CC: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_CS: case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: case UTF8PROC_CATEGORY_ZS: return false;
+    default: return true;
+    }
+}
+
+static bool is_stripped(const struct str *s, size_t at, size_t n, const struct str *characters)
+{
+    if (characters) return memmem(characters->s, characters->len, s->s + at, n) != NULL;
+    uint32_t c;
+    utf8_next(s->s + at, n, &c);
+    return char_is_space(c);
+}
+
+const struct str *str_strip(struct render *r, const struct str *s, const struct str *characters, bool left, bool right)
+{
+    size_t begin = 0, end = s->len;
+    while (left && begin < end) {
+        size_t n = 1;
+        while (begin + n < end && is_tail(s->s, begin + n)) n++;
+        if (!is_stripped(s, begin, n, characters)) break;
+        begin += n;
+    }
+    while (right && end > begin) {
+        size_t at = end - 1;
+        while (at > begin && is_tail(s->s, at)) at--;
+        if (!is_stripped(s, at, end - at, characters)) break;
+        end = at;
+    }
+    step(r, (s->len - (end - begin)) / 64);
+    return str_view(r, s, begin, end - begin);
+}
+
+const struct str *str_replace(struct render *r, const struct str *s, const struct str *old, const struct str *new_text, int64_t count)
+{
+    struct builder b = { .r = r };
+    size_t at = 0;
+    step(r, s->len / 64);
+    while (count != 0 && !failed(r)) {
+        size_t found = str_find(s, old, at);
+        if (found == SIZE_MAX) break;
+        if (!old->len) {                                  /* an empty one stands between all characters */
+            size_t n = found < s->len ? str_offset(&(struct str) { s->s + found, NULL, s->len - found, 0 }, 1) : 0;
+            builder_put_str(&b, new_text);
+            builder_put_str(&b, str_view(r, s, found, n));
+            at = found + n;
+            if (!n) { at = s->len; break; }
+        } else {
+            builder_put_str(&b, str_view(r, s, at, found - at));
+            builder_put_str(&b, new_text);
+            at = found + old->len;
+        }
+        if (count > 0) count--;
+    }
+    if (at == 0 && !b.len) return s;
+    builder_put_str(&b, str_view(r, s, at, s->len - at));
+    return builder_end(&b);
+}
+
+/* ---- case ------------------------------------------------------------------------------------------------------------------ */
+
+static bool is_cased(uint32_t c)
+{
+    int category = char_category(c);
+    return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL || category == UTF8PROC_CATEGORY_LT;
+}
+
+/* Upper case of the few characters that become two; others one to one. */
+static void put_case(struct builder *b, uint32_t c, int to, uint8_t mark)
+{
+    char out[8];
+    if (c == 0xDF && to != 'l') { builder_put(b, to == 'u' ? "SS" : "Ss", 2, mark); return; }
+    if (c == 0x130 && to == 'l') { builder_put(b, "i\xCC\x87", 3, mark); return; }
+    utf8proc_int32_t mapped = (utf8proc_int32_t)c;
+    if (to == 'u') mapped = utf8proc_toupper(mapped);
+    else if (to == 'l') mapped = utf8proc_tolower(mapped);
+    else if (to == 't') mapped = utf8proc_totitle(mapped);
+    builder_put(b, out, (size_t)utf8_put(out, (uint32_t)mapped), mark);
+}
+
+const struct str *str_case(struct render *r, const struct str *s, enum str_case how)
+{
+    struct builder b = { .r = r };
+    bool is_inside = false;
+    step(r, s->len / 16);
+    for (size_t at = 0; at < s->len && !failed(r);) {
+        uint32_t c = 0;
+        int n = utf8_next(s->s + at, s->len - at, &c), to = 'l';
+        if (how == CASE_UPPER) to = 'u';
+        else if (how == CASE_CAPITALIZE) to = at ? 'l' : 't';
+        else if (how == CASE_SWAP) to = char_category(c) == UTF8PROC_CATEGORY_LU ? 'l' : 'u';
+        else if (how != CASE_LOWER) to = is_inside ? 'l' : how == CASE_TITLE ? 't' : 'u';
+        /* A word of the |title filter ends at space and brackets, one of str.title at any uncased character. */
+        if (how == CASE_TITLE_WORDS) is_inside = !(char_is_space(c) || (c < 0x80 && strchr("-([{<", (int)c)));
+        else is_inside = is_cased(c);
+        put_case(&b, c, to, str_mark(s, at));
+        at += n > 0 ? (size_t)n : 1;
+    }
+    return builder_end(&b);
+}
+
+const struct str *str_escape_html(struct render *r, const struct str *s)
+{
+    static const char from[] = "&<>'\"", *const to[] = { "&amp;", "&lt;", "&gt;", "&#39;", "&#34;" };
+    struct builder b = { .r = r };
+    step(r, s->len / 16);
+    for (size_t at = 0; at < s->len && !failed(r); at++) {
+        const char *special = s->s[at] ? strchr(from, s->s[at]) : NULL;
+        if (special) builder_put(&b, to[special - from], strlen(to[special - from]), 0);
+        else builder_put(&b, s->s + at, 1, str_mark(s, at));
+    }
+    return builder_end(&b);
+}
