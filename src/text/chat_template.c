@@ -1,8 +1,9 @@
 /* chat_template.c - StarChat's dialogue formats and ChatML as rows, and where other templates come from.
  *
  * StarChat's format, as its repository writes it (chat/dialogues.py): a line with the token of the role, the text, the
- * end token and a newline; the prompt for an answer ends with the assistant's token and no newline. The article and the
- * repository add the tokens to the vocabulary in different orders: `starchat-blog` and `no_system` keep them apart. */
+ * end token and a newline. The prompt for an answer ends with the assistant's token and no newline, so the newline is
+ * the first thing that the assistant generates. The article and the repository add the tokens to the vocabulary in
+ * different orders: `starchat-blog` and `no_system` keep them apart. */
 #include "text/text.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@
 #define BEFORE_USER "{{ '\\n' }}{% for m in dialogue %}" CHECK_MESSAGE("m") "{% if m['role'] == 'user' %}"
 #define CONTENT "{{ '\\n' + m['content'] }}"
 #define BEFORE_ASSISTANT "{{ '\\n' }}{% elif m['role'] == 'assistant' %}"
-#define BEFORE_ANSWER "{{ '\\n' }}{% generation %}{{ m['content'] }}"
+#define BEFORE_ANSWER "{% generation %}{{ '\\n' + m['content'] }}"
 #define BEHIND_ANSWER "{% endgeneration %}{{ '\\n' }}{% else %}{{ raise_exception('role ' ~ m['role'] ~ ', expected user or assistant, and system only first') }}" \
     "{% endif %}{% endfor %}{% if add_generation_prompt %}"
 #define BEHIND_ALL "{% endif %}"
