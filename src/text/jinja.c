@@ -38,6 +38,15 @@ void jinja_free(struct jinja *j)
 
 bool jinja_has_generation(const struct jinja *j) { return j->has_generation; }
 
+/* Every byte of messages[i] remembers i. */
+static struct value tagged_messages(struct render *r, const json_t *messages)
+{
+    if (!json_is_array(messages)) return value_json(r, messages, 0);
+    struct value v = value_list(r, json_array_size(messages), LIST_PLAIN);
+    for (size_t i = 0; !failed(r) && i < v.l->len; i++) v.l->item[i] = value_json(r, json_array_get(messages, i), (uint8_t)((1 + i % MARK_MESSAGES) * MARK_MESSAGE));
+    return v;
+}
+
 /* Only the variables that the template names are looked at. */
 static void bind_variables(struct render *r, const json_t *variables, const char *const *trusted)
 {
@@ -47,20 +56,19 @@ static void bind_variables(struct render *r, const json_t *variables, const char
         uint8_t mark = 0;
         for (size_t k = 0; trusted && trusted[k]; k++)
             if (str_is(name, trusted[k])) mark = MARK_TRUSTED;
-        if (v) scope_set(r, r->scope, name, value_json(r, v, mark));
+        if (v) scope_set(r, r->scope, name, str_is(name, "messages") ? tagged_messages(r, v) : value_json(r, v, mark));
     }
 }
 
-/* Runs of bytes that have `bit` in their marks. */
-static size_t spans_of(struct span **out, const struct buf *mark, uint8_t bit)
+static size_t trusted_spans(struct span **out, const struct buf *mark)
 {
     size_t n = 0, cap = 0;
     *out = NULL;
     for (size_t i = 0; i < mark->len;) {
         size_t begin = i;
-        bool is_set = (unsigned char)mark->data[i] & bit;
-        while (i < mark->len && (((unsigned char)mark->data[i] & bit) != 0) == is_set) i++;
-        if (!is_set) continue;
+        bool is_trusted = (unsigned char)mark->data[i] & MARK_TRUSTED;
+        while (i < mark->len && ((unsigned char)mark->data[i] & MARK_TRUSTED) == is_trusted) i++;
+        if (!is_trusted) continue;
         if (n == cap) *out = mem_grow(*out, (cap = 2 * cap + 16) * sizeof **out);
         (*out)[n++] = (struct span) { begin, i };
     }
@@ -80,10 +88,11 @@ sc_status jinja_render(struct rendered *out, const struct jinja *j, const json_t
     scope_push(&r);
     run_nodes(&r, j->body);
     if (!failed(&r)) {
-        out->n_trusted = spans_of(&out->trusted, &o.mark, MARK_TRUSTED);
-        out->n_generated = spans_of(&out->generated, &o.mark, MARK_GENERATED);
+        out->n_trusted = trusted_spans(&out->trusted, &o.mark);
         buf_append(&o.text, "", 0);
         buf_take(&o.text, &out->text);
+        out->mark = (uint8_t *)o.mark.data;
+        o.mark = (struct buf) { 0 };
     }
     buf_release(&o.text);
     buf_release(&o.mark);
@@ -95,6 +104,6 @@ void rendered_release(struct rendered *r)
 {
     sc_text_free(&r->text);
     mem_free(r->trusted);
-    mem_free(r->generated);
+    mem_free(r->mark);
     memset(r, 0, sizeof *r);
 }

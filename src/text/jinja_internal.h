@@ -24,8 +24,6 @@ enum {
 
 /* ---- marked strings (jinja_string.c) ---------------------------------------------------------------------------------- */
 
-/* Marks of a byte. */
-enum mark { MARK_TRUSTED = 1, MARK_GENERATED = 2 };
 /* Valid UTF-8 with a mark a byte: `mark`, or if that is NULL `fill` for all. Immutable; parts share their bytes. */
 struct str { const char *s; const uint8_t *mark; size_t len; uint8_t fill; };
 

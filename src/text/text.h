@@ -34,6 +34,14 @@ size_t  tokenizer_vocab(const struct tokenizer *t);                /* highest id
  * All else is tokenised as one text, so merges cross span borders exactly as in the reference. Invalid UTF-8 is first
  * replaced by U+FFFD. Adds no begin or end token. Safe from many threads at once. */
 void    tokenizer_encode(const struct tokenizer *t, struct token_list *out, const char *text, size_t len, const struct span *trusted, size_t n_trusted);
+/* begin[i] becomes the first byte of `text` that token i stands for, begin[n] = len; n + 1 elements. `id` comes from
+ * tokenizer_encode of the text. White space that an added token swallows belongs to the next token. SC_E_FORMAT where a
+ * normaliser has changed the text, so that the tokens spell another one. */
+sc_status tokenizer_align(size_t *begin, const struct tokenizer *t, const int32_t *id, size_t n, const char *text, size_t len, sc_error *err);
+/* The text in the Unicode form that the tokenizer works in, valid UTF-8, appended to out. */
+void    tokenizer_normalize(const struct tokenizer *t, struct buf *out, const char *text, size_t len);
+/* The raw bytes of one id, borrowed; NULL for an unknown one. */
+const char *tokenizer_bytes(const struct tokenizer *t, int32_t id, size_t *len);
 /* Appends the raw bytes of the ids (may be broken UTF-8: see text_stream). Unknown ids add nothing. */
 void    tokenizer_decode(const struct tokenizer *t, struct buf *out, const int32_t *id, size_t n, bool skip_special);
 bool    tokenizer_is_special(const struct tokenizer *t, int32_t id);
@@ -72,8 +80,12 @@ bool      jinja_has_generation(const struct jinja *j);               /* marks wh
 struct rendered {
     sc_text text;
     struct span *trusted; size_t n_trusted;
-    struct span *generated; size_t n_generated;   /* inside {% generation %}: what the assistant said           */
+    uint8_t *mark;                                /* a byte of marks for each byte of text                       */
 };
+/* MARK_GENERATED: inside {% generation %}, what the assistant said. From MARK_MESSAGE on, 0 or 1 + i % MARK_MESSAGES:
+ * the byte comes from messages[i]. */
+enum mark { MARK_TRUSTED = 1, MARK_GENERATED = 2, MARK_MESSAGE = 4, MARK_MESSAGES = 62 };
+static inline unsigned mark_message(uint8_t mark) { return mark / MARK_MESSAGE; }
 void      rendered_release(struct rendered *r);
 /* `variables`: JSON object. `now`: seconds since 1970 for strftime_now. Variables named in `trusted_names` (NULL-
  * terminated) count as template text. Limits (jinja_internal.h): 4 million steps, 64 nested calls, 4 MiB of output,
