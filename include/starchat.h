@@ -51,7 +51,7 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;
-SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "sample", "pull", "convert", "init"; NULL if unknown */
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "sample", "pull", "convert", "init", "prepare"; NULL if unknown */
 SC_API void      sc_options_defaults(const sc_options *o, void *config);
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
@@ -234,6 +234,49 @@ typedef struct {
     sc_on_event on_event; void *user;
 } sc_init_config;             /* options "init" */
 SC_API sc_status sc_init(sc_runtime *rt, const sc_init_config *c, sc_error *err);
+
+/* ---- dialogues ---------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *const *inputs; size_t n_inputs; /* files, directories, globs; with ":0.5" behind one a weight     */
+    const char *out;           /* directory (prepare) or .jsonl file (convert)                                 */
+    const char *tokenizer;     /* model, directory or tokenizer.json                                           */
+    const char *chat_template; /* built-in name or Jinja file; NULL or "": the model's own                     */
+    int64_t     block_size;    /* tokens of a packed row, and most tokens of a sample                          */
+    const char *packing;       /* best_fit, none, chop                                                         */
+    const char *overlength;    /* split, truncate, drop, error                                                 */
+    const char *train_on;      /* assistant, last, all, blog                                                   */
+    double      test_size;     /* share of the test split; 0: none                                             */
+    const char *split_by;      /* tree, row                                                                    */
+    const char *on_error;      /* stop, skip                                                                   */
+    const char *dedup;         /* exact, near, none                                                            */
+    const char *turns;         /* merge, drop, error: empty or one-sided turns                                 */
+    bool        redact;        /* replace secrets and personal data                                            */
+    const char *lang;          /* "en", "en,de"; NULL or "": all                                               */
+    bool        best_only, drop_user_end, reviewed_only, keep_deleted, keep_synthetic, all_states; /* OpenAssistant trees */
+    int64_t     min_turns;
+    const char *overlap;       /* file or directory of evaluation sets to compare with; NULL or "": none       */
+    bool        drop_overlap;  /* leave dialogues that overlap out                                             */
+    uint64_t    seed;
+    bool        overwrite;
+    sc_on_event on_event; void *user;
+} sc_prepare_config;          /* options "prepare" */
+/* Dialogues to token shards with labels and dataset.json; the same config and files give the same bytes for any number
+ * of threads. Events: {"event":"progress",...}, {"event":"dropped",...}, {"event":"done","stats":{...}}. */
+SC_API sc_status sc_prepare(sc_runtime *rt, const sc_prepare_config *c, sc_error *err);
+/* The same reading and cleaning, written as lines {"messages":[...]}. */
+SC_API sc_status sc_data_convert(sc_runtime *rt, const sc_prepare_config *c, sc_error *err);
+typedef struct sc_dataset sc_dataset;    /* a prepared directory, memory-mapped */
+SC_API sc_status sc_dataset_open(sc_dataset **out, const char *directory, sc_error *err);
+SC_API void      sc_dataset_close(sc_dataset *d);
+SC_API uint64_t  sc_dataset_samples(const sc_dataset *d, const char *split);   /* split NULL: all */
+/* JSON {"split","row","sample","source","line","tokens":[{"id","piece","role","trained","why"}...]}. Pieces joined are
+ * the exact text: bytes that are no whole character stand with the token that completes it. */
+SC_API sc_status sc_dataset_sample(sc_text *json, const sc_dataset *d, const char *split, uint64_t i, sc_error *err);
+SC_API sc_status sc_dataset_stats(sc_text *json, const sc_dataset *d, sc_error *err);
+SC_API sc_status sc_dataset_html(sc_text *html, const sc_dataset *d, const char *split, uint64_t from, uint64_t n, sc_error *err);   /* n samples as a page; n 0: the statistics with plots */
+/* Checks checksums and labels: no untrained shard, no trained user token, no untrained end token, no unknown id. */
+SC_API sc_status sc_dataset_verify(const sc_dataset *d, sc_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,5 @@
-/* data.h - from any chat data to packed rows of tokens with labels that can be trusted. Layer 4: text, format, base.
+/* data.h - from any chat data to packed rows of tokens with labels that can be trusted. Layer 4: infer (the runtime
+ * that lends threads), text, format, base.
  *
  * The line: reader (files to records) -> formats (a record to dialogues) -> clean (roles, duplicates, secrets) -> render
  * (a dialogue to tokens, each with role, label and reason) -> pack (samples to rows) -> shard (rows on disk) -> show,
@@ -162,12 +163,14 @@ uint64_t  shard_writer_tokens(const struct shard_writer *w);
 sc_status shard_writer_finish(struct shard_writer *w, char sha256[65], uint64_t *rows, sc_error *err);   /* frees w, publishes */
 void      shard_writer_discard(struct shard_writer *w);
 
-/* A prepared directory: dataset.json and its shards. */
-struct dataset { char *path; json_t *manifest; struct shard *shard; size_t n_shards; char **shard_split; };
-sc_status dataset_open(struct dataset *out, const char *directory, bool verify_checksums, sc_error *err);
-void      dataset_close(struct dataset *d);
+/* A prepared directory: dataset.json, shards "train-00000.sct" and "test-00000.sct", and tokens.bin: what every id spells
+ * ("SCPIECES", u32 version 1, u32 n, u64 begin[n + 1], bytes). */
+struct sc_dataset { char *path; json_t *manifest; struct shard *shard; const char **split; size_t n_shards; struct mapped_file pieces; uint32_t n_pieces; };
+/* The bytes that an id spells; NULL for an unknown one. */
+const char *dataset_piece(const struct sc_dataset *d, int32_t id, size_t *len);
+sc_status dataset_write_pieces(const char *path, const struct tokenizer *t, sc_error *err);
 
-/* ---- jobs: prepare.c, show.c, stats.c, verify.c, convert.c (public interface in starchat.h) ---------------------------------------------- */
+/* ---- jobs: prepare.c, show.c, stats.c, verify.c, data_convert.c (public interface in starchat.h) ----------------------------------------- */
 
 extern const struct sc_options prepare_options;
 
