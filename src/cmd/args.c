@@ -236,13 +236,23 @@ static int check_operands(const struct args *a)
     return ARGS_GO;
 }
 
+static void set_defaults(const struct command *command, void *const *configs)
+{
+    for (int i = 0; command->tables && command->tables[i]; i++) {
+        const sc_options *o = sc_options_for(command->tables[i]);
+        sc_options_defaults(o, configs[i]);
+        for (const struct row_default *d = command->defaults; d && d->row; d++)
+            if (!d->is_text && sc_options_has(o, d->row, NULL)) (void)sc_options_set(o, configs[i], d->row, d->value, NULL);
+    }
+}
+
 int args_parse(struct args *a, const struct command *command, int argc, char **argv, void *const *configs)
 {
     memset(a, 0, sizeof *a);
     a->command = command;
     a->common.color = "auto";
     sc_options_defaults(sc_options_for("runtime"), &a->common.runtime);
-    for (int i = 0; command->tables && command->tables[i]; i++) sc_options_defaults(sc_options_for(command->tables[i]), configs[i]);
+    set_defaults(command, configs);
     bool is_ended = false;
     for (int i = 0; i < argc; i++) {
         int code = ARGS_GO;

@@ -23,6 +23,8 @@ struct flag {
     const char *help;
     const char *same_as;
 };
+/* A command's own default for a row of its tables. `is_text`: only what --help says, the command sets the value. */
+struct row_default { const char *row, *value; bool is_text; };
 struct command {
     const char *name, *operands, *summary;   /* operands as shown in usage: "MODEL [OUT]"         */
     int min_operands, max_operands;
@@ -30,6 +32,7 @@ struct command {
     const char *const *tables;               /* option tables whose rows are flags; ends with NULL; may be NULL */
     const struct flag *flags;                /* its own; may be NULL                              */
     const char *details;                     /* more help: what it does, examples; may be NULL    */
+    const struct row_default *defaults;      /* ends with row NULL; may be NULL                   */
 };
 extern const struct command *const commands[];        /* ends with NULL */
 const struct command *command_find(const char *name); /* NULL if unknown */

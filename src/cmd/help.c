@@ -45,6 +45,14 @@ static struct option_text describe(const struct command *c, const char *name, co
     return t;
 }
 
+static const char *fallback_of(const struct command *c, const sc_option_row *row)
+{
+    if (!row->value) return NULL;
+    for (const struct row_default *d = c->defaults; d && d->row; d++)
+        if (same_option(d->row, row->name)) return d->value;
+    return row->fallback && *row->fallback ? row->fallback : NULL;
+}
+
 /* Calls `each` for every own flag, then every row of the command's tables. */
 static void visit_options(const struct command *c, void (*each)(FILE *to, const struct option_text *t), FILE *to)
 {
@@ -61,7 +69,7 @@ static void visit_options(const struct command *c, void (*each)(FILE *to, const 
             if (!row.help || !*row.help) continue;
             struct option_text t = describe(c, row.name, NULL, row.value);
             t.help = row.help;
-            t.fallback = row.value && row.fallback && *row.fallback ? row.fallback : NULL;
+            t.fallback = fallback_of(c, &row);
             each(to, &t);
         }
     }
@@ -83,7 +91,7 @@ static void visit_common(const struct command *c, void (*each)(FILE *to, const s
         if (!row.help || !*row.help) continue;
         struct option_text t = describe(&none, row.name, NULL, row.value);
         t.help = row.help;
-        t.fallback = row.value && row.fallback && *row.fallback ? row.fallback : NULL;
+        t.fallback = fallback_of(&none, &row);
         each(to, &t);
     }
     struct option_ref seed;
