@@ -104,6 +104,7 @@ void help_command(FILE *to, const struct command *c);
 int  fail_with(const struct args_common *c, const sc_error *err);
 int  fail_text(const char *format, ...) __attribute__((format(printf, 1, 2)));   /* the same for messages of cmd itself */
 void note(const struct args_common *c, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* stderr unless --quiet */
+bool is_able_terminal(FILE *to);         /* a terminal that understands escape sequences (TERM) */
 bool use_color(const struct args_common *c, FILE *to);   /* --color, NO_COLOR, TERM, terminal or not */
 /* sc_on_event; `user` is the struct args_common. Notes become lines; an event with "bytes" (or "done") and "total" moves
  * a bar, on a terminal only; "file", "tensor" or "what" names what is under way. */
@@ -113,7 +114,7 @@ void progress_clear(struct args_common *c);              /* takes the bar off be
  * tag characters and broken bytes become visible (^[, <U+202E>, <9B>), so that it can move no cursor and set no title. */
 void print_safe(FILE *to, const char *utf8, size_t len);
 void print_text(FILE *to, const char *utf8, size_t len); /* print_safe on a terminal, the bytes themselves elsewhere */
-void print_json_string(FILE *to, const char *utf8, size_t len);   /* with quotes; non-ASCII kept as it is */
+void print_json_string(FILE *to, const char *utf8, size_t len);   /* with quotes; what print_safe shows is escaped, other non-ASCII kept */
 void format_bytes(char *out, size_t out_bytes, double bytes);     /* "138 MB", "13.2 GB" (powers of 1000) */
 
 /* ---- input.c ----------------------------------------------------------------------------------------------------------------- */

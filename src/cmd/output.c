@@ -78,7 +78,7 @@ void print_json_string(FILE *to, const char *utf8, size_t len)
     for (size_t i = 0; i < len;) {
         int32_t c;
         int n = next_character(utf8 + i, len - i, &c);
-        if (c >= 0x20 && c != '"' && c != '\\') {
+        if (c >= 0x20 && c != '"' && c != '\\' && is_harmless(c)) {
             i += (size_t)n;
             continue;
         }
@@ -86,6 +86,7 @@ void print_json_string(FILE *to, const char *utf8, size_t len)
         if (c < 0) fputs("\xEF\xBF\xBD", to);
         else if (c == '"' || c == '\\') fprintf(to, "\\%c", (char)c);
         else if (c >= 8 && c <= 13 && letters[c - 8]) fprintf(to, "\\%c", letters[c - 8]);
+        else if (c > 0xFFFF) fprintf(to, "\\u%04x\\u%04x", 0xD7C0u + ((unsigned)c >> 10), 0xDC00u | ((unsigned)c & 0x3FF));
         else fprintf(to, "\\u%04x", (unsigned)c);
         i += (size_t)n;
         begin = i;
@@ -105,12 +106,17 @@ void format_bytes(char *out, size_t out_bytes, double bytes)
     snprintf(out, out_bytes, "%.*f %s", u > 0 && bytes < 99.5 ? 1 : 0, bytes, units[u]);
 }
 
+bool is_able_terminal(FILE *to)
+{
+    const char *term = getenv("TERM");
+    return term && strcmp(term, "dumb") != 0 && isatty(fileno(to));
+}
+
 bool use_color(const struct args_common *c, FILE *to)
 {
     if (strcmp(c->color, "auto") != 0) return strcmp(c->color, "always") == 0;
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
-    if ((no && *no) || !term || strcmp(term, "dumb") == 0) return false;
-    return isatty(fileno(to));
+    const char *no = getenv("NO_COLOR");
+    return !(no && *no) && is_able_terminal(to);
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------------ */
