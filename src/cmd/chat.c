@@ -1,6 +1,6 @@
 /* chat.c - the command `chat`: a conversation in the terminal, or one answer for a script. What sampling was not given
- * comes from the model's generation_config, else from the values below, close to those of the original StarChat's
- * generate.py (temperature 0.2, top_k 50, top_p 0.95). */
+ * comes from the model's generation_config, else from the values below: the original StarChat's generate.py
+ * (temperature 0.2, top_k 50, top_p 0.95), with a weak penalty against loops. */
 #include "cmd/chat.h"
 
 #include <langinfo.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 enum { INPUT_BYTES_MAX = 64 << 20, WAIT_MS = 2000 };
+#define DEFAULT_MODEL "smollm2:135m-instruct"
 
 static const char *const chat_tables[] = { "model", "session", "sample", NULL };
 static const struct flag chat_flags[] = {
@@ -19,9 +20,14 @@ static const struct flag chat_flags[] = {
     { "system", "s", "TEXT", "system message", NULL },
     { "few-shot", NULL, "ta|FILE", "a base model as assistant: a text of example dialogues, Human: and Assistant:", NULL },
     { "continue", "c", NULL, "go on with the last conversation", NULL },
+    { "no-save", NULL, NULL, "keep neither this conversation nor what is typed", NULL },
     SAMPLE_FLAGS,
     FLAG_JSON,
     FLAG_END,
+};
+static const struct row_default chat_defaults[] = {
+    { "temperature", "0.2", false }, { "top_k", "50", false }, { "top_p", "0.95", false }, { "repeat_penalty", "1.05", false },
+    { "max_tokens", "2048", false }, { "seed", "random", true }, { NULL, NULL, false },
 };
 
 /* ---- what goes in ------------------------------------------------------------------------------------------------------------------ */
@@ -56,7 +62,7 @@ static bool read_piped(const struct args_common *common, struct string *out)
     size_t len;
     if (isatty(STDIN_FILENO) || fstat(STDIN_FILENO, &st) != 0) return true;
     struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
-    if (isatty(STDERR_FILENO) && poll(&fd, 1, WAIT_MS) == 0) note(common, "waiting for text on standard input (</dev/null gives none)");
+    if (poll(&fd, 1, WAIT_MS) == 0) note(common, "waiting for text on standard input (</dev/null gives none)");
     char *text = read_all(stdin, INPUT_BYTES_MAX, &len, "standard input");
     if (!text) return false;
     string_add(out, text, len);
@@ -81,18 +87,13 @@ static void fill_sampling(struct chat *c, const struct args *a)
 {
     sc_error err = { 0 };
     sc_sample_config usual = c->sample;
-    usual.temperature = 0.2;
-    usual.top_k = 50;
-    usual.top_p = 0.95;
-    usual.repeat_penalty = 1.05;
     if (sc_model_sample_defaults(c->model, &usual, &err) != SC_OK) note(c->common, "%s", err.message);
     if (!args_sets(a, "temperature")) c->sample.temperature = usual.temperature;
     if (!args_sets(a, "top_k")) c->sample.top_k = usual.top_k;
     if (!args_sets(a, "top_p")) c->sample.top_p = usual.top_p;
     if (!args_sets(a, "min_p")) c->sample.min_p = usual.min_p;
     /* Temperature 0 asks for the likeliest token: nothing may change which that is. */
-    if (!args_sets(a, "repeat_penalty") && c->sample.temperature > 0) c->sample.repeat_penalty = usual.repeat_penalty;
-    if (!args_sets(a, "max_tokens")) c->sample.max_tokens = 2048;
+    if (!args_sets(a, "repeat_penalty")) c->sample.repeat_penalty = c->sample.temperature > 0 ? usual.repeat_penalty : 1;
     uint32_t seed = 0;
     if (!args_sets(a, "seed") && getrandom(&seed, sizeof seed, 0) == sizeof seed) c->sample.seed = seed;
 }
@@ -117,17 +118,22 @@ static int open_fewshot(struct chat *c, const struct args *a)
     return fewshot_open(&c->fewshot, name);
 }
 
-/* --continue: before the model is opened, since the saved conversation may ask for a few-shot prompt. */
+/* --continue: before the model is opened, since the saved conversation says which, and may ask for a few-shot prompt. */
 static int open_last(struct chat *c, const struct args *a, struct saved *last)
 {
     if (!args_has(a, "continue")) return ARGS_GO;
-    char *path = c->home ? path_in(c->home, CHAT_LAST_FILE) : NULL;
-    bool is_there = path && access(path, F_OK) == 0;
-    int code = is_there ? chat_read(last, c, path) : fail_text("there is no conversation to continue (%s)", path ? path : "no home directory");
-    free(path);
+    c->kept_path = recent_newest(c->home);
+    if (!c->kept_path) return fail_text("there is no conversation to continue%s%s", c->home ? " in " : "", c->home ? c->home : "");
+    int code = chat_read(last, c, c->kept_path);
     if (code != ARGS_GO || c->has_fewshot || c->template_name || !last->few_shot || args_has(a, "system")) return code;
     c->has_fewshot = true;
     return fewshot_open(&c->fewshot, last->few_shot);
+}
+
+/* As given, else that of the conversation to continue, else the small one that `pull` knows. */
+static void choose_model(struct chat *c, const struct args *a, const struct saved *last)
+{
+    c->model_name = a->n_operands ? a->operand[0] : last->model ? last->model : DEFAULT_MODEL;
 }
 
 static int check_model(const struct chat *c)
@@ -152,9 +158,12 @@ static void print_record(const struct chat *c)
     fputs("}\n", stdout);
 }
 
-static int run_once(struct chat *c, const char *message, size_t len)
+static int run_once(struct chat *c, struct saved *last, const char *message, size_t len)
 {
     c->is_silent = c->common->json;
+    c->talk = last->talk;
+    last->talk = (struct conversation){ 0 };
+    if (c->system) conversation_set_system(&c->talk, c->system);
     enum answer_end end = chat_ask(c, message, len);
     if (end == ANSWER_FAILED) return EXIT_FAILED;
     if (c->common->json && end == ANSWER_DONE) print_record(c);
@@ -190,6 +199,7 @@ static bool take_text(struct chat *c, const char *typed)
     size_t len = text.len;
     const char *trimmed = text_trim(text.data, &len);
     text.data[text.len = (size_t)(trimmed - text.data) + len] = 0;
+    chat_ahead_end(c);
     if (len) {
         history_append(c, text.data);
         if (!chat_command_parse(text.data, &row, &rest, &nearest)) chat_report(c, chat_ask(c, text.data, text.len));
@@ -207,6 +217,7 @@ static void converse(struct chat *c)
     bool is_warned = false, goes_on = true;
     while (goes_on) {
         char *line;
+        if (!input.is_begun) chat_ahead_begin(c);
         enum terminal_event event = terminal_read(&c->terminal, input.is_begun ? "... " : ">>> ", &line);
         bool is_whole = event == TERMINAL_LINE ? collector_add(&input, line) : event == TERMINAL_END && input.is_begun;
         free(line);
@@ -224,7 +235,7 @@ static void converse(struct chat *c)
     collector_release(&input);
 }
 
-static int run_terminal(struct chat *c, struct opened *o)
+static int run_terminal(struct chat *c, struct opened *o, struct saved *last)
 {
     interrupt_end(&o->interrupt);                     /* from here on the chat itself looks at Ctrl-C */
     int code = terminal_open(&c->terminal);
@@ -232,7 +243,11 @@ static int run_terminal(struct chat *c, struct opened *o)
         c->terminal.is_colored = use_color(c->common, c->terminal.out);
         history_load(c);
         greet(c);
+        if (last->talk.n) chat_adopt(c, last, false);
+        if (c->system) conversation_set_system(&c->talk, c->system);
         converse(c);
+        sc_cancel(c->runtime);                        /* what is read ahead is of no use any more */
+        chat_ahead_end(c);
         code = EXIT_DONE;
     }
     terminal_close(&c->terminal);
@@ -244,13 +259,13 @@ static int run_terminal(struct chat *c, struct opened *o)
 static int open_chat(struct chat *c, struct opened *o, struct args *a, sc_model_config *model, const sc_session_config *session)
 {
     sc_error err = { 0 };
-    int code = open_model(o, c->common, model, a->operand[0], c->is_interactive);
+    int code = open_model(o, c->common, model, c->model_name, c->is_interactive);
     if (code != ARGS_GO) return code;
     c->runtime = o->runtime;
     c->model = o->model;
     if ((code = check_model(c)) != ARGS_GO) return code;
     if (sc_session_open(&c->session, c->model, session, &err) != SC_OK) return fail_with(c->common, &err);
-    c->step = session->chunk > 0 ? (size_t)session->chunk : 256;
+    c->chunk = session->chunk > 0 ? (size_t)session->chunk : 256;
     if ((code = sample_from_args(&c->sample, &c->extra, a)) != ARGS_GO) return code;
     fill_sampling(c, a);
     fill_stops(c);
@@ -266,6 +281,7 @@ static void close_chat(struct chat *c)
     string_release(&c->answer);
     free(c->past);
     free(c->home);
+    free(c->kept_path);
 }
 
 static int start(struct chat *c, struct args *a, sc_model_config *model, const sc_session_config *session)
@@ -273,22 +289,17 @@ static int start(struct chat *c, struct args *a, sc_model_config *model, const s
     struct opened o = { 0 };
     struct saved last = { 0 };
     struct string piped = { 0 }, message = { 0 };
-    const char *prompt = args_value(a, "prompt"), *system = args_value(a, "system");
+    const char *prompt = args_value(a, "prompt");
     int code = c->common->json && c->is_interactive ? usage_error(a->command, "--json needs a message: -p TEXT, or text piped in") : ARGS_GO;
     if (code == ARGS_GO) code = open_fewshot(c, a);
     if (code == ARGS_GO) code = open_last(c, a, &last);
+    choose_model(c, a, &last);
     if (code == ARGS_GO && !c->is_interactive) {
         if (!read_piped(c->common, &piped)) code = EXIT_FAILED;
         else if (!chat_compose(&message, prompt, piped.len ? piped.data : "", piped.len)) code = usage_error(a->command, "the message is empty");
     }
     if (code == ARGS_GO) code = open_chat(c, &o, a, model, session);
-    if (code == ARGS_GO && c->is_interactive && last.talk.n) chat_adopt(c, &last, false);
-    else {
-        c->talk = last.talk;
-        last.talk = (struct conversation){ 0 };
-    }
-    if (code == ARGS_GO && system) conversation_set_system(&c->talk, system);
-    if (code == ARGS_GO) code = c->is_interactive ? run_terminal(c, &o) : run_once(c, message.data, message.len);
+    if (code == ARGS_GO) code = c->is_interactive ? run_terminal(c, &o, &last) : run_once(c, &last, message.data, message.len);
     close_chat(c);
     close_model(&o);
     saved_release(&last);
@@ -307,21 +318,24 @@ static int run_chat(const struct command *self, int argc, char **argv)
     int code = args_parse(&a, self, argc, argv, (void *const[]){ &model, &session, &c.sample });
     if (code != ARGS_GO) return code;
     c.common = &a.common;
-    c.model_name = a.operand[0];
     c.template_name = model.chat_template && *model.chat_template ? model.chat_template : NULL;
     c.is_interactive = !args_has(&a, "prompt") && isatty(STDIN_FILENO);
+    c.system = args_value(&a, "system");
+    c.is_kept = !args_has(&a, "no-save");
     if (sc_store_home(&home, NULL) == SC_OK) c.home = strdup(home.data);
     sc_text_free(&home);
     return start(&c, &a, &model, &session);
 }
 
 const struct command command_chat = {
-    "chat", "MODEL", "talk with a model in the terminal, or get one answer", 1, 1, run_chat, chat_tables, chat_flags,
-    "Without -p and with a terminal, a conversation; /help lists its commands. With -p, or with text piped in, one answer:\n"
-    "  starchat chat smollm2:135m-instruct\n"
-    "  starchat chat MODEL -p \"Write a function that reverses a string in C.\"\n"
-    "  git diff | starchat chat MODEL -p \"review this\"\n"
-    "  starchat chat BASE_MODEL --few-shot ta\n"
-    "Values not given come from the model's generation_config, else temperature 0.2, top_k 50, top_p 0.95,\n"
-    "repeat_penalty 1.05, max_tokens 2048 and a random seed. Conversations are kept in the store's home (chat_last.json).",
+    .name = "chat", .operands = "[MODEL]", .summary = "talk with a model in the terminal, or get one answer",
+    .min_operands = 0, .max_operands = 1, .run = run_chat, .tables = chat_tables, .flags = chat_flags, .defaults = chat_defaults,
+    .details = "Without -p and with a terminal, a conversation; /help lists its commands. With -p, or with text piped in, one answer:\n"
+               "  starchat chat smollm2:135m-instruct\n"
+               "  starchat chat MODEL -p \"Write a function that reverses a string in C.\"\n"
+               "  git diff | starchat chat MODEL -p \"review this\"\n"
+               "  starchat chat BASE_MODEL --few-shot ta\n"
+               "Without MODEL: that of the conversation to continue, else " DEFAULT_MODEL ".\n"
+               "What is not given comes from the model's generation_config, else from the values below. Conversations are kept\n"
+               "in the store's home: --continue goes on with the last one, /load lists them.",
 };

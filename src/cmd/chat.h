@@ -127,6 +127,7 @@ void  history_unescape(struct string *out, const char *line, size_t len);
 void  history_load(struct chat *c);
 void  history_append(struct chat *c, const char *text);
 void  chat_autosave(struct chat *c);
+bool  directory_make(const char *path);                         /* with its parents, for the owner alone */
 
 /* {"model","few_shot","messages":[{"role","content"}],"settings":{...}} */
 struct saved { struct conversation talk; sc_sample_config sample; char *model, *few_shot; bool has_settings; };
@@ -139,7 +140,17 @@ bool chat_write(struct chat *c, const char *path);              /* false: errno 
 int  chat_read(struct saved *s, const struct chat *c, const char *path);
 /* Moves the conversation into the chat and shows its end. */
 void chat_adopt(struct chat *c, struct saved *s, bool settings);
-#define CHAT_LAST_FILE "chat_last.json"
+
+/* ---- chat_recent.c: conversations kept without asking ------------------------------------------------------------------------- */
+
+/* One file each in `conversations` of the store's home; the newest RECENT_KEPT stay. */
+enum { RECENT_KEPT = 1000, RECENT_SHOWN = 10 };
+char *recent_name(const char *home);                            /* of a new one; makes the directory; malloc'ed; NULL: errno says why */
+/* Paths, the one last written first; malloc'ed, each too. Returns how many. */
+size_t recent_list(char ***path, const char *home);
+void  recent_free(char **path, size_t n);
+char *recent_newest(const char *home);                          /* NULL: there is none; malloc'ed */
+void  recent_show(const struct chat *c);                        /* a numbered list of the newest */
 
 /* ---- chat.c, chat_answer.c, chat_commands.c ------------------------------------------------------------------------------------------------------ */
 
@@ -151,19 +162,22 @@ struct chat {
     struct conversation talk;
     struct fewshot fewshot; bool has_fewshot;
     const char *template_name;              /* as given; NULL: the model's own */
+    const char *system;                     /* as given; NULL: none */
     sc_sample_config sample;
     struct sample_extra extra;
     const char *stop[ARGS_MAX_GIVEN + 8];   /* of the few-shot prompt, then those of the command line */
     struct conversation kept;               /* values given to /set, which the config borrows */
     uint64_t answers;                       /* so far; each draws its own numbers */
     int32_t *past; size_t n_past, past_cap; /* tokens the session holds */
+    size_t chunk, step;                     /* tokens read at once: at most, at present */
+    struct { pthread_t thread; sc_tokens prompt; atomic_bool is_stopped; bool is_on; } ahead;
     struct answer_figures last;
     struct string answer;                   /* text of the present answer */
     struct markdown markdown;
     struct terminal terminal;
-    size_t step;                            /* tokens read at once */
-    bool is_interactive, is_silent, is_utf8, has_figures, is_home_broken;
+    bool is_interactive, is_silent, is_utf8, has_figures, is_kept, is_home_broken;
     char *home;                             /* store home; NULL: none */
+    char *kept_path;                        /* where this conversation is kept; NULL: nowhere yet */
 };
 enum answer_end { ANSWER_DONE, ANSWER_INTERRUPTED, ANSWER_FAILED };
 /* Answers the conversation, whose last message is the user's; streams to stdout and appends the answer. Interrupted
@@ -173,9 +187,20 @@ enum answer_end chat_answer(struct chat *c);
 bool chat_compose(struct string *out, const char *prompt, const char *piped, size_t len);
 /* Tokens of the conversation as it would be sent. Free with sc_tokens_free. */
 sc_status chat_encode(struct chat *c, sc_tokens *out, sc_error *err);
+double chat_clock(void);                                  /* seconds */
 /* Adds the message, answers, saves. What cannot be answered leaves the conversation as it was. */
 enum answer_end chat_ask(struct chat *c, const char *text, size_t len);
 void chat_report(struct chat *c, enum answer_end end);    /* the lines after an answer */
 void chat_dim(const struct chat *c, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* a line of the chat itself */
+
+/* ---- chat_prompt.c ------------------------------------------------------------------------------------------------------------------ */
+
+/* Brings the session to the prompt; fills c->last.prompt and reused. */
+sc_status chat_read_prompt(struct chat *c, const sc_tokens *prompt, sc_error *err);
+void past_keep(struct chat *c, const int32_t *id, size_t n, size_t from);   /* past[from..] = id[0..n), and ends there */
+/* Reads, in a thread, what the next answer needs in any case, until `end` is called; nothing else may touch the session
+ * or the conversation meanwhile. */
+void chat_ahead_begin(struct chat *c);
+void chat_ahead_end(struct chat *c);
 
 #endif

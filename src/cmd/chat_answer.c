@@ -1,5 +1,4 @@
-/* chat_answer.c - one answer: conversation to tokens, the part of the prompt that is new read in steps (progress,
- * Ctrl-C), then text as it comes. What cannot be answered leaves the conversation as it was. */
+/* chat_answer.c - one answer: conversation to tokens, what is new in it read, then text as it comes. What cannot be answered leaves the conversation as it was. */
 #include "cmd/chat.h"
 
 #include <stdarg.h>
@@ -8,9 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PROGRESS_TOKENS = 512 };
-
-static double now(void)
+double chat_clock(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -19,17 +16,19 @@ static double now(void)
 
 void chat_dim(const struct chat *c, const char *format, ...)
 {
-    char text[4096];
+    char *text = NULL;
     va_list ap;
     va_start(ap, format);
-    int n = vsnprintf(text, sizeof text, format, ap);
+    int n = vasprintf(&text, format, ap);
     va_end(ap);
+    if (n < 0) return;
     FILE *to = c->terminal.out ? c->terminal.out : stderr;
     bool is_colored = use_color(c->common, to);
     if (is_colored) fputs("\033[2m", to);
-    print_safe(to, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+    print_safe(to, text, (size_t)n);
     fputs(is_colored ? "\033[0m\n" : "\n", to);
     fflush(to);
+    free(text);
 }
 
 /* ---- prompt ------------------------------------------------------------------------------------------------------------------------ */
@@ -68,55 +67,12 @@ static bool fits(struct chat *c, const sc_tokens *prompt)
     size_t room = sc_session_capacity(c->session), most = sc_model_context(c->model);
     if (prompt->len < room) return true;
     struct string remedy = { 0 };
-    if (c->is_interactive) string_puts(&remedy, "; nothing was sent and nothing is lost: /undo takes back an exchange, /clear begins anew");
-    if (room < most) string_printf(&remedy, "%s --context N gives more room (this model: up to %zu)", c->is_interactive ? "," : ";", most);
-    fail_text("the conversation has %zu tokens, and the context of %zu leaves no room for an answer%s", prompt->len, room, remedy.data ? remedy.data : "");
+    if (c->is_interactive) string_puts(&remedy, "nothing was sent and nothing is lost: /undo takes back an exchange, /clear begins anew, Up brings the message again");
+    else string_puts(&remedy, "shorten the text");
+    if (room < most) string_printf(&remedy, "%s --context N gives more room (this model: up to %zu)", c->is_interactive ? "," : ", or", most);
+    fail_text("the conversation has %zu tokens, and the context of %zu leaves no room for an answer; %s", prompt->len, room, remedy.data);
     string_release(&remedy);
     return false;
-}
-
-static size_t common_prefix(const struct chat *c, const sc_tokens *prompt)
-{
-    size_t n = 0;
-    while (n < c->n_past && n < prompt->len && c->past[n] == prompt->id[n]) n++;
-    return n;
-}
-
-static void keep_past(struct chat *c, const int32_t *id, size_t n, size_t from)
-{
-    if (from + n > c->past_cap) {
-        c->past_cap = (from + n) * 2;
-        c->past = realloc(c->past, c->past_cap * sizeof *c->past);
-        if (!c->past) abort();
-    }
-    if (n) memcpy(c->past + from, id, n * sizeof *id);
-    c->n_past = from + n;
-}
-
-static void show_progress(const struct chat *c, size_t done, size_t all, bool is_shown)
-{
-    if (!is_shown || c->common->quiet || !isatty(STDERR_FILENO)) return;
-    if (done < all) fprintf(stderr, "\r\033[Kreading the prompt: %zu of %zu tokens", done, all);
-    else fputs("\r\033[K", stderr);
-    fflush(stderr);
-}
-
-/* Never syncs to less than what is kept: that would forget the rest. */
-static sc_status read_prompt(struct chat *c, const sc_tokens *prompt, sc_error *err)
-{
-    size_t same = common_prefix(c, prompt), at = same;
-    bool is_long = prompt->len - same > PROGRESS_TOKENS;
-    sc_status status = SC_OK;
-    c->last = (struct answer_figures){ .prompt = prompt->len, .reused = same };
-    for (bool is_first = true; status == SC_OK && (is_first || at < prompt->len); is_first = false) {
-        show_progress(c, at, prompt->len, is_long);
-        at = prompt->len - at > c->step ? at + c->step : prompt->len;
-        status = sc_session_sync(c->session, prompt->id, at, err);
-        if (is_first) c->last.reused = sc_session_reused(c->session);
-    }
-    show_progress(c, prompt->len, prompt->len, is_long);
-    keep_past(c, prompt->id, sc_session_length(c->session), 0);
-    return status;
 }
 
 /* ---- answer ------------------------------------------------------------------------------------------------------------------------- */
@@ -147,8 +103,8 @@ static int on_step(void *user, const sc_step *step)
 {
     struct reply *r = user;
     struct chat *c = r->c;
-    if (c->last.first_seconds <= 0) c->last.first_seconds = now() - r->begin;
-    keep_past(c, &step->id, 1, c->n_past);
+    if (c->last.first_seconds <= 0) c->last.first_seconds = chat_clock() - r->begin;
+    past_keep(c, &step->id, 1, c->n_past);
     return c->terminal.is_interrupted;
 }
 
@@ -175,11 +131,11 @@ static sc_status generate(struct chat *c, struct reply *r, sc_error *err)
 /* Sync and generate, with Ctrl-C at work. */
 static sc_status reply_to(struct chat *c, const sc_tokens *prompt, bool *is_interrupted, sc_error *err)
 {
-    struct reply r = { .c = c, .begin = now() };
+    struct reply r = { .c = c, .begin = chat_clock() };
     string_clear(&c->answer);
     markdown_begin(&c->markdown, stdout, use_color(c->common, stdout));
     if (c->is_interactive) terminal_answer_begin(&c->terminal, c->runtime);
-    sc_status status = read_prompt(c, prompt, err);
+    sc_status status = chat_read_prompt(c, prompt, err);
     if (status == SC_OK) status = generate(c, &r, err);
     if (c->is_interactive) terminal_answer_end(&c->terminal);
     *is_interrupted = status == SC_E_CANCELLED || c->terminal.is_interrupted;

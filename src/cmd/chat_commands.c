@@ -18,8 +18,10 @@ static enum chat_next run_help(struct chat *c, const char *rest)
         snprintf(left, sizeof left, "/%s %s", r->name, r->operand);
         fprintf(to, "  %-22s%s\n", left, r->help);
     }
-    fputs("Several lines: paste them, press Alt-Enter, end a line with \\, or put them between ``` or \"\"\" lines.\n"
-          "Ctrl-C stops an answer and clears a line; Ctrl-D leaves; Up and Ctrl-R find what you typed; Tab completes.\n", to);
+    fputs("Several lines: paste them, press Alt-Enter, end a line with \\,\n"
+          "or put them between ``` or \"\"\" lines.\n"
+          "Ctrl-C stops an answer and clears a line; Ctrl-D leaves;\n"
+          "Up and Ctrl-R find what you typed; Tab completes.\n", to);
     return CHAT_GO_ON;
 }
 
@@ -97,10 +99,18 @@ static enum chat_next run_undo(struct chat *c, const char *rest)
     return CHAT_GO_ON;
 }
 
+/* From now on the conversation is kept there; NULL: a file of its own when there is something to keep. */
+static void keep_under(struct chat *c, char *path)
+{
+    free(c->kept_path);
+    c->kept_path = path;
+}
+
 static enum chat_next run_clear(struct chat *c, const char *rest)
 {
     (void)rest;
     conversation_clear(&c->talk);
+    keep_under(c, NULL);
     chat_dim(c, conversation_system(&c->talk) ? "new conversation; the system message stays" : "new conversation");
     return CHAT_GO_ON;
 }
@@ -230,18 +240,35 @@ void chat_adopt(struct chat *c, struct saved *s, bool settings)
     show_last(c);
 }
 
+/* The path that /load means: a file, or a number of the list of kept ones (*is_kept then). malloc'ed; "": none. */
+static char *load_path(const struct chat *c, const char *name, bool *is_kept)
+{
+    char *path = path_expand(name), *end, **list;
+    unsigned long k = strtoul(name, &end, 10);
+    *is_kept = *name && !*end && access(path, F_OK) != 0;
+    if (!*is_kept) return path;
+    size_t n = recent_list(&list, c->home);
+    free(path);
+    path = path_expand(k >= 1 && k <= n ? list[k - 1] : "");
+    recent_free(list, n);
+    return path;
+}
+
 static enum chat_next run_load(struct chat *c, const char *rest)
 {
     struct saved s;
     size_t len = strlen(rest);
     struct string name = { 0 };
+    bool is_kept;
     const char *trimmed = text_trim(rest, &len);
     string_add(&name, trimmed, len);
-    char *path = path_expand(name.data);
-    if (!*path) chat_dim(c, "/load needs a file name");
+    char *path = load_path(c, name.data, &is_kept);
+    if (!len) recent_show(c);
+    else if (!*path) chat_dim(c, "there is no conversation %s; /load lists them", name.data);
     else if (chat_read(&s, c, path) == ARGS_GO) {
         chat_adopt(c, &s, true);
         saved_release(&s);
+        keep_under(c, is_kept ? path_expand(path) : NULL);
     }
     free(path);
     string_release(&name);
@@ -344,7 +371,7 @@ const struct chat_command chat_commands[] = {
     { "system", NULL, "[TEXT|off]", "show or set the system message", run_system },
     { "clear", "new", "", "begin a new conversation", run_clear },
     { "save", NULL, "FILE", "write the conversation as JSON", run_save },
-    { "load", NULL, "FILE", "go on with a saved one", run_load },
+    { "load", NULL, "[FILE|N]", "list the kept ones, go on with one", run_load },
     { "tokens", NULL, "", "what fills the context, what was reused", run_tokens },
     { "set", NULL, "[NAME [VALUE]]", "show or change temperature, top_p, max_tokens ...", run_set },
     { "help", "?", "", "this list", run_help },

@@ -1,6 +1,5 @@
-/* chat_store.c - what a chat leaves behind: the lines typed (chat_history) and the last conversation (chat_last.json) in
- * the store's home, and conversations saved by name. Files are readable by their owner alone and appear only when
- * complete. Reads $HOME for "~/". */
+/* chat_store.c - what a chat leaves behind: the lines typed (chat_history in the store's home), and the file format of
+ * conversations. Files are readable by their owner alone and appear only when complete. Reads $HOME for "~/". */
 #include "cmd/chat.h"
 
 #include <errno.h>
@@ -31,7 +30,7 @@ char *path_expand(const char *path)
     return string_take(&s);
 }
 
-static bool make_directories(const char *path)
+bool directory_make(const char *path)
 {
     struct string s = { 0 };
     string_puts(&s, path);
@@ -130,12 +129,12 @@ void history_load(struct chat *c)
 void history_append(struct chat *c, const char *text)
 {
     terminal_history_add(text);
-    if (!c->home || c->is_home_broken) return;
+    if (!c->home || !c->is_kept || c->is_home_broken) return;
     struct string line = { 0 };
     history_escape(&line, text);
     string_puts(&line, "\n");
     char *path = path_in(c->home, "chat_history");
-    int fd = make_directories(c->home) ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    int fd = directory_make(c->home) ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
     if (fd < 0 || !write_whole(fd, line.data, line.len)) complain(c, "chat_history");
     if (fd >= 0) close(fd);
     free(path);
@@ -245,8 +244,10 @@ void saved_release(struct saved *s)
 bool chat_write(struct chat *c, const char *path)
 {
     struct string json = { 0 };
-    const struct saved s = { .talk = c->talk, .sample = c->sample, .model = (char *)c->model_name, .few_shot = c->has_fewshot ? c->fewshot.name : NULL };
+    char *model = realpath(c->model_name, NULL);      /* a path holds from another directory too */
+    const struct saved s = { .talk = c->talk, .sample = c->sample, .model = model ? model : (char *)c->model_name, .few_shot = c->has_fewshot ? c->fewshot.name : NULL };
     saved_write(&json, &s);
+    free(model);
     bool ok = file_replace(path, json.data, json.len);
     string_release(&json);
     return ok;
@@ -254,10 +255,9 @@ bool chat_write(struct chat *c, const char *path)
 
 void chat_autosave(struct chat *c)
 {
-    if (!c->home || c->is_home_broken) return;
-    char *path = path_in(c->home, CHAT_LAST_FILE);
-    if (!make_directories(c->home) || !chat_write(c, path)) complain(c, CHAT_LAST_FILE);
-    free(path);
+    if (!c->home || !c->is_kept || c->is_home_broken) return;
+    if (!c->kept_path) c->kept_path = recent_name(c->home);
+    if (!c->kept_path || !chat_write(c, c->kept_path)) complain(c, "the conversation");
 }
 
 int chat_read(struct saved *s, const struct chat *c, const char *path)

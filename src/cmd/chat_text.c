@@ -29,12 +29,14 @@ void string_puts(struct string *s, const char *text) { string_add(s, text, strle
 
 void string_printf(struct string *s, const char *format, ...)
 {
-    char text[2048];
+    char *text = NULL;
     va_list ap;
     va_start(ap, format);
-    int n = vsnprintf(text, sizeof text, format, ap);
+    int n = vasprintf(&text, format, ap);
     va_end(ap);
-    if (n > 0) string_add(s, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    if (n < 0) return;
+    string_add(s, text, (size_t)n);
+    free(text);
 }
 
 void string_clear(struct string *s)
