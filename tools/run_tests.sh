@@ -27,5 +27,11 @@ if [ -x tests/cli/run.sh ]; then
     tests/cli/run.sh "$build/starchat" >"$log" 2>&1
     add cli $?
 fi
+if [ -n "$(command -v python3)" ]; then
+    python3 tests/cli/test_chat.py "$build/starchat" >"$log" 2>&1
+    add chat_terminal $?
+else
+    echo "skipped: tests/cli/test_chat.py needs python3"
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

@@ -3,7 +3,7 @@
 # person is at the terminal. Usage: tools/setup.sh [build|test]
 set -eu
 build="build-essential pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libreadline-dev ca-certificates"
-test="clang"
+test="clang python3"
 want=$build
 [ "${1:-build}" = test ] && want="$build $test"
 missing=

@@ -168,9 +168,9 @@ static int run_once(struct chat *c, struct saved *last, const char *message, siz
     if (end == ANSWER_FAILED) return EXIT_FAILED;
     if (c->common->json && end == ANSWER_DONE) print_record(c);
     if (end == ANSWER_INTERRUPTED) return EXIT_INTERRUPTED;
-    if (c->last.reason == SC_STOP_LENGTH) note(c->common, "the answer was cut after %lld tokens; -n N allows more", (long long)c->sample.max_tokens);
-    if (c->last.reason == SC_STOP_CONTEXT) note(c->common, "the answer was cut: the context of %zu tokens is full; --context N gives more", sc_session_capacity(c->session));
     if (c->common->verbose) chat_report(c, end);
+    else if (c->last.reason == SC_STOP_LENGTH) note(c->common, "the answer was cut after %lld tokens; -n N allows more", (long long)c->sample.max_tokens);
+    else if (c->last.reason == SC_STOP_CONTEXT) note(c->common, "the answer was cut: the context of %zu tokens is full; --context N gives more", sc_session_capacity(c->session));
     return EXIT_DONE;
 }
 

@@ -94,7 +94,7 @@ struct terminal {
     int signals;                      /* signalfd of SIGINT; -1: none */
     int wake;                         /* eventfd that ends the watcher */
     FILE *out;                        /* where prompts go */
-    bool is_colored, is_prepared, has_saved, is_watched;
+    bool is_colored, has_escapes, is_prepared, has_saved, is_watched;
     struct termios saved;
     sc_runtime *runtime;              /* cancelled by Ctrl-C during an answer */
     pthread_t watcher;

@@ -21,6 +21,7 @@ int terminal_open(struct terminal *t)
     t->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (t->signals < 0 || t->wake < 0) return fail_text("no signal descriptor: %s", strerror(errno));
     t->out = isatty(STDOUT_FILENO) ? stdout : stderr;
+    t->has_escapes = is_able_terminal(t->out);
     return ARGS_GO;
 }
 
@@ -66,14 +67,14 @@ static void echo_off(struct terminal *t)
     quiet.c_cc[VMIN] = 1;
     quiet.c_cc[VTIME] = 0;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet);
-    if (isatty(fileno(t->out))) fputs("\033[?2004h", t->out);
+    if (t->has_escapes) fputs("\033[?2004h", t->out);
     fflush(t->out);
 }
 
 static void echo_on(struct terminal *t)
 {
     if (!t->has_saved) return;
-    if (isatty(fileno(t->out))) fputs("\033[?2004l", t->out);
+    if (t->has_escapes) fputs("\033[?2004l", t->out);
     fflush(t->out);
     tcsetattr(STDIN_FILENO, TCSADRAIN, &t->saved);
     t->has_saved = false;

@@ -68,10 +68,10 @@ enum terminal_event terminal_read(struct terminal *t, const char *prompt, char *
     struct termios saved;
     bool is_hidden = hide_controls(&saved);
     string_add(&s, "", 0);
-    fprintf(t->out, "\033[?2004h%s", prompt);
+    fprintf(t->out, "%s%s", t->has_escapes ? "\033[?2004h" : "", prompt);
     fflush(t->out);
     enum terminal_event event = read_line(t, &s);
-    fputs("\033[?2004l", t->out);
+    if (t->has_escapes) fputs("\033[?2004l", t->out);
     fflush(t->out);
     if (is_hidden) tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
     *line = event == TERMINAL_LINE ? string_take(&s) : NULL;

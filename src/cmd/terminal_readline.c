@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,6 +82,7 @@ static void prepare(struct terminal *t)
     rl_readline_name = "starchat";
     rl_outstream = t->out;
     rl_attempted_completion_function = complete;
+    rl_persistent_signal_handlers = 1;               /* also while poll waits: a stop leaves the terminal in order */
     rl_variable_bind("enable-bracketed-paste", "on");
     rl_initialize();
     rl_bind_keyseq("\\e\\C-m", insert_newline);      /* Alt-Enter */
@@ -100,6 +102,18 @@ static enum terminal_event give_up(struct terminal *t)
     return is_empty ? TERMINAL_INTERRUPT : TERMINAL_CLEARED;
 }
 
+/* A new window size, a stop, an end. Readline changes the signal mask when it is stopped (8.2), which would let SIGINT
+ * through. */
+static void check_signals(void)
+{
+    sigset_t mask;
+    bool was_stopped = rl_pending_signal() == SIGTSTP;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    rl_check_signals();
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    if (was_stopped) rl_forced_update_display();
+}
+
 enum terminal_event terminal_read(struct terminal *t, const char *prompt, char **line)
 {
     char styled[64];
@@ -109,12 +123,13 @@ enum terminal_event terminal_read(struct terminal *t, const char *prompt, char *
     t->is_done = false;
     reading = t;
     snprintf(styled, sizeof styled, t->is_colored ? "\001\033[1m\002%s\001\033[0m\002" : "%s", prompt);
+    rl_reset_screen_size();                          /* the window may have changed during the answer */
     rl_callback_handler_install(styled, on_line);
     while (!t->is_done) {
         struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = t->signals, .events = POLLIN } };
         if (poll(fds, 2, -1) < 0) {
             if (errno != EINTR) break;
-            rl_check_signals();                      /* a new window size, a stop, an end */
+            check_signals();
             continue;
         }
         if (fds[0].revents) rl_callback_read_char();   /* what was typed before Ctrl-C comes first */
