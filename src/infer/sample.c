@@ -109,7 +109,7 @@ static double row_mass(const float *logits, size_t n, double max)
  * *mass: the sum over all of them, where top-p needs it. */
 static double cut_off(const sc_sample_config *c, const float *logits, size_t n, double *mass)
 {
-    double max = -INFINITY, low = -INFINITY;
+    double max = -HUGE_VAL, low = -HUGE_VAL;
     for (size_t i = 0; i < n; i++) max = (double)logits[i] > max ? (double)logits[i] : max;
     if (c->min_p > 0) low = max + log(c->min_p) - 1e-6;
     if (c->top_p < 1) {
@@ -137,7 +137,7 @@ static size_t best_candidates(struct sampler *s, const float *logits, double *ma
 /* Turns the logits of n candidates into probabilities p. mass: what they are divided by; 0: so that they sum to one. */
 static void softmax(const sc_candidate *c, double *p, size_t n, double mass)
 {
-    double sum = 0, max = -INFINITY;
+    double sum = 0, max = -HUGE_VAL;
     for (size_t i = 0; i < n; i++) max = (double)c[i].logprob > max ? (double)c[i].logprob : max;
     for (size_t i = 0; i < n; i++) sum += p[i] = exp((double)c[i].logprob - max);
     for (size_t i = 0; i < n; i++) p[i] /= mass > 0 ? mass : sum;
