@@ -94,6 +94,8 @@ tsan:
 	@STARCHAT_SOURCE=$(CURDIR) build/tsan/test_base && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_infer
 
 FUZZ_SECONDS ?= 10
+$(BUILD)/fuzz_chat_%: $(BUILD)/tests/fuzz/fuzz_chat_%.o $(BUILD)/cmd.a $(BUILD)/internal.a
+	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIBS) $(CMD_LIBS)
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 fuzz-programs: $(FUZZERS)

@@ -61,6 +61,8 @@ struct fewshot { char *name, *prompt; size_t len; int human_spaces, assistant_sp
 /* `name`: a built-in ("ta") or a file. ARGS_GO or an exit code after a message. */
 int  fewshot_open(struct fewshot *f, const char *name);
 void fewshot_release(struct fewshot *f);
+/* Takes a copy; line ends become LF, so that stop strings are found. */
+void fewshot_set(struct fewshot *f, const char *text, size_t len);
 /* Finds out how the prompt writes its turns; false if it has no lines that begin with Human: and Assistant:. */
 bool fewshot_detect(struct fewshot *f);
 /* The prompt as it is, then the turns; after a last message of the user it ends where the assistant begins. */

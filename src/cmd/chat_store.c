@@ -152,12 +152,24 @@ static json_t *settings_json(const sc_sample_config *sample)
     return settings ? settings : json_object();
 }
 
+/* Names of files may be no UTF-8; JSON is. */
+static json_t *text_json(const char *text)
+{
+    struct string s = { 0 };
+    if (!text) return json_null();
+    string_add_repaired(&s, text, strlen(text));
+    json_t *value = json_string(s.data);
+    string_release(&s);
+    return value;
+}
+
 void saved_write(struct string *out, const struct saved *s)
 {
     json_t *messages = json_array();
     for (size_t i = 0; i < s->talk.n; i++)
-        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", s->talk.message[i].role, "content", s->talk.message[i].content));
-    json_t *o = json_pack("{s:s, s:s?, s:o, s:o}", "model", s->model, "few_shot", s->few_shot, "messages", messages, "settings", settings_json(&s->sample));
+        json_array_append_new(messages, json_pack("{s:s, s:o}", "role", s->talk.message[i].role, "content", text_json(s->talk.message[i].content)));
+    json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "model", text_json(s->model), "few_shot", text_json(s->few_shot), "messages", messages,
+                          "settings", settings_json(&s->sample));
     char *text = json_dumps(o, JSON_INDENT(1));
     if (text) string_puts(out, text);
     string_puts(out, "\n");

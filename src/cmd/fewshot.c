@@ -34,8 +34,7 @@ bool fewshot_detect(struct fewshot *f)
     return f->human_spaces >= 0 && f->assistant_spaces >= 0;
 }
 
-/* Line ends become LF, so that stop strings are found. */
-static void set_prompt(struct fewshot *f, const char *text, size_t len)
+void fewshot_set(struct fewshot *f, const char *text, size_t len)
 {
     struct string s = { 0 };
     for (size_t begin = 0, i = 0; i <= len; i++) {
@@ -53,7 +52,7 @@ int fewshot_open(struct fewshot *f, const char *name)
     struct string copy = { 0 };
     string_puts(&copy, name);
     f->name = string_take(&copy);
-    if (strcmp(name, "ta") == 0) set_prompt(f, (const char *)prompt_ta, prompt_ta_bytes);
+    if (strcmp(name, "ta") == 0) fewshot_set(f, (const char *)prompt_ta, prompt_ta_bytes);
     else {
         FILE *from = fopen(name, "rb");
         if (!from) return fail_text("few-shot prompt \"%s\": %s; expected a file, or \"ta\" for the built-in Tech Assistant prompt", name, strerror(errno));
@@ -61,7 +60,7 @@ int fewshot_open(struct fewshot *f, const char *name)
         char *text = read_all(from, PROMPT_BYTES_MAX, &len, name);
         fclose(from);
         if (!text) return EXIT_FAILED;
-        set_prompt(f, text, len);
+        fewshot_set(f, text, len);
         free(text);
     }
     if (fewshot_detect(f)) return ARGS_GO;

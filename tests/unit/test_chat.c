@@ -368,6 +368,27 @@ TEST(chat_saved_conversation_round_trips)
     string_release(&json);
 }
 
+TEST(chat_saves_under_any_file_name)
+{
+    char *const names[] = { NULL, (char *)"caf\xe9.gguf" };       /* a path in Latin-1 */
+    static const char *const expected[] = { "none", "caf\xef\xbf\xbd.gguf" };
+    for (size_t i = 0; i < 2; i++) {
+        struct saved s = { .model = names[i] }, t = { 0 };
+        struct string json = { 0 };
+        sc_error err = { 0 };
+        sc_options_defaults(sc_options_for("sample"), &s.sample);
+        t.sample = s.sample;
+        conversation_add(&s.talk, "user", "hello", 5);
+        saved_write(&json, &s);
+        CHECK(saved_read(&t, json.data, json.len, "file", &err));
+        CHECK_STR(t.model ? t.model : "none", expected[i]);
+        CHECK_INT(t.talk.n, 1);
+        conversation_release(&s.talk);
+        saved_release(&t);
+        string_release(&json);
+    }
+}
+
 TEST(chat_refuses_what_is_no_saved_conversation)
 {
     static const struct { const char *json, *part; } rows[] = {
