@@ -45,6 +45,8 @@ sc_status tokenizer_align(size_t *begin, const struct tokenizer *t, const int32_
     return SC_OK;
 }
 
+bool tokenizer_is_normal(const struct tokenizer *t, const char *text, size_t len) { return is_normal(&t->normalizers, &t->unicode, text, len); }
+
 void tokenizer_normalize(const struct tokenizer *t, struct buf *out, const char *text, size_t len)
 {
     struct marked_text m = { 0 };

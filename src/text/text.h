@@ -40,6 +40,7 @@ void    tokenizer_encode(const struct tokenizer *t, struct token_list *out, cons
 sc_status tokenizer_align(size_t *begin, const struct tokenizer *t, const int32_t *id, size_t n, const char *text, size_t len, sc_error *err);
 /* The text in the Unicode form that the tokenizer works in, valid UTF-8, appended to out. */
 void    tokenizer_normalize(const struct tokenizer *t, struct buf *out, const char *text, size_t len);
+bool    tokenizer_is_normal(const struct tokenizer *t, const char *text, size_t len);   /* may say no for a text that is */
 /* The raw bytes of one id, borrowed; NULL for an unknown one. */
 const char *tokenizer_bytes(const struct tokenizer *t, int32_t id, size_t *len);
 /* Appends the raw bytes of the ids (may be broken UTF-8: see text_stream). Unknown ids add nothing. */

@@ -1,0 +1,67 @@
+/* sample.c - the length limit: a dialogue that is too long for a row becomes several samples, or goes.
+ *
+ * A cut falls before a user's turn if one begins in time, else at the border of any turn, else inside one; every token
+ * keeps its role and label. */
+#include "data/data.h"
+
+#include <string.h>
+
+void sample_list_release(struct sample_list *l)
+{
+    for (size_t i = 0; i < l->len; i++) {
+        mem_free(l->sample[i].id);
+        mem_free(l->sample[i].flag);
+    }
+    mem_free(l->sample);
+    *l = (struct sample_list) { 0 };
+}
+
+static bool any_trained(const uint8_t *flag, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (flag_trained(flag[i])) return true;
+    return false;
+}
+
+static bool put(struct sample_list *l, const struct token_row *row, size_t begin, size_t end, size_t piece)
+{
+    if (!any_trained(row->flag + begin, end - begin)) return false;
+    if (l->len == l->cap) l->sample = mem_grow(l->sample, (l->cap = 2 * l->cap + 4) * sizeof *l->sample);
+    struct sample *s = &l->sample[l->len++];
+    *s = (struct sample) { .len = (uint32_t)(end - begin), .piece = (uint32_t)piece };
+    s->id = mem_alloc((end - begin) * sizeof *s->id);
+    s->flag = mem_alloc(end - begin);
+    memcpy(s->id, row->id + begin, (end - begin) * sizeof *s->id);
+    memcpy(s->flag, row->flag + begin, end - begin);
+    return true;
+}
+
+/* Where the sample that begins at `begin` ends: at most `limit` tokens. */
+static size_t find_cut(const struct token_row *row, size_t begin, size_t limit)
+{
+    size_t end = begin + limit, border = 0;
+    if (end >= row->len) return row->len;
+    for (size_t at = end; at > begin; at--) {
+        if (flag_who(row->flag[at]) == flag_who(row->flag[at - 1])) continue;
+        if (flag_who(row->flag[at]) == WHO_USER) return at;
+        if (!border) border = at;
+    }
+    return border ? border : end;
+}
+
+sc_status samples_from_row(struct sample_list *out, const struct token_row *row, size_t limit, enum overlength how, uint64_t *n_dropped, uint64_t *n_cut, sc_error *err)
+{
+    if (row->len > limit) {
+        if (how == OVERLENGTH_ERROR) return FAIL(err, SC_E_ARGUMENT, "a dialogue has %zu tokens and the limit is %zu; --overlength split, truncate or drop allows it, or a larger --block-size", row->len, limit);
+        ++*n_cut;
+        if (how == OVERLENGTH_DROP) { ++*n_dropped; return SC_OK; }
+    }
+    for (size_t begin = 0, piece = 0; begin < row->len; piece++) {
+        size_t end = find_cut(row, begin, limit);
+        if (row->len > limit && how == OVERLENGTH_TRUNCATE) end = limit;
+        if (!put(out, row, begin, end, piece)) ++*n_dropped;
+        if (row->len > limit && how == OVERLENGTH_TRUNCATE) break;
+        begin = end;
+    }
+    return SC_OK;
+}
