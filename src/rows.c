@@ -1,5 +1,6 @@
 /* rows.c - the one list of all that plugs in: backends, architectures, option tables. It may include every header. */
 #include "cpu/cpu.h"
+#include "data/data.h"
 #include "hub/hub.h"
 #include "infer/infer.h"
 #include "model/model_internal.h"
@@ -9,5 +10,5 @@ const struct backend *const backends[] = { &cpu_backend, NULL };
 const struct arch *const archs[] = { &arch_gpt_bigcode, &arch_starcoder2, &arch_llama, &arch_qwen2, NULL };
 
 const struct sc_options *const option_tables[] = {
-    &runtime_options, &model_options, &session_options, &sample_options, &pull_options, &convert_options, &init_options, NULL,
+    &runtime_options, &model_options, &session_options, &sample_options, &pull_options, &convert_options, &init_options, &prepare_options, NULL,
 };

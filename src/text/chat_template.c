@@ -56,8 +56,10 @@ static const struct chat_template_row *row_find(const char *name)
 
 sc_status chat_template_from_source(struct chat_template *out, const char *source, size_t len, const char *what, sc_error *err)
 {
-    out->row = NULL;
-    return jinja_compile(&out->jinja, source, len, what, err);
+    *out = (struct chat_template) { 0 };
+    TRY(jinja_compile(&out->jinja, source, len, what, err));
+    out->source = mem_strndup(source, len);
+    return SC_OK;
 }
 
 static sc_status unknown_name(const char *name, sc_error *err)
@@ -129,5 +131,6 @@ sc_status chat_template_from_dialogue_json(struct chat_template *out, const json
 void chat_template_release(struct chat_template *t)
 {
     jinja_free(t->jinja);
+    mem_free(t->source);
     *t = (struct chat_template) { 0 };
 }

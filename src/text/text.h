@@ -98,7 +98,7 @@ sc_status jinja_render(struct rendered *out, const struct jinja *j, const json_t
 /* Built-in templates are rows: name, Jinja source, the special tokens they need, the strings that end an answer. */
 struct chat_template_row { const char *name, *alias, *source; const char *tokens[8]; const char *stop[4]; const char *help; };
 extern const struct chat_template_row chat_templates[];            /* rows end with name NULL */
-struct chat_template { struct jinja *jinja; const struct chat_template_row *row; };   /* row NULL: a file's own */
+struct chat_template { struct jinja *jinja; const struct chat_template_row *row; char *source; };   /* row NULL: a file's own */
 /* `name`: built-in name or alias, or a path to a Jinja file. */
 sc_status chat_template_open(struct chat_template *out, const char *name, sc_error *err);
 sc_status chat_template_from_source(struct chat_template *out, const char *source, size_t len, const char *what, sc_error *err);
