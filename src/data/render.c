@@ -88,7 +88,7 @@ static size_t find_answer(const struct layout *l, const struct block *b)
 {
     size_t n = strlen(l->r->prompt);
     const char *p = n ? memmem(l->text + b->region_begin, b->end - b->region_begin, l->r->prompt, n) : NULL;
-    return p && (size_t)(p - l->text) < b->begin ? (size_t)(p - l->text) + n : b->begin;
+    return p && (size_t)(p - l->text) <= b->begin ? (size_t)(p - l->text) + n : b->begin;
 }
 
 static void measure_blocks(struct layout *l)

@@ -1,7 +1,7 @@
 /* sample.c - the length limit: a dialogue that is too long for a row becomes several samples, or goes.
  *
- * A cut falls before a user's turn if one begins in time, else at the border of any turn, else inside one; every token
- * keeps its role and label. */
+ * A cut falls before a user's turn if one begins in time, else at the border of another turn, else inside one; every
+ * token keeps its role and label. */
 #include "data/data.h"
 
 #include <string.h>
@@ -36,15 +36,25 @@ static bool put(struct sample_list *l, const struct token_row *row, size_t begin
     return true;
 }
 
-/* Where the sample that begins at `begin` ends: at most `limit` tokens. */
+static size_t turn_end(const struct token_row *row, size_t at)
+{
+    size_t end = at + 1;
+    while (end < row->len && flag_who(row->flag[end]) == flag_who(row->flag[at])) end++;
+    return end;
+}
+
+/* Where the sample that begins at `begin` ends: at most `limit` tokens. A cut that leaves nothing trained before it
+ * makes sense only where it keeps the next turn whole. */
 static size_t find_cut(const struct token_row *row, size_t begin, size_t limit)
 {
-    size_t end = begin + limit, border = 0;
-    if (end >= row->len) return row->len;
+    size_t end = begin + limit, border = 0, trained = begin;
+    if (limit >= row->len - begin) return row->len;
+    while (trained < end && !flag_trained(row->flag[trained])) trained++;
     for (size_t at = end; at > begin; at--) {
-        if (flag_who(row->flag[at]) == flag_who(row->flag[at - 1])) continue;
-        if (flag_who(row->flag[at]) == WHO_USER) return at;
-        if (!border) border = at;
+        enum token_who who = flag_who(row->flag[at]);
+        if (who == flag_who(row->flag[at - 1])) continue;
+        if (who == WHO_USER && trained < at) return at;
+        if (!border && (trained < at || (who != WHO_USER && turn_end(row, at) - at <= limit))) border = at;
     }
     return border ? border : end;
 }

@@ -38,12 +38,16 @@ void jinja_free(struct jinja *j)
 
 bool jinja_has_generation(const struct jinja *j) { return j->has_generation; }
 
-/* Every byte of messages[i] remembers i. */
+/* Every byte of what messages[i] says remembers i; its role says nothing. */
 static struct value tagged_messages(struct render *r, const json_t *messages)
 {
     if (!json_is_array(messages)) return value_json(r, messages, 0);
     struct value v = value_list(r, json_array_size(messages), LIST_PLAIN);
-    for (size_t i = 0; !failed(r) && i < v.l->len; i++) v.l->item[i] = value_json(r, json_array_get(messages, i), (uint8_t)((1 + i % MARK_MESSAGES) * MARK_MESSAGE));
+    for (size_t i = 0; !failed(r) && i < v.l->len; i++) {
+        const json_t *m = json_array_get(messages, i), *role = json_object_get(m, "role");
+        v.l->item[i] = value_json(r, m, (uint8_t)((1 + i % MARK_MESSAGES) * MARK_MESSAGE));
+        if (role && !failed(r)) *(struct value *)(uintptr_t)dict_get_text(v.l->item[i].d, "role") = value_json(r, role, 0);
+    }
     return v;
 }
 
