@@ -186,8 +186,8 @@ TEST(context_overflow_says_both_numbers)
     CHECK_INT(g.tokens, 2);
     ids[1] = 100000;
     CHECK_FAILS(sc_session_sync(s, ids, 3, err), SC_E_ARGUMENT, "token 1 of the prompt is 100000");
-    CHECK_FAILS(sc_session_open(&s, m, &(sc_session_config){ .context = 1 << 20 }, err), SC_E_ARGUMENT, "was made for at most");
     sc_session_close(s);
+    CHECK_FAILS(sc_session_open(&s, m, &(sc_session_config){ .context = 1 << 20 }, err), SC_E_ARGUMENT, "was made for at most");
     sc_model_close(m);
     sc_runtime_close(rt);
 }
