@@ -403,8 +403,29 @@ static double burst_i8(size_t rounds)
     return 2.0 * 32 * 6 * (double)rounds;
 }
 
+/* 6 x 16: twelve sums, two columns of b, one element of a. */
+static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size_t k, bool add)
+{
+    __m256 acc[6][2];
+    for (size_t i = 0; i < 6; i++)
+        for (size_t j = 0; j < 2; j++) acc[i][j] = add ? _mm256_loadu_ps(c + i * ldc + j * 8) : _mm256_setzero_ps();
+    for (size_t p = 0; p < k; p++, a += 6, b += 16) {
+        __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
+        for (size_t i = 0; i < 6; i++) {
+            __m256 x = _mm256_broadcast_ss(a + i);
+            acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
+            acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
+        }
+    }
+    for (size_t i = 0; i < 6; i++)
+        for (size_t j = 0; j < 2; j++) _mm256_storeu_ps(c + i * ldc + j * 8, acc[i][j]);
+}
+
 void cpu_fill_avx2(struct cpu_kernels *k)
 {
+    k->gemm_m = 6;
+    k->gemm_n = 16;
+    k->gemm_tile = gemm_tile;
     k->dot_f32 = dot_f32;
     k->dot_i8 = dot_i8;
     k->quantize_row = quantize_row;

@@ -77,6 +77,24 @@ static void dot_i8(float *out, size_t out_stride, const struct i8_weights *w, si
     }
 }
 
+/* 12 x 32: twenty-four sums, two columns of b, one element of a. */
+static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size_t k, bool add)
+{
+    __m512 acc[12][2];
+    for (size_t i = 0; i < 12; i++)
+        for (size_t j = 0; j < 2; j++) acc[i][j] = add ? _mm512_loadu_ps(c + i * ldc + j * 16) : _mm512_setzero_ps();
+    for (size_t p = 0; p < k; p++, a += 12, b += 32) {
+        __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
+        for (size_t i = 0; i < 12; i++) {
+            __m512 x = _mm512_set1_ps(a[i]);
+            acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
+            acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
+        }
+    }
+    for (size_t i = 0; i < 12; i++)
+        for (size_t j = 0; j < 2; j++) _mm512_storeu_ps(c + i * ldc + j * 16, acc[i][j]);
+}
+
 static double burst_f32(size_t rounds)
 {
     __m512 a[10], w = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(1);
@@ -105,6 +123,9 @@ static double burst_i8(size_t rounds)
 
 void cpu_fill_avx512(struct cpu_kernels *k)
 {
+    k->gemm_m = 12;
+    k->gemm_n = 32;
+    k->gemm_tile = gemm_tile;
     k->dot_f32 = dot_f32;
     k->dot_i8 = dot_i8;
     k->burst_f32 = burst_f32;

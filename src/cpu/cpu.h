@@ -35,6 +35,10 @@ struct cpu_kernels {
     void (*accumulate)(float *acc, float keep, const float *p, const float *v, size_t n, size_t d);
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
     void (*gelu_tanh)(float *out, const float *x, size_t n);
+    /* Products of packed panels: c[i * ldc + j] = or += sum over p of a[p * gemm_m + i] * b[p * gemm_n + j], for all
+     * gemm_m x gemm_n elements of the tile. */
+    size_t gemm_m, gemm_n;
+    void (*gemm_tile)(float *c, size_t ldc, const float *a, const float *b, size_t k, bool add);
     /* Runs `rounds` of independent multiply-adds in registers; returns how many operations that were. */
     double (*burst_f32)(size_t rounds);
     double (*burst_i8)(size_t rounds);
@@ -58,6 +62,19 @@ void cpu_silu_gate(struct exec *e, const struct op_call *c);
 void cpu_select(struct exec *e, const struct op_call *c);
 void cpu_columns(struct exec *e, const struct op_call *c);
 void cpu_measure(struct machine_limits *out, struct pool *pool);
+
+/* ---- gemm.c: products of large matrices, for training ------------------------------------------------------------------ */
+
+/* A matrix as stored, rows x cols with `stride` elements from row to row (whole rows for block types), used as it is or
+ * transposed. */
+struct gemm_side { const void *data; enum dtype dtype; size_t stride; bool transposed; };
+/* C (m, n) = or += A (m, k) B (k, n), as used. Each element is summed along k in rising order, in blocks of GEMM_K, for
+ * any m, n and number of threads. */
+struct gemm { float *c; size_t ldc, m, n, k; struct gemm_side a, b; bool add; };
+enum { GEMM_K = 256 };
+void   gemm_run(struct exec *e, const struct gemm *g);                                  /* on the pool */
+size_t gemm_scratch(const struct cpu_kernels *k, size_t m, size_t n);                   /* floats      */
+void   gemm_serial(const struct cpu_kernels *k, float *scratch, const struct gemm *g);  /* on one thread */
 
 /* Splits n items of `work` multiply-adds each over the pool in pieces of `grain` items; small jobs run here. */
 void cpu_split(struct exec *e, size_t n, size_t grain, double work, void (*fn)(void *arg, size_t from, size_t to, int worker), void *arg);

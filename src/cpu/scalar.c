@@ -235,8 +235,22 @@ static double burst_i8(size_t rounds)
     return 2.0 * LANES * (double)rounds;
 }
 
+static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size_t k, bool add)
+{
+    float acc[4][4];
+    for (size_t i = 0; i < 4; i++)
+        for (size_t j = 0; j < 4; j++) acc[i][j] = add ? c[i * ldc + j] : 0;
+    for (size_t p = 0; p < k; p++)
+        for (size_t i = 0; i < 4; i++)
+            for (size_t j = 0; j < 4; j++) acc[i][j] = fmaf(a[p * 4 + i], b[p * 4 + j], acc[i][j]);
+    for (size_t i = 0; i < 4; i++) memcpy(c + i * ldc, acc[i], sizeof acc[i]);
+}
+
 void cpu_fill_scalar(struct cpu_kernels *k)
 {
+    k->gemm_m = 4;
+    k->gemm_n = 4;
+    k->gemm_tile = gemm_tile;
     *k = (struct cpu_kernels){
         .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .accumulate = accumulate,
         .silu_gate = silu_gate_row, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,

@@ -1,0 +1,153 @@
+/* gemm.c - products of large f32 matrices, with either side transposed and the weights in any storage type.
+ *
+ * Both sides are packed into panels that the kernel reads without gaps (Goto and van de Geijn 2008): a panel of B stays
+ * in the first cache level, a block of A in the second. Packing is where transposing and unpacking happen. An element of
+ * C is one accumulator that meets k in rising order, so results depend neither on threads nor on how C is cut up. */
+#include "cpu/cpu.h"
+
+#include <string.h>
+
+enum { BLOCK_M = 96, BLOCK_N = 1024 };       /* rows of A and columns of B packed at a time; multiples of every tile */
+enum { TILE_MAX = 32 * 16 };
+
+static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* `n` elements of row `row` from `first` on, as f32: where they are, or unpacked into scratch. */
+static const float *row_part(const struct cpu_kernels *k, const struct gemm_side *s, size_t row, size_t first, size_t n, float *scratch)
+{
+    if (s->dtype == DTYPE_F32) return (const float *)s->data + row * s->stride + first;
+    const struct dtype_row *t = &dtypes[s->dtype];
+    k->unpack_f32[s->dtype](scratch, (const char *)s->data + (row * s->stride + first) / t->block * t->bytes, round_up(n, t->block));
+    return scratch;
+}
+
+/* A panel: `width` lines of `n` along k, line i beginning at line `first`; out[p * width + i], zero where lines end.
+ * Along k the rows of the matrix run: lines are rows of it. */
+static void pack_rows(const struct cpu_kernels *k, const struct gemm_side *s, size_t first, size_t lines, size_t width, size_t from, size_t n, float *out, float *scratch)
+{
+    const float *line[64];
+    for (size_t i = 0; i < lines; i++) line[i] = row_part(k, s, first + i, from, n, scratch + i * GEMM_K);
+    for (size_t p = 0; p < n; p++) {
+        float *to = out + p * width;
+        for (size_t i = 0; i < lines; i++) to[i] = line[i][p];
+        for (size_t i = lines; i < width; i++) to[i] = 0;
+    }
+}
+
+/* The same where lines are columns of the matrix. `all` panels beside each other, so that a row is unpacked once. */
+static void pack_columns(const struct cpu_kernels *k, const struct gemm_side *s, size_t first, size_t lines, size_t width, size_t from, size_t n, float *out, float *scratch)
+{
+    for (size_t p = 0; p < n; p++) {
+        const float *row = row_part(k, s, from + p, first, lines, scratch);
+        for (size_t at = 0; at < lines; at += width) {
+            float *to = out + at * n + p * width;
+            size_t count = least(width, lines - at);
+            memcpy(to, row + at, count * sizeof *to);
+            if (count < width) memset(to + count, 0, (width - count) * sizeof *to);
+        }
+    }
+}
+
+/* Lines [first, first + lines) of a side as panels of `width` lines. Lines of A are its rows, of B its columns. */
+static void pack(const struct cpu_kernels *k, const struct gemm_side *s, bool lines_are_rows, size_t first, size_t lines, size_t width, size_t from, size_t n, float *out, float *scratch)
+{
+    if (!lines_are_rows) { pack_columns(k, s, first, lines, width, from, n, out, scratch); return; }
+    for (size_t at = 0; at < lines; at += width) pack_rows(k, s, first + at, least(width, lines - at), width, from, n, out + at * n, scratch);
+}
+
+/* Packed A (m rows) times packed B (n columns), n_k along k, into C. */
+static void multiply(const struct cpu_kernels *k, float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n, size_t n_k, bool add)
+{
+    float tile[TILE_MAX];
+    for (size_t j = 0; j < n; j += k->gemm_n)
+        for (size_t i = 0; i < m; i += k->gemm_m) {
+            size_t rows = least(k->gemm_m, m - i), cols = least(k->gemm_n, n - j);
+            float *out = c + i * ldc + j;
+            if (rows == k->gemm_m && cols == k->gemm_n) { k->gemm_tile(out, ldc, a + i * n_k, b + j * n_k, n_k, add); continue; }
+            for (size_t r = 0; add && r < rows; r++) memcpy(tile + r * k->gemm_n, out + r * ldc, cols * sizeof *tile);
+            k->gemm_tile(tile, k->gemm_n, a + i * n_k, b + j * n_k, n_k, add);
+            for (size_t r = 0; r < rows; r++) memcpy(out + r * ldc, tile + r * k->gemm_n, cols * sizeof *tile);
+        }
+}
+
+static size_t unpack_floats(void) { return (size_t)BLOCK_N + 64 * GEMM_K; }
+
+/* ---- one thread ----------------------------------------------------------------------------------------------------------- */
+
+static size_t packed_floats(size_t lines, size_t width) { return round_up(lines, width) * GEMM_K; }
+
+size_t gemm_scratch(const struct cpu_kernels *k, size_t m, size_t n)
+{
+    return packed_floats(least(m, BLOCK_M), k->gemm_m) + packed_floats(least(n, BLOCK_N), k->gemm_n) + unpack_floats();
+}
+
+void gemm_serial(const struct cpu_kernels *k, float *scratch, const struct gemm *g)
+{
+    float *a = scratch, *b = a + packed_floats(least(g->m, BLOCK_M), k->gemm_m), *unpacked = b + packed_floats(least(g->n, BLOCK_N), k->gemm_n);
+    for (size_t j = 0; j < g->n; j += BLOCK_N)
+        for (size_t p = 0; p < g->k; p += GEMM_K) {
+            size_t n = least(BLOCK_N, g->n - j), n_k = least(GEMM_K, g->k - p);
+            pack(k, &g->b, g->b.transposed, j, n, k->gemm_n, p, n_k, b, unpacked);
+            for (size_t i = 0; i < g->m; i += BLOCK_M) {
+                size_t m = least(BLOCK_M, g->m - i);
+                pack(k, &g->a, !g->a.transposed, i, m, k->gemm_m, p, n_k, a, unpacked);
+                multiply(k, g->c + i * g->ldc + j, g->ldc, a, b, m, n, n_k, g->add || p > 0);
+            }
+        }
+}
+
+/* ---- all threads ------------------------------------------------------------------------------------------------------------ */
+
+/* Work on columns [j, j + n) of C and [p, p + n_k) along k: B is packed by all threads, then each piece takes rows of A
+ * and a part of the columns. */
+struct gemm_job {
+    const struct cpu_kernels *k; const struct gemm *g;
+    float *b, *scratch; size_t scratch_floats;
+    size_t j, n, p, n_k, block_m, block_n, row_blocks;
+};
+
+static void pack_b_panels(void *arg, size_t from, size_t to, int worker)
+{
+    const struct gemm_job *job = arg;
+    size_t first = from * job->k->gemm_n, lines = least(to * job->k->gemm_n, job->n) - first;
+    pack(job->k, &job->g->b, job->g->b.transposed, job->j + first, lines, job->k->gemm_n, job->p, job->n_k, job->b + first * job->n_k,
+         job->scratch + (size_t)worker * job->scratch_floats);
+}
+
+static void multiply_block(void *arg, size_t from, size_t to, int worker)
+{
+    const struct gemm_job *job = arg;
+    const struct gemm *g = job->g;
+    float *unpacked = job->scratch + (size_t)worker * job->scratch_floats, *a = unpacked + unpack_floats();
+    for (size_t i = from; i < to; i++) {
+        size_t row = i % job->row_blocks * job->block_m, col = i / job->row_blocks * job->block_n;
+        size_t m = least(job->block_m, g->m - row), n = least(job->block_n, job->n - col);
+        pack(job->k, &g->a, !g->a.transposed, row, m, job->k->gemm_m, job->p, job->n_k, a, unpacked);
+        multiply(job->k, g->c + row * g->ldc + job->j + col, g->ldc, a, job->b + col * job->n_k, m, n, job->n_k, g->add || job->p > 0);
+    }
+}
+
+void gemm_run(struct exec *e, const struct gemm *g)
+{
+    struct arena_mark mark = arena_mark(e->step);
+    struct gemm_job job = { .k = e->kernels, .g = g };
+    size_t threads = (size_t)pool_threads(e->pool), width = least(g->n, 4 * BLOCK_N);
+    /* Enough pieces for an even end; few columns need few rows a piece. */
+    job.block_m = least(BLOCK_M, round_up((g->m + 4 * threads - 1) / (4 * threads), job.k->gemm_m));
+    job.row_blocks = (g->m + job.block_m - 1) / job.block_m;
+    job.block_n = job.row_blocks >= 4 * threads ? round_up(width, job.k->gemm_n) : round_up((width + 4 * threads - 1) / (4 * threads), job.k->gemm_n);
+    job.scratch_floats = round_up(unpack_floats() + packed_floats(job.block_m, job.k->gemm_m), 16);
+    job.b = arena_take(e->step, packed_floats(width, job.k->gemm_n) * sizeof(float));
+    job.scratch = arena_take(e->step, job.scratch_floats * threads * sizeof(float));
+    for (job.j = 0; job.j < g->n; job.j += width)
+        for (job.p = 0; job.p < g->k; job.p += GEMM_K) {
+            job.n = least(width, g->n - job.j);
+            job.n_k = least(GEMM_K, g->k - job.p);
+            size_t panels = (job.n + job.k->gemm_n - 1) / job.k->gemm_n, col_blocks = (job.n + job.block_n - 1) / job.block_n;
+            /* A column of the matrix is cheap to take where panels beside each other are packed in one go. */
+            cpu_split(e, panels, least(8, BLOCK_N / job.k->gemm_n), (double)(job.k->gemm_n * job.n_k), pack_b_panels, &job);
+            cpu_split(e, job.row_blocks * col_blocks, 1, (double)job.block_m * (double)job.block_n * (double)job.n_k, multiply_block, &job);
+        }
+    arena_rewind(e->step, mark);
+}
