@@ -28,9 +28,25 @@ sc_status dataset_need_split(const struct sc_dataset *d, const char *split, sc_e
 struct sample_place { size_t shard; uint64_t segment, row; };
 sc_status dataset_find(struct sample_place *out, const struct sc_dataset *d, const char *split, uint64_t i, sc_error *err);
 
+/* ---- show.c ---------------------------------------------------------------------------------------------------------- */
+
+/* One token of a sample. `piece`: the text that became complete with it, valid UTF-8; all pieces of a sample joined are its
+ * text, with U+FFFD for bytes that are no character. */
+struct token_view { int32_t id; const char *piece; size_t len; enum token_who who; enum token_why why; bool is_trained; };
+typedef void on_token(void *user, const struct token_view *t);
+/* SC_E_FORMAT for an id or a label that does not exist. */
+sc_status dataset_tokens(const struct sc_dataset *d, const struct sample_place *p, on_token *each, void *user, sc_error *err);
+
+/* ---- stats.c --------------------------------------------------------------------------------------------------------- */
+
+/* Everything of `data stats`; the caller owns it. Fails as dataset_tokens does. */
+sc_status dataset_count(json_t **out, const struct sc_dataset *d, sc_error *err);
+
 /* ---- shard.c --------------------------------------------------------------------------------------------------------- */
 
 /* A shard in memory (8-byte aligned): every count and offset checked. `out` borrows `data`. */
 sc_status shard_parse(struct shard *out, const uint8_t *data, size_t size, const char *what, sc_error *err);
+/* Lets go of the memory behind the labels and ids of tokens that were read. */
+void      shard_forget(const struct shard *s, uint64_t from, uint64_t to);
 
 #endif

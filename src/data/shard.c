@@ -91,6 +91,7 @@ sc_status shard_open(struct shard *out, const char *path, sc_error *err)
     TRY(file_map(&map, path, err));
     sc_status status = shard_parse(out, map.data, map.size, path, err);
     out->map = map;
+    file_forget(map.data, map.size);
     if (status != SC_OK) shard_close(out);
     return status;
 }
@@ -99,6 +100,12 @@ void shard_close(struct shard *s)
 {
     file_unmap(&s->map);
     *s = (struct shard){ 0 };
+}
+
+void shard_forget(const struct shard *s, uint64_t from, uint64_t to)
+{
+    file_forget(s->id + from, (to - from) * sizeof *s->id);
+    file_forget(s->flag + from, to - from);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------------- */
