@@ -83,7 +83,7 @@ void mem_unreserve(void *p, size_t bytes)
 
 void arena_init(struct arena *a) { memset(a, 0, sizeof *a); }
 
-void arena_release(struct arena *a)
+static void free_blocks(struct arena *a)
 {
     for (struct arena_block *b = a->first, *next; b; b = next) {
         next = b->next;
@@ -91,16 +91,24 @@ void arena_release(struct arena *a)
         free(b->data);
         free(b);
     }
+    a->first = a->current = NULL;
+}
+
+void arena_release(struct arena *a)
+{
+    free_blocks(a);
     memset(a, 0, sizeof *a);
 }
 
-/* The next block with room for `bytes`: an old one after the current, else a new one behind it. */
+/* The next block with room for `bytes`: an old one after the current, else a new one behind it. The first one has room
+ * for all that was ever in use at once. */
 static struct arena_block *block_with_room(struct arena *a, size_t bytes)
 {
     struct arena_block *b = a->current ? a->current->next : a->first;
     if (b && b->size >= bytes) { b->used = 0; return b; }
     struct arena_block *fresh = mem_zero(1, sizeof *fresh);
-    fresh->size = bytes > ARENA_BLOCK ? bytes : ARENA_BLOCK;
+    size_t usual = !a->first && a->peak > ARENA_BLOCK ? a->peak : ARENA_BLOCK;
+    fresh->size = bytes > usual ? bytes : usual;
     fresh->data = aligned_alloc(ARENA_ALIGN, fresh->size);
     if (!fresh->data) out_of_memory();
     POISON(fresh->data, fresh->size);
@@ -143,8 +151,14 @@ struct arena_mark arena_mark(const struct arena *a)
     return (struct arena_mark){ a->current, a->current ? a->current->used : 0, a->used };
 }
 
+/* An arena rewound to its begin becomes one block: blocks of earlier, smaller uses would stay behind unused. */
 void arena_rewind(struct arena *a, struct arena_mark m)
 {
+    if (!m.block && a->first && a->first->next) {
+        free_blocks(a);
+        a->used = 0;
+        return;
+    }
     for (struct arena_block *b = m.block ? m.block->next : a->first; b; b = b->next) {
         b->used = 0;
         POISON(b->data, b->size);

@@ -56,7 +56,7 @@ void *arena_take(struct arena *a, size_t bytes);            /* uninitialised, ne
 void *arena_zero(struct arena *a, size_t bytes);
 char *arena_strndup(struct arena *a, const char *text, size_t len);
 struct arena_mark arena_mark(const struct arena *a);
-void  arena_rewind(struct arena *a, struct arena_mark m);   /* forgets all taken since the mark; keeps the blocks */
+void  arena_rewind(struct arena *a, struct arena_mark m);   /* forgets all taken since the mark; keeps the memory */
 
 /* ---- buf.c: growable bytes with a ceiling ----------------------------------------------------------------------- */
 

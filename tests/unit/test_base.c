@@ -37,6 +37,24 @@ TEST(arena_rewind_reuses_memory)
     arena_release(&a);
 }
 
+/* Steps of 1, 2, 4 ... rows must not leave blocks behind that the next step cannot use. */
+TEST(arena_rewound_to_its_begin_is_one_block)
+{
+    struct arena a;
+    arena_init(&a);
+    struct arena_mark empty = arena_mark(&a);
+    for (size_t bytes = 1 << 16; bytes <= 1 << 20; bytes *= 2) {
+        for (int pass = 0; pass < 2; pass++) {
+            char *p[4];
+            for (int i = 0; i < 4; i++) p[i] = arena_take(&a, bytes);
+            for (int i = 1; i < 4 && pass == 1; i++) CHECK_INT(p[i] - p[i - 1], bytes);
+            arena_rewind(&a, empty);
+            CHECK_INT(a.used, 0);
+        }
+    }
+    arena_release(&a);
+}
+
 TEST(buf_stops_at_its_ceiling)
 {
     struct buf b;
