@@ -428,6 +428,48 @@ def test_built_in_few_shot_prompt():
     assert run.returncode == 0 and json.loads(run.stdout)["prompt_tokens"] >= size - 300, run   # line ends and letters may merge
 
 
+# ---- the real small model, where it is ---------------------------------------------------------------------------------------
+
+
+class Skipped(Exception):
+    pass
+
+
+def real_model():
+    if os.environ.get("STARCHAT_SMOLLM2"):
+        return pathlib.Path(os.environ["STARCHAT_SMOLLM2"])
+    shown = subprocess.run([PROGRAM, "show", "smollm2:135m-instruct", "--json"], capture_output=True)
+    if shown.returncode != 0:
+        raise Skipped("SmolLM2 is not here; run build/starchat pull smollm2:135m-instruct")
+    return pathlib.Path(json.loads(shown.stdout)["path"])
+
+
+def measured(*args):
+    """Peak memory in bytes, seconds in all, and the record of one answer."""
+    begin = time.monotonic()
+    run = subprocess.Popen([PROGRAM, "chat", *args, "--json", "-q"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment(new_home()))
+    record = json.loads(run.stdout.read())
+    run.stdout.close()
+    _, status, usage = os.wait4(run.pid, 0)
+    run.returncode = os.waitstatus_to_exitcode(status)
+    assert run.returncode == 0
+    return usage.ru_maxrss * 1024, time.monotonic() - begin, record
+
+
+def test_memory_and_start():
+    model = real_model()
+    size = model.stat().st_size
+    cache_of_token = 2 * 30 * 3 * 64 * 2                # keys and values, layers, heads, width, f16
+    for prompt in ("hi", "Explain this. " * 200):
+        peak, _, record = measured(str(model), "-p", prompt, "-n", "30", "--ignore-eos")
+        cache = (record["prompt_tokens"] + record["tokens"]) * cache_of_token
+        print(f"       {record['prompt_tokens']} tokens: peak {peak / 1e6:.1f} MB, of which model {size / 1e6:.1f} and cache {cache / 1e6:.1f}")
+        assert peak <= 1.3 * size + cache, (peak, size, cache)
+    seconds = min(measured(str(model), "-p", "hi", "-n", "1")[1] for _ in range(3))
+    print(f"       first token after {seconds:.2f} s")
+    assert seconds < 1
+
+
 def main():
     wanted = sys.argv[2:]
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not wanted or n in wanted)]
@@ -438,6 +480,8 @@ def main():
             try:
                 run()
                 print("ok    ", name)
+            except Skipped as reason:
+                print(f"skipped: {name}: {reason}")
             except Exception:
                 failed += 1
                 print("FAILED", name)
