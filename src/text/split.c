@@ -27,10 +27,33 @@ void pipeline_release(struct pipeline *p)
     p->len = 0;
 }
 
+/* Files write line ends in a pattern as \r and \n or as themselves. */
+static char pattern_next(const char *p, size_t len, size_t *at)
+{
+    char c = p[(*at)++];
+    if (c != '\\' || *at == len || (p[*at] != 'r' && p[*at] != 'n')) return c;
+    return p[(*at)++] == 'r' ? '\r' : '\n';
+}
+
+static bool pattern_equal(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    size_t i = 0, k = 0;
+    while (i < a_len && k < b_len) {
+        if (a[i] == '\\' && i + 1 < a_len && a[i + 1] == '\\') {      /* a backslash itself */
+            if (k + 1 >= b_len || memcmp(a + i, b + k, 2) != 0) return false;
+            i += 2;
+            k += 2;
+        } else if (pattern_next(a, a_len, &i) != pattern_next(b, b_len, &k)) {
+            return false;
+        }
+    }
+    return i == a_len && k == b_len;
+}
+
 static const struct scanner_row *scanner_find(const char *pattern, size_t len)
 {
     const struct scanner_row *row = scanners;
-    while (row->pattern && (strlen(row->pattern) != len || memcmp(row->pattern, pattern, len) != 0)) row++;
+    while (row->pattern && !pattern_equal(row->pattern, strlen(row->pattern), pattern, len)) row++;
     return row->pattern ? row : NULL;
 }
 
@@ -46,6 +69,8 @@ sc_status pipeline_put_split(struct pipeline *p, const char *pattern, size_t len
     if (row) {
         st->next = row->next;
         st->mask = row->mask;
+        pattern = row->pattern;
+        len = strlen(pattern);
     } else if (is_literal) {
         st->next = scan_literal;
     } else {

@@ -1,7 +1,6 @@
 /* Tokenizers against ids that the reference gave: Hugging Face tokenizers' for whole vocabularies, and llama.cpp's test
  * vectors. The large vocabularies lie in the shared data folder; without it those tests are skipped. */
-#include "test.h"
-#include "text/text.h"
+#include "tokenizer_fixture.h"
 
 #define DATA "../shared/data/tokenizers/"
 
@@ -15,70 +14,6 @@ static const char *shared(const char *name)
     return path;
 }
 
-static struct tokenizer *open_path(const char *path)
-{
-    struct tokenizer *t = NULL;
-    CHECK_OK(tokenizer_open(&t, path, err));
-    return t;
-}
-
-static void check_ids(const struct tokenizer *t, const char *text, size_t len, const json_t *expected, const char *where, size_t line)
-{
-    struct token_list l = { 0 };
-    struct span all = { 0, len };
-    tokenizer_encode(t, &l, text, len, &all, 1);
-    bool is_same = l.len == json_array_size(expected);
-    size_t i = 0;
-    for (; i < l.len && i < json_array_size(expected); i++)
-        if (l.id[i] != json_integer_value(json_array_get(expected, i))) { is_same = false; break; }
-    if (!is_same)
-        test_failed(where, (int)line, "token %zu is %d of %zu, expected %lld of %zu, in \"%.60s\"", i, i < l.len ? l.id[i] : -1, l.len,
-                    (long long)json_integer_value(json_array_get(expected, i)), json_array_size(expected), text);
-    token_list_release(&l);
-}
-
-static void check_decoded(const struct tokenizer *t, const json_t *ids, size_t n, bool skip_special, const json_t *expected, const char *where, size_t line)
-{
-    int32_t *id = mem_alloc((n + 1) * sizeof *id);
-    struct buf raw = { 0 }, text = { 0 };
-    for (size_t i = 0; i < n; i++) id[i] = (int32_t)json_integer_value(json_array_get(ids, i));
-    tokenizer_decode(t, &raw, id, n, skip_special);
-    utf8_repair(&text, raw.data, raw.len);
-    bool is_same = text.len == json_string_length(expected) && (!text.len || memcmp(text.data, json_string_value(expected), text.len) == 0);
-    if (!is_same) test_failed(where, (int)line, "decoded \"%.60s\", expected \"%.60s\"", text.data ? text.data : "", json_string_value(expected));
-    buf_release(&raw);
-    buf_release(&text);
-    mem_free(id);
-}
-
-static void check_line(const struct tokenizer *t, const json_t *j, const char *where, size_t line)
-{
-    const json_t *text = json_object_get(j, "text"), *ids = json_object_get(j, "ids"), *decoded = json_object_get(j, "decoded");
-    const json_t *skipped = json_object_get(j, "decoded_skip_special"), *prefixes = json_object_get(j, "prefix_decodes");
-    check_ids(t, json_string_value(text), json_string_length(text), ids, where, line);
-    check_decoded(t, ids, json_array_size(ids), false, decoded ? decoded : text, where, line);
-    if (skipped) check_decoded(t, ids, json_array_size(ids), true, skipped, where, line);
-    for (size_t n = 1; n <= json_array_size(prefixes); n++) check_decoded(t, ids, n, false, json_array_get(prefixes, n - 1), where, line);
-}
-
-/* Every line of a golden file. */
-static void check_golden(const struct tokenizer *t, const char *path, size_t at_least)
-{
-    FILE *f = fopen(path, "r");
-    char *line = NULL;
-    size_t cap = 0, n = 0;
-    CHECK(f != NULL);
-    for (ssize_t len; (len = getline(&line, &cap, f)) > 0; ) {
-        json_t *j = NULL;
-        CHECK_OK(json_read(&j, line, (size_t)len, path, err));
-        check_line(t, j, path, ++n);
-        json_decref(j);
-    }
-    CHECK(n >= at_least);
-    free(line);
-    fclose(f);
-}
-
 static void check_vocabulary(const char *name, size_t at_least)
 {
     char json[64], golden[64];
@@ -86,7 +21,7 @@ static void check_vocabulary(const char *name, size_t at_least)
     snprintf(golden, sizeof golden, "golden/%s.jsonl", name);
     const char *path = shared(json), *lines = shared(golden);
     if (!path || !lines) return;
-    struct tokenizer *t = open_path(path);
+    struct tokenizer *t = fixture_open(path);
     check_golden(t, lines, at_least);
     tokenizer_close(t);
 }
@@ -102,7 +37,7 @@ static void check_starchat(const char *golden, const char *const *tokens)
 {
     const char *path = shared("starcoder/tokenizer.json"), *lines = shared(golden);
     if (!path || !lines) return;
-    struct tokenizer *t = open_path(path);
+    struct tokenizer *t = fixture_open(path);
     CHECK_INT(tokenizer_vocab(t), 49152);
     CHECK_INT(tokenizer_add(t, tokens, 4), 4);
     CHECK_INT(tokenizer_add(t, tokens, 4), 0);
@@ -128,7 +63,7 @@ TEST(starcoder_prefixes)
 {
     const char *path = shared("starcoder/tokenizer.json"), *lines = shared("golden/starcoder-prefix-decode.jsonl");
     if (!path || !lines) return;
-    struct tokenizer *t = open_path(path);
+    struct tokenizer *t = fixture_open(path);
     check_golden(t, lines, 3);
     tokenizer_close(t);
 }
@@ -165,7 +100,7 @@ static void check_vectors(const struct tokenizer *t, const char *name)
     while (*line) {
         const char *end = strstr(text, marker);
         json_t *ids = ids_of_line(line);
-        check_ids(t, text, end ? (size_t)(end - text) : strlen(text), ids, inp, ++n);
+        check_ids(t, text, end ? (size_t)(end - text) : strlen(text), true, ids, inp, ++n);
         json_decref(ids);
         line = strchr(line, '\n') + 1;
         if (!end) break;
@@ -180,7 +115,7 @@ static void check_file_vectors(const char *file, const char *vectors)
 {
     const char *path = shared(file);
     if (!path) return;
-    struct tokenizer *t = open_path(path);
+    struct tokenizer *t = fixture_open(path);
     check_vectors(t, vectors);
     tokenizer_close(t);
 }
@@ -214,7 +149,7 @@ TEST(golden_of_gguf)
         snprintf(golden, sizeof golden, "golden/%s.jsonl", pairs[i][1]);
         const char *path = shared(file), *lines = shared(golden);
         if (!path || !lines) continue;
-        struct tokenizer *t = open_path(path);
+        struct tokenizer *t = fixture_open(path);
         check_golden(t, lines, 1081);
         tokenizer_close(t);
     }
