@@ -71,7 +71,7 @@ enum turns_policy { TURNS_MERGE, TURNS_DROP, TURNS_ERROR };           /* empty o
 struct clean_config { enum turns_policy turns; bool redact; };
 enum drop_reason { KEEP, DROP_EMPTY, DROP_ROLES, DROP_NO_ANSWER, DROP_DUPLICATE, DROP_NEAR_DUPLICATE, DROP_LANGUAGE, DROP_OVERLAP, DROP_SHORT, DROP_NO_TRAINED, DROP_TOO_LONG, DROP_UNALIGNED, DROP_TEMPLATE, DROP_COUNT };
 extern const char *const drop_names[DROP_COUNT];                      /* "empty", "roles", ...                         */
-struct clean_notes { uint32_t emails, ips, keys, merged_turns, empty_turns; };
+struct clean_notes { uint32_t emails, ips, keys, merged_turns, empty_turns, cut_turns; };   /* `cut`: answers before any user spoke */
 /* Changes the dialogue in place; *why says whether it stays. SC_E_FORMAT only with TURNS_ERROR. */
 sc_status dialogue_clean(struct dialogue *d, const struct clean_config *c, struct clean_notes *notes, enum drop_reason *why, sc_error *err);
 /* Hash of what is said, without case and white space. */
