@@ -71,11 +71,8 @@ void cpu_split(struct exec *e, size_t n, size_t grain, double work, void (*fn)(v
 const struct backend cpu_backend = {
     .name = "cpu", .probe = always, .kernels = choose_kernels, .kernels_name = kernels_name, .measure = cpu_measure,
     .op = {
-        [OP_embed] = { cpu_embed, NULL },           [OP_linear] = { cpu_linear, NULL },
-        [OP_layer_norm] = { cpu_layer_norm, NULL }, [OP_rms_norm] = { cpu_rms_norm, NULL },
-        [OP_rope] = { cpu_rope, NULL },             [OP_attention] = { cpu_attention, NULL },
-        [OP_add] = { cpu_add, NULL },               [OP_gelu] = { cpu_gelu, NULL },
-        [OP_silu_gate] = { cpu_silu_gate, NULL },   [OP_select] = { cpu_select, NULL },
-        [OP_columns] = { cpu_columns, NULL },
+#define X(name) [OP_##name] = { cpu_##name, cpu_##name##_backward },
+        OPS(X)
+#undef X
     },
 };

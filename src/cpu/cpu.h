@@ -49,18 +49,11 @@ void cpu_fill_avx512(struct cpu_kernels *k);
 
 extern const struct backend cpu_backend;
 
-/* Operators, forward: op_linear.c, op_norm.c, op_attention.c, op_pointwise.c. */
-void cpu_embed(struct exec *e, const struct op_call *c);
-void cpu_linear(struct exec *e, const struct op_call *c);
-void cpu_layer_norm(struct exec *e, const struct op_call *c);
-void cpu_rms_norm(struct exec *e, const struct op_call *c);
-void cpu_rope(struct exec *e, const struct op_call *c);
-void cpu_attention(struct exec *e, const struct op_call *c);
-void cpu_add(struct exec *e, const struct op_call *c);
-void cpu_gelu(struct exec *e, const struct op_call *c);
-void cpu_silu_gate(struct exec *e, const struct op_call *c);
-void cpu_select(struct exec *e, const struct op_call *c);
-void cpu_columns(struct exec *e, const struct op_call *c);
+/* Operators: op_linear.c, op_norm.c, op_attention.c, op_attention_batch.c, op_pointwise.c, op_loss.c. */
+#define X(name) void cpu_##name(struct exec *e, const struct op_call *c); void cpu_##name##_backward(struct exec *e, const struct op_call *c);
+OPS(X)
+#undef X
+void cpu_attention_in_batch(struct exec *e, const struct op_call *c);    /* where the batch has no caches */
 void cpu_measure(struct machine_limits *out, struct pool *pool);
 
 /* ---- gemm.c: products of large matrices, for training ------------------------------------------------------------------ */

@@ -36,7 +36,29 @@ static void rope_rows(void *arg, size_t from, size_t to, int worker)
     }
 }
 
-void cpu_rope(struct exec *e, const struct op_call *c)
+/* A rotation's backward pass is the rotation the other way. */
+static void rope_backward_rows(void *arg, size_t from, size_t to, int worker)
+{
+    const struct rope_job *job = arg;
+    const struct rope *p = job->c->attr.rope.rope;
+    size_t d = job->c->attr.rope.head_dim, cols = job->c->out->cols, half = p->dims / 2;
+    size_t step = p->is_interleaved ? 2 : 1, other = p->is_interleaved ? 1 : half;
+    (void)worker;
+    for (size_t r = from; r < to; r++) {
+        const float *in = job->c->out->grad + r * cols, *c = job->cosine + r * half, *s = job->sine + r * half;
+        float *out = job->c->in[0]->grad + r * cols;
+        for (size_t at = 0; at < cols; at += d) {
+            for (size_t i = 0; i < half; i++) {
+                float a = in[at + i * step], b = in[at + i * step + other];
+                out[at + i * step] += a * c[i] + b * s[i];
+                out[at + i * step + other] += b * c[i] - a * s[i];
+            }
+            for (size_t i = p->dims; i < d; i++) out[at + i] += in[at + i];
+        }
+    }
+}
+
+static void rope_run(struct exec *e, const struct op_call *c, void (*rows_fn)(void *arg, size_t from, size_t to, int worker))
 {
     const struct rope *p = c->attr.rope.rope;
     size_t rows = c->out->rows, half = p->dims / 2;
@@ -49,9 +71,12 @@ void cpu_rope(struct exec *e, const struct op_call *c)
             sine[r * half + i] = (float)sin(angle) * p->magnitude;
         }
     struct rope_job job = { c, cosine, sine };
-    cpu_split(e, rows, ROW_TILE, (double)c->out->cols, rope_rows, &job);
+    cpu_split(e, rows, ROW_TILE, (double)c->out->cols, rows_fn, &job);
     arena_rewind(e->step, mark);
 }
+
+void cpu_rope(struct exec *e, const struct op_call *c) { rope_run(e, c, rope_rows); }
+void cpu_rope_backward(struct exec *e, const struct op_call *c) { rope_run(e, c, rope_backward_rows); }
 
 /* ---- attention ------------------------------------------------------------------------------------------------------------ */
 
@@ -184,6 +209,7 @@ static void attention_pieces(void *arg, size_t from, size_t to, int worker)
 
 void cpu_attention(struct exec *e, const struct op_call *c)
 {
+    if (!c->batch->caches) { cpu_attention_in_batch(e, c); return; }
     const struct attention *a = &c->attr.attention;
     size_t rows = c->out->rows, group = a->heads / a->kv_heads, longest = 0;
     for (size_t r = 0; r < rows; r++) {

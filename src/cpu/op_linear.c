@@ -1,6 +1,8 @@
 /* op_linear.c - embed and linear.
  *
- * linear: out[r][j] = sum_k x[r][k] w[j][k] + bias[j]. A piece of work is a strip of weight rows: four rows at a time are
+ * embed: out[r] = table[id[r]]. Backward: table'[id[r]] += out'[r], in rising r.
+ * linear: out = x w' + bias. Backward: x' += out' w, w' += (out')' x, bias' += column sums of out'.
+ * For many rows (training) these are products of packed panels (gemm.c). For inference a piece of work is a strip of weight rows: four rows at a time are
  * unpacked into scratch (to f32, or to int8 with block scales) and multiplied with every row of x while they are in the
  * cache. The kernel sums each element along k in one order, so one row and many give the same bits. */
 #include "cpu/cpu.h"
@@ -19,6 +21,20 @@ void cpu_embed(struct exec *e, const struct op_call *c)
         assert(row < table->rows + (extra ? extra->rows : 0));
         if (row >= table->rows) memcpy(out, tensor_f32(extra) + (row - table->rows) * table->cols, table->cols * sizeof *out);
         else k->unpack_f32[table->dtype](out, tensor_row(table, row), table->cols);
+    }
+}
+
+void cpu_embed_backward(struct exec *e, const struct op_call *c)
+{
+    const struct tensor *table = c->in[0], *extra = c->in[1];
+    const int32_t *id = c->attr.embed.by_position ? c->batch->position : c->batch->token;
+    (void)e;
+    for (size_t r = 0; r < c->out->rows; r++) {
+        size_t row = (size_t)id[r];
+        float *to = row < table->rows ? table->grad : extra->grad;
+        if (!to) continue;
+        to += (row < table->rows ? row : row - table->rows) * table->cols;
+        for (size_t i = 0; i < table->cols; i++) to[i] += c->out->grad[r * table->cols + i];
     }
 }
 
@@ -92,8 +108,37 @@ static void quantize_rows(void *arg, size_t from, size_t to, int worker)
                              tensor_f32(job->x) + r * k, k);
 }
 
+/* ---- many rows ---------------------------------------------------------------------------------------------------------- */
+
+static struct gemm_side side(const void *data, enum dtype dtype, size_t cols, bool transposed) { return (struct gemm_side){ data, dtype, cols, transposed }; }
+
+static void linear_many(struct exec *e, const struct op_call *c)
+{
+    const struct tensor *x = c->in[0], *w = c->in[1];
+    struct linear_job job = { .bias = c->in[2], .out = c->out };
+    gemm_run(e, &(struct gemm){ tensor_f32(c->out), w->rows, x->rows, w->rows, x->cols, side(x->data, DTYPE_F32, x->cols, false), side(w->data, w->dtype, w->cols, true), false });
+    if (job.bias) add_bias(&job, 0, w->rows);
+}
+
+static void bias_columns(void *arg, size_t from, size_t to, int worker)
+{
+    const struct op_call *c = arg;
+    (void)worker;
+    for (size_t r = 0; r < c->out->rows; r++)
+        for (size_t j = from; j < to; j++) c->in[2]->grad[j] += c->out->grad[r * c->out->cols + j];
+}
+
+void cpu_linear_backward(struct exec *e, const struct op_call *c)
+{
+    const struct tensor *x = c->in[0], *w = c->in[1], *out = c->out;
+    if (x->grad) gemm_run(e, &(struct gemm){ x->grad, x->cols, x->rows, x->cols, w->rows, side(out->grad, DTYPE_F32, out->cols, false), side(w->data, w->dtype, w->cols, false), true });
+    if (w->grad) gemm_run(e, &(struct gemm){ w->grad, w->cols, w->rows, w->cols, x->rows, side(out->grad, DTYPE_F32, out->cols, true), side(x->data, DTYPE_F32, x->cols, false), true });
+    if (c->in[2] && c->in[2]->grad) cpu_split(e, out->cols, 64, (double)out->rows, bias_columns, (void *)c);
+}
+
 void cpu_linear(struct exec *e, const struct op_call *c)
 {
+    if (e->many_rows) { linear_many(e, c); return; }
     const struct cpu_kernels *kernels = e->kernels;
     struct linear_job job = { .k = kernels, .x = c->in[0], .w = c->in[1], .bias = c->in[2], .out = c->out };
     size_t k = job.x->cols, rows = job.x->rows;

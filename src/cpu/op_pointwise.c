@@ -1,5 +1,9 @@
-/* op_pointwise.c - add, gelu (Hendrycks and Gimpel 2016; exact or tanh form), the SiLU gate (Shazeer 2020), copies of
- * rows and columns. */
+/* op_pointwise.c - add, gelu (Hendrycks and Gimpel 2016; exact or tanh form), the SiLU gate (Shazeer 2020), dropout
+ * (Srivastava et al. 2014), copies of rows and columns; each with its backward pass behind it.
+ *
+ * gelu: x Phi(x); derivative Phi(x) + x phi(x); in tanh form with u = sqrt(2/pi) (x + 0.044715 x^3) and t = tanh(u):
+ * (1 + t) / 2 + x (1 - t^2) u' / 2. Gate: out = up g s(g), s the logistic function; up' += out' g s, g' += out' up s (1 + g (1 - s)).
+ * Dropout draws by element from (seed, stream), so that backward draws the same again. */
 #include "cpu/cpu.h"
 
 #include <math.h>
@@ -13,10 +17,22 @@ static void add_range(void *arg, size_t from, size_t to, int worker)
     const float *a = tensor_f32(c->in[0]), *b = tensor_f32(c->in[1]);
     float *out = tensor_f32(c->out);
     (void)worker;
-    for (size_t i = from; i < to; i++) out[i] = a[i] + b[i];
+    float factor = c->attr.add.factor;
+    for (size_t i = from; i < to; i++) out[i] = a[i] + factor * b[i];
 }
 
 void cpu_add(struct exec *e, const struct op_call *c) { cpu_split(e, c->out->rows * c->out->cols, GRAIN, 1, add_range, (void *)c); }
+
+static void add_backward_range(void *arg, size_t from, size_t to, int worker)
+{
+    const struct op_call *c = arg;
+    const float *g = c->out->grad, factor = c->attr.add.factor;
+    (void)worker;
+    for (size_t i = from; c->in[0]->grad && i < to; i++) c->in[0]->grad[i] += g[i];
+    for (size_t i = from; c->in[1]->grad && i < to; i++) c->in[1]->grad[i] += factor * g[i];
+}
+
+void cpu_add_backward(struct exec *e, const struct op_call *c) { cpu_split(e, c->out->rows * c->out->cols, GRAIN, 1, add_backward_range, (void *)c); }
 
 struct pointwise { const struct op_call *c; const struct cpu_kernels *k; };
 
@@ -36,6 +52,23 @@ void cpu_gelu(struct exec *e, const struct op_call *c)
     cpu_split(e, c->out->rows * c->out->cols, GRAIN, 8, gelu_range, &p);
 }
 
+static float gelu_slope(float x, enum gelu_form form)
+{
+    if (form == GELU_ERF) return 0.5f * (1 + erff(x * 0.70710678f)) + x * 0.39894228f * expf(-0.5f * x * x);
+    float t = tanhf(0.79788456f * (x + 0.044715f * x * x * x));
+    return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.79788456f * (1 + 3 * 0.044715f * x * x);
+}
+
+static void gelu_backward_range(void *arg, size_t from, size_t to, int worker)
+{
+    const struct op_call *c = arg;
+    const float *x = tensor_f32(c->in[0]);
+    (void)worker;
+    for (size_t i = from; i < to; i++) c->in[0]->grad[i] += c->out->grad[i] * gelu_slope(x[i], c->attr.gelu);
+}
+
+void cpu_gelu_backward(struct exec *e, const struct op_call *c) { cpu_split(e, c->out->rows * c->out->cols, GRAIN, 16, gelu_backward_range, (void *)c); }
+
 static void silu_range(void *arg, size_t from, size_t to, int worker)
 {
     const struct pointwise *p = arg;
@@ -47,6 +80,70 @@ void cpu_silu_gate(struct exec *e, const struct op_call *c)
 {
     struct pointwise p = { c, e->kernels };
     cpu_split(e, c->out->rows * c->out->cols, GRAIN, 8, silu_range, &p);
+}
+
+static void silu_backward_range(void *arg, size_t from, size_t to, int worker)
+{
+    const struct op_call *c = arg;
+    const float *gate = tensor_f32(c->in[0]), *up = tensor_f32(c->in[1]);
+    (void)worker;
+    for (size_t i = from; i < to; i++) {
+        float s = 1 / (1 + expf(-gate[i])), g = c->out->grad[i];
+        if (c->in[1]->grad) c->in[1]->grad[i] += g * gate[i] * s;
+        if (c->in[0]->grad) c->in[0]->grad[i] += g * up[i] * s * (1 + gate[i] * (1 - s));
+    }
+}
+
+void cpu_silu_gate_backward(struct exec *e, const struct op_call *c) { cpu_split(e, c->out->rows * c->out->cols, GRAIN, 16, silu_backward_range, (void *)c); }
+
+/* ---- dropout ---------------------------------------------------------------------------------------------------------------- */
+
+/* to[i] += from_values[i] * mask / (1 - p) */
+struct dropping { const struct op_call *c; const float *from_values; float *to; };
+
+static void dropout_range(void *arg, size_t from, size_t to, int worker)
+{
+    const struct dropping *d = arg;
+    float p = d->c->attr.dropout.p, scale = 1 / (1 - p);
+    uint32_t below = (uint32_t)((double)p * 4294967296.0);
+    (void)worker;
+    for (size_t i = from; i < to; i++)
+        if (random_u32(d->c->attr.dropout.seed, d->c->attr.dropout.stream, i) >= below) d->to[i] += d->from_values[i] * scale;
+}
+
+void cpu_dropout(struct exec *e, const struct op_call *c)
+{
+    struct dropping d = { c, tensor_f32(c->in[0]), tensor_f32(c->out) };
+    memset(d.to, 0, c->out->rows * c->out->cols * sizeof(float));
+    cpu_split(e, c->out->rows * c->out->cols, GRAIN, 16, dropout_range, &d);
+}
+
+void cpu_dropout_backward(struct exec *e, const struct op_call *c)
+{
+    struct dropping d = { c, c->out->grad, c->in[0]->grad };
+    cpu_split(e, c->out->rows * c->out->cols, GRAIN, 16, dropout_range, &d);
+}
+
+/* ---- copies ------------------------------------------------------------------------------------------------------------------ */
+
+void cpu_select_backward(struct exec *e, const struct op_call *c)
+{
+    size_t cols = c->out->cols;
+    (void)e;
+    for (size_t i = 0; i < c->attr.select.n; i++)
+        for (size_t j = 0; j < cols; j++) c->in[0]->grad[c->attr.select.row[i] * cols + j] += c->out->grad[i * cols + j];
+}
+
+void cpu_columns_backward(struct exec *e, const struct op_call *c)
+{
+    const struct columns *a = &c->attr.columns;
+    size_t width = a->stride ? a->width : a->n;
+    (void)e;
+    for (size_t r = 0; r < c->out->rows; r++)
+        for (size_t g = 0; g < a->n / width; g++) {
+            float *to = c->in[0]->grad + r * c->in[0]->cols + a->first + g * a->stride;
+            for (size_t i = 0; i < width; i++) to[i] += c->out->grad[r * a->n + g * width + i];
+        }
 }
 
 void cpu_select(struct exec *e, const struct op_call *c)

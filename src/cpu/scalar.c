@@ -248,11 +248,8 @@ static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size
 
 void cpu_fill_scalar(struct cpu_kernels *k)
 {
-    k->gemm_m = 4;
-    k->gemm_n = 4;
-    k->gemm_tile = gemm_tile;
     *k = (struct cpu_kernels){
-        .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .accumulate = accumulate,
+        .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .accumulate = accumulate,
         .silu_gate = silu_gate_row, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,

@@ -125,14 +125,15 @@ static sc_status make_directory(struct prepare_job *j, sc_error *err)
     char *parent = mem_strdup(j->config->out), *slash;
     for (size_t n = strlen(parent); n > 1 && parent[n - 1] == '/';) parent[--n] = 0;
     buf_init(&b, 0);
-    buf_printf(&b, "%s.partial", parent);
+    buf_puts(&b, parent);
+    buf_puts(&b, ".partial");
     j->directory = b.data;
     if ((slash = strrchr(parent, '/')) != NULL && slash != parent) *slash = 0;
     sc_status status = slash && slash != parent ? path_make_directories(parent, err) : SC_OK;
     mem_free(parent);
     TRY(status);
     if (path_exists(j->directory)) remove_directory(j->directory);
-    if (mkdir(j->directory, 0777) != 0) return FAIL(err, SC_E_IO, "cannot make the directory %s: %s", j->directory, strerror(errno));
+    if (mkdir(j->directory, 0777) != 0) return FAIL(err, SC_E_IO, "cannot make the directory %s.partial: %s", j->config->out, strerror(errno));
     return SC_OK;
 }
 

@@ -119,7 +119,7 @@ static sc_status extend(sc_session *s, const int32_t *id, size_t n, size_t from_
     sc_status status = SC_OK;
     for (size_t at = 0, rows; at < n && status == SC_OK; at += rows) {
         rows = n - at < s->chunk ? n - at : s->chunk;
-        struct batch batch = { rows, id + at, s->position, s->sequence, caches };
+        struct batch batch = { rows, id + at, s->position, s->sequence, caches, 0 };
         size_t n_row = 0, first = from_row > at ? from_row : at;
         for (size_t i = 0; i < rows; i++) s->position[i] = (int32_t)(s->length + i);
         for (size_t i = first; i < at + rows; i++) row[n_row++] = i - at;

@@ -21,7 +21,7 @@ static struct tensor *embed_tokens(const struct model *m, struct run *r)
 
 struct tensor *model_forward(const struct model *m, struct exec *e, const struct batch *batch, const size_t *row, size_t n)
 {
-    struct run run = { e, batch }, chosen = { e, &(struct batch){ .rows = n } };
+    struct run run = { .exec = e, .batch = batch }, chosen = { .exec = e, .batch = &(struct batch){ .rows = n } };
     struct tensor *x = embed_tokens(m, &run);
     for (size_t i = 0; i < m->config.layers; i++) {
         if (e->cancel && *e->cancel) e->status = SC_E_CANCELLED;
@@ -37,7 +37,7 @@ struct tensor *model_forward(const struct model *m, struct exec *e, const struct
 
 void model_logits(const struct model *m, struct exec *e, const struct tensor *hidden, float *out)
 {
-    struct run run = { e, &(struct batch){ .rows = hidden->rows } };
+    struct run run = { .exec = e, .batch = &(struct batch){ .rows = hidden->rows } };
     struct arena_mark mark = arena_mark(e->step);
     const struct tensor *known = linear(&run, hidden, &m->head);
     const struct weight extra = { .w = m->extra_head };

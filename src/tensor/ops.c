@@ -13,11 +13,46 @@ static struct tensor *new_output(struct run *r, size_t rows, size_t cols)
     return t;
 }
 
-static struct tensor *call(struct run *r, enum op op, struct op_call *c)
+static bool wants_gradient(const struct op_call *c)
 {
+    for (size_t i = 0; i < 4; i++)
+        if (c->in[i] && c->in[i]->grad) return true;
+    return false;
+}
+
+static void record(struct run *r, enum op op, const struct op_call *c)
+{
+    struct tape *t = r->tape;
+    c->out->grad = arena_zero(r->exec->step, c->out->rows * c->out->cols * sizeof(float));
+    if (t->len == t->cap) t->step = mem_grow(t->step, (t->cap = 2 * t->cap + 64) * sizeof *t->step);
+    t->step[t->len++] = (struct tape_step){ op, *c };
+}
+
+/* aux_cols: columns of what backward needs besides inputs and output; 0: nothing. */
+static struct tensor *call_with(struct run *r, enum op op, struct op_call *c, size_t aux_rows, size_t aux_cols)
+{
+    bool is_recorded = r->tape && wants_gradient(c);
     c->batch = r->batch;
+    if (is_recorded && aux_cols) c->aux = new_output(r, aux_rows, aux_cols);
+    if (is_recorded) record(r, op, c);
     if (r->exec->status == SC_OK) r->exec->backend->op[op].forward(r->exec, c);
     return c->out;
+}
+
+static struct tensor *call(struct run *r, enum op op, struct op_call *c) { return call_with(r, op, c, 0, 0); }
+
+void tape_backward(struct run *r)
+{
+    for (struct tape *t = r->tape; t->len; t->len--) {
+        const struct op_call c = t->step[t->len - 1].call;
+        if (r->exec->status == SC_OK) r->exec->backend->op[t->step[t->len - 1].op].backward(r->exec, &c);
+    }
+}
+
+void tape_release(struct tape *t)
+{
+    mem_free(t->step);
+    *t = (struct tape){ 0 };
 }
 
 static const struct tensor *if_present(const struct tensor *t) { return t && t->data ? t : NULL; }
@@ -33,7 +68,25 @@ struct tensor *linear(struct run *r, const struct tensor *x, const struct weight
 {
     assert(x->dtype == DTYPE_F32 && x->cols == w->w.cols);
     struct op_call c = { .in = { x, &w->w, if_present(&w->bias) }, .out = new_output(r, x->rows, w->w.rows) };
-    return call(r, OP_linear, &c);
+    struct tensor *out = call(r, OP_linear, &c);
+    const struct lora *l = w->lora;
+    if (!l) return out;
+    if (r->tape && l->dropout > 0) x = dropout(r, x, l->dropout, l->stream);
+    return add_scaled(r, out, linear(r, linear(r, x, &l->a), &l->b), l->scale);
+}
+
+struct tensor *dropout(struct run *r, const struct tensor *x, float p, uint64_t stream)
+{
+    assert(p >= 0 && p < 1);
+    struct op_call c = { .in = { x }, .out = new_output(r, x->rows, x->cols), .attr.dropout = { p, r->batch->seed, stream } };
+    return call(r, OP_dropout, &c);
+}
+
+struct tensor *head_loss(struct run *r, const struct tensor *x, const struct weight *head, const struct tensor *extra, const int32_t *label, const float *weight)
+{
+    assert(x->cols == head->w.cols);
+    struct op_call c = { .in = { x, &head->w, extra && extra->rows ? extra : NULL }, .out = new_output(r, x->rows, 1), .attr.loss = { label, weight } };
+    return call_with(r, OP_head_loss, &c, x->rows, x->cols);
 }
 
 static struct tensor *norm(struct run *r, enum op op, const struct tensor *x, const struct norm *n)
@@ -58,15 +111,16 @@ struct tensor *attention(struct run *r, const struct tensor *q, const struct ten
     assert(q->rows == r->batch->rows && k->rows == q->rows && v->rows == q->rows);
     assert(q->cols == a->heads * a->head_dim && k->cols == a->kv_heads * a->head_dim && v->cols == k->cols);
     struct op_call c = { .in = { q, k, v }, .out = new_output(r, q->rows, q->cols), .attr.attention = *a };
-    return call(r, OP_attention, &c);
+    return call_with(r, OP_attention, &c, q->rows, a->heads);
 }
 
-struct tensor *add(struct run *r, const struct tensor *a, const struct tensor *b)
+struct tensor *add_scaled(struct run *r, const struct tensor *a, const struct tensor *b, float factor)
 {
     assert(a->rows == b->rows && a->cols == b->cols);
-    struct op_call c = { .in = { a, b }, .out = new_output(r, a->rows, a->cols) };
+    struct op_call c = { .in = { a, b }, .out = new_output(r, a->rows, a->cols), .attr.add.factor = factor };
     return call(r, OP_add, &c);
 }
+struct tensor *add(struct run *r, const struct tensor *a, const struct tensor *b) { return add_scaled(r, a, b, 1); }
 
 struct tensor *gelu(struct run *r, const struct tensor *x, enum gelu_form form)
 {

@@ -51,7 +51,10 @@ static inline const void *tensor_row(const struct tensor *t, size_t row) { retur
 static inline float *tensor_f32(const struct tensor *t) { return (float *)t->data; }   /* of an f32 tensor */
 
 /* A matrix of a model, (out features, in features), and what belongs to it. */
-struct weight { struct tensor w, bias; };                      /* bias.data NULL: none; biases and norms are f32 */
+struct lora;
+struct weight { struct tensor w, bias; const struct lora *lora; };   /* bias.data NULL: none; biases and norms are f32 */
+/* A low-rank change of a frozen matrix: x w' + scale (x a') b' (Hu et al. 2021). a: (rank, in), b: (out, rank), f32. */
+struct lora { struct weight a, b; float scale, dropout; uint64_t stream; };   /* stream: of the dropout's random numbers */
 struct norm   { struct tensor gain, bias; float eps; };        /* bias.data NULL: none */
 
 /* ---- what one forward pass works on ----------------------------------------------------------------------------------- */
@@ -65,11 +68,13 @@ struct kv_cache {
 };
 
 /* The rows of one forward pass: row r is token[r] at position[r] of cache[sequence[r]]. Rows of one sequence stand in
- * rising position order without gaps, and all positions before its first row are in the cache already. */
+ * rising position order without gaps, and all positions before its first row are in the cache already. Training has no
+ * caches: then every sequence begins in the batch, at position 0. */
 struct batch {
     size_t rows;
     const int32_t *token, *position, *sequence;
     struct kv_cache *const *caches;
+    uint64_t seed;                       /* of dropout: another one for every pass */
 };
 
 /* ---- operators ---------------------------------------------------------------------------------------------------------- */
@@ -81,12 +86,14 @@ struct batch {
     X(layer_norm)  /* in: x (R, E), gain, bias?       -> (R, E): (x - mean) / sqrt(variance + eps) * gain + bias                    */ \
     X(rms_norm)    /* in: x (R, E), gain              -> (R, E): x / sqrt(mean(x^2) + eps) * gain                                   */ \
     X(rope)        /* in: x (R, H*D)                  -> (R, H*D): rotates pairs by position[r] * frequency                          */ \
-    X(attention)   /* in: q (R, H*D), k (R, G*D), v   -> (R, H*D): stores k, v in the caches, then causal softmax(q k' * scale) v     */ \
-    X(add)         /* in: a (R, E), b (R, E)          -> (R, E)                                                                      */ \
+    X(attention)   /* in: q (R, H*D), k (R, G*D), v   -> (R, H*D): causal softmax(q k' * scale) v; stores k, v in the caches, or without caches (training) looks at the batch alone */ \
+    X(add)         /* in: a (R, E), b (R, E)          -> (R, E): a + factor * b                                                      */ \
     X(gelu)        /* in: x (R, E)                    -> (R, E): exact (erf) or tanh form                                            */ \
     X(silu_gate)   /* in: gate (R, E), up (R, E)      -> (R, E): gate * sigmoid(gate) * up                                           */ \
     X(select)      /* in: x (R, E)                    -> (n, E): rows attr.select.row[0..n)                                          */ \
-    X(columns)     /* in: x (R, E)                    -> (R, n): columns first..first+n, or for interleaved heads n/width of them    */
+    X(columns)     /* in: x (R, E)                    -> (R, n): columns first..first+n, or for interleaved heads n/width of them    */ \
+    X(dropout)     /* in: x (R, E)                    -> (R, E): each element 0 with probability p, else x / (1 - p)                 */ \
+    X(head_loss)   /* in: x (R, E), head (V, E), extra? -> (R, 1): -log softmax(x head')[label]; with a tape also all its gradients  */
 enum op { 
 #define X(name) OP_##name,
     OPS(X)
@@ -103,7 +110,7 @@ struct attention { size_t layer, heads, kv_heads, head_dim, window; float scale;
 struct columns { size_t first, n, width, stride; };
 
 struct op_call {
-    struct tensor *out;
+    struct tensor *out, *aux;            /* aux: what forward leaves for backward; NULL: nothing, or there is no tape */
     const struct tensor *in[4];          /* unused ones NULL */
     const struct batch *batch;
     union {
@@ -114,6 +121,9 @@ struct op_call {
         enum gelu_form gelu;
         struct { const size_t *row; size_t n; } select;
         struct columns columns;
+        struct { float factor; } add;
+        struct { float p; uint64_t seed, stream; } dropout;
+        struct { const int32_t *label; const float *weight; } loss;   /* weight: how the sought sum counts each row's loss */
     } attr;
 };
 
@@ -123,6 +133,7 @@ struct exec {
     const struct backend *backend;
     const void *kernels;                 /* the backend's own table                           */
     bool int8_activations;               /* linear with block weights rounds x to int8 blocks */
+    bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
     struct arena *step;                  /* outputs and scratch of this pass                  */
     sc_status status;
     const volatile int *cancel;          /* set from outside: status becomes SC_E_CANCELLED at the next block */
@@ -130,7 +141,7 @@ struct exec {
 /* What the machine can do at most with all threads of the pool: bytes read from memory a second, f32 fused multiply-add
  * operations a second (two each), 8-bit integer ones likewise. */
 struct machine_limits { double read_bytes, f32_ops, int8_ops; };
-/* backward: NULL while an operator serves inference only. */
+/* backward: adds to the `grad` of those inputs that have one, given out->grad. */
 struct op_impl { void (*forward)(struct exec *e, const struct op_call *c), (*backward)(struct exec *e, const struct op_call *c); };
 struct backend {
     const char *name;
@@ -145,7 +156,12 @@ extern const struct backend *const backends[];   /* rows.c; NULL at the end */
 
 /* ---- ops.c: typed wrappers. Results live in run->exec->step until it is rewound. ------------------------------------------- */
 
-struct run { struct exec *exec; const struct batch *batch; };
+/* What was computed, in order, to go back through. A result has a `grad` where an input has one. */
+struct tape { struct tape_step { enum op op; struct op_call call; } *step; size_t len, cap; };
+void tape_release(struct tape *t);
+struct run { struct exec *exec; const struct batch *batch; struct tape *tape; };   /* tape NULL: nothing is recorded */
+/* Walks the tape from its end, whose result's grad the caller has filled, and empties it. */
+void tape_backward(struct run *r);
 struct tensor *embed(struct run *r, const struct weight *table, const struct tensor *extra, bool by_position);   /* extra: rows of ids behind the table, f32; NULL or 0 rows: none */
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w);
 struct tensor *layer_norm(struct run *r, const struct tensor *x, const struct norm *n);
@@ -153,6 +169,10 @@ struct tensor *rms_norm(struct run *r, const struct tensor *x, const struct norm
 struct tensor *rope(struct run *r, const struct tensor *x, size_t head_dim, const struct rope *rope);
 struct tensor *attention(struct run *r, const struct tensor *q, const struct tensor *k, const struct tensor *v, const struct attention *a);
 struct tensor *add(struct run *r, const struct tensor *a, const struct tensor *b);
+struct tensor *add_scaled(struct run *r, const struct tensor *a, const struct tensor *b, float factor);   /* a + factor b */
+struct tensor *dropout(struct run *r, const struct tensor *x, float p, uint64_t stream);
+/* label, weight: a value for each row of x. */
+struct tensor *head_loss(struct run *r, const struct tensor *x, const struct weight *head, const struct tensor *extra, const int32_t *label, const float *weight);
 struct tensor *gelu(struct run *r, const struct tensor *x, enum gelu_form form);
 struct tensor *silu_gate(struct run *r, const struct tensor *gate, const struct tensor *up);
 struct tensor *select_rows(struct run *r, const struct tensor *x, const size_t *row, size_t n);

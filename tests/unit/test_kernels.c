@@ -46,7 +46,7 @@ static float *run_linear(const struct cpu_kernels *k, int threads, bool int8, co
 {
     struct bench b;
     bench_init(&b, k, threads, int8);
-    struct run r = { &b.exec, &(struct batch){ .rows = rows } };
+    struct run r = { .exec = &b.exec, .batch = &(struct batch){ .rows = rows } };
     const struct tensor in = { .dtype = DTYPE_F32, .rows = rows, .cols = w->w.cols, .data = (void *)x };
     const struct tensor *out = linear(&r, &in, w);
     float *copy = mem_alloc(rows * w->w.rows * sizeof *copy);
@@ -212,7 +212,7 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
     for (size_t at = 0, n; at < POSITIONS; at += n) {
         n = POSITIONS - at < chunk ? POSITIONS - at : chunk;
         struct batch batch = { n, position + at, position + at, sequence, caches };
-        struct run r = { &b.exec, &batch };
+        struct run r = { .exec = &b.exec, .batch = &batch };
         const struct tensor tq = { .dtype = DTYPE_F32, .rows = n, .cols = qc, .data = q + at * qc };
         const struct tensor tk = { .dtype = DTYPE_F32, .rows = n, .cols = kc, .data = key + at * kc }, tv = { .dtype = DTYPE_F32, .rows = n, .cols = kc, .data = v + at * kc };
         memcpy(out + at * qc, attention(&r, &tq, &tk, &tv, &attr)->data, n * qc * sizeof *out);
