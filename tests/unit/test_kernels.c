@@ -101,7 +101,7 @@ static void check_linear(const char *set, enum dtype t, size_t rows, size_t cols
     if (!k) return;
     float *plain = normals(rows * cols, 1), *x = normals(512 * cols, 2), *bias = normals(rows, 3);
     void *data = quantized(t, plain, rows, cols);
-    struct weight w = { { .dtype = t, .rows = rows, .cols = cols, .data = data }, { .dtype = DTYPE_F32, .rows = 1, .cols = rows, .data = bias } };
+    struct weight w = { { .dtype = t, .rows = rows, .cols = cols, .data = data }, { .dtype = DTYPE_F32, .rows = 1, .cols = rows, .data = bias }, NULL };
     for (int int8 = 0; int8 <= (k->unpack_i8[t] != NULL); int8++) {
         check_row_counts(k, int8, &w, x);
         double e = linear_error(k, int8, &w, x), bound = int8 ? 1e-2 : 1e-6;
@@ -211,7 +211,7 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
     const struct attention attr = { 0, a->heads, a->kv_heads, DIM, a->window, 0.2f };
     for (size_t at = 0, n; at < POSITIONS; at += n) {
         n = POSITIONS - at < chunk ? POSITIONS - at : chunk;
-        struct batch batch = { n, position + at, position + at, sequence, caches };
+        struct batch batch = { n, position + at, position + at, sequence, caches, 0 };
         struct run r = { .exec = &b.exec, .batch = &batch };
         const struct tensor tq = { .dtype = DTYPE_F32, .rows = n, .cols = qc, .data = q + at * qc };
         const struct tensor tk = { .dtype = DTYPE_F32, .rows = n, .cols = kc, .data = key + at * kc }, tv = { .dtype = DTYPE_F32, .rows = n, .cols = kc, .data = v + at * kc };
