@@ -95,7 +95,7 @@ static enum terminal_event give_up(struct terminal *t)
     bool is_empty = rl_end == 0;
     rl_point = rl_end;
     rl_redisplay();
-    fputs(is_empty ? "\n" : "^C\n", t->out);
+    fprintf(t->out, "%s%s\n", is_empty ? "" : "^C", t->has_escapes ? "\033[K" : "");
     rl_free_line_state();
     rl_callback_sigcleanup();
     rl_callback_handler_remove();
