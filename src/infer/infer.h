@@ -13,7 +13,7 @@ struct sc_runtime {
     uint64_t memory_limit;
     sc_on_event on_event;
     void *user;
-    volatile int cancel;
+    atomic_int cancel;
 };
 void runtime_note(const sc_runtime *rt, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* {"event":"note","text":...} */
 

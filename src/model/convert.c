@@ -160,7 +160,7 @@ static sc_status restore_scaling(struct model_config *c, const struct model_file
     return SC_OK;
 }
 
-sc_status model_convert(const sc_convert_config *c, struct pool *pool, const volatile int *cancel, sc_error *err)
+sc_status model_convert(const sc_convert_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err)
 {
     const struct target *target = c->type && c->type[0] ? target_by_name(c->type) : NULL;
     struct model_file *in = NULL;

@@ -37,7 +37,7 @@ struct job {
     const struct model_config *config;
     struct out_tensor *tensors; size_t n, cap;
     struct pool *pool;
-    const volatile int *cancel;
+    const atomic_int *cancel;
     sc_on_event on_event; void *user;
     /* Fills `row` of a tensor without a source. */
     void (*make_row)(const struct job *j, const struct out_tensor *t, size_t row, float *out);

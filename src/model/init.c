@@ -101,7 +101,7 @@ static void list_tensors(struct job *j, const struct target *target, enum model_
     if (kind == MODEL_GGUF) job_add_divisors(j, NULL);
 }
 
-sc_status model_init(const sc_init_config *c, struct pool *pool, const volatile int *cancel, sc_error *err)
+sc_status model_init(const sc_init_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err)
 {
     const struct target *target = target_by_name(c->type && c->type[0] ? c->type : "f32");
     struct model_config config = { 0 };

@@ -114,8 +114,8 @@ sc_status rope_init(struct rope *out, size_t dims, double theta, size_t context,
 /* ---- jobs on files: convert.c, init.c (public: sc_convert, sc_init) ---------------------------------------------------- */
 
 /* The work behind them; a runtime lends its threads and its cancel flag. */
-sc_status model_convert(const sc_convert_config *c, struct pool *pool, const volatile int *cancel, sc_error *err);
-sc_status model_init(const sc_init_config *c, struct pool *pool, const volatile int *cancel, sc_error *err);
+sc_status model_convert(const sc_convert_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err);
+sc_status model_init(const sc_init_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err);
 extern const struct sc_options convert_options, init_options;
 
 #endif

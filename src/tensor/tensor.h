@@ -6,6 +6,8 @@
 #ifndef TENSOR_H
 #define TENSOR_H
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 
 /* ---- dtype.c: storage types -------------------------------------------------------------------------------------- */
@@ -136,7 +138,7 @@ struct exec {
     bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
     struct arena *step;                  /* outputs and scratch of this pass                  */
     sc_status status;
-    const volatile int *cancel;          /* set from outside: status becomes SC_E_CANCELLED at the next block */
+    const atomic_int *cancel;            /* set from outside: status becomes SC_E_CANCELLED at the next block */
 };
 /* What the machine can do at most with all threads of the pool: bytes read from memory a second, f32 fused multiply-add
  * operations a second (two each), 8-bit integer ones likewise. */

@@ -294,7 +294,7 @@ TEST(convert_refuses)
     CHECK_FAILS(model_convert(&same, pool, NULL, err), SC_E_ARGUMENT, "onto itself");
     sc_convert_config again = { .in = model, .out = out, .overwrite = true };
     CHECK_OK(model_convert(&again, pool, NULL, err));
-    volatile int cancel = 1;
+    atomic_int cancel = 1;
     again.out = scratch("cancelled");
     CHECK_FAILS(model_convert(&again, pool, &cancel, err), SC_E_CANCELLED, "cancelled");
     CHECK(!path_exists(again.out));
