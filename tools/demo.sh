@@ -14,7 +14,7 @@ for prompt in prompts/plot_*.txt; do
     printf '\n> '
     cat "$prompt"
     echo
-    build/starchat chat "$model" -p "$(cat "$prompt")" --max-tokens "$tokens" --seed 1
+    build/starchat chat "$model" -p "$(cat "$prompt")" --max-tokens "$tokens" --seed 1 --no-save </dev/null
     echo
 done
 if [ -t 0 ] && [ -t 1 ]; then exec build/starchat chat "$model"; fi

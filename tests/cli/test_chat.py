@@ -356,7 +356,7 @@ def test_few_shot_prefix_is_read_once():
 
 
 def test_typed_ahead():
-    with Chat("--ignore-eos", "-n", "3000", "--seed", "7") as c:
+    with Chat("--ignore-eos", "-n", "1500", "--seed", "7") as c:
         c.send("one\r")
         c.until(re.compile(rb"one\r\n.{50}", re.S))
         c.send("two\r")
