@@ -62,7 +62,7 @@ static sc_status bind_bias(struct model *m, struct tensor *out, const struct mod
 }
 
 /* ORDER ROLE */
-static void *role_target(struct model *m, enum role role, size_t layer)
+void *model_role(struct model *m, enum role role, size_t layer)
 {
     struct layer *l = m->layers + layer;
     switch (role) {
@@ -93,12 +93,12 @@ static sc_status bind_role(struct model *m, const struct model_file *f, const st
     if (!t) return FAIL(err, SC_E_FORMAT, "%s: the tensor %s is missing", f->path, name);
     size_t rows = extent_of(&m->config, row->rows), cols = extent_of(&m->config, row->cols);
     if (row->flags & WF_NORM) {
-        struct norm *n = role_target(m, row->role, layer);
+        struct norm *n = model_role(m, row->role, layer);
         n->eps = m->config.eps;
         TRY(bind_vector(m, &n->gain, f, t, cols, err));
         return row->flags & (WF_BIAS | WF_MAYBE_BIAS) ? bind_bias(m, &n->bias, f, row, layer, cols, err) : SC_OK;
     }
-    struct weight *w = role_target(m, row->role, layer);
+    struct weight *w = model_role(m, row->role, layer);
     TRY(bind_matrix(m, &w->w, f, t, rows, cols, err));
     if (role_is_per_layer(row->role)) m->weight_bytes += tensor_row_bytes(&w->w) * rows;
     return row->flags & (WF_BIAS | WF_MAYBE_BIAS) ? bind_bias(m, &w->bias, f, row, layer, rows, err) : SC_OK;

@@ -107,6 +107,19 @@ struct tensor *model_forward(const struct model *m, struct exec *e, const struct
 /* Logits of hidden rows: out has rows * model_vocab floats. */
 void model_logits(const struct model *m, struct exec *e, const struct tensor *hidden, float *out);
 
+/* One tensor of a model with its place in it. A tied head is visited as the embedding alone. */
+struct model_tensor { struct tensor *tensor; const struct weight_row *row; size_t layer; bool is_bias; };
+void      model_each(struct model *m, void (*visit)(void *user, const struct model_tensor *t), void *user);
+/* After tensors were changed or given a grad: a tied head follows the embedding, and its extra rows theirs. */
+void      model_tie(struct model *m);
+
+/* Rows of a batch whose next token is to be learned: row[i] shall give label[i], and counts weight[i] in the sum whose
+ * gradient is sought; loss[i] becomes its cross-entropy. */
+struct learn_rows { const size_t *row; const int32_t *label; const float *weight; float *loss; size_t n; };
+/* Losses of the rows and, if wanted, the gradient of sum of weight[i] loss[i], added to the `grad` of all weights, norms,
+ * adapters and extra rows that have one. The batch has no caches. Needs exec->many_rows. */
+void model_learn(const struct model *m, struct exec *e, const struct batch *batch, const struct learn_rows *rows, bool wants_gradient);
+
 /* Rope frequencies: theta^(-2j/dims), scaled as config.json's rope_scaling says (linear, llama3, yarn; "dynamic" is
  * exact up to the original context). NULL scaling: none. */
 sc_status rope_init(struct rope *out, size_t dims, double theta, size_t context, const json_t *scaling, const char *what, sc_error *err);

@@ -33,6 +33,9 @@ const struct file_tensor *weight_find(const struct model_file *f, const char *na
 /* Shape and type against what the config says; rows 1: a vector. */
 sc_status weight_check_shape(const struct file_tensor *t, size_t rows, size_t cols, const char *path, sc_error *err);
 
+/* The struct weight or struct norm of a role. */
+void *model_role(struct model *m, enum role role, size_t layer);
+
 extern const struct arch arch_gpt_bigcode, arch_starcoder2, arch_llama, arch_qwen2;
 
 #endif

@@ -1,0 +1,241 @@
+/* Whole models: loss and every gradient against PyTorch (tests/golden/models, tools/oracle/tiny_gradients.py), LoRA
+ * against finite differences, packed sequences against each alone, equal bits on any number of threads. */
+#include "cpu/cpu.h"
+#include "model/model.h"
+#include "test.h"
+
+#include <dirent.h>
+
+struct learner { struct pool *pool; struct arena step, grads; struct exec exec; struct model_file *file; struct model model; int32_t id[256], position[256], sequence[256]; size_t n; };
+
+static void give_gradient(void *user, const struct model_tensor *t)
+{
+    t->tensor->grad = arena_zero(user, t->tensor->rows * t->tensor->cols * sizeof(float));
+}
+
+static void learner_open(struct learner *l, const char *directory, const char *kernels, int threads, bool gradients)
+{
+    const void *k;
+    json_t *golden = NULL;
+    char *path = path_join(directory, "golden.json");
+    *l = (struct learner){ 0 };
+    CHECK_OK(pool_open(&l->pool, threads, err));
+    CHECK_OK(cpu_backend.kernels(&k, kernels, err));
+    arena_init(&l->step);
+    arena_init(&l->grads);
+    l->exec = (struct exec){ .pool = l->pool, .backend = &cpu_backend, .kernels = k, .step = &l->step, .many_rows = true };
+    CHECK_OK(model_file_open(&l->file, directory, false, err));
+    CHECK_OK(model_bind(&l->model, l->file, err));
+    if (gradients) model_each(&l->model, give_gradient, &l->grads);
+    model_tie(&l->model);
+    CHECK_OK(json_read_file(&golden, path, 1 << 20, err));
+    const json_t *prompt = json_object_get(golden, "prompt");
+    for (; l->n < json_array_size(prompt); l->n++) {
+        l->id[l->n] = (int32_t)json_integer_value(json_array_get(prompt, l->n));
+        l->position[l->n] = (int32_t)l->n;
+    }
+    json_decref(golden);
+    mem_free(path);
+}
+
+static void learner_close(struct learner *l)
+{
+    model_release(&l->model);
+    model_file_close(l->file);
+    arena_release(&l->grads);
+    arena_release(&l->step);
+    pool_close(l->pool);
+}
+
+/* Mean loss of every next token in the batch's sequences. */
+static double learn(struct learner *l, bool gradients)
+{
+    size_t row[256], n = 0;
+    int32_t label[256];
+    float weight[256], loss[256];
+    for (size_t i = 0; i + 1 < l->n; i++) {
+        if (l->sequence[i] != l->sequence[i + 1]) continue;
+        row[n] = i;
+        label[n++] = l->id[i + 1];
+    }
+    for (size_t i = 0; i < n; i++) weight[i] = 1 / (float)n;
+    struct batch b = { .rows = l->n, .token = l->id, .position = l->position, .sequence = l->sequence };
+    model_learn(&l->model, &l->exec, &b, &(struct learn_rows){ row, label, weight, loss, n }, gradients);
+    CHECK(l->exec.status == SC_OK);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)loss[i];
+    return sum / (double)n;
+}
+
+/* ---- against PyTorch ---------------------------------------------------------------------------------------------------- */
+
+struct comparison { const char *model; const json_t *expected; double worst; size_t n; };
+
+static void compare_tensor(void *user, const struct model_tensor *t)
+{
+    struct comparison *c = user;
+    char name[96];
+    weight_name(name, t->row, MODEL_HF, t->layer, t->is_bias);
+    const json_t *e = json_object_get(c->expected, name);
+    size_t n = t->tensor->rows * t->tensor->cols;
+    double norm = 0, along = 0;
+    if (!e) { test_failed(__FILE__, __LINE__, "%s: %s has no reference", c->model, name); return; }
+    for (size_t i = 0; i < n; i++) {
+        norm += (double)t->tensor->grad[i] * (double)t->tensor->grad[i];
+        along += (double)t->tensor->grad[i] * sin((double)(i + 1));
+    }
+    norm = sqrt(norm);
+    double want = json_number_value(json_array_get(e, 0)), error = fabs(norm - want);
+    error = fmax(error, fabs(along - json_number_value(json_array_get(e, 1))) / 4);
+    error = fmax(error, fabs((double)t->tensor->grad[0] - json_number_value(json_array_get(e, 2))));
+    error = fmax(error, fabs((double)t->tensor->grad[n - 1] - json_number_value(json_array_get(e, 3))));
+    error /= want + 1e-6;
+    if (!(error <= 1e-4)) test_failed(__FILE__, __LINE__, "%s: gradient of %s has norm %g, expected %g (relative error %.1e)", c->model, name, norm, want, error);
+    c->worst = fmax(c->worst, error);
+    c->n++;
+}
+
+static void check_model(const char *directory, const char *name, const char *kernels, double *worst)
+{
+    struct learner l;
+    json_t *golden = NULL;
+    char *path = path_join(directory, "gradients.json");
+    CHECK_OK(json_read_file(&golden, path, 1 << 20, err));
+    learner_open(&l, directory, kernels, 2, true);
+    double loss = learn(&l, true), want = json_number_value(json_object_get(golden, "loss"));
+    if (!(fabs(loss - want) / want < 1e-5)) test_failed(__FILE__, __LINE__, "%s: loss %.7f, expected %.7f", name, loss, want);
+    struct comparison c = { name, json_object_get(golden, "gradients"), 0, 0 };
+    model_each(&l.model, compare_tensor, &c);
+    CHECK_INT(c.n, json_object_size(c.expected));
+    *worst = fmax(*worst, c.worst);
+    learner_close(&l);
+    json_decref(golden);
+    mem_free(path);
+}
+
+static void check_models(const char *kernels)
+{
+    const char *root = getenv("STARCHAT_GOLDEN_MODELS") ? getenv("STARCHAT_GOLDEN_MODELS") : test_path("tests/golden/models");
+    const void *k;
+    DIR *d = opendir(root);
+    double worst = 0;
+    size_t n = 0;
+    if (cpu_backend.kernels(&k, kernels, NULL) != SC_OK) { printf("skipped: this processor lacks %s\n", kernels); closedir(d); return; }
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        char *directory = path_join(root, e->d_name), *path = path_join(directory, "gradients.json");
+        if (path_exists(path)) {
+            check_model(directory, e->d_name, kernels, &worst);
+            n++;
+        }
+        mem_free(path);
+        mem_free(directory);
+    }
+    closedir(d);
+    CHECK(n >= 20);
+    printf("%zu models, largest relative error of a gradient %.1e\n", n, worst);
+}
+
+TEST(gradients_scalar) { check_models("scalar"); }
+TEST(gradients_avx2) { check_models("avx2"); }
+TEST(gradients_avx512) { check_models("avx512"); }
+
+/* ---- equalities -------------------------------------------------------------------------------------------------------------- */
+
+static void sum_gradients(void *user, const struct model_tensor *t)
+{
+    struct sha256 *h = user;
+    sha256_add(h, t->tensor->grad, t->tensor->rows * t->tensor->cols * sizeof(float));
+}
+
+TEST(threads_change_no_bit)
+{
+    char hex[3][65];
+    for (int threads = 1; threads <= 3; threads++) {
+        struct learner l;
+        struct sha256 h;
+        learner_open(&l, test_path("tests/golden/models/starcoder2_window"), "auto", threads, true);
+        learn(&l, true);
+        sha256_begin(&h);
+        model_each(&l.model, sum_gradients, &h);
+        sha256_end(&h, hex[threads - 1]);
+        learner_close(&l);
+    }
+    CHECK_STR(hex[1], hex[0]);
+    CHECK_STR(hex[2], hex[0]);
+}
+
+/* Two sequences in one batch: the mean of their losses alone, whatever stands beside. */
+TEST(sequences_do_not_see_each_other)
+{
+    static const char *const names[] = { "tests/golden/models/bigcode_mqa_erf", "tests/golden/models/llama_gqa_untied", "tests/golden/models/qwen2_window" };
+    for (size_t i = 0; i < 3; i++) {
+        struct learner l;
+        learner_open(&l, test_path(names[i]), "auto", 2, false);
+        size_t n = l.n, cut = n / 3;
+        int32_t all[256];
+        memcpy(all, l.id, sizeof all);
+        l.n = cut;
+        double first = learn(&l, false) * (double)(cut - 1);
+        l.n = n - cut;
+        memcpy(l.id, all + cut, (n - cut) * sizeof *all);
+        double second = learn(&l, false) * (double)(n - cut - 1);
+        l.n = n;
+        memcpy(l.id, all, sizeof all);
+        for (size_t k = 0; k < n; k++) {
+            l.sequence[k] = k >= cut;
+            l.position[k] = (int32_t)(k >= cut ? k - cut : k);
+        }
+        double both = learn(&l, false);
+        CHECK(fabs(both - (first + second) / (double)(n - 2)) < 1e-6);
+        learner_close(&l);
+    }
+}
+
+/* ---- LoRA ---------------------------------------------------------------------------------------------------------------------- */
+
+enum { RANK = 3 };
+
+static struct tensor random_tensor(struct arena *a, size_t rows, size_t cols, uint64_t stream)
+{
+    struct tensor t = { .dtype = DTYPE_F32, .rows = rows, .cols = cols, .data = arena_take(a, rows * cols * sizeof(float)), .grad = arena_zero(a, rows * cols * sizeof(float)) };
+    random_normal(t.data, rows * cols, 21, stream, 0);
+    for (size_t i = 0; i < rows * cols; i++) tensor_f32(&t)[i] *= 0.1f;
+    return t;
+}
+
+static struct lora *attach(struct learner *l, struct weight *w, uint64_t stream)
+{
+    struct lora *lora = arena_zero(&l->grads, sizeof *lora);
+    lora->a.w = random_tensor(&l->grads, RANK, w->w.cols, stream);
+    lora->b.w = random_tensor(&l->grads, w->w.rows, RANK, stream + 1);
+    lora->scale = 0.7f;
+    w->lora = lora;
+    return lora;
+}
+
+static double move_and_learn(struct learner *l, struct lora **lora, size_t n, float by)
+{
+    for (size_t i = 0; i < 2 * n; i++) {
+        struct tensor *t = i % 2 ? &lora[i / 2]->b.w : &lora[i / 2]->a.w;
+        for (size_t k = 0; k < t->rows * t->cols; k++) tensor_f32(t)[k] += by * sinf((float)(k + i));
+    }
+    return learn(l, false);
+}
+
+/* Frozen weights, adapters on two matrices of the second layer: only these get gradients. */
+TEST(adapters)
+{
+    struct learner l;
+    learner_open(&l, test_path("tests/golden/models/llama_gqa_untied"), "auto", 2, false);
+    struct lora *lora[] = { attach(&l, &l.model.layers[1].q, 1), attach(&l, &l.model.layers[1].down, 5) };
+    double along = 0;
+    learn(&l, true);
+    for (size_t i = 0; i < 4; i++) {
+        const struct tensor *t = i % 2 ? &lora[i / 2]->b.w : &lora[i / 2]->a.w;
+        for (size_t k = 0; k < t->rows * t->cols; k++) along += (double)t->grad[k] * (double)sinf((float)(k + i));
+    }
+    const float h = 0.01f;
+    double up = move_and_learn(&l, lora, 2, h), down = move_and_learn(&l, lora, 2, -2 * h), measured = (up - down) / (2 * (double)h);
+    if (!(fabs(measured - along) < 2e-3 * fabs(along))) test_failed(__FILE__, __LINE__, "derivative %g, gradient says %g", measured, along);
+    learner_close(&l);
+}
