@@ -6,13 +6,15 @@ For each tokenizer it runs, over the corpus that make_corpus.py wrote,
   STARCHAT tokenize TOKENIZER                    raw bytes that are not UTF-8 -> ids; the same as
                                                  encoding the text with U+FFFD for each broken part
 No begin or end token is expected.  Special tokens in the text are expected as
-plain text; with --special-flag everything of "random" is compared a second time
-with that flag added, special tokens then being recognised.
-It also times both, one thread, on texts of 4 to 64 KB.  Prints the number of
-bytes compared and the first differences with context; exits 1 on a difference.
+plain text, and so are other added tokens that look like markup (<...> or [...]):
+to the C program they are as good as special, to the library they are not, so it
+is given the file with those marked special.  With --special-flag everything of
+"random" is compared a second time with that flag added, against the file as it
+is, all added tokens then being recognised.  Prints the number of bytes compared
+and the first differences with context; exits 1 on a difference.
 
 Usage: tokenizer_diff.py STARCHAT CORPUS_DIR [TOKENIZER.json ...] [--gguf FILE ...]
-       [--synthetic GPT2.json] [--special-flag FLAG] [--max-mb N] [--speed-mb N]
+       [--synthetic GPT2.json] [--special-flag FLAG] [--max-mb N]
 STARCHAT may hold arguments ("python3 tokenize_stand_in.py").  --synthetic makes
 three tokenizers from the GPT-2 vocabulary: llama3 (Llama-3's split pattern and
 ignore_merges, with merges left out so that this shows), digits (SmolLM2's
@@ -28,7 +30,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import time
 
 from tokenizers import Tokenizer
 import tokenizers
@@ -41,11 +42,21 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 
-class Case:
-    """One tokenizer: its name, the path that the C program reads, and the Hugging Face object."""
+def is_markup(content):
+    return len(content) > 1 and content[0] + content[-1] in ("<>", "[]")
 
-    def __init__(self, name, path, tokenizer):
-        self.name, self.path, self.tokenizer = name, path, tokenizer
+
+class Case:
+    """One tokenizer: its name, the path that the C program reads, and the Hugging Face objects for text
+    whose special tokens count and for text whose do not."""
+
+    def __init__(self, name, path, contents):
+        self.name, self.path = name, path
+        self.trusting = Tokenizer.from_str(json.dumps(contents))
+        for token in contents["added_tokens"]:
+            token["special"] |= is_markup(token["content"])
+        self.tokenizer = Tokenizer.from_str(json.dumps(contents))
+        self.tokenizer.encode_special_tokens = True
 
 
 def added_token(content, number, **flags):
@@ -78,26 +89,30 @@ def synthetic(kind, gpt2):
     return made
 
 
+def read_json(path):
+    with open(path, encoding="utf-8") as f:
+        return json.load(f)
+
+
 def make_cases(args, folder):
     cases = []
     for path in args.tokenizers:
         name = os.path.basename(path)
         if name == "tokenizer.json":
             name = os.path.basename(os.path.dirname(os.path.abspath(path)))
-        cases.append(Case(name, path, Tokenizer.from_file(path)))
+        cases.append(Case(name, path, read_json(path)))
     for path in args.gguf:
         from gguf import GGUFReader
         from gguf_tokenizer import tokenizer_json
-        contents = json.dumps(tokenizer_json(GGUFReader(path)))
-        cases.append(Case(os.path.basename(path), path, Tokenizer.from_str(contents)))
+        cases.append(Case(os.path.basename(path), path, tokenizer_json(GGUFReader(path))))
     if args.synthetic:
-        with open(args.synthetic, encoding="utf-8") as f:
-            gpt2 = json.load(f)
+        gpt2 = read_json(args.synthetic)
         for kind in ("llama3", "digits", "added"):
             path = os.path.join(folder, f"synthetic-{kind}.json")
+            contents = synthetic(kind, gpt2)
             with open(path, "w", encoding="utf-8") as f:
-                json.dump(synthetic(kind, gpt2), f, ensure_ascii=False)
-            cases.append(Case("synthetic " + kind, path, Tokenizer.from_file(path)))
+                json.dump(contents, f, ensure_ascii=False)
+            cases.append(Case("synthetic " + kind, path, contents))
     return cases
 
 
@@ -118,14 +133,12 @@ class Report:
 
 
 def run(command, stdin, stdout):
-    """Runs the program on files; answers seconds, and None or what went wrong."""
-    start = time.perf_counter()
+    """Runs the program on files; answers None or what went wrong."""
     with open(stdin, "rb") as i, open(stdout, "wb") as o:
         done = subprocess.run(command, stdin=i, stdout=o, stderr=subprocess.PIPE)
-    seconds = time.perf_counter() - start
     if done.returncode:
-        return seconds, f"exit {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}"
-    return seconds, None
+        return f"exit {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}"
+    return None
 
 
 def lines_of(path):
@@ -160,11 +173,11 @@ def batches(pairs, size):
         yield batch
 
 
-def compare_encoding(case, starchat, corpus, sources, folder, report, extra=()):
+def compare_encoding(case, tokenizer, starchat, corpus, sources, folder, report, extra=()):
     """All texts; answers the bytes compared and a file of some ids to decode."""
     out = os.path.join(folder, "ids.jsonl")
     sample = os.path.join(folder, "decode.jsonl")
-    seconds, problem = run(starchat + ["tokenize", case.path, "--jsonl", *extra], corpus, out)
+    problem = run(starchat + ["tokenize", case.path, "--jsonl", *extra], corpus, out)
     if problem:
         report.differ([problem])
         return 0, None
@@ -172,11 +185,11 @@ def compare_encoding(case, starchat, corpus, sources, folder, report, extra=()):
     with open(sample, "w", encoding="utf-8") as decode:
         for batch in batches(zip(lines_of(corpus), lines_of(out)), BATCH):
             texts = [t["text"] for t, _ in batch]
-            encodings = case.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             for (_, got), text, encoding in zip(batch, texts, encodings):
                 if encoding.ids != got.get("ids"):
                     where = [f"line {number + 1}, {sources[number]}"]
-                    report.differ(where + first_difference(case.tokenizer, text, encoding.ids, got.get("ids", [])))
+                    report.differ(where + first_difference(tokenizer, text, encoding.ids, got.get("ids", [])))
                 size += len(text.encode())
                 if number % DECODE_EVERY == 0:
                     decode.write(json.dumps({"ids": encoding.ids}) + "\n")
@@ -194,7 +207,7 @@ def compare_decoding(case, starchat, sample, folder, report):
     with open(sample, "a", encoding="utf-8") as f:
         for _ in range(RANDOM_IDS):
             f.write(json.dumps({"ids": [rng.choice(known) for _ in range(rng.randint(0, 30))]}) + "\n")
-    _, problem = run(starchat + ["tokenize", case.path, "--decode", "--jsonl"], sample, out)
+    problem = run(starchat + ["tokenize", case.path, "--decode", "--jsonl"], sample, out)
     if problem:
         report.differ([problem])
         return 0
@@ -244,31 +257,6 @@ def write_lines(corpus, path, keep):
                 out.write(line)
 
 
-def measure_speed(case, starchat, texts, folder):
-    """MB/s of both on one thread.  Ours is a whole run less a run on no input, so it includes reading
-    and writing JSON; theirs is the call to encode only, without offsets."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    size = sum(len(t.encode()) for t in texts) / 1e6
-    start = time.perf_counter()
-    for text in texts:
-        case.tokenizer.encode_batch_fast([text], add_special_tokens=False)
-    theirs = size / (time.perf_counter() - start)
-    os.environ["TOKENIZERS_PARALLELISM"] = "true"
-    full, empty, out = (os.path.join(folder, n) for n in ("speed.jsonl", "empty.jsonl", "speed.out"))
-    with open(full, "w", encoding="utf-8") as f:
-        f.writelines(json.dumps({"text": t}, ensure_ascii=False) + "\n" for t in texts)
-    open(empty, "w").close()
-    command = starchat + ["tokenize", case.path, "--jsonl"]
-    idle, problem = run(command, empty, out)
-    busy, problem2 = run(command, full, out)
-    if problem or problem2:
-        print(f"  speed: theirs {theirs:.2f} MB/s, ours failed: {problem or problem2}")
-        return
-    ours = size / max(busy - idle, 1e-9)
-    print(f"  speed on {size:.1f} MB, one thread: theirs {theirs:.2f} MB/s, ours {ours:.2f} MB/s (start {idle:.3f} s),"
-          f" ratio {ours / theirs:.1f}", flush=True)
-
-
 def limit_corpus(corpus, sources, max_mb, folder):
     """The corpus, or lines drawn from all of it up to max_mb."""
     if not max_mb:
@@ -286,26 +274,11 @@ def limit_corpus(corpus, sources, max_mb, folder):
     return path, [sources[i] for i in sorted(keep)]
 
 
-def speed_texts(corpus, megabytes):
-    """Texts of 4 to 64 KB from all over the corpus."""
-    texts = [t["text"] for t in lines_of(corpus) if 4096 <= len(t["text"]) <= 65536]
-    random.Random(4).shuffle(texts)
-    total, chosen = 0, []
-    for text in texts:
-        if total >= megabytes * 1e6:
-            break
-        chosen.append(text)
-        total += len(text.encode())
-    return chosen
-
-
-def run_case(case, args, starchat, corpus, sources, texts, folder):
+def run_case(case, args, starchat, corpus, sources, folder):
     """All tests of one tokenizer; answers the number of differences."""
     print(case.name, flush=True)
-    case.tokenizer.encode_special_tokens = True
-    measure_speed(case, starchat, texts, folder)
     report = Report("encode")
-    size, sample = compare_encoding(case, starchat, corpus, sources, folder, report)
+    size, sample = compare_encoding(case, case.tokenizer, starchat, corpus, sources, folder, report)
     bad = report.result(f"{len(sources)} texts, {size} bytes")
     if sample:
         report = Report("decode")
@@ -318,9 +291,8 @@ def run_case(case, args, starchat, corpus, sources, texts, folder):
         keep = {i for i, s in enumerate(sources) if s.startswith("random")}
         part = os.path.join(folder, "special.jsonl")
         write_lines(corpus, part, keep)
-        case.tokenizer.encode_special_tokens = False
         report = Report("encode with special tokens")
-        size, _ = compare_encoding(case, starchat, part, [sources[i] for i in sorted(keep)], folder, report,
+        size, _ = compare_encoding(case, case.trusting, starchat, part, [sources[i] for i in sorted(keep)], folder, report,
                                    [args.special_flag])
         bad += report.result(f"{len(keep)} texts, {size} bytes")
     return bad
@@ -336,7 +308,6 @@ def main():
     parser.add_argument("--special-flag", metavar="FLAG", help="give as --special-flag=--name")
     parser.add_argument("--max-mb", type=float, metavar="N")
     parser.add_argument("--max-invalid", type=int, default=-1, metavar="N")
-    parser.add_argument("--speed-mb", type=float, default=8, metavar="N")
     args = parser.parse_args()
     starchat = shlex.split(args.starchat)
     with open(os.path.join(args.corpus_dir, "sources.txt"), encoding="utf-8") as f:
@@ -345,9 +316,8 @@ def main():
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         corpus, sources = limit_corpus(os.path.join(args.corpus_dir, "corpus.jsonl"), sources, args.max_mb, folder)
-        texts = speed_texts(corpus, args.speed_mb)
         for case in make_cases(args, folder):
-            bad += run_case(case, args, starchat, corpus, sources, texts, folder)
+            bad += run_case(case, args, starchat, corpus, sources, folder)
     print("no differences" if not bad else f"{bad} differences")
     sys.exit(1 if bad else 0)
 
