@@ -115,8 +115,9 @@ sc_status scan_end(struct json_scan *s);              /* nothing but white space
 /* Continues a list after an item: *more is false when `close` was taken. */
 sc_status scan_more(struct json_scan *s, char close, bool *more);
 bool scan_equals(const struct scan_string *s, const char *text);
-/* Appends the text of the string; false, with part of it appended, when an escape is half a surrogate pair. */
-bool scan_unescape(struct buf *out, const struct scan_string *s);
+/* The text of the string: in place, or in `scratch` (cleared first) if it has escapes. False, with the text before it,
+ * when an escape is half a surrogate pair. */
+bool scan_text(const struct scan_string *s, struct buf *scratch, const char **text, size_t *len);
 
 /* ---- pool.c: threads ----------------------------------------------------------------------------------------------- */
 

@@ -173,7 +173,7 @@ static size_t unescape(struct buf *out, const char *p, size_t left)
     return 11;
 }
 
-bool scan_unescape(struct buf *out, const struct scan_string *s)
+static bool unescape_all(struct buf *out, const struct scan_string *s)
 {
     for (size_t i = 0; i < s->len;) {
         const char *escape = memchr(s->raw + i, '\\', s->len - i);
@@ -186,4 +186,16 @@ bool scan_unescape(struct buf *out, const struct scan_string *s)
         i += 1 + used;
     }
     return true;
+}
+
+bool scan_text(const struct scan_string *s, struct buf *scratch, const char **text, size_t *len)
+{
+    *text = s->raw;
+    *len = s->len;
+    if (!s->has_escape) return true;
+    buf_clear(scratch);
+    bool is_whole = unescape_all(scratch, s);
+    *text = scratch->len ? scratch->data : "";
+    *len = scratch->len;
+    return is_whole;
 }

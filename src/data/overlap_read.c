@@ -130,6 +130,8 @@ static sc_status list_walk(struct walk *w, char close, int depth)
 static sc_status value_walk(struct walk *w, int depth)
 {
     struct scan_string string;
+    const char *text;
+    size_t len;
     if (depth > VALUE_DEPTH) return FAIL(w->scan.err, SC_E_FORMAT, "%s: JSON is nested deeper than %d levels", w->scan.what, VALUE_DEPTH);
     if (scan_take(&w->scan, '{')) return list_walk(w, '}', depth);
     if (scan_take(&w->scan, '[')) return list_walk(w, ']', depth);
@@ -137,9 +139,8 @@ static sc_status value_walk(struct walk *w, int depth)
     if (!scan_peek(&w->scan, '"')) return scan_skip(&w->scan);
     uint64_t line = walk_line(w, w->scan.at);
     TRY(scan_string(&w->scan, &string));
-    buf_clear(&w->text);
-    if (string.has_escape) (void)scan_unescape(&w->text, &string);
-    w->put(w->user, string.has_escape ? w->text.data : string.raw, string.has_escape ? w->text.len : string.len, line);
+    (void)scan_text(&string, &w->text, &text, &len);
+    w->put(w->user, text, len, line);
     return SC_OK;
 }
 

@@ -1,5 +1,5 @@
-/* format_internal.h - shared by the files of this folder: what an open model owns, parsers that work on memory (used
- * by the readers and by the fuzz targets), and a scanner for the JSON of tensor headers. */
+/* format_internal.h - shared by the files of this folder: what an open model owns, and parsers that work on memory (used
+ * by the readers and by the fuzz targets). */
 #ifndef FORMAT_INTERNAL_H
 #define FORMAT_INTERNAL_H
 
@@ -13,6 +13,8 @@
 struct name_block { struct name_block *next; size_t used, size; char text[]; };
 struct name_store { struct name_block *first; };
 const char *name_keep(struct name_store *s, const char *text, size_t len);
+/* The text of a string of JSON; NULL when it holds a NUL or half a surrogate pair. */
+const char *scan_keep(struct name_store *names, const struct scan_string *s);
 void name_store_release(struct name_store *s);
 
 /* Names in strcmp order with their position in the file. */
@@ -54,10 +56,5 @@ sc_status shard_index_parse(struct shard_index *out, const char *text, size_t le
 void shard_index_release(struct shard_index *s);
 /* A name that stays in its directory: not empty, no '/', no control characters, not "." or "..", at most 255 bytes. */
 bool name_is_plain_file(const char *name);
-
-/* ---- names in JSON -------------------------------------------------------------------------------------------------------- */
-
-/* The string with its escapes resolved, kept in `names`; NULL when it holds a NUL or half a surrogate pair. */
-const char *scan_keep(struct name_store *names, const struct scan_string *s);
 
 #endif

@@ -28,12 +28,12 @@ const char *name_keep(struct name_store *s, const char *text, size_t len)
 
 const char *scan_keep(struct name_store *names, const struct scan_string *s)
 {
-    if (!s->has_escape) return memchr(s->raw, 0, s->len) ? NULL : name_keep(names, s->raw, s->len);
-    struct buf b;
-    buf_init(&b, 0);
-    bool is_whole = scan_unescape(&b, s) && !(b.len && memchr(b.data, 0, b.len));
-    const char *kept = is_whole ? name_keep(names, b.data ? b.data : "", b.len) : NULL;
-    buf_release(&b);
+    struct buf scratch;
+    const char *text, *kept = NULL;
+    size_t len;
+    buf_init(&scratch, 0);
+    if (scan_text(s, &scratch, &text, &len) && !memchr(text, 0, len)) kept = name_keep(names, text, len);
+    buf_release(&scratch);
     return kept;
 }
 

@@ -1,52 +1,28 @@
 /* convert_tokenizer.c - tokenizer.json rebuilt from the keys of a GGUF file.
  *
- * GGUF names the pre-tokenizer ("starcoder", "qwen2" ...); the rules behind each name are rows below, in the form of
- * tokenizer.json (Hugging Face tokenizers). A file that this program wrote carries its own tokenizer.json without
- * vocabulary, which then is filled again. */
+ * GGUF names the pre-tokenizer ("starcoder", "qwen2" ...); the rules behind each name are the text layer's. A file that
+ * this program wrote carries its own tokenizer.json without vocabulary, which then is filled again. */
 #include "model/convert_internal.h"
+#include "text/text.h"
 
 #include <string.h>
-
-enum { TOKEN_CONTROL = 3, TOKEN_USER = 4, TOKEN_UNUSED = 5 };
-
-#define BYTE_LEVEL(regex) "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":" regex "}"
-#define SPLIT(pattern) "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" pattern "\"},\"behavior\":\"Isolated\",\"invert\":false}"
-#define SEQUENCE(parts) "{\"type\":\"Sequence\",\"pretokenizers\":[" parts "]}"
-#define DIGITS "{\"type\":\"Digits\",\"individual_digits\":true}"
-/* Words, numbers of up to `n` digits, other signs, white space: the pattern of Llama 3 and Qwen 2. */
-#define WORDS(n) "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}" n "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
-
-static const struct { const char *name, *normalizer, *pre_tokenizer; bool ignore_merges; } PRE_TOKENIZERS[] = {
-    { "gpt-2",          "null", BYTE_LEVEL("true"), false },
-    { "starcoder",      "null", SEQUENCE(DIGITS "," BYTE_LEVEL("true")), false },
-    { "refact",         "null", SEQUENCE(DIGITS "," BYTE_LEVEL("true")), false },
-    { "smollm",         "null", SEQUENCE(DIGITS "," BYTE_LEVEL("true")), false },
-    { "codeshell",      "null", SEQUENCE(DIGITS "," BYTE_LEVEL("true")), false },
-    { "command-r",      "{\"type\":\"NFC\"}", SEQUENCE(DIGITS "," BYTE_LEVEL("true")), false },
-    { "llama-bpe",      "null", SEQUENCE(SPLIT(WORDS("{1,3}")) "," BYTE_LEVEL("false")), true },
-    { "qwen2",          "{\"type\":\"NFC\"}", SEQUENCE(SPLIT(WORDS("")) "," BYTE_LEVEL("false")), false },
-    { "deepseek-coder", "null", SEQUENCE(SPLIT("[\\\\r\\\\n]") "," SPLIT("\\\\s?\\\\p{L}+") "," SPLIT("\\\\s?\\\\p{P}+") ","
-                                         SPLIT("[\xE4\xB8\x80-\xE9\xBE\xA5\xE0\xA0\x80-\xE4\xB8\x80\xEA\xB0\x80-\xED\x9F\xBF]+") "," DIGITS "," BYTE_LEVEL("false")), false },
-};
 
 static sc_status shell_build(json_t **out, const struct model_file *in, sc_error *err)
 {
     struct gguf_string pre;
+    struct pre_json j;
     char quoted[64];
     TRY(gguf_opt_string(&pre, in, "tokenizer.ggml.pre", err));
     if (!pre.text) return FAIL(err, SC_E_UNSUPPORTED, "%s has no key tokenizer.ggml.pre, so its tokenizer cannot be written as tokenizer.json", in->path);
-    for (size_t i = 0; i < sizeof PRE_TOKENIZERS / sizeof *PRE_TOKENIZERS; i++) {
-        if (strlen(PRE_TOKENIZERS[i].name) != pre.len || memcmp(PRE_TOKENIZERS[i].name, pre.text, pre.len)) continue;
-        json_t *normalizer = json_loads(PRE_TOKENIZERS[i].normalizer, JSON_DECODE_ANY, NULL), *rules = json_loads(PRE_TOKENIZERS[i].pre_tokenizer, 0, NULL);
-        *out = json_pack("{s:s, s:n, s:n, s:[], s:o, s:o, s:{s:s, s:b, s:b, s:b}, s:{s:s, s:b, s:b, s:b}, s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b}}",
-                         "version", "1.0", "truncation", "padding", "added_tokens", "normalizer", normalizer, "pre_tokenizer", rules,
-                         "post_processor", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 0, "use_regex", 1,
-                         "decoder", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1,
-                         "model", "type", "BPE", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0,
-                         "byte_fallback", 0, "ignore_merges", (int)PRE_TOKENIZERS[i].ignore_merges);
-        return SC_OK;
-    }
-    return FAIL(err, SC_E_UNSUPPORTED, "%s: the pre-tokenizer \"%s\" has no known form in tokenizer.json", in->path, error_quote(quoted, sizeof quoted, pre.text, pre.len));
+    if (!tokenizer_pre_json(&j, pre.text, pre.len))
+        return FAIL(err, SC_E_UNSUPPORTED, "%s: the pre-tokenizer \"%s\" has no known form in tokenizer.json", in->path, error_quote(quoted, sizeof quoted, pre.text, pre.len));
+    *out = json_pack("{s:s, s:n, s:n, s:[], s:o, s:o, s:{s:s, s:b, s:b, s:b}, s:{s:s, s:b, s:b, s:b}, s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b}}",
+                     "version", "1.0", "truncation", "padding", "added_tokens", "normalizer", j.normalizer, "pre_tokenizer", j.pre_tokenizer,
+                     "post_processor", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 0, "use_regex", 1,
+                     "decoder", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1,
+                     "model", "type", "BPE", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0,
+                     "byte_fallback", 0, "ignore_merges", (int)j.ignore_merges);
+    return SC_OK;
 }
 
 /* The arrays, checked against each other. types may be NULL. */
@@ -77,7 +53,7 @@ static bool is_padding(const struct vocabulary *v, size_t id)
     buf_init(&b, sizeof name - 1);
     buf_printf(&b, "[PAD%zu]", id);
     const struct gguf_string *s = &v->tokens->strings[id];
-    bool is = token_type(v, id) == TOKEN_UNUSED || (token_type(v, id) == TOKEN_USER && s->len == b.len && !memcmp(s->text, b.data, b.len));
+    bool is = token_type(v, id) == GGUF_TOKEN_UNUSED || (token_type(v, id) == GGUF_TOKEN_USER_DEFINED && s->len == b.len && !memcmp(s->text, b.data, b.len));
     buf_release(&b);
     return is;
 }
@@ -85,7 +61,7 @@ static bool is_padding(const struct vocabulary *v, size_t id)
 static bool is_added(const struct vocabulary *v, size_t id)
 {
     int type = token_type(v, id);
-    return (type == TOKEN_CONTROL || type == TOKEN_USER) && !is_padding(v, id);
+    return (type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_USER_DEFINED) && !is_padding(v, id);
 }
 
 /* Appends the added tokens that the list lacks, in order of id. */
@@ -102,7 +78,7 @@ static void fill_added(json_t *added, const struct vocabulary *v)
         if (known[id] || !is_added(v, id)) continue;
         const struct gguf_string *s = &v->tokens->strings[id];
         json_array_append_new(added, json_pack("{s:I, s:s%, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)id, "content", s->text, s->len, "single_word", 0,
-                                               "lstrip", 0, "rstrip", 0, "normalized", 0, "special", token_type(v, id) == TOKEN_CONTROL));
+                                               "lstrip", 0, "rstrip", 0, "normalized", 0, "special", token_type(v, id) == GGUF_TOKEN_CONTROL));
     }
     mem_free(known);
 }

@@ -39,6 +39,29 @@ sc_status pre_row_build(struct pipeline *p, const struct pre_row *row, sc_error 
     return SC_OK;
 }
 
+static json_t *byte_level_json(bool regex)
+{
+    return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", (int)regex);
+}
+
+bool tokenizer_pre_json(struct pre_json *out, const char *name, size_t len)
+{
+    const struct pre_row *row = pre_row_find(name, len);
+    if (!row) return false;
+    json_t *steps = json_array();
+    for (size_t i = 0; i < sizeof row->split / sizeof *row->split && row->split[i]; i++)
+        json_array_append_new(steps, json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", row->split[i], "behavior", "Isolated", "invert", 0));
+    if (row->digits) json_array_append_new(steps, json_pack("{s:s, s:b}", "type", "Digits", "individual_digits", 1));
+    json_array_append_new(steps, byte_level_json(row->gpt2));
+    bool is_alone = json_array_size(steps) == 1;
+    *out = (struct pre_json){
+        .normalizer = row->nfc ? json_pack("{s:s}", "type", "NFC") : json_null(), .ignore_merges = row->ignore_merges,
+        .pre_tokenizer = is_alone ? json_incref(json_array_get(steps, 0)) : json_pack("{s:s, s:O}", "type", "Sequence", "pretokenizers", steps),
+    };
+    json_decref(steps);
+    return true;
+}
+
 const char *pre_name_of(const struct tokenizer *t)
 {
     const char *name = "custom";

@@ -55,11 +55,17 @@ size_t  tokenizer_add(struct tokenizer *t, const char *const *content, size_t n)
 enum token_role { TOKEN_BOS, TOKEN_EOS, TOKEN_UNK, TOKEN_PAD, TOKEN_EOT, TOKEN_FIM_PREFIX, TOKEN_FIM_SUFFIX, TOKEN_FIM_MIDDLE, TOKEN_ROLE_COUNT };
 int32_t tokenizer_role(const struct tokenizer *t, enum token_role role);              /* -1: none */
 bool    tokenizer_adds_bos(const struct tokenizer *t);
-/* For writing GGUF: text of a token as stored there (byte symbols, or plain for added ones), type 1 normal, 3 control,
- * 4 user defined, 5 unused; and the merges "a b" in rank order. */
+/* ORDER token types of GGUF. */
+enum gguf_token { GGUF_TOKEN_NORMAL = 1, GGUF_TOKEN_UNKNOWN, GGUF_TOKEN_CONTROL, GGUF_TOKEN_USER_DEFINED, GGUF_TOKEN_UNUSED, GGUF_TOKEN_BYTE };
+/* For writing GGUF: text of a token as stored there (byte symbols, or plain for added ones), its enum gguf_token; and
+ * the merges "a b" in rank order. */
 const char *tokenizer_gguf_token(const struct tokenizer *t, size_t id, size_t *len, int *type);
 size_t  tokenizer_merges(const struct tokenizer *t);
 void    tokenizer_merge(const struct tokenizer *t, size_t rank, struct buf *out);
+/* What a name of tokenizer.ggml.pre stands for, in the form of tokenizer.json; the caller owns the values. False for an
+ * unknown name. */
+struct pre_json { json_t *normalizer, *pre_tokenizer; bool ignore_merges; };
+bool tokenizer_pre_json(struct pre_json *out, const char *name, size_t len);
 const char *tokenizer_pre_name(const struct tokenizer *t);         /* "starcoder", "gpt-2", "llama-bpe", "qwen2", "deepseek-coder", "smollm" ... or "custom" */
 
 /* Turns decoded bytes into whole characters: holds back at most 3 bytes. */

@@ -71,9 +71,6 @@ const char *tokenizer_notice(const struct tokenizer *t) { return t->notice ? t->
 
 /* ---- for writing GGUF ---- */
 
-/* ORDER token types of GGUF. */
-enum { GGUF_TOKEN_NORMAL = 1, GGUF_TOKEN_CONTROL = 3, GGUF_TOKEN_USER_DEFINED = 4, GGUF_TOKEN_UNUSED = 5 };
-
 const char *tokenizer_gguf_token(const struct tokenizer *t, size_t id, size_t *len, int *type)
 {
     const struct token *token = id < t->vocabulary.len ? &t->vocabulary.token[id] : NULL;

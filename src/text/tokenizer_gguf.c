@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ORDER token types of GGUF. */
-enum { TYPE_NORMAL = 1, TYPE_UNKNOWN, TYPE_CONTROL, TYPE_USER_DEFINED, TYPE_UNUSED, TYPE_BYTE };
-
 struct reader { struct tokenizer *t; const struct model_file *m; const struct gguf_value *tokens, *types, *merges; };
 
 static sc_status array_find(const struct gguf_value **out, const struct model_file *m, const char *key, bool is_text, bool is_needed, sc_error *err)
@@ -57,7 +54,7 @@ static sc_status pre_read(struct tokenizer *t, const struct model_file *m, sc_er
 
 static int type_of(const struct reader *r, size_t id)
 {
-    return r->types && id < r->types->count ? (int)gguf_array_int(r->types, id) : TYPE_NORMAL;
+    return r->types && id < r->types->count ? (int)gguf_array_int(r->types, id) : GGUF_TOKEN_NORMAL;
 }
 
 /* Converters fill up a vocabulary with "[PAD123]", typed as user-defined. */
@@ -71,7 +68,7 @@ static bool is_filler(const struct gguf_string *s, size_t id)
 static bool is_added(const struct reader *r, size_t id)
 {
     int type = type_of(r, id);
-    return type == TYPE_CONTROL || type == TYPE_UNKNOWN || (type == TYPE_USER_DEFINED && !is_filler(&r->tokens->strings[id], id));
+    return type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_UNKNOWN || (type == GGUF_TOKEN_USER_DEFINED && !is_filler(&r->tokens->strings[id], id));
 }
 
 static sc_status text_check(const struct reader *r, const struct gguf_string *s, const char *kind, size_t i, sc_error *err)
@@ -89,7 +86,7 @@ static sc_status tokens_read(struct reader *r, sc_error *err)
         int type = type_of(r, i);
         TRY(text_check(r, s, "token", i, err));
         if (is_added(r, i)) continue;
-        if (type == TYPE_UNUSED || type == TYPE_USER_DEFINED) TRY(vocabulary_set(v, (int64_t)i, s->text, s->len, TOKEN_UNUSED, r->m->path, err));
+        if (type == GGUF_TOKEN_UNUSED || type == GGUF_TOKEN_USER_DEFINED) TRY(vocabulary_set(v, (int64_t)i, s->text, s->len, TOKEN_UNUSED, r->m->path, err));
         else TRY(vocabulary_put(v, (int64_t)i, s->text, s->len, r->m->path, err));
     }
     return SC_OK;
@@ -109,7 +106,7 @@ static sc_status added_read(struct reader *r, sc_error *err)
 {
     for (size_t i = 0; i < r->tokens->count; i++) {
         const struct gguf_string *s = &r->tokens->strings[i];
-        struct added_flags f = { .special = type_of(r, i) != TYPE_USER_DEFINED };
+        struct added_flags f = { .special = type_of(r, i) != GGUF_TOKEN_USER_DEFINED };
         if (is_added(r, i)) TRY(added_tokens_put(r->t, (int64_t)i, s->text, s->len, &f, NULL, r->m->path, err));
     }
     return SC_OK;

@@ -230,13 +230,7 @@ static sc_status text_read(struct json_scan *j, struct buf *scratch, const char 
 {
     struct scan_string s;
     TRY(scan_string(j, &s));
-    *text = s.raw;
-    *len = s.len;
-    if (!s.has_escape) return SC_OK;
-    buf_clear(scratch);
-    if (!scan_unescape(scratch, &s)) return FAIL(j->err, SC_E_FORMAT, "%s: the string before byte %zu has half a surrogate pair", j->what, j->at);
-    *text = scratch->data;
-    *len = scratch->len;
+    if (!scan_text(&s, scratch, text, len)) return FAIL(j->err, SC_E_FORMAT, "%s: the string before byte %zu has half a surrogate pair", j->what, j->at);
     return SC_OK;
 }
 
