@@ -42,6 +42,18 @@ sc_status dataset_tokens(const struct sc_dataset *d, const struct sample_place *
 /* Everything of `data stats`; the caller owns it. Fails as dataset_tokens does. */
 sc_status dataset_count(json_t **out, const struct sc_dataset *d, sc_error *err);
 
+/* ---- report_html.c, report_plots.c ----------------------------------------------------------------------------------- */
+
+/* A page that needs nothing besides itself, light or dark as the browser asks. */
+void page_begin(struct buf *out, const char *title);
+void page_end(struct buf *out);
+/* Text between tags or in a quoted attribute; characters that would act on their surroundings become visible. */
+void html_put(struct buf *out, const char *text, size_t len);
+void html_puts(struct buf *out, const char *text);
+void html_put_count(struct buf *out, uint64_t n);         /* 1,234,567 */
+/* The statistics as sections with plots; `stats` of dataset_count. */
+void report_stats(struct buf *out, const struct sc_dataset *d, const json_t *stats);
+
 /* ---- shard.c --------------------------------------------------------------------------------------------------------- */
 
 /* A shard in memory (8-byte aligned): every count and offset checked. `out` borrows `data`. */

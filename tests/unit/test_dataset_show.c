@@ -111,6 +111,96 @@ TEST(stats_count_the_shards)
     sc_dataset_close(d);
 }
 
+/* ---- pages --------------------------------------------------------------------------------------------------------------- */
+
+static size_t occurrences(const char *text, const char *part)
+{
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, part)) != NULL; at += strlen(part)) n++;
+    return n;
+}
+
+/* A page asks for nothing from outside and runs nothing. */
+static void check_harmless(const sc_text *page)
+{
+    static const char *const parts[] = { "http:", "https:", "<script", "src=", "url(", "@import", "onload", "javascript:" };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strstr(page->data, parts[i])) test_failed(__FILE__, __LINE__, "the page contains %s", parts[i]);
+    CHECK(strncmp(page->data, "<!doctype html>", 15) == 0);
+    CHECK(strstr(page->data, "default-src 'none'") != NULL);
+    CHECK(strstr(page->data, "prefers-color-scheme:dark") != NULL);
+    CHECK(utf8_is_valid(page->data, page->len));
+}
+
+TEST(page_of_samples)
+{
+    sc_text page = { 0 };
+    fixture_write(fixture_id, fixture_flag, FIXTURE_TOKENS);
+    sc_dataset *d = open_fixture();
+    CHECK_OK(sc_dataset_html(&page, d, "train", 1, 2, err));
+    check_harmless(&page);
+    CHECK_INT(occurrences(page.data, "<section>"), 2);
+    CHECK_INT(occurrences(page.data, "</section>"), 2);
+    CHECK(strstr(page.data, "sample 1 of train") && strstr(page.data, "sample 2 of train") && !strstr(page.data, "sample 0 of"));
+    CHECK_INT(occurrences(page.data, "<div"), occurrences(page.data, "</div>"));
+    CHECK_INT(occurrences(page.data, "title=\"10, not trained: not the assistant&#39;s\""), 2);
+    CHECK_INT(occurrences(page.data, "<|user|>"), 0);     /* in one piece only as text */
+    CHECK_INT(occurrences(page.data, "&lt;|user|&gt;"), 4);
+    CHECK_INT(occurrences(page.data, "16 tokens, 4 trained (25.0 %)"), 2);
+    sc_text_free(&page);
+    CHECK_FAILS(sc_dataset_html(&page, d, "train", 2, 2, err), SC_E_ARGUMENT, "no sample 3");
+    CHECK_FAILS(sc_dataset_html(&page, d, NULL, 0, 1001, err), SC_E_ARGUMENT, "too much for a browser");
+    CHECK(page.data == NULL);
+    sc_dataset_close(d);
+}
+
+/* Names and texts of the data can be anything. */
+TEST(page_of_hostile_names)
+{
+    static const char evil[] = "<script>alert(1)</script>\"'&\xE2\x80\xAE\x1b[2J";
+    sc_text page = { 0 };
+    json_t *m = fixture_manifest(fixture_shard("train-00000.sct", 2, fixture_id, fixture_flag, FIXTURE_TOKENS), NULL), *stats = json_object_get(m, "stats");
+    json_object_set_new(json_object_get(m, "tokenizer"), "name", json_string(evil));
+    json_object_set_new(json_object_get(m, "template"), "name", json_string(evil));
+    json_object_set_new(json_object_get(m, "options"), evil, json_string(evil));
+    json_array_set_new(json_object_get(m, "files"), 0, json_string(evil));
+    json_object_set_new(json_array_get(json_object_get(m, "inputs"), 0), "file", json_string(evil));
+    json_object_set_new(json_object_get(stats, "per_language"), evil, json_pack("{s:i}", "tokens", 5));
+    json_object_set_new(json_object_get(stats, "dropped"), evil, json_integer(3));
+    json_object_set_new(stats, evil, json_integer(3));
+    fixture_write_manifest(m);
+    sc_dataset *d = open_fixture();
+    for (uint64_t n = 0; n < 2; n++) {
+        CHECK_OK(sc_dataset_html(&page, d, NULL, 0, n, err));
+        check_harmless(&page);
+        CHECK(!strchr(page.data, 0x1b) && !strstr(page.data, "\xE2\x80\xAE"));
+        CHECK(strstr(page.data, "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;[U+202E][U+001B][2J") != NULL);
+        sc_text_free(&page);
+    }
+    sc_dataset_close(d);
+}
+
+/* Whatever a manifest says of the statistics, the page and the counts survive it. */
+TEST(stats_of_strange_manifests)
+{
+    static const char *const values[] = { "null", "true", "-5", "9223372036854775807", "1e300", "\"x\"", "[]", "[1,-2,\"x\",null,{}]", "{}", "{\"a\":null,\"b\":[],\"c\":{\"tokens\":-1,\"trained\":9}}" };
+    static const char *const keys[] = { "rows", "tokens", "per_role", "per_source", "per_language", "lengths", "dropped", "duplicates", "splits", "fill" };
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+            sc_text page = { 0 }, json = { 0 };
+            json_t *m = fixture_manifest(fixture_shard("train-00000.sct", 2, fixture_id, fixture_flag, FIXTURE_TOKENS), NULL);
+            json_object_set_new(json_object_get(m, "stats"), keys[k], json_loads(values[v], JSON_DECODE_ANY, NULL));
+            fixture_write_manifest(m);
+            sc_dataset *d = open_fixture();
+            CHECK_OK(sc_dataset_html(&page, d, NULL, 0, 0, err));
+            CHECK_OK(sc_dataset_stats(&json, d, err));
+            check_harmless(&page);
+            sc_text_free(&page);
+            sc_text_free(&json);
+            sc_dataset_close(d);
+        }
+}
+
 /* ---- verify -------------------------------------------------------------------------------------------------------------- */
 
 /* Writes the fixture with one token changed, under a policy, and verifies it; NULL: it must pass. */
