@@ -4,6 +4,15 @@
 
 #include <string.h>
 
+static const uint64_t FORGET_TOKENS = 4 << 20;
+
+/* Whoever shows all samples in order needs no more memory than for the last of them. */
+static void forget_passed(const struct shard *s, const struct shard_segment *g)
+{
+    uint64_t end = g->token_begin + g->length, from = g->token_begin - g->token_begin % FORGET_TOKENS;
+    if (end - from >= FORGET_TOKENS) shard_forget(s, from, end);
+}
+
 static sc_status bad_token(const struct sc_dataset *d, const struct sample_place *p, uint32_t i, sc_error *err, const char *what, unsigned value)
 {
     return FAIL(err, SC_E_FORMAT, "%s: token %u of sample %llu in a shard of split %s has %s %u; prepare the data anew", d->path, i, (unsigned long long)p->segment, d->split[p->shard], what, value);
@@ -30,6 +39,7 @@ sc_status dataset_tokens(const struct sc_dataset *d, const struct sample_place *
         each(user, &(struct token_view){ id, piece.data ? piece.data : "", piece.len, flag_who(flag), flag_why(flag), flag_trained(flag) });
     }
 done:
+    forget_passed(s, g);
     buf_release(&piece);
     return status;
 }

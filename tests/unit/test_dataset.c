@@ -3,6 +3,7 @@
 #include "dataset_fixture.h"
 
 #include <dirent.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static size_t files_in(const char *directory)
@@ -275,4 +276,23 @@ TEST(damaged_json)
     }
     mem_free(path);
     mem_free(deep);
+}
+
+/* A process that dies while it writes leaves no shard and no spool, at most the file under its temporary name. */
+TEST(shard_writer_dies)
+{
+    char *path = fixture_path("train-00000.sct");
+    pid_t child = fork();
+    if (child == 0) {
+        struct shard_writer *w = NULL;
+        struct sample one = { .id = (int32_t *)(uintptr_t)fixture_id, .flag = (uint8_t *)(uintptr_t)fixture_flag, .len = FIXTURE_TOKENS };
+        if (shard_writer_open(&w, path, 0, NULL) != SC_OK) _exit(1);
+        for (int i = 0; i < 100000; i++) (void)shard_writer_put(w, &(struct row){ &one, 1, FIXTURE_TOKENS }, NULL);
+        _exit(7);
+    }
+    int how = 0;
+    CHECK(waitpid(child, &how, 0) == child && WIFEXITED(how) && WEXITSTATUS(how) == 7);
+    CHECK(!path_exists(path));
+    CHECK(files_in(test_scratch()) <= 1);
+    mem_free(path);
 }
