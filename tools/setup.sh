@@ -2,7 +2,7 @@
 # Installs the Debian packages that building and testing need, if any is missing. Says what it does; asks first when a
 # person is at the terminal. Usage: tools/setup.sh [build|test]
 set -eu
-build="build-essential pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libxxhash-dev libreadline-dev ca-certificates"
+build="build-essential pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libxxhash-dev libzstd-dev libreadline-dev ca-certificates"
 test="clang python3"
 want=$build
 [ "${1:-build}" = test ] && want="$build $test"

@@ -14,7 +14,8 @@
 
 /* One JSON value as text: a line of JSONL, an element of a JSON array, a row of a Parquet, Arrow or CSV file written as
  * JSON, or a rebuilt OpenAssistant tree. Plain text and source files arrive as {"text":...,"path":...}. */
-struct record { char *text; size_t len; const char *file; uint64_t line; size_t input; };   /* line or row from 1; `input`: which of the inputs */
+/* line or row from 1; `input`: which file of reader_describe; `repeat`: not 0 for a copy made by a weight above 1. */
+struct record { char *text; size_t len; const char *file; uint64_t line; size_t input; unsigned repeat; };
 void record_release(struct record *r);
 
 enum on_error { ON_ERROR_STOP, ON_ERROR_SKIP };
@@ -96,6 +97,8 @@ struct overlap_hit { const char *file; uint64_t line; double share; bool is_exac
 bool      overlap_find(const struct overlap *o, const struct dialogue *d, struct overlap_hit *hit);        /* the strongest; safe from many threads */
 /* ISO code of the language that the text seems to be in ("en"), "" if unsure: stop words and scripts. */
 const char *language_of(const char *text, size_t len);
+/* "en-GB" is wanted by "de,en". */
+bool language_is_wanted(const char *wanted, const char *lang);
 
 /* ---- render.c: a dialogue to tokens with labels --------------------------------------------------------------------------------- */
 

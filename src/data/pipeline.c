@@ -58,7 +58,7 @@ static sc_status read_batch(struct pipeline *p, size_t *n, bool *more)
 static sc_status finish_dialogue(struct pipeline *p, struct work *w, size_t i, sc_error *err)
 {
     struct prepared *d = &w->prepared[i];
-    if (d->why == KEEP && p->dedup) d->why = dedup_check(p->dedup, d->digest, p->plan->dedup == 1 ? &d->near : NULL);
+    if (d->why == KEEP && p->dedup && !w->record.repeat) d->why = dedup_check(p->dedup, d->digest, p->plan->dedup == 1 ? &d->near : NULL);
     counts_add(p->counts, w, d, &w->dialogues.dialogue[i]);
     if (*d->reason) tell(p, "dropped", d->reason);
     if (d->has_hit) {

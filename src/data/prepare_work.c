@@ -27,7 +27,7 @@ static uint64_t group_of(const struct dialogue *d)
     return 0;
 }
 
-static bool lang_is_wanted(const char *wanted, const char *lang)
+bool language_is_wanted(const char *wanted, const char *lang)
 {
     for (size_t n; wanted && *wanted; wanted += n + (wanted[n] == ',')) {
         n = strcspn(wanted, ",");
@@ -92,7 +92,7 @@ static sc_status prepare_dialogue(struct prepared *p, const struct workshop *s, 
     if (p->why == KEEP && !d->text && (int64_t)p->n_turns < plan->config->min_turns) p->why = DROP_SHORT;
     if (p->why != KEEP) return SC_OK;
     find_language(p, d);
-    if (plan->tree.lang && !lang_is_wanted(plan->tree.lang, p->lang)) { p->why = DROP_LANGUAGE; return SC_OK; }
+    if (plan->tree.lang && !language_is_wanted(plan->tree.lang, p->lang)) { p->why = DROP_LANGUAGE; return SC_OK; }
     p->group = group_of(d);
     if (plan->dedup != 2) dialogue_digest(p->digest, d);
     if (plan->dedup == 1) dialogue_minhash(&p->near, d);
