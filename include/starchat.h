@@ -262,7 +262,7 @@ typedef struct {
     sc_on_event on_event; void *user;
 } sc_prepare_config;          /* options "prepare" */
 /* Dialogues to token shards with labels and dataset.json; the same config and files give the same bytes for any number
- * of threads. Events: {"event":"progress",...}, {"event":"dropped",...}, {"event":"done","stats":{...}}. */
+ * of threads. Tables need DuckDB's library: reads STARCHAT_DUCKDB (its path) and HOME. Events: {"event":"progress",...}, {"event":"dropped",...}, {"event":"done","stats":{...}}. */
 SC_API sc_status sc_prepare(sc_runtime *rt, const sc_prepare_config *c, sc_error *err);
 /* The same reading and cleaning, written as lines {"messages":[...]}. */
 SC_API sc_status sc_data_convert(sc_runtime *rt, const sc_prepare_config *c, sc_error *err);
