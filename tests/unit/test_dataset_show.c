@@ -79,6 +79,49 @@ TEST(sample_of_broken_bytes)
     sc_dataset_close(d);
 }
 
+static void join_piece(void *user, const struct token_view *t)
+{
+    CHECK(utf8_is_valid(t->piece, t->len));
+    buf_append(user, t->piece, t->len);
+}
+
+/* 20,000 random tokens, one for each byte, so that characters break everywhere: the pieces joined are the bytes with every
+ * broken part replaced, as a decoder of the whole would do it. */
+TEST(pieces_joined_are_the_text)
+{
+    enum { VOCAB = 256, ROUNDS = 200, TOKENS = 100, TABLE = 16 + 8 * (VOCAB + 1) };
+    static const unsigned char leads[] = { 0xC3, 0xE6, 0xBC, 0xA2, 0xF0, 0x9F, 0x98, 0x80, 0xED, 0xA0, 0xF4, 0x90, 'a', '\n', 0xFF, 0xA9 };
+    uint8_t pieces[TABLE + VOCAB] = "SCPIECES", flag[TOKENS];
+    uint32_t head[2] = { 1, VOCAB }, n;
+    int32_t id[TOKENS];
+    uint64_t row_begin[2] = { 0, 1 };
+    struct shard_segment segment = { .length = TOKENS };
+    struct shard s = { .n_rows = 1, .n_segments = 1, .n_tokens = TOKENS, .row_begin = row_begin, .segment = &segment, .id = id, .flag = flag };
+    struct sc_dataset d = { .path = (char *)(uintptr_t)"random", .shard = &s, .n_shards = 1, .pieces = { pieces, sizeof pieces }, .n_pieces = VOCAB };
+    memcpy(pieces + 8, head, sizeof head);
+    for (uint64_t i = 0; i <= VOCAB; i++) memcpy(pieces + 16 + 8 * i, &i, sizeof i);
+    for (size_t i = 0; i < VOCAB; i++) pieces[TABLE + i] = (uint8_t)i;
+    CHECK_OK(pieces_check(pieces, sizeof pieces, "random", &n, err));
+    memset(flag, ANSWER, sizeof flag);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        struct buf joined, bytes, expected;
+        buf_init(&joined, 0);
+        buf_init(&bytes, 0);
+        buf_init(&expected, 0);
+        for (size_t i = 0; i < TOKENS; i++) {
+            uint32_t r = random_u32(7, round, i);
+            id[i] = r & 1 ? leads[(r >> 8) % sizeof leads] : (int32_t)(r >> 8) % VOCAB;
+            buf_putc(&bytes, (char)id[i]);
+        }
+        CHECK_OK(dataset_tokens(&d, &(struct sample_place){ 0, 0, 0 }, join_piece, &joined, err));
+        utf8_repair(&expected, bytes.data, bytes.len);
+        CHECK(joined.len == expected.len && memcmp(joined.data, expected.data, expected.len) == 0);
+        buf_release(&joined);
+        buf_release(&bytes);
+        buf_release(&expected);
+    }
+}
+
 /* ---- stats --------------------------------------------------------------------------------------------------------------- */
 
 TEST(stats_count_the_shards)
