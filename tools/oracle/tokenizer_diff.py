@@ -79,13 +79,14 @@ def synthetic(kind, gpt2):
         digits = {"type": "Digits", "individual_digits": True}
         made["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, byte_level]}
     elif kind == "added":
-        size = len(made["model"]["vocab"])
+        vocab = made["model"]["vocab"]
+        size = len(vocab)      # a token of the vocabulary keeps its id; the library counts on from here for others
         made["normalizer"] = {"type": "NFC"}
         made["added_tokens"] += [
             added_token("<think>", size, lstrip=True), added_token("</think>", size + 1, rstrip=True),
-            added_token("world", size + 2, single_word=True), added_token("é", size + 3, normalized=True),
-            added_token("return", size + 4, single_word=True, lstrip=True, rstrip=True),
-            added_token("    ", size + 5, normalized=True), added_token("<|im_start|>", size + 6, special=True)]
+            added_token("world", vocab["world"], single_word=True), added_token("é", vocab["é"], normalized=True),
+            added_token("return", vocab["return"], single_word=True, lstrip=True, rstrip=True),
+            added_token("    ", size + 2, normalized=True), added_token("<|im_start|>", size + 3, special=True)]
     return made
 
 
