@@ -87,7 +87,7 @@ size_t utf8_count(const char *s, size_t len);                 /* code points of 
 
 /* ---- json.c: jansson with limits and messages -------------------------------------------------------------------- */
 
-/* Strict JSON, duplicate keys refused, depth <= 128. `what` names the text in messages. Caller owns *out. */
+/* Strict JSON, duplicate keys refused, depth <= 128; whole numbers beyond 64 bits become reals. `what` names the text in messages. Caller owns *out. */
 sc_status json_read(json_t **out, const char *text, size_t len, const char *what, sc_error *err);
 sc_status json_read_file(json_t **out, const char *path, size_t max_bytes, sc_error *err);
 /* Typed members of an object. `opt` forms give `fallback` for an absent or null member; all refuse a wrong type or a

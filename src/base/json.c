@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { JSON_DEPTH = 128 };
+enum { JSON_DEPTH = 128, INTEGER_DIGITS = 19, LOAD_FLAGS = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL };
 
 /* Nesting of brackets outside strings; jansson itself recurses to its own larger limit. */
 static bool depth_is_fine(const char *text, size_t len)
@@ -22,12 +22,39 @@ static bool depth_is_fine(const char *text, size_t len)
     return true;
 }
 
+/* The same text with long whole numbers written as reals: tokenizer_config.json files have a model_max_length of
+ * 1000000000000000019884624838656, which is no 64-bit integer. */
+static void integers_as_reals(struct buf *out, const char *text, size_t len)
+{
+    bool in_string = false;
+    for (size_t i = 0, n; i < len; i += n) {
+        char c = text[i];
+        bool is_number = !in_string && c >= '0' && c <= '9';
+        n = in_string && c == '\\' && i + 1 < len ? 2 : 1;
+        if (c == '"') in_string = !in_string;
+        while (is_number && i + n < len && text[i + n] && strchr("0123456789+-.eE", text[i + n])) n++;
+        buf_append(out, text + i, n);
+        if (is_number && n >= INTEGER_DIGITS && !memchr(text + i, '.', n) && !memchr(text + i, 'e', n) && !memchr(text + i, 'E', n)) buf_puts(out, "e0");
+    }
+}
+
+static json_t *load_reals(const char *text, size_t len, json_error_t *e)
+{
+    struct buf reals;
+    buf_init(&reals, 0);
+    integers_as_reals(&reals, text, len);
+    json_t *loaded = json_loadb(reals.data, reals.len, LOAD_FLAGS, e);
+    buf_release(&reals);
+    return loaded;
+}
+
 sc_status json_read(json_t **out, const char *text, size_t len, const char *what, sc_error *err)
 {
     *out = NULL;
     if (!depth_is_fine(text, len)) return FAIL(err, SC_E_FORMAT, "%s: JSON nested deeper than %d levels", what, JSON_DEPTH);
     json_error_t e;
-    *out = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
+    *out = json_loadb(text, len, LOAD_FLAGS, &e);
+    if (!*out && json_error_code(&e) == json_error_numeric_overflow) *out = load_reals(text, len, &e);
     if (*out) return SC_OK;
     return FAIL(err, SC_E_FORMAT, "%s: not valid JSON at line %d, column %d: %s", what, e.line, e.column, e.text);
 }

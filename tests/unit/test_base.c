@@ -102,6 +102,12 @@ TEST(json_messages_name_file_and_key)
     CHECK_FAILS(json_need_int(&n, o, "zz", 6, 9, "config.json", err), SC_E_FORMAT, "\"zz\" is missing");
     json_decref(o);
     CHECK_FAILS(json_read(&o, "{\"a\":1,\"a\":2}", 13, "t", err), SC_E_FORMAT, "duplicate");
+    static const char big[] = "{\"m\":1000000000000000019884624838656,\"s\":\"\\\"99999999999999999999\",\"n\":-99999999999999999999,\"e\":0.5e-00000000000000000003,\"i\":7}";
+    CHECK_OK(json_read(&o, big, sizeof big - 1, "t", err));
+    CHECK(json_real_value(json_object_get(o, "m")) == 1000000000000000019884624838656.0 && json_real_value(json_object_get(o, "n")) == -1e20);
+    CHECK(json_real_value(json_object_get(o, "e")) == 0.5e-3 && json_is_integer(json_object_get(o, "i")));
+    CHECK_STR(json_string_value(json_object_get(o, "s")), "\"99999999999999999999");
+    json_decref(o);
     char deep[400];
     memset(deep, '[', sizeof deep);
     CHECK_FAILS(json_read(&o, deep, sizeof deep, "t", err), SC_E_FORMAT, "deeper than 128");
