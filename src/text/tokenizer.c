@@ -28,6 +28,7 @@ void tokenizer_close(struct tokenizer *t)
 
 void tokenizer_finish(struct tokenizer *t)
 {
+    t->vocabulary.limit = VOCABULARY_MAX;
     added_tokens_finish(t);
     bpe_finish(t);
     roles_guess(t);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define CONFIG_MAX ((size_t)64 << 20)
+enum { ADDED_MAX = 65536 };      /* ids that the files beside a tokenizer.json may add, gaps counted */
 
 static const struct { const char *key; int role; } role_keys[] = {
     { "bos_token", TOKEN_BOS }, { "eos_token", TOKEN_EOS }, { "unk_token", TOKEN_UNK }, { "pad_token", TOKEN_PAD },
@@ -101,13 +102,15 @@ static sc_status added_read(struct tokenizer *t, const json_t *added, const char
     const char *key;
     json_t *id;
     json_object_foreach((json_t *)added, key, id) {
+        int64_t number = json_integer_value(id);
         if (!json_is_integer(id)) return FAIL(err, SC_E_FORMAT, "%s: an id is not an integer; expected {\"token\": id}", what);
+        if (number < 0) return FAIL(err, SC_E_FORMAT, "%s: the id %lld is out of range; expected 0 or more", what, (long long)number);
         int32_t known = added_find(t, key, strlen(key));
-        if (known < 0) TRY(added_tokens_put(t, json_integer_value(id), key, strlen(key), &plain, NULL, what, err));
-        else if (known != json_integer_value(id)) {
+        if (known < 0) TRY(added_tokens_put(t, number, key, strlen(key), &plain, NULL, what, err));
+        else if (known != number) {
             char quote[80];
             return FAIL(err, SC_E_FORMAT, "%s: \"%s\" has id %lld, but %d in tokenizer.json", what,
-                        error_quote(quote, sizeof quote, key, strlen(key)), (long long)json_integer_value(id), known);
+                        error_quote(quote, sizeof quote, key, strlen(key)), (long long)number, known);
         }
     }
     return SC_OK;
@@ -129,6 +132,7 @@ sc_status tokenizer_read_directory(struct tokenizer *t, const char *directory, s
         { "added_tokens.json", added_read }, { "special_tokens_map.json", roles_read }, { "tokenizer_config.json", config_read },
     };
     sc_status status = SC_OK;
+    t->vocabulary.limit = t->vocabulary.len + ADDED_MAX;
     for (size_t i = 0; i < sizeof files / sizeof *files && status == SC_OK; i++) {
         json_t *json = NULL;
         char *path = path_join(directory, files[i].name);
@@ -144,15 +148,6 @@ sc_status tokenizer_read_directory(struct tokenizer *t, const char *directory, s
     return status;
 }
 
-static sc_status open_json_file(struct tokenizer **out, const char *path, sc_error *err)
-{
-    struct mapped_file file = { 0 };
-    TRY(file_map(&file, path, err));
-    sc_status status = tokenizer_open_json(out, (const char *)file.data, file.size, path, err);
-    file_unmap(&file);
-    return status;
-}
-
 static sc_status open_gguf_file(struct tokenizer **out, const char *path, sc_error *err)
 {
     struct model_file *file;
@@ -162,18 +157,45 @@ static sc_status open_gguf_file(struct tokenizer **out, const char *path, sc_err
     return status;
 }
 
+/* A SentencePiece model is a protocol buffer that begins with its first piece: field 1 of n bytes, in it field 1, the
+ * text, then field 2, a float. */
+static bool is_sentencepiece(const uint8_t *p, size_t size)
+{
+    return size > 4 && p[0] == 0x0A && p[2] == 0x0A && p[3] < p[1] && (size_t)p[3] + 4 < size && p[p[3] + 4] == 0x15;
+}
+
+static sc_status refuse_sentencepiece(const char *path, const char *detail, sc_error *err)
+{
+    return FAIL(err, SC_E_UNSUPPORTED, "%s: a SentencePiece vocabulary%s; starchat reads byte-level BPE, as in StarCoder, Llama 3, Qwen and DeepSeek", path, detail);
+}
+
+static sc_status open_file(struct tokenizer **out, const char *path, sc_error *err)
+{
+    struct mapped_file file = { 0 };
+    TRY(file_map(&file, path, err));
+    bool is_gguf = file.size >= 4 && memcmp(file.data, "GGUF", 4) == 0;
+    sc_status status = is_gguf ? SC_OK : is_sentencepiece(file.data, file.size) ? refuse_sentencepiece(path, "", err)
+                     : tokenizer_open_json(out, (const char *)file.data, file.size, path, err);
+    file_unmap(&file);
+    return is_gguf ? open_gguf_file(out, path, err) : status;
+}
+
+static sc_status refuse_directory(const char *path, sc_error *err)
+{
+    char *model = path_join(path, "tokenizer.model");
+    sc_status status = path_exists(model) ? refuse_sentencepiece(path, " (tokenizer.model)", err)
+        : FAIL(err, SC_E_IO, "%s holds no tokenizer.json; with vocab.json and merges.txt alone, let transformers save a fast tokenizer first", path);
+    mem_free(model);
+    return status;
+}
+
 sc_status tokenizer_open(struct tokenizer **out, const char *path, sc_error *err)
 {
     *out = NULL;
-    if (!path_is_directory(path)) return path_ends_with(path, ".gguf") ? open_gguf_file(out, path, err) : open_json_file(out, path, err);
+    if (!path_is_directory(path)) return open_file(out, path, err);
     char *json = path_join(path, "tokenizer.json");
-    sc_status status = SC_OK;
-    if (!path_exists(json)) {
-        status = FAIL(err, SC_E_IO, "%s holds no tokenizer.json; with vocab.json and merges.txt alone, let transformers save a fast tokenizer first", path);
-    } else {
-        status = open_json_file(out, json, err);
-        if (status == SC_OK) status = tokenizer_read_directory(*out, path, err);
-    }
+    sc_status status = path_exists(json) ? open_file(out, json, err) : refuse_directory(path, err);
+    if (status == SC_OK) status = tokenizer_read_directory(*out, path, err);
     mem_free(json);
     if (status != SC_OK) { tokenizer_close(*out); *out = NULL; }
     return status;

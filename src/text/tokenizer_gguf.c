@@ -11,8 +11,10 @@ static sc_status array_find(const struct gguf_value **out, const struct model_fi
 {
     *out = gguf_find(m, key);
     if (!*out) return is_needed ? FAIL(err, SC_E_FORMAT, "%s: the key %s is missing, so the file has no vocabulary", m->path, key) : SC_OK;
-    bool is_right = (*out)->type == GGUF_ARRAY && (is_text ? (*out)->element == GGUF_STRING : (*out)->element != GGUF_STRING && (*out)->element != GGUF_ARRAY);
-    return is_right ? SC_OK : FAIL(err, SC_E_FORMAT, "%s: the key %s is not an array of %s", m->path, key, is_text ? "strings" : "numbers");
+    enum gguf_type element = (*out)->element;
+    bool is_integer = element != GGUF_STRING && element != GGUF_ARRAY && element != GGUF_F32 && element != GGUF_F64 && element != GGUF_BOOL;
+    bool is_right = (*out)->type == GGUF_ARRAY && (is_text ? element == GGUF_STRING : is_integer);
+    return is_right ? SC_OK : FAIL(err, SC_E_FORMAT, "%s: the key %s is not an array of %s", m->path, key, is_text ? "strings" : "integers");
 }
 
 static sc_status model_check(const struct model_file *m, sc_error *err)
@@ -22,7 +24,7 @@ static sc_status model_check(const struct model_file *m, sc_error *err)
     TRY(gguf_opt_string(&model, m, "tokenizer.ggml.model", err));
     if (!model.text) return FAIL(err, SC_E_FORMAT, "%s: the key tokenizer.ggml.model is missing, so the file has no vocabulary", m->path);
     if (model.len == 4 && memcmp(model.text, "gpt2", 4) == 0) return SC_OK;
-    bool is_spm = model.len == 5 && memcmp(model.text, "llama", 5) == 0;
+    bool is_spm = (model.len == 5 && memcmp(model.text, "llama", 5) == 0) || (model.len == 2 && memcmp(model.text, "t5", 2) == 0);
     return FAIL(err, SC_E_UNSUPPORTED, "%s: %s (tokenizer.ggml.model is \"%s\"); starchat reads byte-level BPE (\"gpt2\"), as in StarCoder, Llama 3, Qwen and DeepSeek",
                 m->path, is_spm ? "a SentencePiece vocabulary" : "a vocabulary of another kind", error_quote(quote, sizeof quote, model.text, model.len));
 }
@@ -52,9 +54,19 @@ static sc_status pre_read(struct tokenizer *t, const struct model_file *m, sc_er
     return pre_row_build(&t->pipeline, row, err);
 }
 
-static int type_of(const struct reader *r, size_t id)
+static int64_t type_of(const struct reader *r, size_t id) { return r->types ? gguf_array_int(r->types, id) : GGUF_TOKEN_NORMAL; }
+
+static sc_status counts_check(const struct reader *r, sc_error *err)
 {
-    return r->types && id < r->types->count ? (int)gguf_array_int(r->types, id) : GGUF_TOKEN_NORMAL;
+    size_t n = r->tokens->count;
+    if (!n) return FAIL(err, SC_E_FORMAT, "%s: the vocabulary is empty (tokenizer.ggml.tokens)", r->m->path);
+    if (n > VOCABULARY_MAX) return FAIL(err, SC_E_UNSUPPORTED, "%s: a vocabulary of %zu tokens; at most %d are supported", r->m->path, n, VOCABULARY_MAX);
+    if (r->types && r->types->count != n)
+        return FAIL(err, SC_E_FORMAT, "%s: tokenizer.ggml.token_type has %zu entries, expected %zu, one for each token", r->m->path, r->types->count, n);
+    for (size_t i = 0; i < n; i++)
+        if (type_of(r, i) < GGUF_TOKEN_NORMAL || type_of(r, i) > GGUF_TOKEN_BYTE)
+            return FAIL(err, SC_E_FORMAT, "%s: token %zu has the type %lld (tokenizer.ggml.token_type), expected 1 to 6", r->m->path, i, (long long)type_of(r, i));
+    return SC_OK;
 }
 
 /* Converters fill up a vocabulary with "[PAD123]", typed as user-defined. */
@@ -67,7 +79,7 @@ static bool is_filler(const struct gguf_string *s, size_t id)
 
 static bool is_added(const struct reader *r, size_t id)
 {
-    int type = type_of(r, id);
+    int64_t type = type_of(r, id);
     return type == GGUF_TOKEN_CONTROL || type == GGUF_TOKEN_UNKNOWN || (type == GGUF_TOKEN_USER_DEFINED && !is_filler(&r->tokens->strings[id], id));
 }
 
@@ -79,11 +91,9 @@ static sc_status text_check(const struct reader *r, const struct gguf_string *s,
 static sc_status tokens_read(struct reader *r, sc_error *err)
 {
     struct vocabulary *v = &r->t->vocabulary;
-    if (r->tokens->count > VOCABULARY_MAX)
-        return FAIL(err, SC_E_UNSUPPORTED, "%s: a vocabulary of %zu tokens; at most %d are supported", r->m->path, r->tokens->count, VOCABULARY_MAX);
     for (size_t i = 0; i < r->tokens->count; i++) {
         const struct gguf_string *s = &r->tokens->strings[i];
-        int type = type_of(r, i);
+        int64_t type = type_of(r, i);
         TRY(text_check(r, s, "token", i, err));
         if (is_added(r, i)) continue;
         if (type == GGUF_TOKEN_UNUSED || type == GGUF_TOKEN_USER_DEFINED) TRY(vocabulary_set(v, (int64_t)i, s->text, s->len, TOKEN_UNUSED, r->m->path, err));
@@ -124,9 +134,11 @@ static sc_status roles_read(struct reader *r, sc_error *err)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t id;
-        /* Files without one write the largest number. */
+        bool is_used = rows[i].role != TOKEN_UNK && rows[i].role != TOKEN_PAD;      /* converters leave wrong numbers in these */
         TRY(gguf_opt_int(&id, r->m, rows[i].key, -1, -1, UINT32_MAX, err));
-        if (id >= 0 && (size_t)id < r->t->vocabulary.len) r->t->role[rows[i].role] = (int32_t)id;
+        if (id < 0 || id == UINT32_MAX) continue;                                   /* so files say that there is none */
+        if ((size_t)id < r->t->vocabulary.len) r->t->role[rows[i].role] = (int32_t)id;
+        else if (is_used) return FAIL(err, SC_E_FORMAT, "%s: %s is %lld, but the vocabulary has %zu tokens", r->m->path, rows[i].key, (long long)id, r->t->vocabulary.len);
     }
     return gguf_opt_bool(&r->t->adds_bos, r->m, "tokenizer.ggml.add_bos_token", false, err);
 }
@@ -140,6 +152,7 @@ sc_status tokenizer_open_gguf(struct tokenizer **out, const struct model_file *m
     TRY_DONE(array_find(&r.tokens, m, "tokenizer.ggml.tokens", true, true, err));
     TRY_DONE(array_find(&r.merges, m, "tokenizer.ggml.merges", true, true, err));
     TRY_DONE(array_find(&r.types, m, "tokenizer.ggml.token_type", false, false, err));
+    TRY_DONE(counts_check(&r, err));
     TRY_DONE(pre_read(r.t, m, err));
     TRY_DONE(tokens_read(&r, err));
     TRY_DONE(merges_read(&r, err));

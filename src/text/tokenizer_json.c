@@ -26,6 +26,14 @@ static sc_status refuse_type(const struct reader *r, const char *member, const j
                 error_quote(quote, sizeof quote, type, strlen(type)), supported);
 }
 
+/* A list that is there is an array. */
+static sc_status list_check(const struct reader *r, const json_t *object, const char *key, bool is_needed, sc_error *err)
+{
+    const json_t *list = json_object_get(object, key);
+    if (json_is_array(list) || (!is_needed && (!list || json_is_null(list)))) return SC_OK;
+    return FAIL(err, SC_E_FORMAT, "%s: \"%s\" is %s; expected an array", r->what, key, list ? "something else" : "missing");
+}
+
 /* ---- normalisers ---- */
 
 /* The pattern of a Split or Replace: {"String": text} or {"Regex": text}. */
@@ -74,6 +82,7 @@ static sc_status normalizer_read(struct reader *r, const json_t *object, sc_erro
     if (is_type(object, "Sequence")) {
         size_t i;
         json_t *each;
+        TRY(list_check(r, object, "normalizers", true, err));
         json_array_foreach(json_object_get(object, "normalizers"), i, each) TRY(normalizer_read(r, each, err));
         return SC_OK;
     }
@@ -162,6 +171,7 @@ static sc_status pre_tokenizer_read(struct reader *r, const json_t *object, sc_e
     if (is_type(object, "Sequence")) {
         size_t i;
         json_t *each;
+        TRY(list_check(r, object, "pretokenizers", true, err));
         json_array_foreach(json_object_get(object, "pretokenizers"), i, each) TRY(pre_tokenizer_read(r, each, err));
         return SC_OK;
     }
@@ -239,7 +249,7 @@ static sc_status vocab_read(struct reader *r, struct json_scan *j)
 {
     struct vocabulary *v = &r->t->vocabulary;
     /* Each entry takes six bytes or more; ids may have gaps, but not out of all proportion. */
-    v->limit = (j->len / 6 + 1) * 16 + 65536;
+    v->limit = ((j->len - j->at) / 6 + 1) * 16 + 65536;
     TRY(scan_need(j, '{'));
     if (scan_take(j, '}')) return SC_OK;
     for (bool more = true; more; ) {
@@ -249,7 +259,7 @@ static sc_status vocab_read(struct reader *r, struct json_scan *j)
         TRY(text_read(j, &r->scratch[0], &text, &len));
         TRY(scan_need(j, ':'));
         TRY(scan_uint(j, &id));
-        TRY(vocabulary_put(v, id < VOCABULARY_MAX ? (int64_t)id : VOCABULARY_MAX, text, len, j->what, j->err));
+        TRY(vocabulary_put(v, id < INT64_MAX ? (int64_t)id : INT64_MAX, text, len, j->what, j->err));
         TRY(scan_more(j, '}', &more));
     }
     return SC_OK;
@@ -302,11 +312,12 @@ static sc_status model_check(const struct reader *r, const json_t *root, sc_erro
 {
     const json_t *model = json_object_get(root, "model");
     bool byte_fallback;
-    const char *prefix, *suffix;
+    const char *type, *prefix, *suffix;
     char quote[80];
     if (!json_is_object(model)) return FAIL(err, SC_E_FORMAT, "%s: the member \"model\" is missing; expected a tokenizer.json", r->what);
-    const char *type = json_string_value(json_object_get(model, "type"));
-    if (type && strcmp(type, "BPE") != 0)
+    TRY(json_opt_string(&type, model, "type", "BPE", r->what, err));
+    if (strcmp(type, "Unigram") == 0) return FAIL(err, SC_E_UNSUPPORTED, "%s: a SentencePiece vocabulary (Unigram); " SUPPORTED, r->what);
+    if (strcmp(type, "BPE") != 0)
         return FAIL(err, SC_E_UNSUPPORTED, "%s: a vocabulary of the type \"%s\"; " SUPPORTED, r->what, error_quote(quote, sizeof quote, type, strlen(type)));
     TRY(json_opt_bool(&byte_fallback, model, "byte_fallback", false, r->what, err));
     if (byte_fallback || has_type(json_object_get(root, "pre_tokenizer"), "Metaspace") || has_type(json_object_get(root, "normalizer"), "Prepend"))
@@ -324,7 +335,7 @@ struct large { struct span vocab, merges; };
 
 static sc_status large_read(struct reader *r, const struct json_scan *file, struct span value, sc_status (*read)(struct reader *, struct json_scan *))
 {
-    struct json_scan j = { .text = file->text + value.begin, .len = value.end - value.begin, .what = file->what, .err = file->err };
+    struct json_scan j = { .text = file->text, .len = value.end, .at = value.begin, .what = file->what, .err = file->err };
     TRY(read(r, &j));
     return scan_end(&j);
 }
@@ -340,6 +351,7 @@ static sc_status model_read(struct reader *r, const json_t *model, const struct 
     if (!large->vocab.end || !large->merges.end)
         return FAIL(err, SC_E_FORMAT, "%s: the model lacks \"%s\"", r->what, large->vocab.end ? "merges" : "vocab");
     TRY(large_read(r, file, large->vocab, vocab_read));
+    if (!t->vocabulary.len) return FAIL(err, SC_E_FORMAT, "%s: the vocabulary is empty", r->what);
     TRY(large_read(r, file, large->merges, merges_read));
     if (!unk) return SC_OK;
     t->bpe.unk = vocabulary_find(&t->vocabulary, unk, strlen(unk));
@@ -401,7 +413,13 @@ static sc_status rest_read(json_t **out, const struct json_scan *j, const struct
 static sc_status parts_read(struct reader *r, const json_t *root, const struct json_scan *file, const struct large *large, sc_error *err)
 {
     const json_t *pre = json_object_get(root, "pre_tokenizer"), *decoder = json_object_get(root, "decoder");
+    static const char *const parts[] = { "normalizer", "pre_tokenizer", "post_processor", "decoder" };
     TRY(model_check(r, root, err));
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const json_t *part = json_object_get(root, parts[i]);
+        if (part && !json_is_null(part) && !json_is_object(part)) return FAIL(err, SC_E_FORMAT, "%s: \"%s\" is no object; expected one with a \"type\", or null", r->what, parts[i]);
+    }
+    TRY(list_check(r, root, "added_tokens", false, err));
     TRY(normalizer_read(r, json_object_get(root, "normalizer"), err));
     if (json_is_object(pre)) TRY(pre_tokenizer_read(r, pre, err));
     if (!r->has_byte_level) return FAIL(err, SC_E_UNSUPPORTED, "%s: there is no ByteLevel pre-tokenizer; " SUPPORTED, r->what);
@@ -412,7 +430,6 @@ static sc_status parts_read(struct reader *r, const json_t *root, const struct j
     size_t i;
     json_t *each;
     json_array_foreach(added, i, each) TRY(added_read(r, each, err));
-    r->t->vocabulary.limit = VOCABULARY_MAX;
     post_processor_read(r, json_object_get(root, "post_processor"));
     return SC_OK;
 }
@@ -426,7 +443,7 @@ sc_status tokenizer_open_json(struct tokenizer **out, const char *json, size_t l
     json_t *rest = NULL;
     *out = NULL;
     if (!utf8_is_valid(json, len)) {
-        status = FAIL(err, SC_E_FORMAT, "%s: not UTF-8", what);
+        status = FAIL(err, SC_E_FORMAT, "%s: not UTF-8, so it is no tokenizer.json", what);
         goto done;
     }
     TRY_DONE(large_find(&j, &large, false));
