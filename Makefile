@@ -127,8 +127,11 @@ install: all
 
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	$(BUILD)/starchat help --man > $(DESTDIR)$(PREFIX)/share/man/man1/starchat.1
-	for c in $$($(BUILD)/starchat help | sed -n '/^Commands:/,/^$$/s/^  \([a-z]*\) .*/\1/p'); do \
-	    $(BUILD)/starchat help --man $$c > $(DESTDIR)$(PREFIX)/share/man/man1/starchat-$$c.1 || exit 1; done
+	names() { $(BUILD)/starchat help $$1 | sed -n '/^Commands:/,/^$$/s/^  \([a-z]*\) .*/\1/p'; }; \
+	for c in $$(names); do \
+	    $(BUILD)/starchat help --man $$c > $(DESTDIR)$(PREFIX)/share/man/man1/starchat-$$c.1 || exit 1; \
+	    for part in $$(names $$c); do \
+	        $(BUILD)/starchat help --man $$c $$part > $(DESTDIR)$(PREFIX)/share/man/man1/starchat-$$c-$$part.1 || exit 1; done; done
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	$(BUILD)/starchat completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/starchat
 	$(BUILD)/starchat completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_starchat

@@ -152,7 +152,7 @@ static bool is_common(const struct flag *f)
 static int set_own(struct args *a, const struct flag *f, const char *value)
 {
     if (is_common(f)) return set_common(a, f, value);
-    if (strcmp(f->name, "json") == 0) a->common.json = true;
+    if (f->name && strcmp(f->name, "json") == 0) a->common.json = true;
     if (a->n_given == ARGS_MAX_GIVEN) return usage_error(a->command, "more than %d options", ARGS_MAX_GIVEN);
     a->given[a->n_given].flag = f;
     a->given[a->n_given++].value = value;

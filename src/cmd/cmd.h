@@ -33,14 +33,19 @@ struct command {
     const struct flag *flags;                /* its own; may be NULL                              */
     const char *details;                     /* more help: what it does, examples; may be NULL    */
     const struct row_default *defaults;      /* ends with row NULL; may be NULL                   */
+    /* A command of several parts: their rows, named "data show"; ends with NULL. Its run is command_run_part. */
+    const struct command *const *parts;
 };
 extern const struct command *const commands[];        /* ends with NULL */
 const struct command *command_find(const char *name); /* NULL if unknown */
 const char *command_nearest(const char *name);        /* for "did you mean"; NULL if none is near */
+const struct command *command_part(const struct command *c, const char *word);   /* the part that `word` means; NULL if unknown */
+const char *command_word(const struct command *c);    /* what is typed: "show" of "data show" */
+int  command_run_part(const struct command *self, int argc, char **argv);
 
 /* ORDER commands.c */
 extern const struct command command_pull, command_list, command_show, command_rm, command_init, command_convert,
-    command_tokenize, command_template, command_complete, command_score, command_chat, command_bench, command_doctor,
+    command_tokenize, command_template, command_complete, command_score, command_chat, command_data, command_bench, command_doctor,
     command_help, command_completion;
 
 /* ---- args.c: flags from the rows --------------------------------------------------------------------------------------- */

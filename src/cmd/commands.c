@@ -6,7 +6,7 @@
 const struct command *const commands[] = {
     &command_pull, &command_list, &command_show, &command_rm,
     &command_chat, &command_complete, &command_score, &command_tokenize, &command_template,
-    &command_init, &command_convert, &command_bench, &command_doctor,
+    &command_data, &command_init, &command_convert, &command_bench, &command_doctor,
     &command_help, &command_completion, NULL,
 };
 
@@ -26,4 +26,40 @@ const char *command_nearest(const char *name)
         if (d < best_distance && d < (int)strlen(name)) { best_distance = d; best = commands[i]->name; }
     }
     return best;
+}
+
+/* ---- commands of several parts ----------------------------------------------------------------------------------------- */
+
+const char *command_word(const struct command *c)
+{
+    const char *space = strrchr(c->name, ' ');
+    return space ? space + 1 : c->name;
+}
+
+const struct command *command_part(const struct command *c, const char *word)
+{
+    for (size_t i = 0; c->parts && c->parts[i]; i++)
+        if (strcmp(command_word(c->parts[i]), word) == 0) return c->parts[i];
+    return NULL;
+}
+
+int command_run_part(const struct command *self, int argc, char **argv)
+{
+    struct args a;
+    const struct command *part = argc > 0 ? command_part(self, argv[0]) : NULL;
+    if (part) return part->run(part, argc - 1, argv + 1);
+    if (argc > 0 && argv[0][0] == '-') {                  /* --help, or a mistake */
+        int code = args_parse(&a, self, argc, argv, NULL);
+        if (code != ARGS_GO) return code;
+        return usage_error(self, "%s comes first", self->operands);
+    }
+    if (argc == 0) return usage_error(self, "%s is missing", self->operands);
+    const char *best = NULL;
+    int best_distance = 3;
+    for (size_t i = 0; self->parts[i]; i++) {
+        int d = sc_name_distance(command_word(self->parts[i]), argv[0]);
+        if (d < best_distance && d < (int)strlen(argv[0])) { best_distance = d; best = command_word(self->parts[i]); }
+    }
+    if (best) return usage_error(self, "there is no \"%s\"; did you mean \"%s\"?", argv[0], best);
+    return usage_error(self, "there is no \"%s\", expected %s", argv[0], self->operands);
 }

@@ -52,7 +52,7 @@ static bool is_choice(const char *value) { return value && strchr(value, '|') &&
 static const char *operand_kind(const struct command *c)
 {
     if (strstr(c->operands, "MODEL") || strstr(c->operands, "NAME") || strstr(c->operands, "IN ")) return "model";
-    if (strcmp(c->operands, "[COMMAND]") == 0) return "command";
+    if (strncmp(c->operands, "[COMMAND]", 9) == 0) return "command";
     if (strcmp(c->operands, "bash|zsh|fish") == 0) return "shell";
     return *c->operands ? "file" : "none";
 }
@@ -78,10 +78,10 @@ static void print_commands(FILE *to)
     for (size_t i = 0; commands[i]; i++) fprintf(to, "%s%s", i ? " " : "", commands[i]->name);
 }
 
-static void bash_command(FILE *to, const struct command *c)
+static void bash_options(FILE *to, const struct command *c)
 {
     const char *kind = operand_kind(c);
-    fprintf(to, "    %s)\n        case \"$before\" in\n", c->name);
+    fprintf(to, "    %s)\n        case \"$before\" in\n", command_word(c));
     visit_flags(bash_value, to, c);
     visit_common(bash_value, to);
     fputs("        *)\n            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '", to);
@@ -97,6 +97,24 @@ static void bash_command(FILE *to, const struct command *c)
         fputs("' -- \"$word\"))", to);
     } else fputs("COMPREPLY=()", to);
     fputs("\n            fi ;;\n        esac ;;\n", to);
+}
+
+static void print_parts(FILE *to, const struct command *c)
+{
+    for (size_t i = 0; c->parts[i]; i++) fprintf(to, "%s%s", i ? " " : "", command_word(c->parts[i]));
+}
+
+static void bash_command(FILE *to, const struct command *c)
+{
+    if (!c->parts) {
+        bash_options(to, c);
+        return;
+    }
+    fprintf(to, "    %s)\n        if [[ $COMP_CWORD -eq 2 ]]; then COMPREPLY=($(compgen -W '", c->name);
+    print_parts(to, c);
+    fputs(" --help' -- \"$word\")); return; fi\n        case \"${COMP_WORDS[2]}\" in\n", to);
+    for (size_t i = 0; c->parts[i]; i++) bash_options(to, c->parts[i]);
+    fputs("        esac ;;\n", to);
 }
 
 #define MODEL_NAMES "starchat list --json 2>/dev/null | grep -o '\"name\":\"[^\"]*\"' | cut -d'\"' -f4"
@@ -147,10 +165,10 @@ static void zsh_entry(void *user, const struct entry *e)
     fputs("' \\\n", to);
 }
 
-static void zsh_command(FILE *to, const struct command *c)
+static void zsh_options(FILE *to, const struct command *c)
 {
     const char *kind = operand_kind(c);
-    fprintf(to, "    %s) _arguments \\\n", c->name);
+    fprintf(to, "    %s) _arguments \\\n", command_word(c));
     visit_flags(zsh_entry, to, c);
     visit_common(zsh_entry, to);
     if (strcmp(kind, "model") == 0) fputs("        '*:model:_starchat_models' ;;\n", to);
@@ -161,6 +179,24 @@ static void zsh_command(FILE *to, const struct command *c)
         fputs(")' ;;\n", to);
     } else if (strcmp(kind, "shell") == 0) fputs("        ':shell:(bash zsh fish)' ;;\n", to);
     else fputs("        ;;\n", to);
+}
+
+static void zsh_command(FILE *to, const struct command *c)
+{
+    if (!c->parts) {
+        zsh_options(to, c);
+        return;
+    }
+    fprintf(to, "    %s)\n        local -a parts\n        parts=(\n", c->name);
+    for (size_t i = 0; c->parts[i]; i++) {
+        fprintf(to, "            '%s:", command_word(c->parts[i]));
+        print_zsh(to, c->parts[i]->summary);
+        fputs("'\n", to);
+    }
+    fputs("        )\n        if (( CURRENT == 2 )); then _describe command parts; return; fi\n"
+          "        local part=$words[2]\n        shift words; (( CURRENT-- ))\n        case $part in\n", to);
+    for (size_t i = 0; c->parts[i]; i++) zsh_options(to, c->parts[i]);
+    fputs("        esac ;;\n", to);
 }
 
 static void print_zsh_script(FILE *to)
@@ -182,7 +218,21 @@ static void print_zsh_script(FILE *to)
 
 /* ---- fish ------------------------------------------------------------------------------------------------------------------- */
 
-struct fish { FILE *to; const char *command; };   /* command NULL: for all */
+struct fish { FILE *to; const struct command *command; };   /* command NULL: for all */
+
+/* True on a line of this command: `starchat data show` is none of `starchat show`. */
+static void fish_condition(FILE *to, const struct command *c)
+{
+    const char *word = command_word(c);
+    if (word != c->name) {
+        fprintf(to, "'__fish_seen_subcommand_from %.*s; and __fish_seen_subcommand_from %s'", (int)(word - c->name) - 1, c->name, word);
+        return;
+    }
+    fprintf(to, "'__fish_seen_subcommand_from %s", word);
+    for (size_t i = 0; commands[i]; i++)
+        if (command_part(commands[i], word)) fprintf(to, "; and not __fish_seen_subcommand_from %s", commands[i]->name);
+    putc('\'', to);
+}
 
 static void print_fish(FILE *to, const char *text)
 {
@@ -198,7 +248,7 @@ static void fish_entry(void *user, const struct entry *e)
 {
     const struct fish *f = user;
     fputs("complete -c starchat -n ", f->to);
-    if (f->command) fprintf(f->to, "'__fish_seen_subcommand_from %s'", f->command);
+    if (f->command) fish_condition(f->to, f->command);
     else fputs("'not __fish_use_subcommand'", f->to);
     if (e->name[1] == '-') fprintf(f->to, " -l %s", e->name + 2);
     else fprintf(f->to, " -s %s", e->name + 1);
@@ -212,25 +262,53 @@ static void fish_entry(void *user, const struct entry *e)
     putc('\n', f->to);
 }
 
+/* `values`: after -a, quoted for fish; `only`: files are no values. */
+static void fish_values(FILE *to, const struct command *c, const char *values, bool only)
+{
+    fputs("complete -c starchat -n ", to);
+    fish_condition(to, c);
+    fprintf(to, "%s -a '%s'\n", only ? " -f" : "", values);
+}
+
+static void fish_command(FILE *to, const struct command *c)
+{
+    const char *kind = operand_kind(c);
+    if (strcmp(kind, "model") == 0) fish_values(to, c, "(__starchat_models)", false);
+    else if (strcmp(kind, "shell") == 0) fish_values(to, c, "bash zsh fish", true);
+    else if (strcmp(kind, "command") == 0) {
+        fputs("complete -c starchat -n ", to);
+        fish_condition(to, c);
+        fputs(" -f -a '", to);
+        print_commands(to);
+        fputs("'\n", to);
+    }
+    struct fish f = { to, c };
+    visit_flags(fish_entry, &f, c);
+}
+
+static void fish_parts(FILE *to, const struct command *c)
+{
+    for (size_t i = 0; c->parts && c->parts[i]; i++) {
+        fprintf(to, "complete -c starchat -n '__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from ", c->name);
+        print_parts(to, c);
+        fprintf(to, "' -f -a %s -d ", command_word(c->parts[i]));
+        print_fish(to, c->parts[i]->summary);
+        putc('\n', to);
+        fish_command(to, c->parts[i]);
+    }
+}
+
 static void print_fish_script(FILE *to)
 {
     fputs("# fish completion of starchat, written by `starchat completion fish`\n"
           "function __starchat_models\n    " MODEL_NAMES "\nend\n", to);
     for (size_t i = 0; commands[i]; i++) {
         const struct command *c = commands[i];
-        const char *kind = operand_kind(c);
         fprintf(to, "complete -c starchat -n __fish_use_subcommand -f -a %s -d ", c->name);
         print_fish(to, c->summary);
         putc('\n', to);
-        if (strcmp(kind, "model") == 0) fprintf(to, "complete -c starchat -n '__fish_seen_subcommand_from %s' -a '(__starchat_models)'\n", c->name);
-        else if (strcmp(kind, "shell") == 0) fprintf(to, "complete -c starchat -n '__fish_seen_subcommand_from %s' -f -a 'bash zsh fish'\n", c->name);
-        else if (strcmp(kind, "command") == 0) {
-            fprintf(to, "complete -c starchat -n '__fish_seen_subcommand_from %s' -f -a '", c->name);
-            print_commands(to);
-            fputs("'\n", to);
-        }
-        struct fish f = { to, c->name };
-        visit_flags(fish_entry, &f, c);
+        if (c->parts) fish_parts(to, c);
+        else fish_command(to, c);
     }
     struct fish all = { to, NULL };
     visit_common(fish_entry, &all);

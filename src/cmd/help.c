@@ -143,6 +143,8 @@ void help_command(FILE *to, const struct command *c)
     fprintf(to, "starchat %s - %s\n\nusage: starchat %s%s%s%s\n", c->name, c->summary, c->name, *c->operands ? " " : "", c->operands,
             has_options(c) ? " [options]" : "");
     if (c->details) fprintf(to, "\n%s\n", c->details);
+    if (c->parts) fputs("\nCommands:\n", to);
+    for (size_t i = 0; c->parts && c->parts[i]; i++) fprintf(to, "  %-12s %s\n", command_word(c->parts[i]), c->parts[i]->summary);
     if (has_options(c)) fputs("\nOptions:\n", to);
     visit_options(c, option_plain, to);
     fputs("\nCommon options:\n", to);
@@ -218,10 +220,31 @@ static void manual_head(FILE *to, const char *page, const char *summary)
     fputs("\n.SH SYNOPSIS\n", to);
 }
 
+/* "starchat-data-show" */
+static void page_name(char *out, size_t out_bytes, const struct command *c)
+{
+    snprintf(out, out_bytes, "starchat-%s", c->name);
+    for (; *out; out++) if (*out == ' ') *out = '-';
+}
+
+static void manual_parts(FILE *to, const struct command *c)
+{
+    if (c->parts) fputs(".SH COMMANDS\n", to);
+    for (size_t i = 0; c->parts && c->parts[i]; i++) {
+        char page[64];
+        page_name(page, sizeof page, c->parts[i]);
+        fputs(".TP\n.BR ", to);
+        print_roff(to, page);
+        fputs(" (1)\n", to);
+        print_roff(to, c->parts[i]->summary);
+        putc('\n', to);
+    }
+}
+
 static void manual_command(FILE *to, const struct command *c)
 {
     char page[64];
-    snprintf(page, sizeof page, "starchat-%s", c->name);
+    page_name(page, sizeof page, c);
     manual_head(to, page, c->summary);
     fprintf(to, ".B starchat %s\n.RI ", c->name);
     print_roff(to, *c->operands ? c->operands : "\"\"");
@@ -230,6 +253,7 @@ static void manual_command(FILE *to, const struct command *c)
         fputs(".SH DESCRIPTION\n", to);
         details_roff(to, c->details);
     }
+    manual_parts(to, c);
     if (has_options(c)) fputs(".SH OPTIONS\n", to);
     visit_options(c, option_roff, to);
     fputs(".SH COMMON OPTIONS\n", to);
@@ -272,6 +296,8 @@ static int run_help(const struct command *self, int argc, char **argv)
         if (nearest) return usage_error(self, "unknown command \"%s\"; did you mean \"%s\"?", a.operand[0], nearest);
         return usage_error(self, "unknown command \"%s\"", a.operand[0]);
     }
+    if (a.n_operands > 1 && !command_part(c, a.operand[1])) return usage_error(self, "%s has no command \"%s\"", c->name, a.operand[1]);
+    if (a.n_operands > 1) c = command_part(c, a.operand[1]);
     if (is_manual) manual_command(stdout, c);
     else help_command(stdout, c);
     return EXIT_DONE;
@@ -282,7 +308,7 @@ static const struct flag flags[] = {
     FLAG_END,
 };
 const struct command command_help = {
-    .name = "help", .operands = "[COMMAND]", .summary = "this overview, or all about one command",
-    .max_operands = 1, .run = run_help, .flags = flags,
-    .details = "  starchat help complete\n  starchat help --man complete | man -l -",
+    .name = "help", .operands = "[COMMAND] [PART]", .summary = "this overview, or all about one command",
+    .max_operands = 2, .run = run_help, .flags = flags,
+    .details = "  starchat help complete\n  starchat help data show\n  starchat help --man complete | man -l -",
 };

@@ -35,14 +35,15 @@ static sc_status convert_flush(struct convert_job *j, sc_error *err)
 static sc_status put_line(void *user, const struct work *w, struct prepared *p, struct dialogue *d, sc_error *err)
 {
     struct convert_job *j = user;
-    (void)w;
+    (void)w; (void)p;
     buf_putc(&j->pending, '{');
     put_json(&j->pending, "messages", d->text ? NULL : d->messages);
     put_string(&j->pending, "text", d->text);
+    put_json(&j->pending, "chosen", d->rejected ? d->messages : NULL);   /* by both names a pair is read again */
     put_json(&j->pending, "rejected", d->rejected);
     put_json(&j->pending, "tools", d->tools);
     put_string(&j->pending, "id", d->id);
-    put_string(&j->pending, "lang", d->lang ? d->lang : *p->lang ? p->lang : NULL);
+    put_string(&j->pending, "lang", d->lang);
     put_string(&j->pending, "licence", d->licence);
     buf_puts(&j->pending, "}\n");
     return j->pending.len < CHUNK_BYTES ? SC_OK : convert_flush(j, err);
