@@ -1,6 +1,8 @@
 /* jinja_arguments.c - arguments of filters, tests, methods and functions by place or name. */
 #include "jinja_internal.h"
 
+#include <string.h>
+
 const struct value *arg(const struct call_args *args, size_t i, const char *name)
 {
     if (i < args->len) return &args->value[i];
@@ -9,9 +11,32 @@ const struct value *arg(const struct call_args *args, size_t i, const char *name
     return NULL;
 }
 
-bool args_at_most(struct render *r, const struct call_args *args, size_t n, const char *name)
+/* The place of `name` among the parameters that go by name; `n`: how many there are at all. */
+static size_t parameter_place(const char *parameters, const struct str *name, size_t *n)
 {
-    if (args->len + args->n_keywords > n) fail(r, "%s takes at most %zu arguments, found %zu", name, n, args->len + args->n_keywords);
+    size_t place = SIZE_MAX, i = 0;
+    for (const char *p = parameters; *p; i++) {
+        size_t len = strcspn(p, " ");
+        if (name && len == name->len && memcmp(p, name->s, len) == 0) place = i;
+        p += len + (p[len] == ' ');
+    }
+    *n = i;
+    return place;
+}
+
+bool args_fit(struct render *r, const struct call_args *args, const char *parameters, const char *name)
+{
+    size_t n;
+    if (failed(r) || !parameters) return !failed(r);
+    parameter_place(parameters, NULL, &n);
+    if (args->len > n) fail(r, "%s takes at most %zu argument%s, found %zu", name, n, n == 1 ? "" : "s", args->len);
+    for (size_t k = 0; k < args->n_keywords && !failed(r); k++) {
+        const struct str *key = args->keyword[k].key.s;
+        size_t place = parameter_place(parameters, key, &n);
+        int shown = (int)(key->len < 60 ? key->len : 60);
+        if (place == SIZE_MAX) fail(r, "%s has no parameter '%.*s'", name, shown, key->s);
+        else if (place < args->len) fail(r, "%s got two values for '%.*s'", name, shown, key->s);
+    }
     return !failed(r);
 }
 

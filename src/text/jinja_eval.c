@@ -67,19 +67,46 @@ static struct value loop_attribute(struct render *r, const struct value *v, cons
     return row ? bind(r, row, v) : value_undefined(name->s);
 }
 
+static struct value macro_attribute(struct render *r, const struct node *macro, const struct str *name)
+{
+    if (str_is(name, "name")) return value_str(macro->name);
+    if (str_is(name, "catch_kwargs")) return value_bool(macro->uses_kwargs);
+    if (str_is(name, "catch_varargs")) return value_bool(macro->uses_varargs);
+    if (str_is(name, "caller")) return value_bool(macro->uses_caller);
+    if (!str_is(name, "arguments")) return value_undefined(name->s);
+    size_t n = 0;
+    for (const struct node *p = macro->a; p; p = p->next) n++;
+    struct value v = value_list(r, n, LIST_TUPLE);
+    n = 0;
+    for (const struct node *p = macro->a; p && !failed(r); p = p->next) v.l->item[n++] = value_str(p->name);
+    return v;
+}
+
 struct value get_attribute(struct render *r, const struct value *v, const struct str *name)
 {
     if (v->kind == V_UNDEFINED) return not_there(r, v);
     if (v->kind == V_LOOP) return loop_attribute(r, v, name);
     const struct callable_row *row = method_find(v, name);
-    if (row) return bind(r, row, v);
+    if (row) return row->call ? bind(r, row, v) : value_undefined(row->name);
     if (v->kind == V_DICT || v->kind == V_NAMESPACE) {
         struct value key = value_str(name);
         const struct value *found = dict_get(r, v->d, &key);
         if (found) return *found;
     }
-    if (v->kind == V_CALLABLE && v->c->macro && str_is(name, "name")) return value_str(v->c->macro->name);
+    if (v->kind == V_CALLABLE && v->c->macro) return macro_attribute(r, v->c->macro, name);
+    if (v->kind == V_LIST && v->l->is_group && (str_is(name, "grouper") || str_is(name, "list"))) return v->l->item[str_is(name, "list")];
     return value_undefined(name->s);
+}
+
+/* Others have items in order, but none by number. */
+static bool list_has_places(const struct list *l) { return l->flavour == LIST_PLAIN || l->flavour == LIST_TUPLE || l->flavour == LIST_RANGE; }
+
+/* A string made of `v`, HTML if that is. */
+static struct value same_safety(const struct value *v, const struct str *s)
+{
+    struct value out = value_str(s);
+    out.is_safe = v->is_safe;
+    return out;
 }
 
 struct value get_item(struct render *r, const struct value *v, const struct value *key)
@@ -92,12 +119,12 @@ struct value get_item(struct render *r, const struct value *v, const struct valu
     if ((key->kind == V_INT || key->kind == V_BOOL) && (v->kind == V_STRING || v->kind == V_LIST)) {
         int64_t i = value_integer(key), len = v->kind == V_STRING ? value_length(r, v) : (int64_t)v->l->len;
         if (i < 0) i += len;
-        if (i < 0 || i >= len || (v->kind == V_LIST && v->l->flavour == LIST_GENERATOR)) return value_undefined("an element beyond the end");
+        if (i < 0 || i >= len || (v->kind == V_LIST && !list_has_places(v->l))) return value_undefined("an element beyond the end");
         if (v->kind == V_LIST) return v->l->item[i];
         size_t at = str_offset(v->s, (size_t)i), end = at + str_offset(&(struct str) { v->s->s + at, NULL, v->s->len - at, 0 }, 1);
-        return value_str(str_view(r, v->s, at, end - at));
+        return same_safety(v, str_view(r, v->s, at, end - at));
     }
-    if (key->kind == V_STRING && v->kind != V_NAMESPACE) {
+    if (key->kind == V_STRING) {
         char *name = take(r, key->s->len + 1);
         if (!name) return value_none();
         memcpy(name, key->s->s, key->s->len);
@@ -119,10 +146,17 @@ static int64_t bound(struct render *r, const struct node *n, int64_t fallback, i
     return i < low ? low : i > high ? high : i;
 }
 
+static struct value join_characters(struct render *r, const struct value *from, const struct list *l)
+{
+    struct builder b = { .r = r };
+    for (size_t i = 0; i < l->len; i++) builder_put_str(&b, l->item[i].s);
+    return same_safety(from, builder_end(&b));
+}
+
 static struct value slice(struct render *r, const struct value *v, const struct node *n)
 {
     if (v->kind == V_UNDEFINED) return not_there(r, v);
-    if (v->kind != V_STRING && (v->kind != V_LIST || v->l->flavour == LIST_GENERATOR)) return value_undefined("a slice");
+    if (v->kind != V_STRING && (v->kind != V_LIST || !list_has_places(v->l))) return fail(r, "%s has no slices, expected a list or string", value_type(v));
     struct value by = n->c ? eval(r, n->c) : value_int(1);
     if (by.kind == V_NONE) by = value_int(1);
     if (by.kind != V_INT || by.i == 0) return fail(r, "the step of a slice must be a whole number other than 0");
@@ -134,16 +168,19 @@ static struct value slice(struct render *r, const struct value *v, const struct 
     if (failed(r)) return value_none();
     if (v->kind == V_STRING && by_n == 1) {
         size_t at = str_offset(v->s, (size_t)begin), bytes = count ? str_offset(&(struct str) { v->s->s + at, NULL, v->s->len - at, 0 }, (size_t)count) : 0;
-        return value_str(str_view(r, v->s, at, bytes));
+        return same_safety(v, str_view(r, v->s, at, bytes));
     }
     const struct list *from = value_items(r, v);
-    struct value out = value_list(r, (size_t)count, v->kind == V_LIST && v->l->flavour == LIST_TUPLE ? LIST_TUPLE : LIST_PLAIN);
+    struct value out = value_list(r, (size_t)count, v->kind == V_LIST ? v->l->flavour : LIST_PLAIN);
     if (!step(r, (uint64_t)count / 4)) return value_none();
     for (int64_t i = 0; i < count; i++) out.l->item[i] = from->item[begin + i * by_n];
-    if (v->kind == V_LIST) return out;
-    struct builder b = { .r = r };
-    for (int64_t i = 0; i < count; i++) builder_put_str(&b, out.l->item[i].s);
-    return value_str(builder_end(&b));
+    if (v->kind == V_STRING) return join_characters(r, v, out.l);
+    if (v->l->flavour == LIST_RANGE) {
+        out.l->start = v->l->start + begin * v->l->step;
+        out.l->stop = v->l->start + end * v->l->step;
+        out.l->step = v->l->step * by_n;
+    }
+    return out;
 }
 
 /* ---- operators ------------------------------------------------------------------------------------------------------------ */
@@ -154,51 +191,6 @@ static struct value bad_operands(struct render *r, int op, const struct value *a
     if (missing) return not_there(r, missing);
     char text[3] = { (char)op, (char)(op >> 8), 0 };
     return fail(r, "'%s' does not go with %s and %s", text, value_type(a), value_type(b));
-}
-
-static struct value int_power(struct render *r, int64_t base, int64_t exponent)
-{
-    int64_t result = 1;
-    if (exponent < 0) return base ? value_float(pow((double)base, (double)exponent)) : fail(r, "0 cannot be raised to a negative power");
-    for (bool fits = true; exponent; exponent >>= 1) {
-        if (exponent & 1 && (!fits || __builtin_mul_overflow(result, base, &result))) return fail(r, "the result of '**' does not fit into 64 bits");
-        if (__builtin_mul_overflow(base, base, &base)) fits = false;
-    }
-    return value_int(result);
-}
-
-static struct value int_operation(struct render *r, int op, int64_t a, int64_t b)
-{
-    int64_t c = 0;
-    bool overflow = false;
-    if ((op == OP2('/', '/') || op == '%') && b == 0) return fail(r, "division by zero");
-    if (op == '+') overflow = __builtin_add_overflow(a, b, &c);
-    else if (op == '-') overflow = __builtin_sub_overflow(a, b, &c);
-    else if (op == '*') overflow = __builtin_mul_overflow(a, b, &c);
-    else if (op == OP2('*', '*')) return int_power(r, a, b);
-    else if (b == -1) {
-        overflow = op != '%' && __builtin_sub_overflow(0, a, &c);
-    } else {
-        int64_t quotient = a / b, rest = a % b;
-        if (rest && (rest < 0) != (b < 0)) { quotient--; rest += b; }
-        c = op == '%' ? rest : quotient;
-    }
-    return overflow ? fail(r, "the result does not fit into 64 bits") : value_int(c);
-}
-
-static struct value number_operation(struct render *r, int op, const struct value *a, const struct value *b)
-{
-    if (op != '/' && a->kind != V_FLOAT && b->kind != V_FLOAT) return int_operation(r, op, value_integer(a), value_integer(b));
-    double x = value_number(a), y = value_number(b);
-    if (op == '+') return value_float(x + y);
-    if (op == '-') return value_float(x - y);
-    if (op == '*') return value_float(x * y);
-    if (op == OP2('*', '*')) return fpclassify(x) == FP_ZERO && y < 0 ? fail(r, "0 cannot be raised to a negative power") : value_float(pow(x, y));
-    if (fpclassify(y) == FP_ZERO) return fail(r, "division by zero");
-    if (op == '/') return value_float(x / y);
-    double rest = fmod(x, y);
-    if (fpclassify(rest) != FP_ZERO && (rest < 0) != (y < 0)) rest += y;
-    return value_float(op == '%' ? rest : floor((x - rest) / y + 0.5));
 }
 
 static struct value list_plus(struct render *r, const struct list *a, const struct list *b)
@@ -212,14 +204,10 @@ static struct value list_plus(struct render *r, const struct list *a, const stru
 
 static struct value repeat(struct render *r, const struct value *v, int64_t times)
 {
-    size_t n = times < 0 ? 0 : (size_t)times, len = v->kind == V_STRING ? v->s->len : v->l->len, total;
-    if (!size_mul(n, len, &total) || total > JINJA_MEMORY_MAX / 16) return fail(r, "'*' makes a %s of more than %d MiB", value_type(v), JINJA_MEMORY_MAX / 16 >> 20);
+    if (v->kind == V_STRING) return same_safety(v, str_repeat(r, v->s, times));
+    size_t n = times < 0 ? 0 : (size_t)times, len = v->l->len, total;
+    if (!size_mul(n, len, &total) || total > JINJA_MEMORY_MAX / 16) return fail(r, "'*' makes a list of more than %d million items", JINJA_MEMORY_MAX / 16 >> 20);
     if (!step(r, total / 16)) return value_none();
-    if (v->kind == V_STRING) {
-        struct builder b = { .r = r };
-        for (size_t i = 0; i < n && len; i++) builder_put_str(&b, v->s);
-        return value_str(builder_end(&b));
-    }
     struct value out = value_list(r, total, v->l->flavour);
     for (size_t i = 0; i < total && !failed(r); i++) out.l->item[i] = v->l->item[i % len];
     return out;
@@ -245,7 +233,7 @@ struct value eval_binary(struct render *r, int op, const struct value *a, const 
     if (op == '+' && is_list(a) && is_list(b) && a->l->flavour == b->l->flavour) return list_plus(r, a->l, b->l);
     if (op == '*' && (a->kind == V_STRING || is_list(a)) && is_whole(b)) return repeat(r, a, value_integer(b));
     if (op == '*' && (b->kind == V_STRING || is_list(b)) && is_whole(a)) return repeat(r, b, value_integer(a));
-    if (op == '%' && a->kind == V_STRING) return value_str(format_percent(r, a->s, b));
+    if (op == '%' && a->kind == V_STRING) return format_percent(r, a, b);
     return bad_operands(r, op, a, b);
 }
 
@@ -330,6 +318,7 @@ struct call_args eval_arguments(struct render *r, const struct node *list)
 struct value call_value(struct render *r, const struct value *f, const struct call_args *args, const char *name)
 {
     if (failed(r)) return value_none();
+    if (f->kind == V_UNDEFINED && method_is_refused(f->missing)) return fail(r, "a template may not change a list or dict with %s(); build a new one with '+', or use a namespace", f->missing);
     if (f->kind == V_UNDEFINED) return not_there(r, f);
     if (f->kind == V_LOOP) {
         if (!f->loop->node->op) return fail(r, "'loop' can be called only in a recursive loop, written {%% for ... recursive %%}");
@@ -337,7 +326,7 @@ struct value call_value(struct render *r, const struct value *f, const struct ca
         return run_loop(r, f->loop->node, args->value[0], f->loop->depth + 1, f->loop->scope);
     }
     if (f->kind != V_CALLABLE) return fail(r, "'%s' is a %s and cannot be called", name, value_type(f));
-    return f->c->macro ? run_macro(r, f->c, args) : f->c->row->call(r, &f->c->self, args);
+    return f->c->macro ? run_macro(r, f->c, args) : method_call(r, f->c->row, &f->c->self, args);
 }
 
 /* ---- one function a kind of node ------------------------------------------------------------------------------------------------ */
@@ -403,7 +392,7 @@ struct value apply_filter(struct render *r, const struct node *n, struct value v
     r->line = n->line;
     if (!row) return fail(r, "there is no filter named '%s'", n->name->s);
     struct call_args args = eval_arguments(r, n->b);
-    return failed(r) ? value_none() : row->call(r, &v, &args);
+    return failed(r) ? value_none() : filter_apply(r, row, &v, &args);
 }
 static struct value eval_filter(struct render *r, const struct node *n) { return apply_filter(r, n, value_none()); }
 
@@ -414,7 +403,7 @@ static struct value eval_test(struct render *r, const struct node *n)
     r->line = n->line;
     if (!row) return fail(r, "there is no test named '%s'", n->name->s);
     struct call_args args = eval_arguments(r, n->b);
-    return failed(r) ? value_none() : value_bool(row->test(r, &v, &args) != (n->op != 0));
+    return failed(r) ? value_none() : value_bool(test_apply(r, row, &v, &args) != (n->op != 0));
 }
 
 static struct value eval_not(struct render *r, const struct node *n)
@@ -429,7 +418,7 @@ static struct value eval_sign(struct render *r, const struct node *n)
     if (v.kind == V_UNDEFINED) return not_there(r, &v);
     if (!value_is_number(&v)) return failed(r) ? v : fail(r, "a sign does not go with %s", value_type(&v));
     if (n->kind == N_PLUS) return v.kind == V_BOOL ? value_int(v.b) : v;
-    return v.kind == V_FLOAT ? value_float(-v.f) : int_operation(r, '-', 0, value_integer(&v));
+    return v.kind == V_FLOAT ? value_float(-v.f) : number_operation(r, '-', &(struct value) { .kind = V_INT }, &v);
 }
 
 static struct value eval_comparison(struct render *r, const struct node *n)

@@ -248,12 +248,26 @@ static struct node *parse_key(struct parser *p)
     return n;
 }
 
+/* The keys of a[b, c] are one tuple. */
+static struct node *parse_keys(struct parser *p)
+{
+    struct node *first = parse_key(p), *n, **tail = &first->next;
+    if (!parse_is_op(p, ',')) return first;
+    n = node_new(p, N_TUPLE);
+    n->a = first;
+    while (p->status == SC_OK && parse_take_op(p, ',')) {
+        *tail = parse_key(p);
+        if ((*tail)->kind == N_SLICE || first->kind == N_SLICE) return parse_failed(p, "a slice cannot be one of several keys");
+        tail = &(*tail)->next;
+    }
+    return n;
+}
+
 static struct node *parse_subscript(struct parser *p, struct node *a)
 {
     if (parse_take_op(p, '[')) {
         if (!parse_enter(p)) return a;
-        struct node *n = binary(p, N_ITEM, 0, a, parse_key(p));
-        if (parse_is_op(p, ',')) return parse_failed(p, "a key of several parts is not supported");
+        struct node *n = binary(p, N_ITEM, 0, a, parse_keys(p));
         parse_need_op(p, ']');
         p->depth--;
         return n;
@@ -453,7 +467,7 @@ struct node *parse_tuple(struct parser *p, bool allow_conditional, const char *e
 
 static struct node *parse_target_name(struct parser *p)
 {
-    static const char *const reserved[] = { "true", "false", "none", "True", "False", "None", "in", "is", "not", "and", "or", "if", "else" };
+    static const char *const reserved[] = { "true", "false", "none", "True", "False", "None" };
     if (p->at->kind != T_NAME) return unexpected(p, "the name of a variable");
     for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++)
         if (parse_is_name(p, reserved[i])) return parse_failed(p, "cannot assign to '%s'", reserved[i]);

@@ -21,11 +21,27 @@ static struct value attribute_of(struct render *r, const struct value *item, con
     return v;
 }
 
-/* The value that sorting and comparing look at. */
+/* The value that comparing looks at. */
 static struct value sort_key(struct render *r, const struct value *item, const struct value *attribute, bool case_sensitive)
 {
     struct value v = attribute && attribute->kind != V_NONE ? attribute_of(r, item, attribute) : *item;
     return v.kind == V_STRING && !case_sensitive ? value_str(str_case(r, v.s, CASE_LOWER)) : v;
+}
+
+/* The list of values that sorting looks at: one for each of "a,b.c". */
+static struct value sort_keys(struct render *r, const struct value *item, const struct value *attribute, bool case_sensitive)
+{
+    size_t n = 1, at = 0;
+    const struct str *s = attribute && attribute->kind == V_STRING ? attribute->s : NULL;
+    for (size_t i = 0; s && i < s->len; i++) n += s->s[i] == ',';
+    struct value keys = value_list(r, n, LIST_PLAIN);
+    for (size_t i = 0; i < n && step(r, 1); i++) {
+        size_t comma = s ? str_find(s, &(struct str) { ",", NULL, 1, 0 }, at) : 0, end = comma == SIZE_MAX ? s->len : comma;
+        struct value part = s ? value_str(str_view(r, s, at, end - at)) : value_none();
+        keys.l->item[i] = sort_key(r, item, s ? &part : attribute, case_sensitive);
+        at = end + 1;
+    }
+    return keys;
 }
 
 static bool is_on(const struct value *v) { return v && value_true(v); }
@@ -72,8 +88,8 @@ FILTER(f_join)
 FILTER(f_reverse)
 {
     (void)a;
-    if (self->kind == V_LIST && self->l->flavour == LIST_GENERATOR) return fail(r, "reverse cannot read a generator from its end: put |list before it");
-    struct value v = copy_list(r, self, LIST_GENERATOR);
+    bool is_generator = self->kind == V_LIST && self->l->flavour == LIST_GENERATOR;
+    struct value v = copy_list(r, self, is_generator ? LIST_PLAIN : LIST_GENERATOR);
     for (size_t i = 0; !failed(r) && i < v.l->len / 2; i++) {
         struct value swap = v.l->item[i];
         v.l->item[i] = v.l->item[v.l->len - 1 - i];
@@ -82,7 +98,9 @@ FILTER(f_reverse)
     if (self->kind != V_STRING || failed(r)) return v;
     struct builder b = { .r = r };
     for (size_t i = 0; i < v.l->len; i++) builder_put_str(&b, v.l->item[i].s);
-    return value_str(builder_end(&b));
+    v = value_str(builder_end(&b));
+    v.is_safe = self->is_safe;
+    return v;
 }
 
 /* ---- sorting ------------------------------------------------------------------------------------------------------------- */
@@ -108,23 +126,42 @@ static void merge_sort(struct render *r, struct keyed *k, struct keyed *scratch,
     }
 }
 
-/* The items with their keys; in order if `sorts`. NULL after a failure. */
-static struct keyed *keyed_items(struct render *r, const struct list *l, const struct value *attribute, bool case_sensitive, bool sorts, bool reverse)
+/* The items with their keys; NULL after a failure. */
+static struct keyed *keyed_items(struct render *r, const struct list *l, const struct value *attribute, bool case_sensitive)
 {
-    struct keyed *k = take(r, (l->len + 1) * sizeof *k), *scratch = take(r, (l->len + 1) * sizeof *k);
-    if (!k || !scratch) return NULL;
-    for (size_t i = 0; i < l->len && step(r, 1); i++) k[i] = (struct keyed) { sort_key(r, &l->item[i], attribute, case_sensitive), l->item[i] };
-    if (sorts) merge_sort(r, k, scratch, l->len, reverse);
+    struct keyed *k = take(r, (l->len + 1) * sizeof *k);
+    for (size_t i = 0; k && i < l->len && step(r, 1); i++) k[i] = (struct keyed) { sort_key(r, &l->item[i], attribute, case_sensitive), l->item[i] };
     return failed(r) ? NULL : k;
+}
+
+/* The items of k[0..n) in the order of their keys. */
+static struct value sorted_items(struct render *r, struct keyed *k, size_t n, bool reverse)
+{
+    struct keyed *scratch = take(r, (n + 1) * sizeof *k);
+    struct value v = value_list(r, n, LIST_PLAIN);
+    if (!failed(r)) merge_sort(r, k, scratch, n, reverse);
+    for (size_t i = 0; !failed(r) && i < n; i++) v.l->item[i] = k[i].item;
+    return v;
+}
+
+const struct entry *entries_by_key(struct render *r, const struct dict *d)
+{
+    struct keyed *k = take(r, (d->len + 1) * sizeof *k), *scratch = take(r, (d->len + 1) * sizeof *k);
+    struct entry *sorted = take(r, (d->len + 1) * sizeof *sorted);
+    if (failed(r)) return NULL;
+    for (size_t i = 0; i < d->len; i++) k[i] = (struct keyed) { d->entry[i].key, value_int((int64_t)i) };
+    merge_sort(r, k, scratch, d->len, false);
+    for (size_t i = 0; i < d->len; i++) sorted[i] = d->entry[k[i].item.i];
+    return failed(r) ? NULL : sorted;
 }
 
 FILTER(f_sort)
 {
     const struct list *l = value_items(r, self);
-    struct keyed *k = keyed_items(r, l, arg(a, 2, "attribute"), is_on(arg(a, 1, "case_sensitive")), true, is_on(arg(a, 0, "reverse")));
-    struct value v = value_list(r, l->len, LIST_PLAIN);
-    for (size_t i = 0; k && !failed(r) && i < l->len; i++) v.l->item[i] = k[i].item;
-    return v;
+    const struct value *reverse = arg(a, 0, "reverse"), *attribute = arg(a, 2, "attribute");
+    struct keyed *k = take(r, (l->len + 1) * sizeof *k);
+    for (size_t i = 0; k && i < l->len && step(r, 1); i++) k[i] = (struct keyed) { sort_keys(r, &l->item[i], attribute, is_on(arg(a, 1, "case_sensitive"))), l->item[i] };
+    return failed(r) ? value_none() : sorted_items(r, k, l->len, is_on(reverse));
 }
 
 FILTER(f_dictsort)
@@ -134,16 +171,14 @@ FILTER(f_dictsort)
     if (by && !str_is(by, "key") && !str_is(by, "value")) return fail(r, "dictsort can go by 'key' or 'value'");
     struct value pairs = method_find(self, &(struct str) { "items", NULL, 5, 0 })->call(r, self, &(struct call_args) { 0 }), place = value_int(by && str_is(by, "value"));
     if (failed(r)) return value_none();
-    struct keyed *k = keyed_items(r, pairs.l, &place, is_on(arg(a, 0, "case_sensitive")), true, is_on(arg(a, 2, "reverse")));
-    struct value v = value_list(r, pairs.l->len, LIST_PLAIN);
-    for (size_t i = 0; k && !failed(r) && i < pairs.l->len; i++) v.l->item[i] = k[i].item;
-    return v;
+    struct keyed *k = keyed_items(r, pairs.l, &place, is_on(arg(a, 0, "case_sensitive")));
+    return k ? sorted_items(r, k, pairs.l->len, is_on(arg(a, 2, "reverse"))) : value_none();
 }
 
 static struct value extreme(struct render *r, const struct value *self, const struct call_args *a, int wanted)
 {
     const struct list *l = value_items(r, self);
-    struct keyed *k = keyed_items(r, l, arg(a, 1, "attribute"), is_on(arg(a, 0, "case_sensitive")), false, false);
+    struct keyed *k = keyed_items(r, l, arg(a, 1, "attribute"), is_on(arg(a, 0, "case_sensitive")));
     size_t best = 0;
     if (!k) return value_none();
     for (size_t i = 1; i < l->len && !failed(r); i++)
@@ -156,13 +191,14 @@ FILTER(f_max) { return extreme(r, self, a, 1); }
 FILTER(f_unique)
 {
     const struct list *l = value_items(r, self);
-    struct keyed *k = keyed_items(r, l, arg(a, 1, "attribute"), is_on(arg(a, 0, "case_sensitive")), false, false);
+    struct keyed *k = keyed_items(r, l, arg(a, 1, "attribute"), is_on(arg(a, 0, "case_sensitive")));
     struct value v = value_list(r, l->len, LIST_GENERATOR);
     if (!k || failed(r)) return value_none();
     v.l->len = 0;
     size_t n = 0;
     for (size_t i = 0; i < l->len; i++) {
         size_t at = 0;
+        if (!value_need_hash(r, &k[i].key)) return value_none();
         while (at < n && step(r, 1) && !value_equal(r, &k[at].key, &k[i].key)) at++;
         if (failed(r)) return value_none();
         if (at < n) continue;
@@ -178,7 +214,7 @@ FILTER(f_groupby)
     bool case_sensitive = is_on(arg(a, 2, "case_sensitive"));
     if (!attribute) return fail(r, "groupby needs an attribute");
     const struct list *l = value_items(r, self);
-    struct keyed *k = keyed_items(r, l, attribute, case_sensitive, false, false), *scratch = take(r, (l->len + 1) * sizeof *k);
+    struct keyed *k = keyed_items(r, l, attribute, case_sensitive), *scratch = take(r, (l->len + 1) * sizeof *k);
     struct value out = value_list(r, l->len, LIST_PLAIN);
     if (!k || !scratch || failed(r)) return value_none();
     for (size_t i = 0; i < l->len && fallback; i++)
@@ -189,6 +225,7 @@ FILTER(f_groupby)
         for (end = i + 1; end < l->len && value_equal(r, &k[i].key, &k[end].key);) end++;
         struct value group = value_list(r, 2, LIST_TUPLE), items = value_list(r, end - i, LIST_PLAIN);
         if (failed(r)) return value_none();
+        group.l->is_group = true;
         for (size_t j = i; j < end; j++) items.l->item[j - i] = k[j].item;
         group.l->item[0] = sort_key(r, &k[i].item, attribute, true);
         if (group.l->item[0].kind == V_UNDEFINED) group.l->item[0] = k[i].key;
@@ -215,21 +252,29 @@ static struct call_args args_from(const struct call_args *a, size_t n)
     return rest;
 }
 
-FILTER(f_map)
+static struct value map_attribute(struct render *r, const struct list *l, const struct call_args *a)
 {
-    const struct value *attribute = arg(a, SIZE_MAX, "attribute"), *fallback = arg(a, SIZE_MAX, "default");
-    const struct list *l = items_or_none(r, self);
-    const struct str *name = attribute ? NULL : arg_str(r, a, 0, NULL);
-    const struct filter_row *row = name ? filter_find(name->s, name->len) : NULL;
-    if (!attribute && !name) return fail(r, "map needs attribute=... or the name of a filter");
-    if (!attribute && !row) return fail(r, "there is no filter named '%.*s'", (int)(name->len < 60 ? name->len : 60), name->s);
-    struct call_args rest = args_from(a, 1);
+    const struct value *attribute = arg(a, 0, "attribute"), *fallback = arg(a, 1, "default");
+    if (!args_fit(r, a, "attribute default", "map")) return value_none();
+    if (!attribute) return fail(r, "map needs attribute=... or the name of a filter");
     struct value v = value_list(r, l->len, LIST_GENERATOR);
     for (size_t i = 0; i < l->len && step(r, 1); i++) {
-        if (row) v.l->item[i] = row->call(r, &l->item[i], &rest);
-        else v.l->item[i] = attribute_of(r, &l->item[i], attribute);
-        if (attribute && fallback && v.l->item[i].kind == V_UNDEFINED) v.l->item[i] = *fallback;
+        v.l->item[i] = attribute_of(r, &l->item[i], attribute);
+        if (fallback && fallback->kind != V_NONE && v.l->item[i].kind == V_UNDEFINED) v.l->item[i] = *fallback;
     }
+    return v;
+}
+
+FILTER(f_map)
+{
+    const struct list *l = items_or_none(r, self);
+    if (!a->len) return map_attribute(r, l, a);
+    const struct str *name = arg_str(r, a, 0, "the filter");
+    const struct filter_row *row = name ? filter_find(name->s, name->len) : NULL;
+    if (!row) return fail(r, "there is no filter named '%.*s'", name && name->len < 60 ? (int)name->len : 0, name ? name->s : "");
+    struct call_args rest = args_from(a, 1);
+    struct value v = value_list(r, l->len, LIST_GENERATOR);
+    for (size_t i = 0; i < l->len && step(r, 1); i++) v.l->item[i] = filter_apply(r, row, &l->item[i], &rest);
     return v;
 }
 
@@ -249,7 +294,7 @@ static struct value choose(struct render *r, const struct value *self, const str
     for (size_t i = 0; i < l->len && step(r, 1); i++) {
         struct value item = attribute ? attribute_of(r, &l->item[i], attribute) : l->item[i];
         if (failed(r)) break;
-        bool holds = row ? row->test(r, &item, &rest) : value_true(&item);
+        bool holds = row ? test_apply(r, row, &item, &rest) : value_true(&item);
         if (holds == wanted) v.l->item[v.l->len++] = l->item[i];
     }
     return v;
@@ -331,8 +376,11 @@ FILTER(f_attr)
 }
 
 const struct filter_row list_filter_rows[] = {
-    { "attr", f_attr }, { "batch", f_batch }, { "dictsort", f_dictsort }, { "first", f_first }, { "groupby", f_groupby }, { "items", f_items },
-    { "join", f_join }, { "last", f_last }, { "list", f_list }, { "map", f_map }, { "max", f_max }, { "min", f_min }, { "reject", f_reject },
-    { "rejectattr", f_rejectattr }, { "reverse", f_reverse }, { "select", f_select }, { "selectattr", f_selectattr }, { "slice", f_slice },
-    { "sort", f_sort }, { "sum", f_sum }, { "unique", f_unique }, { NULL, NULL },
+    { "attr", f_attr, "name" }, { "batch", f_batch, "linecount fill_with" }, { "dictsort", f_dictsort, "case_sensitive by reverse" },
+    { "first", f_first, "" }, { "groupby", f_groupby, "attribute default case_sensitive" }, { "items", f_items, "" },
+    { "join", f_join, "d attribute" }, { "last", f_last, "" }, { "list", f_list, "" }, { "map", f_map, NULL },
+    { "max", f_max, "case_sensitive attribute" }, { "min", f_min, "case_sensitive attribute" }, { "reject", f_reject, NULL },
+    { "rejectattr", f_rejectattr, NULL }, { "reverse", f_reverse, "" }, { "select", f_select, NULL }, { "selectattr", f_selectattr, NULL },
+    { "slice", f_slice, "slices fill_with" }, { "sort", f_sort, "reverse case_sensitive attribute" }, { "sum", f_sum, "attribute start" },
+    { "unique", f_unique, "case_sensitive attribute" }, { NULL, NULL, NULL },
 };

@@ -48,10 +48,18 @@ static struct value make_dict(struct render *r, const struct call_args *a)
 
 static struct value call_dict(struct render *r, const struct value *self, const struct call_args *a) { (void)self; return make_dict(r, a); }
 
+bool namespace_allows(struct render *r, const struct str *name)
+{
+    if (name->len && name->s[0] == '_') fail(r, "a namespace takes no names that begin with '_', found '%.*s'", (int)(name->len < 60 ? name->len : 60), name->s);
+    return !failed(r);
+}
+
 static struct value call_namespace(struct render *r, const struct value *self, const struct call_args *a)
 {
     struct value v = make_dict(r, a);
     (void)self;
+    for (size_t i = 0; !failed(r) && i < v.d->len; i++)
+        if (v.d->entry[i].key.kind == V_STRING && !namespace_allows(r, v.d->entry[i].key.s)) return value_none();
     if (!failed(r)) v.kind = V_NAMESPACE;
     return v;
 }
@@ -66,23 +74,55 @@ static struct value call_raise(struct render *r, const struct value *self, const
     return fail(r, "the template refuses these messages: %s", s ? error_quote(q, sizeof q, s->s, s->len) : "(no reason given)");
 }
 
+/* The C library's format: without the microseconds and the zone that Python's datetime.now() has or lacks. */
+static bool plain_format(char *out, size_t out_bytes, const struct str *format)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < format->len; i++) {
+        char c = format->s[i], next = i + 1 < format->len ? format->s[i + 1] : 0;
+        if (n + 8 >= out_bytes || !c) return false;
+        if (c == '%' && next == 'f') { memcpy(out + n, "000000", 6); n += 6; }
+        else if (c != '%' || (next != 'Z' && next != 'z')) out[n++] = c;
+        if (c == '%' && next == '%') out[n++] = '%';
+        i += c == '%' && next && strchr("fZz%", next) != NULL;
+    }
+    out[n] = 0;
+    return true;
+}
+
 static struct value call_strftime(struct render *r, const struct value *self, const struct call_args *a)
 {
     const struct str *format = arg_str(r, a, 0, "format");
-    char text[512], c_format[200];
+    char text[1024], c_format[400];
     time_t now = (time_t)r->now;
     struct tm tm;
     (void)self;
     if (!format || failed(r)) return fail(r, "strftime_now() needs a format such as '%%d %%b %%Y'");
-    if (format->len >= sizeof c_format || !gmtime_r(&now, &tm)) return fail(r, "the format of strftime_now() is too long");
-    memcpy(c_format, format->s, format->len);
-    c_format[format->len] = 0;
-    size_t n = format->len ? strftime(text, sizeof text, c_format, &tm) : 0;
+    if (!plain_format(c_format, sizeof c_format, format) || !gmtime_r(&now, &tm)) return fail(r, "the format of strftime_now() is too long");
+    size_t n = c_format[0] ? strftime(text, sizeof text, c_format, &tm) : 0;
     return value_str(str_new(r, text, n, 0));
 }
 
+static struct value call_fromkeys(struct render *r, const struct value *self, const struct call_args *a)
+{
+    struct value v = value_dict(r, 4);
+    (void)self;
+    if (!a->len) return fail(r, "fromkeys() needs the keys");
+    const struct list *keys = value_items(r, &a->value[0]);
+    for (size_t i = 0; i < keys->len && step(r, 1); i++) dict_set(r, v.d, keys->item[i], a->len > 1 ? a->value[1] : value_none());
+    return v;
+}
+
+static const struct callable_row fromkeys_row = { "fromkeys", call_fromkeys, "/iterable /value", false };
+
+const struct callable_row *function_member(const struct callable_row *function, const struct str *name)
+{
+    return function->call == call_dict && str_is(name, "fromkeys") ? &fromkeys_row : NULL;
+}
+
 static const struct callable_row rows[] = {
-    { "range", call_range }, { "dict", call_dict }, { "namespace", call_namespace }, { "raise_exception", call_raise }, { "strftime_now", call_strftime },
+    { "range", call_range, "/start /stop /step", false }, { "dict", call_dict, NULL, false }, { "namespace", call_namespace, NULL, false },
+    { "raise_exception", call_raise, "message", false }, { "strftime_now", call_strftime, "format", false },
 };
 
 const struct callable_row *global_find(const struct str *name)

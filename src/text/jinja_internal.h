@@ -7,6 +7,7 @@
 #ifndef JINJA_INTERNAL_H
 #define JINJA_INTERNAL_H
 
+#include "text/jinja_characters.h"
 #include "text/text.h"
 
 enum {
@@ -40,14 +41,14 @@ struct value {
     };
 };
 enum list_flavour { LIST_PLAIN, LIST_TUPLE, LIST_GENERATOR, LIST_KEYS, LIST_VALUES, LIST_ITEMS, LIST_RANGE };
-/* A generator can be read once. */
-struct list { struct value *item; size_t len; enum list_flavour flavour; bool is_used; int64_t start, stop, step; };
+/* A generator can be read once. `is_group`: a pair of groupby, with the names grouper and list. */
+struct list { struct value *item; size_t len; enum list_flavour flavour; bool is_used, is_group; int64_t start, stop, step; };
 struct entry { struct value key, value; };
 struct dict { struct entry *entry; size_t len, cap; };           /* in order of insertion; also the namespace          */
 struct render;
 struct call_args { struct value *value; size_t len; struct entry *keyword; size_t n_keywords; };
 typedef struct value call_function(struct render *r, const struct value *self, const struct call_args *args);
-struct callable_row { const char *name; call_function *call; };
+struct callable_row { const char *name; call_function *call; const char *parameters; bool keeps_safe; };
 /* A macro, or a row's function bound to `self`. */
 struct callable { const struct callable_row *row; struct value self; const struct node *macro; struct scope *scope; struct callable *caller; };
 struct loop {
@@ -139,6 +140,7 @@ void *take(struct render *r, size_t bytes);                       /* memory of t
 const struct str *str_new(struct render *r, const char *s, size_t len, uint8_t fill);      /* copies                  */
 const struct str *str_view(struct render *r, const struct str *from, size_t at, size_t len);
 const struct str *str_join2(struct render *r, const struct str *a, const struct str *b);
+const struct str *str_repeat(struct render *r, const struct str *s, int64_t times);
 static inline uint8_t str_mark(const struct str *s, size_t i) { return s->mark ? s->mark[i] : s->fill; }
 bool   str_equal(const struct str *a, const struct str *b);
 bool   str_is(const struct str *s, const char *text);
@@ -150,12 +152,9 @@ size_t str_find(const struct str *s, const struct str *needle, size_t from);
 size_t str_find_last(const struct str *s, const struct str *needle, size_t end);   /* ends at or before `end`         */
 const struct str *str_strip(struct render *r, const struct str *s, const struct str *characters, bool left, bool right);
 const struct str *str_replace(struct render *r, const struct str *s, const struct str *old, const struct str *new_text, int64_t count);
-enum str_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITALIZE, CASE_SWAP, CASE_TITLE_WORDS };
+enum str_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_CAPITALIZE, CASE_SWAP, CASE_FOLD, CASE_TITLE_WORDS };
 const struct str *str_case(struct render *r, const struct str *s, enum str_case how);
 const struct str *str_escape_html(struct render *r, const struct str *s);
-bool   char_is_space(uint32_t c);                                 /* Python's str.isspace                              */
-bool   char_is_printable(uint32_t c);                             /* Python's str.isprintable                          */
-int    char_category(uint32_t c);                                 /* of utf8proc                                       */
 /* Grows a string in the rendering's memory. */
 struct builder { struct render *r; char *s; uint8_t *mark; size_t len, cap; };
 void builder_put(struct builder *b, const char *s, size_t len, uint8_t mark);
@@ -180,6 +179,7 @@ const struct value *dict_get_text(const struct dict *d, const char *key);
 bool         value_true(const struct value *v);
 bool         value_equal(struct render *r, const struct value *a, const struct value *b);
 int          value_compare(struct render *r, const struct value *a, const struct value *b);      /* fails on other kinds */
+bool         value_need_hash(struct render *r, const struct value *v);                           /* fails on lists and dicts */
 bool         value_contains(struct render *r, const struct value *container, const struct value *item);
 bool         value_is_number(const struct value *v);              /* int, float or bool                                */
 double       value_number(const struct value *v);
@@ -191,13 +191,16 @@ void         float_repr(char out[40], double f);
 /* What a loop, join, list() ... sees: the items; a string's characters, a dict's keys. Fails for what has none. */
 const struct list *value_items(struct render *r, const struct value *v);
 int64_t      value_length(struct render *r, const struct value *v);                        /* -1 after a failure       */
-const struct str *value_json_text(struct render *r, const struct value *v, int indent, const char *item_separator, const char *key_separator, bool sort, bool ascii);  /* jinja_json.c */
+/* jinja_json.c. `indent` NULL: on one line; `item` and `key`: what stands behind an item and a key. */
+struct json_style { const struct str *indent, *item, *key; bool sorts, is_ascii; };
+const struct str *value_json_text(struct render *r, const struct value *v, const struct json_style *style);
 
 /* jinja_eval.c, jinja_run.c */
 struct value eval(struct render *r, const struct node *n);
 struct value call_value(struct render *r, const struct value *f, const struct call_args *args, const char *name);
 struct value get_attribute(struct render *r, const struct value *v, const struct str *name);
 struct value get_item(struct render *r, const struct value *v, const struct value *key);
+struct value number_operation(struct render *r, int op, const struct value *a, const struct value *b);   /* jinja_number.c; of value_is_number's */
 struct value eval_binary(struct render *r, int op, const struct value *a, const struct value *b);
 struct call_args eval_arguments(struct render *r, const struct node *list);
 bool         eval_compare(struct render *r, int op, const struct value *a, const struct value *b);
@@ -211,17 +214,26 @@ const struct value *scope_get(const struct scope *s, const struct str *name);
 void         output_put(struct render *r, const struct str *s);
 
 /* Rows by name; NULL: none. */
-struct filter_row { const char *name; call_function *call; };
+struct filter_row { const char *name; call_function *call; const char *parameters; };             /* see args_fit        */
 const struct filter_row *filter_find(const char *name, size_t len);
-struct test_row { const char *name; bool (*test)(struct render *r, const struct value *v, const struct call_args *args); };
+struct test_row { const char *name; bool (*test)(struct render *r, const struct value *v, const struct value *other); const char *parameter; };
 const struct test_row *test_find(const char *name, size_t len);
+bool test_apply(struct render *r, const struct test_row *row, const struct value *v, const struct call_args *args);
+struct value filter_apply(struct render *r, const struct filter_row *row, const struct value *v, const struct call_args *args);
+/* A row without a function is a method that would change its object, and is refused. */
 const struct callable_row *method_find(const struct value *v, const struct str *name);
+struct value method_call(struct render *r, const struct callable_row *row, const struct value *self, const struct call_args *args);
+bool method_is_refused(const char *name);                         /* `name`: that of a row                             */
+const struct callable_row *function_member(const struct callable_row *function, const struct str *name);   /* dict.fromkeys */
 const struct callable_row *global_find(const struct str *name);
-const struct str *format_percent(struct render *r, const struct str *format, const struct value *args);   /* jinja_format.c */
-const struct str *format_braces(struct render *r, const struct str *format, const struct call_args *args);
+bool namespace_allows(struct render *r, const struct str *name);  /* fails for names that begin with '_'               */
+struct value format_percent(struct render *r, const struct value *format, const struct value *args);   /* jinja_format.c */
+struct value format_braces(struct render *r, const struct value *format, const struct call_args *args);
 /* Argument i or keyword `name`; NULL: not given. */
 const struct value *arg(const struct call_args *args, size_t i, const char *name);
-bool    args_at_most(struct render *r, const struct call_args *args, size_t n, const char *name);
+/* `parameters`: names with blanks between them, '/' before one that goes by place only; NULL: any. Fails if an argument
+ * is none of them or is given twice. `name`: for messages. */
+bool    args_fit(struct render *r, const struct call_args *args, const char *parameters, const char *name);
 int64_t arg_int(struct render *r, const struct call_args *args, size_t i, const char *name, int64_t fallback);
 const struct str *arg_str(struct render *r, const struct call_args *args, size_t i, const char *name);    /* NULL: absent or None, or failed */
 

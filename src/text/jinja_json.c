@@ -1,12 +1,11 @@
 /* jinja_json.c - the tojson filter: Python's json.dumps with ensure_ascii=False, as transformers sets it up. */
-#include "jinja_internal.h"
+#include "jinja_filters.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-struct dumper { struct builder b; int indent; const char *item_separator, *key_separator; bool sort, ascii; };
+struct dumper { struct builder b; const struct json_style *style; };
 
 static void dump(struct dumper *d, const struct value *v, int depth);
 
@@ -28,7 +27,7 @@ static void dump_string(struct dumper *d, const struct str *s)
         size_t bytes = n > 0 ? (size_t)n : 1;
         const char *known = c && c < 0x80 ? strchr(from, (int)c) : NULL;
         if (known) builder_puts(&d->b, to[known - from]);
-        else if (c < 0x20 || (d->ascii && c > 0x7E)) dump_escaped(d, c);
+        else if (c < 0x20 || (d->style->is_ascii && c > 0x7E)) dump_escaped(d, c);
         else builder_put(&d->b, s->s + at, bytes, str_mark(s, at));
         at += bytes;
     }
@@ -37,9 +36,9 @@ static void dump_string(struct dumper *d, const struct str *s)
 
 static void new_line(struct dumper *d, int depth)
 {
-    if (d->indent < 0) return;
+    if (!d->style->indent) return;
     builder_puts(&d->b, "\n");
-    for (int i = 0; i < depth * d->indent && step(d->b.r, i % 16 == 0); i++) builder_puts(&d->b, " ");
+    for (int i = 0; i < depth && step(d->b.r, d->style->indent->len / 64); i++) builder_put_str(&d->b, d->style->indent);
 }
 
 static void dump_list(struct dumper *d, const struct value *v, int depth)
@@ -48,7 +47,7 @@ static void dump_list(struct dumper *d, const struct value *v, int depth)
     if (!v->l->len) { builder_puts(&d->b, "[]"); return; }
     builder_puts(&d->b, "[");
     for (size_t i = 0; i < v->l->len && !failed(d->b.r); i++) {
-        if (i) builder_puts(&d->b, d->item_separator);
+        if (i) builder_put_str(&d->b, d->style->item);
         new_line(d, depth + 1);
         dump(d, &v->l->item[i], depth + 1);
     }
@@ -65,29 +64,17 @@ static void dump_key(struct dumper *d, const struct value *key)
     builder_puts(&d->b, "\"");
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const struct entry *x = a, *y = b;
-    return x->key.kind == V_STRING && y->key.kind == V_STRING ? str_compare(x->key.s, y->key.s) : 0;
-}
-
 static void dump_dict(struct dumper *d, const struct dict *from, int depth)
 {
     const struct entry *entry = from->entry;
     if (!from->len) { builder_puts(&d->b, "{}"); return; }
-    if (d->sort) {
-        struct entry *sorted = take(d->b.r, from->len * sizeof *sorted);
-        if (!sorted) return;
-        memcpy(sorted, entry, from->len * sizeof *sorted);
-        qsort(sorted, from->len, sizeof *sorted, by_key);
-        entry = sorted;
-    }
+    if (d->style->sorts && !(entry = entries_by_key(d->b.r, from))) return;
     builder_puts(&d->b, "{");
     for (size_t i = 0; i < from->len && !failed(d->b.r); i++) {
-        if (i) builder_puts(&d->b, d->item_separator);
+        if (i) builder_put_str(&d->b, d->style->item);
         new_line(d, depth + 1);
         dump_key(d, &entry[i].key);
-        builder_puts(&d->b, d->key_separator);
+        builder_put_str(&d->b, d->style->key);
         dump(d, &entry[i].value, depth + 1);
     }
     new_line(d, depth);
@@ -114,9 +101,9 @@ static void dump(struct dumper *d, const struct value *v, int depth)
     }
 }
 
-const struct str *value_json_text(struct render *r, const struct value *v, int indent, const char *item_separator, const char *key_separator, bool sort, bool ascii)
+const struct str *value_json_text(struct render *r, const struct value *v, const struct json_style *style)
 {
-    struct dumper d = { .b.r = r, .indent = indent, .item_separator = item_separator, .key_separator = key_separator, .sort = sort, .ascii = ascii };
+    struct dumper d = { .b.r = r, .style = style };
     dump(&d, v, 0);
     return builder_end(&d.b);
 }

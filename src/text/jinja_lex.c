@@ -147,6 +147,7 @@ static size_t unescape_one(struct buf *out, const char *p, size_t len)
         return n;
     }
     size_t n = *p == 'x' ? 2 : *p == 'u' ? 4 : *p == 'U' ? 8 : 0;
+    if (*p == 'N') return 0;                              /* characters by their names are not supported */
     if (!n) { buf_putc(out, '\\'); return SIZE_MAX; }
     if (len < n + 1 || hex_value(p + 1, n, &c) < 0 || c > 0x10FFFF || (c >= 0xD800 && c < 0xE000)) return 0;
     buf_put_utf8(out, c);
@@ -164,7 +165,7 @@ static sc_status lex_string(struct lexer *x)
     for (size_t i = x->at + 1; i < end;) {
         if (x->s[i] != '\\') { buf_putc(&b, x->s[i++]); continue; }
         size_t n = unescape_one(&b, x->s + i + 1, end - i - 1);
-        if (n == 0) { buf_release(&b); return lex_failed(x, "a string has a broken escape, expected \\xNN, \\uNNNN or \\UNNNNNNNN with the number of a character"); }
+        if (n == 0) { buf_release(&b); return lex_failed(x, "a string has a broken escape, expected \\xNN, \\uNNNN or \\UNNNNNNNN with the number of a character (names as in \\N{...} are not supported)"); }
         i += n == SIZE_MAX ? 1 : n + 1;
     }
     struct jinja_token *t = push(x, T_STRING);
@@ -183,34 +184,56 @@ static size_t skip_digits(const struct lexer *x, size_t at)
     return at;
 }
 
+/* Where the fraction and exponent behind the digits at x->at end; 0 if the number has neither. */
+static size_t float_end(const struct lexer *x)
+{
+    size_t end = skip_digits(x, x->at);
+    bool is_float = false;
+    if (x->at && x->s[x->at - 1] == '.') return 0;        /* a.1.5 is a, .1, .5 */
+    if (end + 1 < x->len && x->s[end] == '.' && is_digit(x->s[end + 1])) { is_float = true; end = skip_digits(x, end + 1); }
+    size_t e = end;
+    if (e + 1 < x->len && (x->s[e] == 'e' || x->s[e] == 'E')) {
+        e += x->s[e + 1] == '+' || x->s[e + 1] == '-' ? 2 : 1;
+        if (e < x->len && is_digit(x->s[e])) { is_float = true; end = skip_digits(x, e); }
+    }
+    return is_float ? end : 0;
+}
+
+/* End of a whole number, and what its digits are. One that begins with 0 is 0: other digits begin the next number. */
+static size_t whole_end(const struct lexer *x, size_t *begin, int *base)
+{
+    const char *s = x->s;
+    size_t end = x->at, from = x->at + 2;
+    *begin = x->at;
+    *base = 10;
+    if (s[end] != '0') return skip_digits(x, end);
+    const char *kinds = "xXoObB", *kind = from < x->len && s[x->at + 1] ? strchr(kinds, s[x->at + 1]) : NULL;
+    int wanted = !kind ? 1 : kind < kinds + 2 ? 16 : kind < kinds + 4 ? 8 : 2;
+    for (end = kind ? from : end; end < x->len; end++) {
+        size_t at = end + (s[end] == '_' && end + 1 < x->len);
+        int digit = is_digit(s[at]) ? s[at] - '0' : s[at] >= 'a' && s[at] <= 'f' ? s[at] - 'a' + 10 : s[at] >= 'A' && s[at] <= 'F' ? s[at] - 'A' + 10 : 99;
+        if (digit >= wanted) break;
+        end = at;
+    }
+    if (kind && end > from) { *begin = from; *base = wanted; }
+    return kind && end == from ? x->at + 1 : end;
+}
+
 static sc_status lex_number(struct lexer *x)
 {
-    size_t begin = x->at, end = skip_digits(x, begin);
-    bool is_float = false;
-    char digits[400];
-    size_t n = 0;
+    char digits[400], *rest;
     int base = 10;
-    if (x->s[begin] == '0' && begin + 2 < x->len && strchr("xXbBoO", x->s[begin + 1])) {
-        base = strchr("xX", x->s[begin + 1]) ? 16 : strchr("bB", x->s[begin + 1]) ? 2 : 8;
-        for (end = begin + 2; end < x->len && (is_digit(x->s[end]) || x->s[end] == '_' || (base == 16 && strchr("abcdefABCDEF", x->s[end]))); ) end++;
-        begin += 2;
-    } else {
-        if (end + 1 < x->len && x->s[end] == '.' && is_digit(x->s[end + 1])) { is_float = true; end = skip_digits(x, end + 1); }
-        size_t e = end;
-        if (e + 1 < x->len && (x->s[e] == 'e' || x->s[e] == 'E')) {
-            e += x->s[e + 1] == '+' || x->s[e + 1] == '-' ? 2 : 1;
-            if (e < x->len && is_digit(x->s[e])) { is_float = true; end = skip_digits(x, e); }
-        }
-    }
+    size_t begin = x->at, end = float_end(x), n = 0;
+    bool is_float = end != 0;
+    if (!is_float) end = whole_end(x, &begin, &base);
     for (size_t i = begin; i < end && n + 1 < sizeof digits; i++)
         if (x->s[i] != '_') digits[n++] = x->s[i];
     digits[n] = 0;
     struct jinja_token *t = push(x, is_float ? T_FLOAT : T_INT);
-    char *rest;
     errno = 0;
     if (is_float) t->f = strtod(digits, &rest);
     else t->i = strtoll(digits, &rest, base);
-    if (n == 0 || *rest || (!is_float && errno == ERANGE)) return lex_failed(x, "this number is malformed or does not fit into 64 bits");
+    if (n + 1 == sizeof digits || *rest || (!is_float && errno == ERANGE)) return lex_failed(x, "this number does not fit into 64 bits");
     advance(x, end);
     return SC_OK;
 }
@@ -290,7 +313,7 @@ static sc_status lex_all(struct lexer *x)
         if (kind == '#') {
             x->at += sign ? 3 : 2;
             TRY(lex_comment(x));
-        } else if (kind == '%' && (raw = match_tag(x, tag, "raw", &begin, &end)) != 0) TRY(lex_raw(x, raw, end));
+        } else if (kind == '%' && (raw = match_tag(x, tag, "raw", &begin, &end)) != 0 && end != '+') TRY(lex_raw(x, raw, end));
         else TRY(lex_tag(x, kind == '%'));
     }
     return SC_OK;

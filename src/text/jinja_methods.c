@@ -1,23 +1,18 @@
-/* jinja_methods.c - Python's methods of strings, dicts, lists and of `loop`: one row each. Methods that would change a
- * list or dict are refused, as in the reference's immutable sandbox. */
-#include "jinja_internal.h"
+/* jinja_methods.c - Python's methods of strings: one row each. */
+#include "jinja_methods.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
-#define METHOD(name) static struct value name(struct render *r, const struct value *self, const struct call_args *a)
-
-/* ---- strings ---------------------------------------------------------------------------------------------------------- */
-
-METHOD(s_strip) { return args_at_most(r, a, 1, "strip()") ? value_str(str_strip(r, self->s, arg_str(r, a, 0, NULL), true, true)) : value_none(); }
-METHOD(s_lstrip) { return args_at_most(r, a, 1, "lstrip()") ? value_str(str_strip(r, self->s, arg_str(r, a, 0, NULL), true, false)) : value_none(); }
-METHOD(s_rstrip) { return args_at_most(r, a, 1, "rstrip()") ? value_str(str_strip(r, self->s, arg_str(r, a, 0, NULL), false, true)) : value_none(); }
+METHOD(s_strip) { return value_str(str_strip(r, self->s, arg_str(r, a, 0, NULL), true, true)); }
+METHOD(s_lstrip) { return value_str(str_strip(r, self->s, arg_str(r, a, 0, NULL), true, false)); }
+METHOD(s_rstrip) { return value_str(str_strip(r, self->s, arg_str(r, a, 0, NULL), false, true)); }
 METHOD(s_upper) { (void)a; return value_str(str_case(r, self->s, CASE_UPPER)); }
 METHOD(s_lower) { (void)a; return value_str(str_case(r, self->s, CASE_LOWER)); }
 METHOD(s_title) { (void)a; return value_str(str_case(r, self->s, CASE_TITLE)); }
 METHOD(s_capitalize) { (void)a; return value_str(str_case(r, self->s, CASE_CAPITALIZE)); }
 METHOD(s_swapcase) { (void)a; return value_str(str_case(r, self->s, CASE_SWAP)); }
-METHOD(s_format) { return value_str(format_braces(r, self->s, a)); }
+METHOD(s_casefold) { (void)a; return value_str(str_case(r, self->s, CASE_FOLD)); }
+METHOD(s_format) { return format_braces(r, self, a); }
 
 /* Parts are gathered in a list that is cut to size at the end. */
 struct parts { struct render *r; struct value list; size_t cap; };
@@ -76,7 +71,7 @@ static void split_words(struct parts *p, const struct str *s, int64_t limit)
         parts_put(p, str_view(p->r, s, at, end - at));
         at = skip(s, end, true);
     }
-    if (at < s->len) parts_put(p, str_strip(p->r, str_view(p->r, s, at, s->len - at), NULL, false, true));
+    if (at < s->len) parts_put(p, str_view(p->r, s, at, s->len - at));    /* with the white space at its end */
 }
 
 static size_t skip_back(const struct str *s, size_t end, bool spaces)
@@ -100,7 +95,7 @@ static void split_words_back(struct parts *p, const struct str *s, int64_t limit
         parts_put(p, str_view(p->r, s, at, end - at));
         end = skip_back(s, at, true);
     }
-    if (end) parts_put(p, str_strip(p->r, str_view(p->r, s, 0, end), NULL, true, false));
+    if (end) parts_put(p, str_view(p->r, s, 0, end));
 }
 
 static struct value split(struct render *r, const struct value *self, const struct call_args *a, bool from_end)
@@ -108,7 +103,7 @@ static struct value split(struct render *r, const struct value *self, const stru
     const struct str *s = self->s, *by = arg_str(r, a, 0, "sep");
     int64_t limit = arg_int(r, a, 1, "maxsplit", -1);
     struct parts p = { .r = r };
-    if (failed(r) || !args_at_most(r, a, 2, "split()") || !step(r, s->len / 64)) return value_none();
+    if (!step(r, s->len / 64)) return value_none();
     if (by && !by->len) return fail(r, "split() needs a separator that is not empty");
     if (!by) {
         if (from_end) split_words_back(&p, s, limit);
@@ -213,6 +208,11 @@ METHOD(s_index)
     int64_t at = find(r, self, a, false);
     return at < 0 ? fail(r, "index() did not find the text") : value_int(at);
 }
+METHOD(s_rindex)
+{
+    int64_t at = find(r, self, a, true);
+    return at < 0 ? fail(r, "rindex() did not find the text") : value_int(at);
+}
 
 METHOD(s_count)
 {
@@ -231,6 +231,7 @@ METHOD(s_replace)
     const struct str *old = arg_str(r, a, 0, "old"), *new_text = arg_str(r, a, 1, "new");
     int64_t count = arg_int(r, a, 2, "count", -1);
     if (!old || !new_text) return fail(r, "replace() needs two strings");
+    if (self->is_safe && !arg(a, 1, NULL)->is_safe) new_text = str_escape_html(r, new_text);
     return value_str(str_replace(r, self->s, old, new_text, count));
 }
 
@@ -242,7 +243,7 @@ METHOD(s_join)
     for (size_t i = 0; i < l->len && step(r, 1); i++) {
         if (l->item[i].kind != V_STRING) return fail(r, "join() needs strings, item %zu is %s", i, value_type(&l->item[i]));
         if (i) builder_put_str(&b, self->s);
-        builder_put_str(&b, l->item[i].s);
+        builder_put_str(&b, self->is_safe && !l->item[i].is_safe ? str_escape_html(r, l->item[i].s) : l->item[i].s);
     }
     return value_str(builder_end(&b));
 }
@@ -252,6 +253,7 @@ static struct value pad(struct render *r, const struct value *self, const struct
     int64_t width = arg_int(r, a, 0, "width", 0), len = value_length(r, self);
     const struct str *fill = arg_str(r, a, 1, "fillchar");
     struct builder b = { .r = r };
+    if (!a->len) return fail(r, "a width is needed to center or justify a string");
     if (width > 1 << 20) return fail(r, "a width of %lld is too large", (long long)width);
     if (fill && str_length(fill) != 1) return fail(r, "the fill character must be one character");
     int64_t n = width > len ? width - len : 0, left = sides == 0 ? n / 2 + (n & width & 1) : sides > 0 ? n : 0;
@@ -270,6 +272,7 @@ METHOD(s_zfill)
 {
     int64_t width = arg_int(r, a, 0, "width", 0), len = value_length(r, self);
     struct builder b = { .r = r };
+    if (!a->len) return fail(r, "zfill() needs a width");
     bool has_sign = self->s->len && (self->s->s[0] == '-' || self->s->s[0] == '+');
     if (width > 1 << 20) return fail(r, "a width of %lld is too large", (long long)width);
     if (has_sign) builder_put_str(&b, str_view(r, self->s, 0, 1));
@@ -281,13 +284,15 @@ METHOD(s_zfill)
 METHOD(s_removeprefix)
 {
     const struct str *s = self->s, *w = arg_str(r, a, 0, "prefix");
-    bool has = w && s->len >= w->len && memcmp(s->s, w->s, w->len) == 0;
+    if (!w) return fail(r, "removeprefix() needs a string");
+    bool has = s->len >= w->len && memcmp(s->s, w->s, w->len) == 0;
     return value_str(has ? str_view(r, s, w->len, s->len - w->len) : s);
 }
 METHOD(s_removesuffix)
 {
     const struct str *s = self->s, *w = arg_str(r, a, 0, "suffix");
-    bool has = w && s->len >= w->len && memcmp(s->s + s->len - w->len, w->s, w->len) == 0;
+    if (!w) return fail(r, "removesuffix() needs a string");
+    bool has = s->len >= w->len && memcmp(s->s + s->len - w->len, w->s, w->len) == 0;
     return value_str(has ? str_view(r, s, 0, s->len - w->len) : s);
 }
 
@@ -301,124 +306,78 @@ static struct value all_are(struct render *r, const struct str *s, bool (*test)(
     }
     return value_bool(s->len != 0);
 }
-static bool c_digit(uint32_t c) { return char_category(c) == UTF8PROC_CATEGORY_ND || c == 0xB2 || c == 0xB3 || c == 0xB9; }
-static bool c_numeric(uint32_t c) { int k = char_category(c); return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO; }
-static bool c_decimal(uint32_t c) { return char_category(c) == UTF8PROC_CATEGORY_ND; }
-static bool c_alpha(uint32_t c) { int k = char_category(c); return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO; }
-static bool c_alnum(uint32_t c) { return c_alpha(c) || c_numeric(c); }
 static bool c_ascii(uint32_t c) { return c < 0x80; }
-METHOD(s_isdigit) { (void)a; return all_are(r, self->s, c_digit); }
-METHOD(s_isnumeric) { (void)a; return all_are(r, self->s, c_numeric); }
-METHOD(s_isdecimal) { (void)a; return all_are(r, self->s, c_decimal); }
-METHOD(s_isalpha) { (void)a; return all_are(r, self->s, c_alpha); }
-METHOD(s_isalnum) { (void)a; return all_are(r, self->s, c_alnum); }
+METHOD(s_isdigit) { (void)a; return all_are(r, self->s, char_is_digit); }
+METHOD(s_isnumeric) { (void)a; return all_are(r, self->s, char_is_numeric); }
+METHOD(s_isdecimal) { (void)a; return all_are(r, self->s, char_is_decimal); }
+METHOD(s_isalpha) { (void)a; return all_are(r, self->s, char_is_alpha); }
+METHOD(s_isalnum) { (void)a; return all_are(r, self->s, char_is_alnum); }
 METHOD(s_isspace) { (void)a; return all_are(r, self->s, char_is_space); }
 METHOD(s_isascii) { (void)a; return self->s->len ? all_are(r, self->s, c_ascii) : value_bool(true); }
-METHOD(s_isupper) { return value_bool(test_find("upper", 5)->test(r, self, a)); }
-METHOD(s_islower) { return value_bool(test_find("lower", 5)->test(r, self, a)); }
+METHOD(s_isprintable) { (void)a; return self->s->len ? all_are(r, self->s, char_is_printable) : value_bool(true); }
+METHOD(s_isupper) { (void)a; return value_bool(test_find("upper", 5)->test(r, self, NULL)); }
+METHOD(s_islower) { (void)a; return value_bool(test_find("lower", 5)->test(r, self, NULL)); }
 
-static const struct callable_row string_rows[] = {
-    { "strip", s_strip }, { "lstrip", s_lstrip }, { "rstrip", s_rstrip }, { "split", s_split }, { "rsplit", s_rsplit }, { "splitlines", s_splitlines },
-    { "startswith", s_startswith }, { "endswith", s_endswith }, { "replace", s_replace }, { "upper", s_upper }, { "lower", s_lower },
-    { "title", s_title }, { "capitalize", s_capitalize }, { "swapcase", s_swapcase }, { "casefold", s_lower }, { "find", s_find },
-    { "rfind", s_rfind }, { "index", s_index }, { "count", s_count }, { "join", s_join }, { "format", s_format }, { "partition", s_partition },
-    { "rpartition", s_rpartition }, { "center", s_center }, { "ljust", s_ljust }, { "rjust", s_rjust }, { "zfill", s_zfill },
-    { "removeprefix", s_removeprefix }, { "removesuffix", s_removesuffix }, { "isdigit", s_isdigit }, { "isnumeric", s_isnumeric },
-    { "isdecimal", s_isdecimal }, { "isalpha", s_isalpha }, { "isalnum", s_isalnum }, { "isspace", s_isspace }, { "isascii", s_isascii },
-    { "isupper", s_isupper }, { "islower", s_islower }, { NULL, NULL },
-};
-
-/* ---- dicts and lists ------------------------------------------------------------------------------------------------------- */
-
-static struct value view(struct render *r, const struct dict *d, enum list_flavour flavour)
+METHOD(s_isidentifier)
 {
-    struct value v = value_list(r, d->len, flavour);
-    if (!step(r, d->len / 4)) return value_none();
-    for (size_t i = 0; i < d->len && !failed(r); i++) {
-        struct value pair = flavour == LIST_ITEMS ? value_list(r, 2, LIST_TUPLE) : flavour == LIST_KEYS ? d->entry[i].key : d->entry[i].value;
-        if (flavour == LIST_ITEMS && !failed(r)) {
-            pair.l->item[0] = d->entry[i].key;
-            pair.l->item[1] = d->entry[i].value;
-        }
-        v.l->item[i] = pair;
+    const struct str *s = self->s;
+    uint32_t c = 0;
+    (void)a;
+    if (!s->len) return value_bool(false);
+    size_t first = char_bytes(s, 0, &c);
+    if (!char_is_name_start(c)) return value_bool(false);
+    return first == s->len ? value_bool(true) : all_are(r, str_view(r, s, first, s->len - first), char_is_name);
+}
+
+/* Upper and title case only behind uncased characters, lower case only behind cased ones. */
+METHOD(s_istitle)
+{
+    bool any = false, is_inside = false;
+    (void)a;
+    if (!step(r, self->s->len / 64)) return value_none();
+    for (size_t at = 0; at < self->s->len;) {
+        uint32_t c = 0;
+        at += char_bytes(self->s, at, &c);
+        bool begins = char_is_upper(c) || char_is_title(c);
+        if (begins ? is_inside : char_is_lower(c) && !is_inside) return value_bool(false);
+        is_inside = char_is_cased(c);
+        any |= is_inside;
     }
-    return v;
-}
-METHOD(d_items) { return args_at_most(r, a, 0, "items()") ? view(r, self->d, LIST_ITEMS) : value_none(); }
-METHOD(d_keys) { return args_at_most(r, a, 0, "keys()") ? view(r, self->d, LIST_KEYS) : value_none(); }
-METHOD(d_values) { return args_at_most(r, a, 0, "values()") ? view(r, self->d, LIST_VALUES) : value_none(); }
-METHOD(d_get)
-{
-    if (a->len < 1 || a->len > 2 || a->n_keywords) return fail(r, "get() takes a key and a value for when it is absent");
-    const struct value *v = dict_get(r, self->d, &a->value[0]);
-    return v ? *v : a->len > 1 ? a->value[1] : value_none();
-}
-METHOD(d_copy)
-{
-    struct value v = value_dict(r, self->d->len);
-    (void)a;
-    for (size_t i = 0; i < self->d->len && !failed(r); i++) v.d->entry[v.d->len++] = self->d->entry[i];
-    return v;
+    return value_bool(any);
 }
 
-METHOD(l_index)
+METHOD(s_expandtabs)
 {
-    if (!a->len) return fail(r, "index() needs a value");
-    for (size_t i = 0; i < self->l->len && !failed(r); i++)
-        if (value_equal(r, &self->l->item[i], &a->value[0])) return value_int((int64_t)i);
-    return fail(r, "index() did not find the value in the list");
-}
-METHOD(l_count)
-{
-    int64_t n = 0;
-    if (!a->len) return fail(r, "count() needs a value");
-    for (size_t i = 0; i < self->l->len && !failed(r); i++) n += value_equal(r, &self->l->item[i], &a->value[0]);
-    return value_int(n);
-}
-METHOD(l_copy)
-{
-    struct value v = value_list(r, self->l->len, LIST_PLAIN);
-    (void)a;
-    for (size_t i = 0; i < self->l->len && step(r, 0); i++) v.l->item[i] = self->l->item[i];
-    return v;
-}
-METHOD(refused)
-{
-    (void)a;
-    return fail(r, "a template may not change a %s (append, pop, update and the like); build a new one with '+' or a namespace", value_type(self));
+    int64_t size = arg_int(r, a, 0, "tabsize", 8), column = 0;
+    struct builder b = { .r = r };
+    if (size > 1000) return fail(r, "a tab of %lld is too wide, at most 1000 is supported", (long long)size);
+    for (size_t at = 0; at < self->s->len && step(r, 0);) {
+        uint32_t c = 0;
+        size_t n = char_bytes(self->s, at, &c);
+        int64_t wide = size > 0 ? size - column % size : 0;
+        if (c != '\t') builder_put_str(&b, str_view(r, self->s, at, n));
+        for (int64_t i = 0; c == '\t' && i < wide; i++) builder_put(&b, " ", 1, str_mark(self->s, at));
+        column = c == '\n' || c == '\r' ? 0 : column + (c == '\t' ? wide : 1);
+        at += n;
+    }
+    return value_str(builder_end(&b));
 }
 
-static const struct callable_row dict_rows[] = {
-    { "items", d_items }, { "keys", d_keys }, { "values", d_values }, { "get", d_get }, { "copy", d_copy }, { "clear", refused },
-    { "pop", refused }, { "popitem", refused }, { "setdefault", refused }, { "update", refused }, { NULL, NULL },
+#define FIND "/sub /start /end"
+#define SAFE true                            /* HTML stays HTML */
+const struct callable_row string_method_rows[] = {
+    { "strip", s_strip, "/chars", SAFE }, { "lstrip", s_lstrip, "/chars", SAFE }, { "rstrip", s_rstrip, "/chars", SAFE },
+    { "split", s_split, "sep maxsplit", SAFE }, { "rsplit", s_rsplit, "sep maxsplit", SAFE }, { "splitlines", s_splitlines, "keepends", SAFE },
+    { "startswith", s_startswith, FIND, false }, { "endswith", s_endswith, FIND, false }, { "replace", s_replace, "/old /new /count", SAFE },
+    { "upper", s_upper, "", SAFE }, { "lower", s_lower, "", SAFE }, { "title", s_title, "", SAFE }, { "capitalize", s_capitalize, "", SAFE },
+    { "swapcase", s_swapcase, "", SAFE }, { "casefold", s_casefold, "", SAFE }, { "find", s_find, FIND, false }, { "rfind", s_rfind, FIND, false },
+    { "index", s_index, FIND, false }, { "rindex", s_rindex, FIND, false }, { "count", s_count, FIND, false }, { "join", s_join, "/iterable", SAFE },
+    { "format", s_format, NULL, SAFE }, { "partition", s_partition, "/sep", SAFE }, { "rpartition", s_rpartition, "/sep", SAFE },
+    { "center", s_center, "/width /fillchar", SAFE }, { "ljust", s_ljust, "/width /fillchar", SAFE }, { "rjust", s_rjust, "/width /fillchar", SAFE },
+    { "zfill", s_zfill, "/width", SAFE }, { "expandtabs", s_expandtabs, "tabsize", SAFE }, { "removeprefix", s_removeprefix, "/prefix", SAFE },
+    { "removesuffix", s_removesuffix, "/suffix", SAFE }, { "isdigit", s_isdigit, "", false }, { "isnumeric", s_isnumeric, "", false },
+    { "isdecimal", s_isdecimal, "", false }, { "isalpha", s_isalpha, "", false }, { "isalnum", s_isalnum, "", false },
+    { "isspace", s_isspace, "", false }, { "isascii", s_isascii, "", false }, { "isprintable", s_isprintable, "", false },
+    { "isidentifier", s_isidentifier, "", false }, { "istitle", s_istitle, "", false }, { "isupper", s_isupper, "", false },
+    { "islower", s_islower, "", false }, { NULL, NULL, NULL, false },
 };
-static const struct callable_row list_rows[] = {
-    { "index", l_index }, { "count", l_count }, { "copy", l_copy }, { "append", refused }, { "clear", refused }, { "extend", refused },
-    { "insert", refused }, { "pop", refused }, { "remove", refused }, { "reverse", refused }, { "sort", refused }, { NULL, NULL },
-};
-
-/* ---- loop ------------------------------------------------------------------------------------------------------------------- */
-
-METHOD(loop_cycle) { return a->len ? a->value[self->loop->at % a->len] : fail(r, "loop.cycle() needs at least one value"); }
-METHOD(loop_changed)
-{
-    struct value now = value_list(r, a->len, LIST_TUPLE);
-    for (size_t i = 0; i < a->len && !failed(r); i++) now.l->item[i] = a->value[i];
-    bool changed = !self->loop->has_changed || !value_equal(r, &self->loop->changed, &now);
-    self->loop->changed = now;
-    self->loop->has_changed = true;
-    return value_bool(changed);
-}
-static const struct callable_row loop_rows[] = { { "cycle", loop_cycle }, { "changed", loop_changed }, { NULL, NULL } };
-
-const struct callable_row *method_find(const struct value *v, const struct str *name)
-{
-    const struct callable_row *row = NULL;
-    if (v->kind == V_STRING) row = string_rows;
-    else if (v->kind == V_DICT) row = dict_rows;
-    else if (v->kind == V_LIST && (v->l->flavour == LIST_PLAIN || v->l->flavour == LIST_TUPLE)) row = list_rows;
-    else if (v->kind == V_LOOP) row = loop_rows;
-    for (; row && row->name; row++)
-        if (str_is(name, row->name)) return row;
-    return NULL;
-}

@@ -88,7 +88,7 @@ static void assign(struct render *r, const struct node *target, const struct val
     if (target->kind == N_ATTRIBUTE) {
         const struct value *object = scope_get(r->scope, target->a->name);
         if (!object || object->kind != V_NAMESPACE) fail(r, "cannot set '%s.%s', expected a namespace: {%% set %s = namespace() %%}", target->a->name->s, target->name->s, target->a->name->s);
-        else dict_set(r, object->d, value_str(target->name), *v);
+        else if (namespace_allows(r, target->name)) dict_set(r, object->d, value_str(target->name), *v);
         return;
     }
     size_t want = 0, i = 0;
@@ -116,10 +116,12 @@ static const struct list *filter_items(struct render *r, const struct node *n, c
     return kept.l;
 }
 
-static void run_items(struct render *r, const struct node *n, const struct list *items, int depth)
+/* Returns whether a turn came to its end: after a break or continue it did not, and `else` is for when none did. */
+static bool run_items(struct render *r, const struct node *n, const struct list *items, int depth)
 {
     struct loop *loop = take(r, sizeof *loop);
-    if (!loop) return;
+    bool any = false;
+    if (!loop) return true;
     *loop = (struct loop) { .list = items, .depth = depth, .node = n, .scope = r->scope };
     for (size_t i = 0; i < items->len && step(r, 1); i++) {
         struct scope *outer = scope_push(r);
@@ -130,19 +132,17 @@ static void run_items(struct render *r, const struct node *n, const struct list 
         r->scope = outer;
         enum flow flow = r->flow;
         r->flow = FLOW_ON;
+        any |= flow == FLOW_ON;
         if (flow == FLOW_BREAK) break;
     }
+    return any;
 }
 
 static void run_loop_here(struct render *r, const struct node *n, const struct value *from, int depth)
 {
     const struct list *items = value_items(r, from);
     if (n->c) items = filter_items(r, n, items);
-    if (failed(r)) return;
-    if (items->len) {
-        run_items(r, n, items, depth);
-        return;
-    }
+    if (failed(r) || run_items(r, n, items, depth) || failed(r)) return;
     struct scope *outer = scope_push(r);
     run_nodes(r, n->d->b);
     r->scope = outer;

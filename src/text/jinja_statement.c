@@ -18,7 +18,7 @@ static struct node *parse_block(struct parser *p, const char *end)
     const char *ends[] = { end, NULL };
     need_block_end(p);
     struct node *body = parse_body(p, ends);
-    p->at++;
+    p->at += p->status == SC_OK;
     need_block_end(p);
     return body;
 }
@@ -46,12 +46,21 @@ static struct node *parse_if(struct parser *p)
     return n;
 }
 
+static bool names_loop(const struct node *target)
+{
+    if (target->kind == N_NAME) return str_is(target->name, "loop");
+    for (const struct node *n = target->kind == N_TUPLE ? target->a : NULL; n; n = n->next)
+        if (names_loop(n)) return true;
+    return false;
+}
+
 /* a: target, b: items, c: filter or NULL, d: N_BRANCH with a = body, b = else body; op: recursive. */
 static struct node *parse_for(struct parser *p)
 {
     static const char *const ends[] = { "else", "endfor", NULL };
     struct node *n = node_new(p, N_FOR);
     n->a = parse_target(p);
+    if (names_loop(n->a)) return parse_failed(p, "a 'for' cannot give values to 'loop'");
     if (!parse_take_name(p, "in")) return parse_failed(p, "expected 'in' behind the variables of 'for'");
     n->b = parse_tuple(p, false, "recursive");
     if (parse_take_name(p, "if")) n->c = parse_expression(p, true);
@@ -89,14 +98,19 @@ static struct node *parse_set(struct parser *p)
 static void parse_parameters(struct parser *p, struct node *n)
 {
     struct node **tail = &n->a;
+    bool has_default = false;
     while (p->status == SC_OK && !parse_is_op(p, ')')) {
         if (n->a) parse_need_op(p, ',');
         if (parse_is_op(p, ')')) break;
         if (p->at->kind != T_NAME) { parse_failed(p, "expected the name of a parameter"); return; }
         *tail = node_new(p, N_ARGUMENT);
         (*tail)->name = parse_intern(p, &p->at->text);
+        for (const struct node *other = n->a; other != *tail; other = other->next)
+            if (other->name == (*tail)->name) { parse_failed(p, "the parameter '%s' is there twice", other->name->s); return; }
         p->at++;
         if (parse_take_op(p, '=')) (*tail)->a = parse_expression(p, true);
+        else if (has_default) { parse_failed(p, "the parameter '%s' has no default and follows one that has", (*tail)->name->s); return; }
+        has_default = (*tail)->a;
         tail = &(*tail)->next;
     }
     parse_need_op(p, ')');

@@ -3,7 +3,6 @@
 #include "jinja_internal.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 static const struct str empty = { "", NULL, 0, MARK_TRUSTED };
 
@@ -102,6 +101,16 @@ const struct str *str_join2(struct render *r, const struct str *a, const struct 
     return out;
 }
 
+const struct str *str_repeat(struct render *r, const struct str *s, int64_t times)
+{
+    size_t n = times < 0 ? 0 : (size_t)times, total;
+    struct builder b = { .r = r };
+    if (!size_mul(n, s->len, &total) || total > JINJA_MEMORY_MAX / 16) { fail(r, "a string of more than %d MiB would be made", JINJA_MEMORY_MAX / 16 >> 20); return &empty; }
+    if (!step(r, total / 16) || !total || !builder_room(&b, total)) return &empty;
+    for (size_t i = 0; i < n; i++) builder_put_str(&b, s);
+    return builder_end(&b);
+}
+
 /* ---- comparing and searching ------------------------------------------------------------------------------------------ */
 
 bool str_equal(const struct str *a, const struct str *b) { return a == b || (a->len == b->len && memcmp(a->s, b->s, a->len) == 0); }
@@ -145,24 +154,6 @@ size_t str_find_last(const struct str *s, const struct str *needle, size_t end)
 }
 
 /* ---- characters ------------------------------------------------------------------------------------------------------- */
-
-int char_category(uint32_t c) { return (int)utf8proc_category((utf8proc_int32_t)c); }
-
-bool char_is_space(uint32_t c)
-{
-    return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
-bool char_is_printable(uint32_t c)
-{
-    if (c == ' ') return true;
-    switch (char_category(c)) {
-    case UTF8PROC_CATEGORY_CN: case UTF8PROC_CATEGORY_CC: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_CS: case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
-    }
-}
 
 static bool is_stripped(const struct str *s, size_t at, size_t n, const struct str *characters)
 {
@@ -219,42 +210,48 @@ const struct str *str_replace(struct render *r, const struct str *s, const struc
 
 /* ---- case ------------------------------------------------------------------------------------------------------------------ */
 
-static bool is_cased(uint32_t c)
+/* A capital sigma behind a cased character becomes the final one unless a cased one follows (Unicode 14, section 3.13). */
+static bool is_final(const struct str *s, size_t at)
 {
-    int category = char_category(c);
-    return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL || category == UTF8PROC_CATEGORY_LT;
+    for (uint32_t c = 0; at < s->len;) {
+        at += (size_t)utf8_next(s->s + at, s->len - at, &c);
+        if (!char_is_ignored_by_case(c)) return !char_is_cased(c);
+    }
+    return true;
 }
 
-/* Upper case of the few characters that become two; others one to one. */
-static void put_case(struct builder *b, uint32_t c, int to, uint8_t mark)
+static enum char_mapping case_of(enum str_case how, uint32_t c, bool is_first, bool is_inside)
 {
-    char out[8];
-    if (c == 0xDF && to != 'l') { builder_put(b, to == 'u' ? "SS" : "Ss", 2, mark); return; }
-    if (c == 0x130 && to == 'l') { builder_put(b, "i\xCC\x87", 3, mark); return; }
-    utf8proc_int32_t mapped = (utf8proc_int32_t)c;
-    if (to == 'u') mapped = utf8proc_toupper(mapped);
-    else if (to == 'l') mapped = utf8proc_tolower(mapped);
-    else if (to == 't') mapped = utf8proc_totitle(mapped);
-    builder_put(b, out, (size_t)utf8_put(out, (uint32_t)mapped), mark);
+    switch (how) {
+    case CASE_UPPER: return CHAR_UPPER;
+    case CASE_FOLD: return CHAR_FOLD;
+    case CASE_CAPITALIZE: return is_first ? CHAR_TITLE : CHAR_LOWER;
+    case CASE_TITLE: return is_inside ? CHAR_LOWER : CHAR_TITLE;
+    case CASE_TITLE_WORDS: return is_inside ? CHAR_LOWER : CHAR_UPPER;
+    case CASE_SWAP: return char_is_lower(c) ? CHAR_UPPER : CHAR_LOWER;
+    default: return CHAR_LOWER;
+    }
 }
 
 const struct str *str_case(struct render *r, const struct str *s, enum str_case how)
 {
     struct builder b = { .r = r };
-    bool is_inside = false;
+    bool is_inside = false, follows = false;              /* inside a word; behind a cased character                     */
+    char mapped[CHAR_MAPPED_MAX];
     step(r, s->len / 16);
     for (size_t at = 0; at < s->len && !failed(r);) {
         uint32_t c = 0;
-        int n = utf8_next(s->s + at, s->len - at, &c), to = 'l';
-        if (how == CASE_UPPER) to = 'u';
-        else if (how == CASE_CAPITALIZE) to = at ? 'l' : 't';
-        else if (how == CASE_SWAP) to = char_category(c) == UTF8PROC_CATEGORY_LU ? 'l' : 'u';
-        else if (how != CASE_LOWER) to = is_inside ? 'l' : how == CASE_TITLE ? 't' : 'u';
+        size_t n = (size_t)utf8_next(s->s + at, s->len - at, &c);
+        enum char_mapping to = case_of(how, c, at == 0, is_inside);
+        if (c == 0x3A3 && to == CHAR_LOWER) builder_put(&b, follows && is_final(s, at + n) ? "\xCF\x82" : "\xCF\x83", 2, str_mark(s, at));
+        else if (how == CASE_SWAP && char_is_title(c)) builder_put(&b, s->s + at, n, str_mark(s, at));
+        else builder_put(&b, mapped, char_map(mapped, c, to), str_mark(s, at));
+        at += n;
+        if (!char_is_ignored_by_case(c)) follows = char_is_cased(c);
         /* A word of the |title filter ends at space and brackets, one of str.title at any uncased character. */
-        if (how == CASE_TITLE_WORDS) is_inside = !(char_is_space(c) || (c < 0x80 && strchr("-([{<", (int)c)));
-        else is_inside = is_cased(c);
-        put_case(&b, c, to, str_mark(s, at));
-        at += n > 0 ? (size_t)n : 1;
+        if (how != CASE_TITLE_WORDS) { is_inside = char_is_cased(c); continue; }
+        if (!is_inside) follows = false;                  /* the filter maps the rest of a word on its own               */
+        is_inside = !(char_is_space(c) || (c < 0x80 && c && strchr("-([{<", (int)c)));
     }
     return builder_end(&b);
 }

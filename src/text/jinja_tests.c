@@ -2,111 +2,94 @@
 #include "jinja_internal.h"
 
 #include <string.h>
-#include <utf8proc.h>
 
 #define val const struct value
-#define args_in const struct call_args
+#define TEST(name) static bool name(struct render *r, val *v, val *other)
+#define UNUSED (void)r; (void)v; (void)other
 
-static bool needs(struct render *r, args_in *a, size_t n)
-{
-    if (a->len != n) fail(r, "this test needs %zu argument%s, found %zu", n, n == 1 ? "" : "s", a->len);
-    return !failed(r);
-}
-
-static bool is_defined(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind != V_UNDEFINED; }
-static bool is_undefined(struct render *r, val *v, args_in *a) { return !is_defined(r, v, a); }
-static bool is_none(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_NONE; }
-static bool is_boolean(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_BOOL; }
-static bool is_true(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_BOOL && v->b; }
-static bool is_false(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_BOOL && !v->b; }
-static bool is_integer(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_INT; }
-static bool is_float(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_FLOAT; }
-static bool is_number(struct render *r, val *v, args_in *a) { (void)r; (void)a; return value_is_number(v); }
-static bool is_string(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_STRING; }
-static bool is_mapping(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_DICT; }
-static bool is_iterable(struct render *r, val *v, args_in *a)
-{
-    (void)r; (void)a;
-    return v->kind == V_STRING || v->kind == V_LIST || v->kind == V_DICT || v->kind == V_UNDEFINED || v->kind == V_LOOP;
-}
+TEST(is_defined) { UNUSED; return v->kind != V_UNDEFINED; }
+TEST(is_undefined) { UNUSED; return v->kind == V_UNDEFINED; }
+TEST(is_none) { UNUSED; return v->kind == V_NONE; }
+TEST(is_boolean) { UNUSED; return v->kind == V_BOOL; }
+TEST(is_true) { UNUSED; return v->kind == V_BOOL && v->b; }
+TEST(is_false) { UNUSED; return v->kind == V_BOOL && !v->b; }
+TEST(is_integer) { UNUSED; return v->kind == V_INT; }
+TEST(is_float) { UNUSED; return v->kind == V_FLOAT; }
+TEST(is_number) { UNUSED; return value_is_number(v); }
+TEST(is_string) { UNUSED; return v->kind == V_STRING; }
+TEST(is_mapping) { UNUSED; return v->kind == V_DICT; }
+TEST(is_iterable) { UNUSED; return v->kind == V_STRING || v->kind == V_LIST || v->kind == V_DICT || v->kind == V_UNDEFINED || v->kind == V_LOOP; }
 /* Has a length and items by key. */
-static bool is_sequence(struct render *r, val *v, args_in *a)
+TEST(is_sequence)
 {
-    (void)r; (void)a;
+    UNUSED;
     if (v->kind == V_LIST) return v->l->flavour == LIST_PLAIN || v->l->flavour == LIST_TUPLE || v->l->flavour == LIST_RANGE;
     return v->kind == V_STRING || v->kind == V_DICT || v->kind == V_UNDEFINED;
 }
-static bool is_callable(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_CALLABLE || v->kind == V_UNDEFINED || v->kind == V_LOOP; }
-static bool is_escaped(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->is_safe; }
+TEST(is_callable) { UNUSED; return v->kind == V_CALLABLE || v->kind == V_UNDEFINED || v->kind == V_LOOP; }
+TEST(is_escaped) { UNUSED; return v->is_safe; }
 
-static bool rest_of(struct render *r, val *v, int64_t by, int64_t rest)
+/* A string here is a format, as '%' has it. */
+static bool rest_is(struct render *r, val *v, val *by, int64_t wanted)
 {
-    struct value n = value_int(by), result;
-    if (v->kind == V_STRING) { fail(r, "this test needs a number, found str"); return false; }
-    result = eval_binary(r, '%', v, &n);
-    n = value_int(rest);
-    return !failed(r) && value_equal(r, &result, &n);
+    struct value rest = eval_binary(r, '%', v, by), n = value_int(wanted);
+    return !failed(r) && value_equal(r, &rest, &n);
 }
-static bool is_even(struct render *r, val *v, args_in *a) { (void)a; return rest_of(r, v, 2, 0); }
-static bool is_odd(struct render *r, val *v, args_in *a) { (void)a; return rest_of(r, v, 2, 1); }
-static bool is_divisible(struct render *r, val *v, args_in *a)
-{
-    if (!needs(r, a, 1)) return false;
-    struct value rest = v->kind == V_STRING ? fail(r, "this test needs a number, found str") : eval_binary(r, '%', v, &a->value[0]), zero = value_int(0);
-    return !failed(r) && value_equal(r, &rest, &zero);
-}
+TEST(is_even) { (void)other; return rest_is(r, v, &(struct value) { .kind = V_INT, .i = 2 }, 0); }
+TEST(is_odd) { (void)other; return rest_is(r, v, &(struct value) { .kind = V_INT, .i = 2 }, 1); }
+TEST(is_divisible) { return rest_is(r, v, other, 0); }
 
-static bool compare(struct render *r, int op, val *v, args_in *a) { return needs(r, a, 1) && eval_compare(r, op, v, &a->value[0]); }
-static bool is_equal(struct render *r, val *v, args_in *a) { return compare(r, OP2('=', '='), v, a); }
-static bool is_not_equal(struct render *r, val *v, args_in *a) { return compare(r, OP2('!', '='), v, a); }
-static bool is_less(struct render *r, val *v, args_in *a) { return compare(r, '<', v, a); }
-static bool is_greater(struct render *r, val *v, args_in *a) { return compare(r, '>', v, a); }
-static bool is_less_equal(struct render *r, val *v, args_in *a) { return compare(r, OP2('<', '='), v, a); }
-static bool is_greater_equal(struct render *r, val *v, args_in *a) { return compare(r, OP2('>', '='), v, a); }
-static bool is_in(struct render *r, val *v, args_in *a) { return compare(r, OPERAND_IN, v, a); }
+TEST(is_equal) { return eval_compare(r, OP2('=', '='), v, other); }
+TEST(is_not_equal) { return eval_compare(r, OP2('!', '='), v, other); }
+TEST(is_less) { return eval_compare(r, '<', v, other); }
+TEST(is_greater) { return eval_compare(r, '>', v, other); }
+TEST(is_less_equal) { return eval_compare(r, OP2('<', '='), v, other); }
+TEST(is_greater_equal) { return eval_compare(r, OP2('>', '='), v, other); }
+TEST(is_in) { return eval_compare(r, OPERAND_IN, v, other); }
 
-static bool is_same(struct render *r, val *v, args_in *a)
+TEST(is_same)
 {
-    if (!needs(r, a, 1)) return false;
-    val *w = &a->value[0];
-    if (v->kind != w->kind) return false;
+    if (v->kind != other->kind) return false;
     switch (v->kind) {
-    case V_LIST: return v->l == w->l;
-    case V_DICT: case V_NAMESPACE: return v->d == w->d;
-    default: return value_equal(r, v, w);
+    case V_LIST: return v->l == other->l;
+    case V_DICT: case V_NAMESPACE: return v->d == other->d;
+    default: return value_equal(r, v, other);
     }
 }
 
-static bool has_case(struct render *r, val *v, int wanted)
+/* All cased characters are of the one case, and there are some. */
+static bool has_case(struct render *r, val *v, bool wants_upper)
 {
     const struct str *s = value_to_str(r, v);
     bool any = false;
-    for (size_t at = 0; at < s->len && step(r, 0);) {
+    if (!step(r, s->len / 64)) return false;
+    for (size_t at = 0; at < s->len;) {
         uint32_t c = 0;
-        int n = utf8_next(s->s + at, s->len - at, &c), category = char_category(c);
-        if (category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL) {
-            if (category != wanted) return false;
-            any = true;
-        }
-        at += n > 0 ? (size_t)n : 1;
+        at += (size_t)utf8_next(s->s + at, s->len - at, &c);
+        if (!char_is_cased(c)) continue;
+        if (char_is_title(c) || char_is_upper(c) != wants_upper) return false;
+        any = true;
     }
     return any;
 }
-static bool is_upper(struct render *r, val *v, args_in *a) { (void)a; return has_case(r, v, UTF8PROC_CATEGORY_LU); }
-static bool is_lower(struct render *r, val *v, args_in *a) { (void)a; return has_case(r, v, UTF8PROC_CATEGORY_LL); }
+TEST(is_upper) { (void)other; return has_case(r, v, true); }
+TEST(is_lower) { (void)other; return has_case(r, v, false); }
 
-static bool is_filter(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_STRING && filter_find(v->s->s, v->s->len); }
-static bool is_test(struct render *r, val *v, args_in *a) { (void)r; (void)a; return v->kind == V_STRING && test_find(v->s->s, v->s->len); }
+TEST(is_filter) { UNUSED; return v->kind == V_STRING && filter_find(v->s->s, v->s->len); }
+TEST(is_test) { UNUSED; return v->kind == V_STRING && test_find(v->s->s, v->s->len); }
 
+/* With the name of the test's argument, if it takes one. */
 static const struct test_row rows[] = {
-    { "defined", is_defined }, { "undefined", is_undefined }, { "none", is_none }, { "boolean", is_boolean }, { "true", is_true },
-    { "false", is_false }, { "integer", is_integer }, { "float", is_float }, { "number", is_number }, { "string", is_string },
-    { "mapping", is_mapping }, { "iterable", is_iterable }, { "sequence", is_sequence }, { "callable", is_callable },
-    { "escaped", is_escaped }, { "even", is_even }, { "odd", is_odd }, { "divisibleby", is_divisible }, { "eq", is_equal },
-    { "equalto", is_equal }, { "==", is_equal }, { "ne", is_not_equal }, { "!=", is_not_equal }, { "lt", is_less }, { "lessthan", is_less },
-    { "<", is_less }, { "gt", is_greater }, { "greaterthan", is_greater }, { ">", is_greater }, { "le", is_less_equal }, { "<=", is_less_equal },
-    { "ge", is_greater_equal }, { ">=", is_greater_equal }, { "in", is_in }, { "sameas", is_same }, { "upper", is_upper }, { "lower", is_lower },
-    { "filter", is_filter }, { "test", is_test },
+    { "defined", is_defined, NULL }, { "undefined", is_undefined, NULL }, { "none", is_none, NULL }, { "boolean", is_boolean, NULL },
+    { "true", is_true, NULL }, { "false", is_false, NULL }, { "integer", is_integer, NULL }, { "float", is_float, NULL },
+    { "number", is_number, NULL }, { "string", is_string, NULL }, { "mapping", is_mapping, NULL }, { "iterable", is_iterable, NULL },
+    { "sequence", is_sequence, NULL }, { "callable", is_callable, NULL }, { "escaped", is_escaped, NULL }, { "even", is_even, NULL },
+    { "odd", is_odd, NULL }, { "divisibleby", is_divisible, "num" }, { "eq", is_equal, "/b" }, { "equalto", is_equal, "/b" },
+    { "==", is_equal, "/b" }, { "ne", is_not_equal, "/b" }, { "!=", is_not_equal, "/b" }, { "lt", is_less, "/b" },
+    { "lessthan", is_less, "/b" }, { "<", is_less, "/b" }, { "gt", is_greater, "/b" }, { "greaterthan", is_greater, "/b" },
+    { ">", is_greater, "/b" }, { "le", is_less_equal, "/b" }, { "<=", is_less_equal, "/b" }, { "ge", is_greater_equal, "/b" },
+    { ">=", is_greater_equal, "/b" }, { "in", is_in, "seq" }, { "sameas", is_same, "other" }, { "upper", is_upper, NULL },
+    { "lower", is_lower, NULL }, { "filter", is_filter, NULL }, { "test", is_test, NULL },
 };
 
 const struct test_row *test_find(const char *name, size_t len)
@@ -114,4 +97,13 @@ const struct test_row *test_find(const char *name, size_t len)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0) return &rows[i];
     return NULL;
+}
+
+bool test_apply(struct render *r, const struct test_row *row, val *v, const struct call_args *args)
+{
+    const char *parameter = row->parameter ? row->parameter : "";
+    if (!args_fit(r, args, parameter, row->name)) return false;
+    val *other = arg(args, 0, parameter);
+    if (row->parameter && !other) { fail(r, "the test '%s' needs a value to compare with", row->name); return false; }
+    return row->test(r, v, other);
 }

@@ -43,10 +43,22 @@ static void dict_append(struct render *r, struct dict *d, struct value key, stru
     d->entry[d->len++] = (struct entry) { key, value };
 }
 
+bool value_need_hash(struct render *r, const struct value *v)
+{
+    bool can = v->kind != V_DICT && (v->kind != V_LIST || (v->l->flavour != LIST_PLAIN && v->l->flavour != LIST_KEYS && v->l->flavour != LIST_ITEMS));
+    if (!can) fail(r, "a %s cannot be the key of a dict or be looked for in one", value_type(v));
+    for (size_t i = 0; !failed(r) && v->kind == V_LIST && v->l->flavour == LIST_TUPLE && i < v->l->len && step(r, 1); i++) {
+        if (r->depth >= JINJA_DEPTH_MAX) { fail(r, "values are nested too deeply to be keys"); return false; }
+        r->depth++;
+        value_need_hash(r, &v->l->item[i]);
+        r->depth--;
+    }
+    return !failed(r);
+}
+
 void dict_set(struct render *r, struct dict *d, struct value key, struct value value)
 {
-    if (key.kind == V_LIST && key.l->flavour != LIST_TUPLE) { fail(r, "a list cannot be the key of a dict"); return; }
-    if (key.kind == V_DICT) { fail(r, "a dict cannot be the key of a dict"); return; }
+    if (!value_need_hash(r, &key)) return;
     struct value *old = (struct value *)(uintptr_t)dict_get(r, d, &key);
     if (old) *old = value;
     else dict_append(r, d, key, value);
@@ -121,21 +133,31 @@ bool value_is_number(const struct value *v) { return v->kind == V_INT || v->kind
 int64_t value_integer(const struct value *v) { return v->kind == V_BOOL ? v->b : v->i; }
 double value_number(const struct value *v) { return v->kind == V_FLOAT ? v->f : (double)value_integer(v); }
 
+static int order_of_real(int64_t i, double f)
+{
+    if (f >= 9223372036854775808.0) return -1;
+    if (f < -9223372036854775808.0) return 1;
+    int64_t whole = (int64_t)f;
+    double rest = f - (double)whole;
+    return i != whole ? (i > whole) - (i < whole) : (rest < 0) - (rest > 0);
+}
+
 static int number_order(const struct value *a, const struct value *b)
 {
     if (a->kind != V_FLOAT && b->kind != V_FLOAT) {
         int64_t x = value_integer(a), y = value_integer(b);
         return (x > y) - (x < y);
     }
-    double x = value_number(a), y = value_number(b);
-    return (x > y) - (x < y);
+    if (a->kind != V_FLOAT) return order_of_real(value_integer(a), b->f);
+    if (b->kind != V_FLOAT) return -order_of_real(value_integer(b), a->f);
+    return (a->f > b->f) - (a->f < b->f);
 }
 
 static bool is_nan(const struct value *v) { return v->kind == V_FLOAT && isnan(v->f); }
 
 static bool list_equal(struct render *r, const struct list *a, const struct list *b)
 {
-    if (a->len != b->len || (a->flavour == LIST_TUPLE) != (b->flavour == LIST_TUPLE) || a->flavour == LIST_GENERATOR || b->flavour == LIST_GENERATOR) return a == b;
+    if (a->len != b->len || a->flavour != b->flavour || a->flavour == LIST_GENERATOR || a->flavour == LIST_VALUES) return a == b;
     for (size_t i = 0; i < a->len; i++)
         if (!value_equal(r, &a->item[i], &b->item[i])) return false;
     return true;
@@ -174,7 +196,7 @@ int value_compare(struct render *r, const struct value *a, const struct value *b
 {
     if (value_is_number(a) && value_is_number(b)) return number_order(a, b);
     if (a->kind == V_STRING && b->kind == V_STRING) return str_compare(a->s, b->s);
-    if (a->kind == V_LIST && b->kind == V_LIST && (a->l->flavour == LIST_TUPLE) == (b->l->flavour == LIST_TUPLE)) {
+    if (a->kind == V_LIST && b->kind == V_LIST && a->l->flavour == b->l->flavour && (a->l->flavour == LIST_PLAIN || a->l->flavour == LIST_TUPLE)) {
         for (size_t i = 0; i < a->l->len && i < b->l->len && step(r, 1); i++) {
             if (value_equal(r, &a->l->item[i], &b->l->item[i])) continue;
             if (r->depth >= JINJA_DEPTH_MAX) { fail(r, "values are nested too deeply to be compared"); return 0; }
@@ -196,7 +218,7 @@ bool value_contains(struct render *r, const struct value *container, const struc
         step(r, container->s->len / 64);
         return str_find(container->s, item->s, 0) != SIZE_MAX;
     }
-    if (container->kind == V_DICT) return dict_get(r, container->d, item) != NULL;
+    if (container->kind == V_DICT) return value_need_hash(r, item) && dict_get(r, container->d, item) != NULL;
     const struct list *l = value_items(r, container);
     for (size_t i = 0; i < l->len && !failed(r); i++)
         if (value_equal(r, &l->item[i], item)) return true;
@@ -351,7 +373,11 @@ void value_repr(struct builder *b, const struct value *v, int depth)
         float_repr(text, v->f);
         builder_puts(b, text);
         break;
-    case V_STRING: repr_string(b, v->s); break;
+    case V_STRING:
+        if (v->is_safe) builder_puts(b, "Markup(");
+        repr_string(b, v->s);
+        if (v->is_safe) builder_puts(b, ")");
+        break;
     case V_LIST: repr_list(b, v->l, depth); break;
     case V_DICT: repr_dict(b, v->d, depth); break;
     case V_NAMESPACE:
@@ -360,7 +386,10 @@ void value_repr(struct builder *b, const struct value *v, int depth)
         builder_puts(b, ">");
         break;
     case V_CALLABLE: builder_puts(b, v->c->macro ? "<Macro>" : "<function>"); break;
-    case V_LOOP: builder_puts(b, "<LoopContext>"); break;
+    case V_LOOP:
+        snprintf(text, sizeof text, "<LoopContext %zu/%zu>", v->loop->at + 1, v->loop->list->len);
+        builder_puts(b, text);
+        break;
     }
 }
 
