@@ -231,23 +231,26 @@ def compare_decoding(case, starchat, sample, folder, report):
     return number
 
 
+def invalid_rows(path, limit):
+    """(where from, bytes): the byte strings that are not UTF-8, then all of them as one."""
+    rows = [(r["source"], base64.b64decode(r["base64"])) for r in lines_of(path)]
+    rows = rows[:limit] if limit >= 0 else rows
+    return rows + [("all together", b"".join(data for _, data in rows))]
+
+
 def compare_invalid(case, starchat, path, report, limit):
-    """Byte strings that are not UTF-8, one run of the program each."""
-    count = 0
-    for row in lines_of(path):
-        if count == limit:
-            break
-        count += 1
-        data = base64.b64decode(row["base64"])
+    """Byte strings that are not UTF-8, one run of the program each; answers how many and their bytes."""
+    rows = invalid_rows(path, limit)
+    for source, data in rows:
         text = data.decode("utf-8", "replace")
-        want = case.tokenizer.encode(text, add_special_tokens=False).ids
+        want = case.tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids
         done = subprocess.run(starchat + ["tokenize", case.path], input=data, capture_output=True)
         got = [int(x) for x in done.stdout.split()] if done.returncode == 0 else []
         if done.returncode:
-            report.differ([row["source"], done.stderr.decode(errors="replace")[-300:]])
+            report.differ([source, done.stderr.decode(errors="replace")[-300:]])
         elif got != want:
-            report.differ([row["source"]] + first_difference(case.tokenizer, text, want, got))
-    return count
+            report.differ([source] + first_difference(case.tokenizer, text, want, got))
+    return len(rows), sum(len(data) for _, data in rows)
 
 
 def write_lines(corpus, path, keep):
@@ -286,8 +289,8 @@ def run_case(case, args, starchat, corpus, sources, folder):
         count = compare_decoding(case, starchat, sample, folder, report)
         bad += report.result(f"{count} id lists")
     report = Report("invalid UTF-8")
-    count = compare_invalid(case, starchat, os.path.join(args.corpus_dir, "invalid.jsonl"), report, args.max_invalid)
-    bad += report.result(f"{count} byte strings")
+    count, size = compare_invalid(case, starchat, os.path.join(args.corpus_dir, "invalid.jsonl"), report, args.max_invalid)
+    bad += report.result(f"{count} byte strings, {size} bytes")
     if args.special_flag:
         keep = {i for i, s in enumerate(sources) if s.startswith("random")}
         part = os.path.join(folder, "special.jsonl")
