@@ -244,7 +244,7 @@ struct tokenizer *tokenizer_new(void);
  * well-known contents (roles.c). */
 void tokenizer_finish(struct tokenizer *t);
 void roles_guess(struct tokenizer *t);
-/* tokenizer_config.json, special_tokens_map.json, added_tokens.json of a model directory (tokenizer_config.c). */
-sc_status tokenizer_read_directory(struct tokenizer *t, const char *directory, sc_error *err);
+/* As tokenizer_open_json, but not finished: more tokens follow (tokenizer_json.c). */
+sc_status tokenizer_read_json(struct tokenizer **out, const char *json, size_t len, const char *what, sc_error *err);
 
 #endif

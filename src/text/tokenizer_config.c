@@ -126,7 +126,7 @@ static sc_status config_read(struct tokenizer *t, const json_t *config, const ch
     return SC_OK;
 }
 
-sc_status tokenizer_read_directory(struct tokenizer *t, const char *directory, sc_error *err)
+static sc_status directory_read(struct tokenizer *t, const char *directory, sc_error *err)
 {
     static const struct { const char *name; sc_status (*read)(struct tokenizer *, const json_t *, const char *, sc_error *); } files[] = {
         { "added_tokens.json", added_read }, { "special_tokens_map.json", roles_read }, { "tokenizer_config.json", config_read },
@@ -144,7 +144,6 @@ sc_status tokenizer_read_directory(struct tokenizer *t, const char *directory, s
         json_decref(json);
         mem_free(path);
     }
-    if (status == SC_OK) tokenizer_finish(t);
     return status;
 }
 
@@ -189,13 +188,24 @@ static sc_status refuse_directory(const char *path, sc_error *err)
     return status;
 }
 
+static sc_status open_directory(struct tokenizer **out, const char *path, const char *json, sc_error *err)
+{
+    struct mapped_file file = { 0 };
+    if (!path_exists(json)) return refuse_directory(path, err);
+    TRY(file_map(&file, json, err));
+    sc_status status = tokenizer_read_json(out, (const char *)file.data, file.size, json, err);
+    file_unmap(&file);
+    if (status == SC_OK) status = directory_read(*out, path, err);
+    if (status == SC_OK) tokenizer_finish(*out);
+    return status;
+}
+
 sc_status tokenizer_open(struct tokenizer **out, const char *path, sc_error *err)
 {
     *out = NULL;
     if (!path_is_directory(path)) return open_file(out, path, err);
     char *json = path_join(path, "tokenizer.json");
-    sc_status status = path_exists(json) ? open_file(out, json, err) : refuse_directory(path, err);
-    if (status == SC_OK) status = tokenizer_read_directory(*out, path, err);
+    sc_status status = open_directory(out, path, json, err);
     mem_free(json);
     if (status != SC_OK) { tokenizer_close(*out); *out = NULL; }
     return status;

@@ -434,7 +434,7 @@ static sc_status parts_read(struct reader *r, const json_t *root, const struct j
     return SC_OK;
 }
 
-sc_status tokenizer_open_json(struct tokenizer **out, const char *json, size_t len, const char *what, sc_error *err)
+sc_status tokenizer_read_json(struct tokenizer **out, const char *json, size_t len, const char *what, sc_error *err)
 {
     sc_status status = SC_OK;
     struct json_scan j = { .text = json, .len = len, .what = what, .err = err };
@@ -449,7 +449,6 @@ sc_status tokenizer_open_json(struct tokenizer **out, const char *json, size_t l
     TRY_DONE(large_find(&j, &large, false));
     TRY_DONE(rest_read(&rest, &j, &large));
     TRY_DONE(parts_read(&r, rest, &j, &large, err));
-    tokenizer_finish(r.t);
     *out = r.t;
     r.t = NULL;
 done:
@@ -458,4 +457,11 @@ done:
     buf_release(&r.scratch[1]);
     tokenizer_close(r.t);
     return status;
+}
+
+sc_status tokenizer_open_json(struct tokenizer **out, const char *json, size_t len, const char *what, sc_error *err)
+{
+    TRY(tokenizer_read_json(out, json, len, what, err));
+    tokenizer_finish(*out);
+    return SC_OK;
 }
