@@ -199,7 +199,8 @@ SC_API sc_status sc_encode_fim(sc_tokens *out, const sc_model *m, const char *pr
 /* ---- the store and the hub ------------------------------------------------------------------------------------ */
 
 typedef struct {
-    const char *source;   /* built-in name, org/repo[@revision], http(s)/file URL or path           */
+    const char *source;   /* built-in name, org/repo[@revision], datasets/org/repo[@revision] (its files of
+                             data), http(s)/file URL or path                                       */
     const char *home;     /* store directory; NULL or "": as sc_store_home says                     */
     const char *sha256;   /* expected digest of a single file; NULL or "": as the source declares   */
     bool        offline;

@@ -79,6 +79,7 @@ static int run_prepare(const struct command *self, int argc, char **argv)
 {
     struct args a;
     struct opened o = { 0 };
+    struct data_inputs inputs = { 0 };
     sc_prepare_config config = { 0 };
     sc_text tokenizer = { 0 };
     sc_error err = { 0 };
@@ -89,15 +90,17 @@ static int run_prepare(const struct command *self, int argc, char **argv)
     if (!args_has(&a, "out")) return usage_error(self, "--out is missing: the directory to write");
     if (sc_store_resolve(&tokenizer, name, NULL, &err) != SC_OK) return fail_with(&a.common, &err);
     struct job_events events = { .common = &a.common };
-    config.inputs = a.operand;
-    config.n_inputs = (size_t)a.n_operands;
     config.tokenizer = tokenizer.data;
     config.chat_template = args_value(&a, "template");
     config.out = args_value(&a, "out");
     config.on_event = job_event;
     config.user = &events;
-    code = open_runtime(&o, &a.common);
+    code = data_inputs_open(&inputs, &a.common, a.operand, (size_t)a.n_operands);
+    config.inputs = (const char *const *)inputs.path;
+    config.n_inputs = inputs.n;
+    if (code == ARGS_GO) code = open_runtime(&o, &a.common);
     if (code == ARGS_GO) code = job_finish(&events, &o, sc_prepare(o.runtime, &config, &err), &err, config.out);
+    data_inputs_close(&inputs);
     close_model(&o);
     sc_text_free(&tokenizer);
     return code;
@@ -114,8 +117,8 @@ static const struct flag prepare_flags[] = {
 static const struct command data_prepare = {
     .name = "data prepare", .operands = "IN...", .summary = "dialogues to shards of tokens, each with its label",
     .min_operands = 1, .max_operands = ARGS_MAX_OPERANDS, .run = run_prepare, .tables = prepare_tables, .flags = prepare_flags,
-    .details = "IN is a file of dialogues in any known format (JSON, JSONL, gzip, zstd, Parquet, Arrow, CSV, text), a directory or a\n"
-               "pattern; with \":0.5\" behind it only that share. Labels come from the template: what an assistant has to write is\n"
+    .details = "IN is a file of dialogues in any known format (JSON, JSONL, gzip, zstd, Parquet, Arrow, CSV, text), a directory, a\n"
+               "pattern or org/dataset of the Hub; with \":0.5\" behind it only that share. Labels come from the template: what an assistant has to write is\n"
                "trained, all else is not. The same command gives the same bytes.\n\n"
                "  starchat data prepare chats.jsonl --tokenizer MODEL --template no_system --out chats\n"
                "  starchat data show chats && starchat data verify chats",
@@ -128,6 +131,7 @@ static int run_convert(const struct command *self, int argc, char **argv)
     static const char *const token_rows[] = { "block_size", "packing", "overlength", "train_on", "test_size", "split_by" };
     struct args a;
     struct opened o = { 0 };
+    struct data_inputs inputs = { 0 };
     sc_prepare_config config = { 0 };
     sc_error err = { 0 };
     int code = args_parse(&a, self, argc, argv, (void *const[]){ &config });
@@ -135,13 +139,15 @@ static int run_convert(const struct command *self, int argc, char **argv)
     for (size_t i = 0; i < sizeof token_rows / sizeof *token_rows; i++)
         if (args_sets(&a, token_rows[i])) return usage_error(self, "--%s has no meaning here, it is about tokens; see: starchat data prepare", token_rows[i]);
     struct job_events events = { .common = &a.common };
-    config.inputs = a.operand;
-    config.n_inputs = (size_t)a.n_operands - 1;
     config.out = a.operand[a.n_operands - 1];
     config.on_event = job_event;
     config.user = &events;
-    code = open_runtime(&o, &a.common);
+    code = data_inputs_open(&inputs, &a.common, a.operand, (size_t)a.n_operands - 1);
+    config.inputs = (const char *const *)inputs.path;
+    config.n_inputs = inputs.n;
+    if (code == ARGS_GO) code = open_runtime(&o, &a.common);
     if (code == ARGS_GO) code = job_finish(&events, &o, sc_data_convert(o.runtime, &config, &err), &err, config.out);
+    data_inputs_close(&inputs);
     close_model(&o);
     return code;
 }

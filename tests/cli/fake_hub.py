@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if self.server.role == "content":
                 self.send_bytes(path, hub.content[path[1:]], etag=path[1:])
-            elif path.startswith("/api/models/"):
+            elif path.startswith(("/api/models/", "/api/datasets/")):
                 self.send_list(path)
             elif path.startswith("/simple/"):
                 self.send_index(path)
@@ -118,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def send_list(self, path):
-        match = re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path)
+        match = re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)/revision/(.+)", path)
         fault = self.next_fault(path)
         if fault and fault[0] == "status":
             return self.refuse(fault[1], headers=fault[2:])
@@ -142,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def send_file(self, path):
         hub = self.server.hub
-        name, rest = path[1:].split("/resolve/", 1)
+        name, rest = path[1:].removeprefix("datasets/").split("/resolve/", 1)
         repo = self.find_repo(name)
         if not repo:
             return None

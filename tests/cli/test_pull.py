@@ -120,6 +120,28 @@ def test_directory_from_the_hub(world):
     assert content and all("authorization" not in q.headers for q in content)
 
 
+DIALOGUE = b'{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}]}\n'
+
+
+def test_dataset_from_the_hub(world):
+    """A name of the Hub's data sets is fetched and prepared; folders become part of the file names."""
+    world.hub.repos["org/chats"] = Repo({"data/train.jsonl": DIALOGUE, "data/test.jsonl": DIALOGUE.replace(b"Q", b"R"), "README.md": b"# chats", "dataset_infos.json": b"{}"})
+    tokenizer = ROOT / "tests/golden/tokenizers/bytes/tokenizer.json"
+    r = world.run("data", "prepare", "org/chats", "--tokenizer", tokenizer, "--template", "no_system", "--out", "out")
+    assert r.status == 0, r.err
+    manifest = json.loads((world.directory / "out/dataset.json").read_text())
+    assert [pathlib.Path(f).name for f in manifest["files"]] == ["data-test.jsonl", "data-train.jsonl"]
+    assert manifest["stats"]["rows"] == 2
+    assert all(q.path.startswith(("/api/datasets/org/chats/", "/datasets/org/chats/resolve/")) for q in world.hub.log)
+    n = len(world.hub.log)
+    assert world.run("data", "convert", "org/chats", "out.jsonl").status == 0 and len(world.hub.log) == n
+
+
+def test_dataset_without_data(world):
+    world.hub.repos["org/empty"] = Repo({"README.md": b"# nothing"})
+    world.refused("holds no file of data", "datasets/org/empty")
+
+
 def test_second_pull_asks_no_server(world):
     first = world.pull("org/model")
     n = len(world.hub.log)
