@@ -19,6 +19,15 @@ struct file_tensor {
     size_t bytes;
 };
 
+/* ---- JSON files ------------------------------------------------------------------------------------------------------ */
+
+/* The JSON objects of a model directory, and the member of struct model_file that holds each. What GGUF has no keys for
+ * travels along in it as their text, under "starchat.file.NAME", so that nothing is lost on the way back; other programs
+ * skip such keys. Of tokenizer.json the vocabulary and merges are left out, which GGUF has as arrays; what stays of them
+ * is the added tokens that belong to the vocabulary too, and the first merge, for its form. */
+struct model_json { const char *name; size_t member, max_bytes; };
+extern const struct model_json model_jsons[];        /* ends with name NULL */
+
 /* ---- GGUF metadata --------------------------------------------------------------------------------------------------- */
 
 /* ORDER GGUF value types: the numbers of the specification. */
@@ -42,8 +51,9 @@ struct model_file {
     char *path;                        /* as given: directory or file                                             */
     struct file_tensor *tensors; size_t n_tensors;      /* in file order                                           */
     size_t bytes;                      /* of all mapped files                                                      */
-    /* Hugging Face directory: parsed JSON files, NULL when absent (config is never NULL) */
+    /* Parsed JSON files, NULL when absent: of a Hugging Face directory (config is never NULL), or carried in GGUF */
     json_t *config, *generation_config, *tokenizer_config, *special_tokens_map, *added_tokens, *dialogue_template;
+    json_t *tokenizer;                 /* only carried in GGUF: tokenizer.json without its vocabulary; see model_jsons */
     char *chat_template;               /* Jinja source: chat_template.jinja, else tokenizer_config, else GGUF key; NULL */
     /* GGUF */
     struct gguf_value *values; size_t n_values;
@@ -86,6 +96,8 @@ void gguf_put_string_array(struct gguf_writer *w, const char *key, const struct 
 void gguf_put_int32_array(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void gguf_put_float32_array(struct gguf_writer *w, const char *key, const float *v, size_t n);
 void gguf_put_value(struct gguf_writer *w, const struct gguf_value *v);     /* copies a value read from a file */
+void gguf_put_json(struct gguf_writer *w, const char *name, const json_t *value);   /* a file of model_jsons; NULL: nothing */
+void gguf_put_jsons(struct gguf_writer *w, const struct model_file *from);          /* all that `from` has, apart from tokenizer.json */
 sc_status gguf_writer_begin(struct gguf_writer *w, const struct tensor_plan *tensors, size_t n, sc_error *err);
 sc_status gguf_writer_data(struct gguf_writer *w, const void *data, size_t bytes, sc_error *err);
 sc_status gguf_writer_finish(struct gguf_writer *w, sc_error *err);         /* frees w, also on failure */

@@ -39,6 +39,15 @@ bool tensor_bytes(size_t *out, enum dtype dtype, int n_dims, const uint64_t *dim
 /* Takes a Jinja source as the model's own template; it must be free of NUL bytes. */
 sc_status model_file_set_template(struct model_file *m, const char *text, size_t len, const char *where, sc_error *err);
 
+/* ---- model_json.c ------------------------------------------------------------------------------------------------------ */
+
+/* The objects that a directory has as files, or a GGUF file under its keys. */
+sc_status model_json_files(struct model_file *m, sc_error *err);
+sc_status model_json_keys(struct model_file *m, sc_error *err);
+void      model_json_release(struct model_file *m);
+/* A JSON file of the directory that must hold an object; *out stays NULL when it is absent. */
+sc_status model_json_file(json_t **out, const struct model_file *m, const char *name, size_t max_bytes, sc_error *err);
+
 /* ---- gguf.c, safetensors.c, hf_directory.c ------------------------------------------------------------------------------ */
 
 /* Parse bytes that stay valid until m is closed; `what` names them in messages. */

@@ -249,6 +249,7 @@ sc_status gguf_parse(struct model_file *m, const uint8_t *data, size_t size, con
     m->n_tensors = (size_t)n_tensors;
     for (size_t i = 0; i < m->n_tensors; i++) TRY(read_tensor(&r, m, &m->tensors[i], &next));
     TRY(place_tensors(&r, m, next));
+    TRY(model_json_keys(m, err));
     struct gguf_string source;
     TRY(gguf_opt_string(&source, m, "tokenizer.chat_template", err));
     return source.text ? model_file_set_template(m, source.text, source.len, what, err) : SC_OK;

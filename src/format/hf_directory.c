@@ -3,31 +3,7 @@
  * not read: unpickling can run code. Source: transformers and huggingface_hub conventions. */
 #include "format/format_internal.h"
 
-static const size_t MAX_CONFIG = 4u << 20, MAX_TOKENIZER_CONFIG = 16u << 20, MAX_TEMPLATE = 4u << 20, MAX_INDEX = 128u << 20;
-
-/* A JSON file of the directory that must hold an object; *out stays NULL when it is absent. */
-static sc_status object_read(json_t **out, const struct model_file *m, const char *name, size_t max_bytes, sc_error *err)
-{
-    char *path = path_join(m->path, name);
-    sc_status status = SC_OK;
-    if (path_exists(path)) {
-        status = json_read_file(out, path, max_bytes, err);
-        if (status == SC_OK && !json_is_object(*out)) status = FAIL(err, SC_E_FORMAT, "%s is no JSON object", path);
-    }
-    mem_free(path);
-    return status;
-}
-
-static sc_status configs_read(struct model_file *m, sc_error *err)
-{
-    TRY(object_read(&m->config, m, "config.json", MAX_CONFIG, err));
-    if (!m->config) return FAIL(err, SC_E_IO, "%s has no config.json, so it is no model directory", m->path);
-    TRY(object_read(&m->generation_config, m, "generation_config.json", MAX_CONFIG, err));
-    TRY(object_read(&m->tokenizer_config, m, "tokenizer_config.json", MAX_TOKENIZER_CONFIG, err));
-    TRY(object_read(&m->special_tokens_map, m, "special_tokens_map.json", MAX_CONFIG, err));
-    TRY(object_read(&m->added_tokens, m, "added_tokens.json", MAX_TOKENIZER_CONFIG, err));
-    return object_read(&m->dialogue_template, m, "dialogue_template.json", MAX_CONFIG, err);
-}
+static const size_t MAX_TEMPLATE = 4u << 20, MAX_INDEX = 128u << 20;
 
 /* A string, or a list of {name, template} of which "default" counts; none of them leaves the model without. */
 static sc_status template_from_json(struct model_file *m, const json_t *value, const char *where, sc_error *err)
@@ -67,7 +43,7 @@ static sc_status template_read(struct model_file *m, sc_error *err)
         status = template_from_file(m, jinja, err);
         goto done;
     }
-    TRY_DONE(object_read(&file, m, "chat_template.json", MAX_TEMPLATE, err));
+    TRY_DONE(model_json_file(&file, m, "chat_template.json", MAX_TEMPLATE, err));
     where = path_join(m->path, file ? "chat_template.json" : "tokenizer_config.json");
     status = template_from_json(m, json_object_get(file ? file : m->tokenizer_config, "chat_template"), where, err);
 done:
@@ -161,7 +137,7 @@ static sc_status weights_read(struct model_file *m, bool headers_only, sc_error 
 
 sc_status hf_directory_open(struct model_file *m, bool headers_only, sc_error *err)
 {
-    TRY(configs_read(m, err));
+    TRY(model_json_files(m, err));
     TRY(template_read(m, err));
     return weights_read(m, headers_only, err);
 }

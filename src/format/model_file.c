@@ -80,8 +80,7 @@ void model_file_close(struct model_file *m)
     struct format_private *p = m->private;
     for (size_t i = 0; i < p->n_files; i++) file_unmap(&p->files[i]);
     for (size_t i = 0; i < m->n_values; i++) mem_free(m->values[i].strings);
-    json_t *const parsed[] = { m->config, m->generation_config, m->tokenizer_config, m->special_tokens_map, m->added_tokens, m->dialogue_template };
-    for (size_t i = 0; i < sizeof parsed / sizeof parsed[0]; i++) json_decref(parsed[i]);
+    model_json_release(m);
     name_store_release(&p->names);
     mem_free(p->files);
     mem_free(p->by_tensor);

@@ -1,19 +1,11 @@
-/* convert_gguf.c - the keys of a GGUF file made from a Hugging Face directory: sizes, tokenizer, chat template.
- *
- * What GGUF has no keys for travels along unchanged under "starchat.file.NAME" (small JSON files, and tokenizer.json
- * without vocabulary and merges), so that converting back gives the same directory. Other programs skip such keys.
- * Key names: ggml docs/gguf.md; token types as llama.cpp numbers them. */
+/* convert_gguf.c - the keys of a GGUF file made from a Hugging Face directory: sizes, tokenizer, chat template, and the
+ * JSON files that say more than GGUF has keys for (see model_jsons). Key names: ggml docs/gguf.md; token types as
+ * llama.cpp numbers them. */
 #include "model/convert_internal.h"
 
 #include <string.h>
 
 #include "text/text.h"
-
-enum { TOKEN_UNUSED = 5 };
-
-const char *const carried_files[] = {
-    "config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "dialogue_template.json", NULL,
-};
 
 static void put_text(struct gguf_writer *w, const char *key, const char *text) { gguf_put_string(w, key, text, strlen(text)); }
 
@@ -40,34 +32,23 @@ int file_type_of(const struct job *j, const struct target *target)
     return by_dtype[most];
 }
 
-static void put_json(struct gguf_writer *w, const char *name, const json_t *value)
+/* tokenizer.json without what the token and merge arrays say: see model_jsons. */
+static sc_status put_tokenizer_rest(struct gguf_writer *w, const char *path, sc_error *err)
 {
-    sc_text text = { 0 };
-    struct buf key;
-    if (!value || json_write(&text, value, false) != SC_OK) return;
-    buf_init(&key, 0);
-    buf_printf(&key, "starchat.file.%s", name);
-    gguf_put_string(w, key.data, text.data, text.len);
-    buf_release(&key);
-    sc_text_free(&text);
-}
-
-static void put_carried(struct gguf_writer *w, const struct model_file *in)
-{
-    const json_t *const values[] = { in->config, in->generation_config, in->tokenizer_config, in->special_tokens_map, in->added_tokens, in->dialogue_template };
-    for (size_t i = 0; carried_files[i]; i++) put_json(w, carried_files[i], values[i]);
-}
-
-/* tokenizer.json without what the token and merge arrays say. */
-static sc_status put_tokenizer_shell(struct gguf_writer *w, const char *path, sc_error *err)
-{
-    json_t *shell = NULL;
-    TRY(json_read_file(&shell, path, 64u << 20, err));
-    json_t *model = json_object_get(shell, "model");
-    json_object_del(model, "vocab");
-    json_object_del(model, "merges");
-    put_json(w, "tokenizer.json", shell);
-    json_decref(shell);
+    json_t *rest = NULL, *added, *kept = json_object(), *first = json_array();
+    TRY(json_read_file(&rest, path, 64u << 20, err));
+    json_t *model = json_object_get(rest, "model"), *vocab = json_object_get(model, "vocab");
+    size_t i;
+    json_array_foreach(json_object_get(rest, "added_tokens"), i, added) {
+        const char *content = json_string_value(json_object_get(added, "content"));
+        json_t *id = content ? json_object_get(vocab, content) : NULL;
+        if (id) json_object_set(kept, content, id);
+    }
+    json_array_append(first, json_array_get(json_object_get(model, "merges"), 0));
+    json_object_set_new(model, "vocab", kept);
+    json_object_set_new(model, "merges", first);
+    gguf_put_json(w, "tokenizer.json", rest);
+    json_decref(rest);
     return SC_OK;
 }
 
@@ -79,13 +60,13 @@ static void put_tokens(struct gguf_writer *w, const struct tokenizer *t, size_t 
     struct gguf_string *tokens = arena_take(&memory, vocab * sizeof *tokens);
     int32_t *types = arena_take(&memory, vocab * sizeof *types);
     for (size_t id = 0; id < vocab; id++) {
-        int type = TOKEN_UNUSED;
+        int type = GGUF_TOKEN_UNUSED;
         size_t len = 0;
         const char *text = id < tokenizer_vocab(t) ? tokenizer_gguf_token(t, id, &len, &type) : NULL;
         struct buf pad;
         buf_init(&pad, 0);
         if (!text) {
-            type = TOKEN_UNUSED;
+            type = GGUF_TOKEN_UNUSED;
             buf_printf(&pad, "[PAD%zu]", id);
             len = pad.len;
         }
@@ -132,8 +113,10 @@ static sc_status put_tokenizer(struct gguf_writer *w, const struct job *j, const
         goto done;
     }
     TRY_DONE(tokenizer_open(&t, in->path, err));
-    if (tokenizer_vocab(t) > j->config->vocab)
-        job_note(j, "the tokenizer knows %zu tokens, the embedding has %zu rows: the tokens above are left out", tokenizer_vocab(t), j->config->vocab);
+    if (tokenizer_vocab(t) > j->config->vocab) {
+        status = FAIL(err, SC_E_FORMAT, "%s: the tokenizer has %zu tokens, but the embedding has only %zu rows (vocab_size)", path, tokenizer_vocab(t), j->config->vocab);
+        goto done;
+    }
     put_text(w, "tokenizer.ggml.model", "gpt2");
     put_text(w, "tokenizer.ggml.pre", tokenizer_pre_name(t));
     put_tokens(w, t, j->config->vocab);
@@ -143,7 +126,7 @@ static sc_status put_tokenizer(struct gguf_writer *w, const struct job *j, const
         if (id >= 0 && (size_t)id < j->config->vocab) gguf_put_uint32(w, ROLE_KEYS[role], (uint32_t)id);
     }
     gguf_put_bool(w, "tokenizer.ggml.add_bos_token", tokenizer_adds_bos(t));
-    TRY_DONE(put_tokenizer_shell(w, path, err));
+    TRY_DONE(put_tokenizer_rest(w, path, err));
 done:
     tokenizer_close(t);
     mem_free(path);
@@ -171,6 +154,6 @@ sc_status gguf_put_from_hf(struct gguf_writer *w, const struct job *j, const str
     gguf_put_arch_uint32(w, c, "vocab_size", c->vocab);
     TRY(put_tokenizer(w, j, in, err));
     if (in->chat_template) put_text(w, "tokenizer.chat_template", in->chat_template);
-    put_carried(w, in);
+    gguf_put_jsons(w, in);
     return SC_OK;
 }

@@ -16,23 +16,6 @@ sc_status hf_write_json(const char *directory, const char *name, const json_t *v
     return status;
 }
 
-sc_status carried_json(json_t **out, const struct model_file *in, const char *name, sc_error *err)
-{
-    struct buf key;
-    struct gguf_string text;
-    *out = NULL;
-    buf_init(&key, 0);
-    buf_printf(&key, "starchat.file.%s", name);
-    sc_status status = gguf_opt_string(&text, in, key.data, err);
-    if (status == SC_OK && text.text) {
-        status = json_read(out, text.text, text.len, key.data, err);
-        if (status == SC_OK && !json_is_object(*out)) status = FAIL(err, SC_E_FORMAT, "key \"%s\" holds no JSON object", key.data);
-        if (status != SC_OK) error_prefix(err, status, "%s", in->path);
-    }
-    buf_release(&key);
-    return status;
-}
-
 /* ---- config.json ------------------------------------------------------------------------------------------------------------- */
 
 static const char *torch_dtype(const struct job *j)
@@ -117,17 +100,11 @@ static sc_status set_ids(json_t *object, const struct model_file *in, bool both_
 
 static sc_status write_configs(const char *directory, const struct job *j, const struct model_file *in, sc_error *err)
 {
-    json_t *config = NULL, *generation = NULL;
+    json_t *config = in->config ? json_deep_copy(in->config) : json_object(), *generation = in->generation_config ? json_incref(in->generation_config) : json_object();
     sc_status status;
-    TRY_DONE(carried_json(&config, in, "config.json", err));
-    if (!config) config = json_object();
     TRY_DONE(set_ids(config, in, false, err));
     TRY_DONE(hf_write_config(directory, j, config, err));
-    TRY_DONE(carried_json(&generation, in, "generation_config.json", err));
-    if (!generation) {
-        generation = json_object();
-        TRY_DONE(set_ids(generation, in, true, err));
-    }
+    if (!in->generation_config) TRY_DONE(set_ids(generation, in, true, err));
     TRY_DONE(hf_write_json(directory, "generation_config.json", generation, err));
 done:
     json_decref(config);
@@ -167,27 +144,42 @@ static json_t *added_tokens_decoder(const json_t *tokenizer)
     return decoder;
 }
 
+/* The template in the place that readers look at first, unless a carried tokenizer_config.json says the same. */
+static sc_status write_template(const char *directory, json_t *config, const char *source, sc_error *err)
+{
+    const json_t *own = json_object_get(config, "chat_template"), *entry;
+    bool is_same = json_is_string(own) && !strcmp(json_string_value(own), source);
+    size_t i;
+    if (!own) { json_object_set_new(config, "chat_template", json_string(source)); return SC_OK; }
+    json_array_foreach(own, i, entry) {
+        const char *name = json_string_value(json_object_get(entry, "name")), *text = json_string_value(json_object_get(entry, "template"));
+        is_same |= name && text && !strcmp(name, "default") && !strcmp(text, source);
+    }
+    if (is_same) return SC_OK;
+    char *path = path_join(directory, "chat_template.jinja");
+    sc_status status = file_write(path, source, strlen(source), err);
+    mem_free(path);
+    return status;
+}
+
 static sc_status tokenizer_config(json_t **out, const struct job *j, const struct model_file *in, const json_t *tokenizer, sc_error *err)
 {
     bool adds_bos;
-    TRY(carried_json(out, in, "tokenizer_config.json", err));
-    if (!*out) {
-        *out = json_object();
-        TRY(special_map(*out, in, err));
-        TRY(gguf_opt_bool(&adds_bos, in, "tokenizer.ggml.add_bos_token", false, err));
-        if (gguf_find(in, "tokenizer.ggml.add_bos_token")) json_object_set_new(*out, "add_bos_token", json_boolean(adds_bos));
-        json_object_set_new(*out, "added_tokens_decoder", added_tokens_decoder(tokenizer));
-        json_object_set_new(*out, "clean_up_tokenization_spaces", json_false());
-        json_object_set_new(*out, "model_max_length", json_integer((json_int_t)j->config->context));
-        json_object_set_new(*out, "tokenizer_class", json_string("PreTrainedTokenizerFast"));
-    }
-    if (in->chat_template && !json_object_get(*out, "chat_template")) json_object_set_new(*out, "chat_template", json_string(in->chat_template));
+    if (in->tokenizer_config) { *out = json_copy(in->tokenizer_config); return SC_OK; }
+    *out = json_object();
+    TRY(special_map(*out, in, err));
+    TRY(gguf_opt_bool(&adds_bos, in, "tokenizer.ggml.add_bos_token", false, err));
+    if (gguf_find(in, "tokenizer.ggml.add_bos_token")) json_object_set_new(*out, "add_bos_token", json_boolean(adds_bos));
+    json_object_set_new(*out, "added_tokens_decoder", added_tokens_decoder(tokenizer));
+    json_object_set_new(*out, "clean_up_tokenization_spaces", json_false());
+    json_object_set_new(*out, "model_max_length", json_integer((json_int_t)j->config->context));
+    json_object_set_new(*out, "tokenizer_class", json_string("PreTrainedTokenizerFast"));
     return SC_OK;
 }
 
 static sc_status write_tokenizer(const char *directory, const struct job *j, const struct model_file *in, sc_error *err)
 {
-    json_t *tokenizer = NULL, *config = NULL, *map = NULL, *extra = NULL;
+    json_t *tokenizer = NULL, *config = NULL, *map = NULL;
     sc_status status;
     TRY_DONE(tokenizer_json_from_gguf(&tokenizer, in, err));
     if (!tokenizer) {
@@ -196,25 +188,17 @@ static sc_status write_tokenizer(const char *directory, const struct job *j, con
     }
     TRY_DONE(hf_write_json(directory, "tokenizer.json", tokenizer, err));
     TRY_DONE(tokenizer_config(&config, j, in, tokenizer, err));
+    if (in->chat_template) TRY_DONE(write_template(directory, config, in->chat_template, err));
     TRY_DONE(hf_write_json(directory, "tokenizer_config.json", config, err));
-    TRY_DONE(carried_json(&map, in, "special_tokens_map.json", err));
-    if (!map) {
-        map = json_object();
-        TRY_DONE(special_map(map, in, err));
-    }
+    map = in->special_tokens_map ? json_incref(in->special_tokens_map) : json_object();
+    if (!in->special_tokens_map) TRY_DONE(special_map(map, in, err));
     TRY_DONE(hf_write_json(directory, "special_tokens_map.json", map, err));
-    static const char *const others[] = { "added_tokens.json", "dialogue_template.json" };
-    for (size_t i = 0; i < 2; i++) {
-        TRY_DONE(carried_json(&extra, in, others[i], err));
-        if (extra) TRY_DONE(hf_write_json(directory, others[i], extra, err));
-        json_decref(extra);
-        extra = NULL;
-    }
+    if (in->added_tokens) TRY_DONE(hf_write_json(directory, "added_tokens.json", in->added_tokens, err));
+    if (in->dialogue_template) TRY_DONE(hf_write_json(directory, "dialogue_template.json", in->dialogue_template, err));
 done:
     json_decref(tokenizer);
     json_decref(config);
     json_decref(map);
-    json_decref(extra);
     return status;
 }
 
@@ -241,13 +225,14 @@ done:
     return status;
 }
 
+const char *const hf_companions[] = {
+    "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "dialogue_template.json",
+    "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", NULL,
+};
+
 sc_status hf_write_from_hf(const char *directory, const struct job *j, const struct model_file *in, sc_error *err)
 {
-    static const char *const names[] = {
-        "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "dialogue_template.json",
-        "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt",
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) TRY(copy_file(directory, in->path, names[i], err));
+    for (size_t i = 0; hf_companions[i]; i++) TRY(copy_file(directory, in->path, hf_companions[i], err));
     json_t *config = json_deep_copy(in->config);
     sc_status status = hf_write_config(directory, j, config, err);
     json_decref(config);

@@ -69,13 +69,11 @@ int       file_type_of(const struct job *j, const struct target *target);
 /* JSON files of a directory from GGUF keys, or copied from another directory. */
 sc_status hf_write_from_gguf(const char *directory, const struct job *j, const struct model_file *in, sc_error *err);
 sc_status hf_write_from_hf(const char *directory, const struct job *j, const struct model_file *in, sc_error *err);
+extern const char *const hf_companions[];       /* the files beside config.json and weights that make a model; NULL at the end */
 sc_status hf_write_config(const char *directory, const struct job *j, json_t *config, sc_error *err);
 sc_status hf_write_json(const char *directory, const char *name, const json_t *value, sc_error *err);
 /* tokenizer.json from the keys of a GGUF file; *out NULL when it has no vocabulary. */
 sc_status tokenizer_json_from_gguf(json_t **out, const struct model_file *in, sc_error *err);
-/* A JSON file kept inside GGUF under "starchat.file.NAME"; *out NULL when absent. */
-sc_status carried_json(json_t **out, const struct model_file *in, const char *name, sc_error *err);
-extern const char *const carried_files[];                        /* NULL at the end */
 /* llama3 rope scaling as a tensor of divisors, and back (NULL when no setting gives these divisors). */
 /* Adds rope_freqs.weight where GGUF needs it: copied from a GGUF input, or made. `in` NULL: nothing to copy from. */
 void    job_add_divisors(struct job *j, const struct model_file *in);

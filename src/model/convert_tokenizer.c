@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static sc_status shell_build(json_t **out, const struct model_file *in, sc_error *err)
+static sc_status settings_build(json_t **out, const struct model_file *in, sc_error *err)
 {
     struct gguf_string pre;
     struct pre_json j;
@@ -83,28 +83,44 @@ static void fill_added(json_t *added, const struct vocabulary *v)
     mem_free(known);
 }
 
-/* All tokens up to the last normal one; added tokens behind it are not part of the BPE model. */
-static sc_status fill_model(json_t *model, const struct vocabulary *v, const struct model_file *in, sc_error *err)
+/* Added tokens are part of the BPE model where `known`, what a carried tokenizer.json keeps of its vocabulary, has them;
+ * without one, those before the last normal token are. */
+static sc_status fill_vocab(json_t *vocab, const json_t *known, const struct vocabulary *v, const struct model_file *in, sc_error *err)
 {
-    json_t *vocab = json_object(), *merges = json_array();
     size_t end = v->tokens->count;
     while (end > 0 && (is_added(v, end - 1) || is_padding(v, end - 1))) end--;
-    json_object_set_new(model, "vocab", vocab);
-    json_object_set_new(model, "merges", merges);
-    for (size_t id = 0; id < end; id++) {
+    for (size_t id = 0; id < v->tokens->count; id++) {
         const struct gguf_string *s = &v->tokens->strings[id];
         if (is_padding(v, id)) continue;
         if (memchr(s->text, 0, s->len) || !utf8_is_valid(s->text, s->len)) return FAIL(err, SC_E_FORMAT, "%s: token %zu is not clean UTF-8", in->path, id);
         char *name = mem_strndup(s->text, s->len);
-        bool twice = json_object_get(vocab, name) != NULL;
-        json_object_set_new(vocab, name, json_integer((json_int_t)id));
+        bool twice = json_object_get(vocab, name) != NULL, is_part = !is_added(v, id) || (known ? json_object_get(known, name) != NULL : id < end);
+        if (is_part) json_object_set_new(vocab, name, json_integer((json_int_t)id));
         mem_free(name);
         if (twice) return FAIL(err, SC_E_FORMAT, "%s: token %zu has the same text as an earlier one", in->path, id);
     }
-    for (size_t i = 0; i < v->merges->count; i++)
-        if (json_array_append_new(merges, json_stringn(v->merges->strings[i].text, v->merges->strings[i].len)) != 0)
-            return FAIL(err, SC_E_FORMAT, "%s: merge %zu is not UTF-8", in->path, i);
     return SC_OK;
+}
+
+/* In one string, or as a pair like `first`. */
+static json_t *merge_json(const struct gguf_string *s, const json_t *first)
+{
+    const char *space = s->len ? memchr(s->text + 1, ' ', s->len - 1) : NULL;
+    if (!json_is_array(first) || !space) return json_stringn(s->text, s->len);
+    return json_pack("[s%, s%]", s->text, (size_t)(space - s->text), space + 1, (size_t)(s->text + s->len - space - 1));
+}
+
+static sc_status fill_model(json_t *model, const struct vocabulary *v, const struct model_file *in, sc_error *err)
+{
+    json_t *vocab = json_object(), *merges = json_array(), *first = json_incref(json_array_get(json_object_get(model, "merges"), 0));
+    sc_status status = fill_vocab(vocab, json_object_get(model, "vocab"), v, in, err);
+    for (size_t i = 0; i < v->merges->count && status == SC_OK; i++)
+        if (json_array_append_new(merges, merge_json(&v->merges->strings[i], first)) != 0)
+            status = FAIL(err, SC_E_FORMAT, "%s: merge %zu is not UTF-8", in->path, i);
+    json_object_set_new(model, "vocab", vocab);
+    json_object_set_new(model, "merges", merges);
+    json_decref(first);
+    return status;
 }
 
 sc_status tokenizer_json_from_gguf(json_t **out, const struct model_file *in, sc_error *err)
@@ -114,8 +130,8 @@ sc_status tokenizer_json_from_gguf(json_t **out, const struct model_file *in, sc
     TRY(vocabulary_read(&v, in, err));
     if (!v.tokens) return SC_OK;
     sc_status status;
-    TRY_DONE(carried_json(out, in, "tokenizer.json", err));
-    if (!*out) TRY_DONE(shell_build(out, in, err));
+    if (in->tokenizer) *out = json_deep_copy(in->tokenizer);
+    else TRY_DONE(settings_build(out, in, err));
     json_t *model = json_object_get(*out, "model"), *added = json_object_get(*out, "added_tokens");
     if (!json_is_object(model) || !json_is_array(added)) {
         status = FAIL(err, SC_E_FORMAT, "%s: the tokenizer.json it carries has no model or no added_tokens", in->path);

@@ -1,6 +1,6 @@
 /* output.c - where convert and init put their result. A GGUF file appears by rename (see gguf_writer). A directory is
  * built beside its final place and renamed; an existing one that may be overwritten gets the new files one by one,
- * weights first, after the old weights were removed. */
+ * weights first, after all files of the old model were removed: an old template or token list must not join a new model. */
 #include "model/convert_internal.h"
 
 #include <dirent.h>
@@ -63,9 +63,11 @@ static bool is_weight_file(const char *name)
     return !strcmp(name, "model.safetensors.index.json") || (!strncmp(name, "model", 5) && path_ends_with(name, ".safetensors"));
 }
 
-static void remove_weights(const char *directory, const char *name, void *arg)
+static void remove_model_file(const char *directory, const char *name, void *arg)
 {
-    if (is_weight_file(name)) remove_file(directory, name, arg);
+    bool is_of_model = is_weight_file(name);
+    for (size_t i = 0; hf_companions[i] && !is_of_model; i++) is_of_model = !strcmp(name, hf_companions[i]);
+    if (is_of_model || !strcmp(name, "config.json")) remove_file(directory, name, arg);
 }
 
 struct move { const char *to; bool weights; int failed; };
@@ -89,7 +91,7 @@ sc_status output_publish(struct output *o, sc_error *err)
         o->building = NULL;
         return SC_OK;
     }
-    each_file(o->path, remove_weights, NULL);
+    each_file(o->path, remove_model_file, NULL);
     struct move m = { o->path, true, 0 };
     each_file(o->building, move_file, &m);
     m.weights = false;

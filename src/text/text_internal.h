@@ -244,6 +244,12 @@ struct tokenizer *tokenizer_new(void);
  * well-known contents (roles.c). */
 void tokenizer_finish(struct tokenizer *t);
 void roles_guess(struct tokenizer *t);
+/* added_tokens.json, special_tokens_map.json and tokenizer_config.json as a GGUF file carries them (tokenizer_config.c). */
+sc_status tokenizer_read_carried(struct tokenizer *t, const struct model_file *m, sc_error *err);
+/* A tokenizer.json whose vocabulary and merges come from elsewhere: what is needed before them, and then what names
+ * their tokens (tokenizer_json.c). */
+sc_status tokenizer_json_settings(struct tokenizer *t, const json_t *root, const char *what, sc_error *err);
+sc_status tokenizer_json_names(struct tokenizer *t, const json_t *root, const char *what, sc_error *err);
 /* As tokenizer_open_json, but not finished: more tokens follow (tokenizer_json.c). */
 sc_status tokenizer_read_json(struct tokenizer **out, const char *json, size_t len, const char *what, sc_error *err);
 

@@ -147,6 +147,13 @@ static sc_status directory_read(struct tokenizer *t, const char *directory, sc_e
     return status;
 }
 
+sc_status tokenizer_read_carried(struct tokenizer *t, const struct model_file *m, sc_error *err)
+{
+    TRY(added_read(t, m->added_tokens, m->path, err));
+    TRY(roles_read(t, m->special_tokens_map, m->path, err));
+    return config_read(t, m->tokenizer_config, m->path, err);
+}
+
 static sc_status open_gguf_file(struct tokenizer **out, const char *path, sc_error *err)
 {
     struct model_file *file;

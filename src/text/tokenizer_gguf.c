@@ -1,5 +1,6 @@
 /* tokenizer_gguf.c - the vocabulary inside a GGUF file (ggml docs/gguf.md, "Tokenizer"): byte-level BPE, that is
- * tokenizer.ggml.model "gpt2". Tokens are byte symbols, added ones plain text; the pre-tokeniser is given by name. */
+ * tokenizer.ggml.model "gpt2". Tokens are byte symbols, added ones plain text; the pre-tokeniser is given by name.
+ * A file that carries its tokenizer.json and the files beside it (format.h, model_jsons) is read as those would be. */
 #include "text_internal.h"
 
 #include <stdio.h>
@@ -91,11 +92,12 @@ static sc_status text_check(const struct reader *r, const struct gguf_string *s,
 static sc_status tokens_read(struct reader *r, sc_error *err)
 {
     struct vocabulary *v = &r->t->vocabulary;
+    const json_t *known = json_object_get(json_object_get(r->m->tokenizer, "model"), "vocab");
     for (size_t i = 0; i < r->tokens->count; i++) {
         const struct gguf_string *s = &r->tokens->strings[i];
         int64_t type = type_of(r, i);
         TRY(text_check(r, s, "token", i, err));
-        if (is_added(r, i)) continue;
+        if (is_added(r, i) && !json_object_getn(known, s->text, s->len)) continue;
         if (type == GGUF_TOKEN_UNUSED || type == GGUF_TOKEN_USER_DEFINED) TRY(vocabulary_set(v, (int64_t)i, s->text, s->len, TOKEN_UNUSED, r->m->path, err));
         else TRY(vocabulary_put(v, (int64_t)i, s->text, s->len, r->m->path, err));
     }
@@ -143,6 +145,17 @@ static sc_status roles_read(struct reader *r, sc_error *err)
     return gguf_opt_bool(&r->t->adds_bos, r->m, "tokenizer.ggml.add_bos_token", false, err);
 }
 
+/* What the carried files say about tokens; they can name no others than the arrays have. */
+static sc_status carried_read(struct reader *r, sc_error *err)
+{
+    size_t *limit = &r->t->vocabulary.limit, before = *limit;
+    *limit = r->tokens->count;
+    if (r->m->tokenizer) TRY(tokenizer_json_names(r->t, r->m->tokenizer, r->m->path, err));
+    TRY(tokenizer_read_carried(r->t, r->m, err));
+    *limit = before;
+    return SC_OK;
+}
+
 sc_status tokenizer_open_gguf(struct tokenizer **out, const struct model_file *m, sc_error *err)
 {
     sc_status status = SC_OK;
@@ -153,11 +166,12 @@ sc_status tokenizer_open_gguf(struct tokenizer **out, const struct model_file *m
     TRY_DONE(array_find(&r.merges, m, "tokenizer.ggml.merges", true, true, err));
     TRY_DONE(array_find(&r.types, m, "tokenizer.ggml.token_type", false, false, err));
     TRY_DONE(counts_check(&r, err));
-    TRY_DONE(pre_read(r.t, m, err));
+    TRY_DONE(m->tokenizer ? tokenizer_json_settings(r.t, m->tokenizer, m->path, err) : pre_read(r.t, m, err));
     TRY_DONE(tokens_read(&r, err));
     TRY_DONE(merges_read(&r, err));
     TRY_DONE(added_read(&r, err));
     TRY_DONE(roles_read(&r, err));
+    TRY_DONE(carried_read(&r, err));
     tokenizer_finish(r.t);
     *out = r.t;
     r.t = NULL;

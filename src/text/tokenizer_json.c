@@ -340,24 +340,71 @@ static sc_status large_read(struct reader *r, const struct json_scan *file, stru
     return scan_end(&j);
 }
 
-static sc_status model_read(struct reader *r, const json_t *model, const struct json_scan *file, const struct large *large, sc_error *err)
+static sc_status model_read(struct reader *r, const struct json_scan *file, const struct large *large, sc_error *err)
+{
+    if (!large->vocab.end || !large->merges.end)
+        return FAIL(err, SC_E_FORMAT, "%s: the model lacks \"%s\"", r->what, large->vocab.end ? "merges" : "vocab");
+    TRY(large_read(r, file, large->vocab, vocab_read));
+    if (!r->t->vocabulary.len) return FAIL(err, SC_E_FORMAT, "%s: the vocabulary is empty", r->what);
+    return large_read(r, file, large->merges, merges_read);
+}
+
+/* ---- all but the vocabulary and the merges: what is needed before them, and what names their tokens ---- */
+
+static sc_status parts_check(const struct reader *r, const json_t *root, sc_error *err)
+{
+    static const char *const parts[] = { "normalizer", "pre_tokenizer", "post_processor", "decoder" };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const json_t *part = json_object_get(root, parts[i]);
+        if (part && !json_is_null(part) && !json_is_object(part)) return FAIL(err, SC_E_FORMAT, "%s: \"%s\" is no object; expected one with a \"type\", or null", r->what, parts[i]);
+    }
+    return list_check(r, root, "added_tokens", false, err);
+}
+
+static sc_status settings_read(struct reader *r, const json_t *root, sc_error *err)
+{
+    const json_t *pre = json_object_get(root, "pre_tokenizer"), *decoder = json_object_get(root, "decoder"), *model = json_object_get(root, "model");
+    TRY(model_check(r, root, err));
+    TRY(parts_check(r, root, err));
+    TRY(normalizer_read(r, json_object_get(root, "normalizer"), err));
+    if (json_is_object(pre)) TRY(pre_tokenizer_read(r, pre, err));
+    if (!r->has_byte_level) return FAIL(err, SC_E_UNSUPPORTED, "%s: there is no ByteLevel pre-tokenizer; " SUPPORTED, r->what);
+    if (!is_byte_decoder(decoder)) return refuse_type(r, "decoder", decoder, "ByteLevel", err);
+    TRY(json_opt_bool(&r->t->bpe.fuse_unk, model, "fuse_unk", false, r->what, err));
+    return json_opt_bool(&r->t->bpe.ignore_merges, model, "ignore_merges", false, r->what, err);
+}
+
+static sc_status unknown_read(struct reader *r, const json_t *model, sc_error *err)
 {
     struct tokenizer *t = r->t;
     const char *unk;
     char quote[80];
-    TRY(json_opt_bool(&t->bpe.fuse_unk, model, "fuse_unk", false, r->what, err));
-    TRY(json_opt_bool(&t->bpe.ignore_merges, model, "ignore_merges", false, r->what, err));
     TRY(json_opt_string(&unk, model, "unk_token", NULL, r->what, err));
-    if (!large->vocab.end || !large->merges.end)
-        return FAIL(err, SC_E_FORMAT, "%s: the model lacks \"%s\"", r->what, large->vocab.end ? "merges" : "vocab");
-    TRY(large_read(r, file, large->vocab, vocab_read));
-    if (!t->vocabulary.len) return FAIL(err, SC_E_FORMAT, "%s: the vocabulary is empty", r->what);
-    TRY(large_read(r, file, large->merges, merges_read));
     if (!unk) return SC_OK;
     t->bpe.unk = vocabulary_find(&t->vocabulary, unk, strlen(unk));
     if (t->bpe.unk < 0 && *unk)
         return FAIL(err, SC_E_FORMAT, "%s: the unknown token \"%s\" is not in the vocabulary", r->what, error_quote(quote, sizeof quote, unk, strlen(unk)));
     return SC_OK;
+}
+
+static sc_status names_read(struct reader *r, const json_t *root, sc_error *err)
+{
+    size_t i;
+    json_t *each;
+    TRY(unknown_read(r, json_object_get(root, "model"), err));
+    json_array_foreach(json_object_get(root, "added_tokens"), i, each) TRY(added_read(r, each, err));
+    post_processor_read(r, json_object_get(root, "post_processor"));
+    return SC_OK;
+}
+
+sc_status tokenizer_json_settings(struct tokenizer *t, const json_t *root, const char *what, sc_error *err)
+{
+    return settings_read(&(struct reader){ .t = t, .what = what }, root, err);
+}
+
+sc_status tokenizer_json_names(struct tokenizer *t, const json_t *root, const char *what, sc_error *err)
+{
+    return names_read(&(struct reader){ .t = t, .what = what }, root, err);
 }
 
 /* ---- the file ---- */
@@ -412,26 +459,10 @@ static sc_status rest_read(json_t **out, const struct json_scan *j, const struct
 
 static sc_status parts_read(struct reader *r, const json_t *root, const struct json_scan *file, const struct large *large, sc_error *err)
 {
-    const json_t *pre = json_object_get(root, "pre_tokenizer"), *decoder = json_object_get(root, "decoder");
-    static const char *const parts[] = { "normalizer", "pre_tokenizer", "post_processor", "decoder" };
-    TRY(model_check(r, root, err));
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        const json_t *part = json_object_get(root, parts[i]);
-        if (part && !json_is_null(part) && !json_is_object(part)) return FAIL(err, SC_E_FORMAT, "%s: \"%s\" is no object; expected one with a \"type\", or null", r->what, parts[i]);
-    }
-    TRY(list_check(r, root, "added_tokens", false, err));
-    TRY(normalizer_read(r, json_object_get(root, "normalizer"), err));
-    if (json_is_object(pre)) TRY(pre_tokenizer_read(r, pre, err));
-    if (!r->has_byte_level) return FAIL(err, SC_E_UNSUPPORTED, "%s: there is no ByteLevel pre-tokenizer; " SUPPORTED, r->what);
-    if (!is_byte_decoder(decoder)) return refuse_type(r, "decoder", decoder, "ByteLevel", err);
-    TRY(model_read(r, json_object_get(root, "model"), file, large, err));
-    const json_t *added = json_object_get(root, "added_tokens");
-    r->t->vocabulary.limit += json_array_size(added);
-    size_t i;
-    json_t *each;
-    json_array_foreach(added, i, each) TRY(added_read(r, each, err));
-    post_processor_read(r, json_object_get(root, "post_processor"));
-    return SC_OK;
+    TRY(settings_read(r, root, err));
+    TRY(model_read(r, file, large, err));
+    r->t->vocabulary.limit += json_array_size(json_object_get(root, "added_tokens"));
+    return names_read(r, root, err);
 }
 
 sc_status tokenizer_read_json(struct tokenizer **out, const char *json, size_t len, const char *what, sc_error *err)
