@@ -189,7 +189,6 @@ enum answer_end chat_answer(struct chat *c);
 bool chat_compose(struct string *out, const char *prompt, const char *piped, size_t len);
 /* Tokens of the conversation as it would be sent. Free with sc_tokens_free. */
 sc_status chat_encode(struct chat *c, sc_tokens *out, sc_error *err);
-double chat_clock(void);                                  /* seconds */
 /* Adds the message, answers, saves. What cannot be answered leaves the conversation as it was. */
 enum answer_end chat_ask(struct chat *c, const char *text, size_t len);
 void chat_report(struct chat *c, enum answer_end end);    /* the lines after an answer */

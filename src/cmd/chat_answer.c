@@ -4,15 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-double chat_clock(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 void chat_dim(const struct chat *c, const char *format, ...)
 {
@@ -103,7 +95,7 @@ static int on_step(void *user, const sc_step *step)
 {
     struct reply *r = user;
     struct chat *c = r->c;
-    if (c->last.first_seconds <= 0) c->last.first_seconds = chat_clock() - r->begin;
+    if (c->last.first_seconds <= 0) c->last.first_seconds = seconds_now() - r->begin;
     past_keep(c, &step->id, 1, c->n_past);
     return c->terminal.is_interrupted;
 }
@@ -131,7 +123,7 @@ static sc_status generate(struct chat *c, struct reply *r, sc_error *err)
 /* Sync and generate, with Ctrl-C at work. */
 static sc_status reply_to(struct chat *c, const sc_tokens *prompt, bool *is_interrupted, sc_error *err)
 {
-    struct reply r = { .c = c, .begin = chat_clock() };
+    struct reply r = { .c = c, .begin = seconds_now() };
     string_clear(&c->answer);
     markdown_begin(&c->markdown, stdout, use_color(c->common, stdout));
     if (c->is_interactive) terminal_answer_begin(&c->terminal, c->runtime);

@@ -40,10 +40,10 @@ static void note_past(struct chat *c, const sc_tokens *prompt, sc_status status)
 static sc_status read_step(struct chat *c, const sc_tokens *prompt, size_t *at, sc_error *err)
 {
     if (!c->step) c->step = c->chunk < STEP_FIRST ? c->chunk : STEP_FIRST;
-    double begin = chat_clock();
+    double begin = seconds_now();
     *at = prompt->len - *at > c->step ? *at + c->step : prompt->len;
     sc_status status = sc_session_sync(c->session, prompt->id, *at, err);
-    double seconds = chat_clock() - begin;
+    double seconds = seconds_now() - begin;
     if (seconds < STEP_SECONDS / 2 && c->step * 2 <= c->chunk) c->step *= 2;
     if (seconds > STEP_SECONDS * 2 && c->step > STEP_LEAST) c->step /= 2;
     return status;
@@ -61,12 +61,12 @@ sc_status chat_read_prompt(struct chat *c, const sc_tokens *prompt, sc_error *er
 {
     size_t at = common_prefix(c, prompt);
     bool is_shown = false;
-    double begin = chat_clock();
+    double begin = seconds_now();
     c->last = (struct answer_figures){ .prompt = prompt->len };
     sc_status status = read_step(c, prompt, &at, err);
     c->last.reused = sc_session_reused(c->session);
     while (status == SC_OK && at < prompt->len) {
-        is_shown = is_shown || chat_clock() - begin > PROGRESS_SECONDS;
+        is_shown = is_shown || seconds_now() - begin > PROGRESS_SECONDS;
         if (is_shown) show_progress(c, at, prompt->len);
         status = read_step(c, prompt, &at, err);
     }

@@ -114,6 +114,7 @@ bool use_color(const struct args_common *c, FILE *to);   /* --color, NO_COLOR, T
 /* sc_on_event; `user` is the struct args_common. Notes become lines; an event with "bytes" (or "done") and "total" moves
  * a bar, on a terminal only; "file", "tensor" or "what" names what is under way. */
 void draw_event(void *user, const char *json);
+double seconds_now(void);                                /* of a clock that only rises */
 void progress_clear(struct args_common *c);              /* takes the bar off before other output */
 /* Text of a model or a file for a terminal: control characters other than newline and tab, C1, bidirectional controls,
  * tag characters and broken bytes become visible (^[, <U+202E>, <9B>), so that it can move no cursor and set no title. */

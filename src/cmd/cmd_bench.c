@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { MAX_DEPTHS = 32, MAX_RUNS = 1000 };
 
@@ -27,13 +26,6 @@ struct bench {
     char kernels[32];
 };
 struct result { double median, deviation, share; };   /* share < 0: unknown */
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* SplitMix64 (Steele, Lea, Flood 2014): any token is as good as another here. */
 static int32_t random_token(struct bench *b)

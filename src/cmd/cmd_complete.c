@@ -169,7 +169,7 @@ static int generate(struct complete *c)
     if (status != SC_OK) code = fail_with(&c->args.common, &err);
     else if (c->text) print_record(c, &g);
     if (status == SC_OK && c->args.common.verbose)
-        note(&c->args.common, "%zu tokens of prompt, %zu generated, %.1f tokens/s, ended by %s", c->prompt.len, g.tokens,
+        note(&c->args.common, "%zu tokens of prompt, %zu generated, %.2f tokens/s, ended by %s", c->prompt.len, g.tokens,
              g.seconds > 0 ? (double)g.tokens / g.seconds : 0.0, stop_name(g.reason));
     return code;
 }

@@ -115,7 +115,9 @@ int open_model(struct opened *o, struct args_common *c, sc_model_config *m, cons
     if (code == ARGS_GO) code = open_runtime(o, c);
     if (code != ARGS_GO) return code;
     m->path = o->path.data;
+    double begin = seconds_now();
     if (sc_model_open(&o->model, o->runtime, m, &err) != SC_OK) return fail_with(c, &err);
+    if (c->verbose) note(c, "Opened %s in %.3f s.", m->path, seconds_now() - begin);
     note_lines(c, sc_model_notice(o->model));
     return ARGS_GO;
 }

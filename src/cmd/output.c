@@ -155,7 +155,7 @@ void note(const struct args_common *c, const char *format, ...)
 
 /* ---- progress -------------------------------------------------------------------------------------------------------------- */
 
-static double seconds_now(void)
+double seconds_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
