@@ -267,6 +267,8 @@ typedef struct {
 SC_API sc_status sc_prepare(sc_runtime *rt, const sc_prepare_config *c, sc_error *err);
 /* The same reading and cleaning, written as lines {"messages":[...]}. */
 SC_API sc_status sc_data_convert(sc_runtime *rt, const sc_prepare_config *c, sc_error *err);
+/* SC_OK if tables (Parquet, CSV) can be read: DuckDB's library is there. Reads STARCHAT_DUCKDB and HOME. */
+SC_API sc_status sc_tables_check(sc_error *err);
 typedef struct sc_dataset sc_dataset;    /* a prepared directory, memory-mapped */
 SC_API sc_status sc_dataset_open(sc_dataset **out, const char *directory, sc_error *err);
 SC_API void      sc_dataset_close(sc_dataset *d);

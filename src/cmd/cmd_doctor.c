@@ -61,12 +61,11 @@ static double free_disk(const char *path)
 static int find_tools(struct finding out[4])
 {
     static const char *const mpi[] = { "libmpi.so.40", "libmpi.so.12", "libmpi.so", NULL }, *const cuda[] = { "libcuda.so.1", NULL };
-    static const char *const duckdb[] = { "libduckdb.so", NULL };
     bool has_mpi = has_library(mpi), has_mpirun = has_program("mpirun");
     out[0] = (struct finding){ "MPI", has_mpi && has_mpirun ? "library and mpirun" : has_mpi ? "library, but no mpirun" : NULL,
                                "training on several machines", "apt install openmpi-bin libopenmpi-dev" };
     out[1] = (struct finding){ "CUDA", has_library(cuda) ? "driver" : NULL, "NVIDIA GPUs", "the NVIDIA driver, on a machine with such a GPU" };
-    out[2] = (struct finding){ "DuckDB", has_library(duckdb) ? "library" : NULL, "Parquet and CSV data sets", "libduckdb.so of DuckDB's C library, or its Python package" };
+    out[2] = (struct finding){ "DuckDB", sc_tables_check(NULL) == SC_OK ? "library" : NULL, "Parquet and CSV data sets", "tools/setup.sh duckdb, or set STARCHAT_DUCKDB to the path of a libduckdb.so" };
     out[3] = (struct finding){ "bubblewrap", has_program("bwrap") ? "program" : NULL, "running generated code in a sandbox", "apt install bubblewrap" };
     return 4;
 }

@@ -68,6 +68,12 @@ static sc_status load(struct duck *d, const char *path, sc_error *err)
     return SC_OK;
 }
 
+sc_status sc_tables_check(sc_error *err)
+{
+    struct duck d = { 0 };
+    return load(&d, "tables", err);                       /* it stays loaded, as everywhere here */
+}
+
 /* The file as a table of SQL, with quotes doubled. */
 static char *query_for(const char *path)
 {
