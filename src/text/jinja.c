@@ -1,7 +1,27 @@
 /* jinja.c - compiling and rendering a chat template. */
 #include "jinja_internal.h"
 
+#include <stdio.h>
 #include <string.h>
+
+void jinja_message(char out[JINJA_MESSAGE_BYTES], const char *format, va_list args)
+{
+    char text[JINJA_MESSAGE_BYTES], piece[8];
+    size_t at = 0;
+    vsnprintf(text, sizeof text, format, args);
+    for (size_t i = 0, len = strlen(text); i < len;) {
+        uint32_t c = 0;
+        int n = utf8_next(text + i, len - i, &c), size = n;
+        if (n < 0) size = snprintf(piece, sizeof piece, "\xEF\xBF\xBD");
+        else if (c < 0x20 || c == 0x7F) size = snprintf(piece, sizeof piece, "\\x%02X", c);
+        else memcpy(piece, text + i, (size_t)n);
+        if (at + (size_t)size + 4 > JINJA_MESSAGE_BYTES) { memcpy(out + at, "...", 3); at += 3; break; }
+        memcpy(out + at, piece, (size_t)size);
+        at += (size_t)size;
+        i += (size_t)(n < 0 ? -n : n);
+    }
+    out[at] = 0;
+}
 
 static const struct str *intern(struct parser *p, const char *name) { return parse_intern(p, &(struct str) { name, NULL, strlen(name), MARK_TRUSTED }); }
 

@@ -8,11 +8,11 @@
 
 struct value fail(struct render *r, const char *format, ...)
 {
-    char text[400];
+    char text[JINJA_MESSAGE_BYTES];
     va_list args;
     if (failed(r)) return value_none();
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    jinja_message(text, format, args);
     va_end(args);
     r->status = FAIL(r->err, SC_E_ARGUMENT, "%s, line %u: %s", r->j->what, r->line, text);
     return value_none();
@@ -36,7 +36,11 @@ void *take(struct render *r, size_t bytes)
     return arena_take(&r->arena, bytes);
 }
 
-static struct value not_there(struct render *r, const struct value *v) { return fail(r, "'%s' is undefined", v->missing); }
+static struct value not_there(struct render *r, const struct value *v)
+{
+    const char *quote = strchr(v->missing, ' ') ? "" : "'";
+    return fail(r, "%s%s%s is undefined", quote, v->missing, quote);
+}
 
 /* ---- attributes, items, slices ---------------------------------------------------------------------------------------- */
 
@@ -119,7 +123,7 @@ struct value get_item(struct render *r, const struct value *v, const struct valu
     if ((key->kind == V_INT || key->kind == V_BOOL) && (v->kind == V_STRING || v->kind == V_LIST)) {
         int64_t i = value_integer(key), len = v->kind == V_STRING ? value_length(r, v) : (int64_t)v->l->len;
         if (i < 0) i += len;
-        if (i < 0 || i >= len || (v->kind == V_LIST && !list_has_places(v->l))) return value_undefined("an element beyond the end");
+        if (i < 0 || i >= len || (v->kind == V_LIST && !list_has_places(v->l))) return value_undefined("the element beyond the end");
         if (v->kind == V_LIST) return v->l->item[i];
         size_t at = str_offset(v->s, (size_t)i), end = at + str_offset(&(struct str) { v->s->s + at, NULL, v->s->len - at, 0 }, 1);
         return same_safety(v, str_view(r, v->s, at, end - at));
@@ -132,7 +136,7 @@ struct value get_item(struct render *r, const struct value *v, const struct valu
         const struct str text = { name, NULL, key->s->len, 0 };
         return v->kind == V_DICT && !method_find(v, &text) ? value_undefined(name) : get_attribute(r, v, &text);
     }
-    return value_undefined("an element");
+    return value_undefined("the element that is looked for");
 }
 
 /* Bound of a slice: absent or None is `fallback`; negative ones count from the end. */
@@ -446,7 +450,7 @@ static struct value eval_conditional(struct render *r, const struct node *n)
     struct value test = eval(r, n->b);
     if (failed(r)) return test;
     if (value_true(&test)) return eval(r, n->a);
-    return n->c ? eval(r, n->c) : value_undefined("an inline 'if' without 'else'");
+    return n->c ? eval(r, n->c) : value_undefined("what an 'if' without 'else' leaves out");
 }
 
 struct value eval(struct render *r, const struct node *n)

@@ -26,10 +26,10 @@ const char *token_show(const struct jinja_token *t, char *out, size_t out_bytes)
 
 struct node *parse_failed(struct parser *p, const char *format, ...)
 {
-    char text[300];
+    char text[JINJA_MESSAGE_BYTES];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    jinja_message(text, format, args);
     va_end(args);
     if (p->status == SC_OK) p->status = FAIL(p->err, SC_E_FORMAT, "%s, line %u: %s", p->j->what, p->at->line, text);
     while (p->at->kind != T_END) p->at++;                 /* so that every loop ends */

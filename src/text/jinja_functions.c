@@ -67,11 +67,10 @@ static struct value call_namespace(struct render *r, const struct value *self, c
 static struct value call_raise(struct render *r, const struct value *self, const struct call_args *a)
 {
     const struct value *v = arg(a, 0, "message");
-    char q[400];
     (void)self;
-    const struct str *s = v ? value_to_str(r, v) : NULL;
-    if (failed(r)) return value_none();
-    return fail(r, "the template refuses these messages: %s", s ? error_quote(q, sizeof q, s->s, s->len) : "(no reason given)");
+    if (!v) return fail(r, "raise_exception() needs a message");
+    const struct str *s = value_to_str(r, v);
+    return fail(r, "the template refuses these messages: %.*s", s->len < JINJA_MESSAGE_BYTES ? (int)s->len : JINJA_MESSAGE_BYTES, s->s);
 }
 
 /* The C library's format: without the microseconds and the zone that Python's datetime.now() has or lacks. */

@@ -20,8 +20,12 @@ enum {
     JINJA_RANGE_MAX = 100000,           /* as the reference's sandbox                                       */
     JINJA_OUTPUT_MAX = 4 << 20,
     JINJA_MEMORY_MAX = 256 << 20,
-    JINJA_SOURCE_MAX = 1 << 20
+    JINJA_SOURCE_MAX = 1 << 20,
+    JINJA_MESSAGE_BYTES = 400
 };
+
+/* What went wrong, for one line of whole characters: words of templates and messages in it may be cut and hold anything. */
+void jinja_message(char out[JINJA_MESSAGE_BYTES], const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* ---- marked strings (jinja_string.c) ---------------------------------------------------------------------------------- */
 

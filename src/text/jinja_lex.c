@@ -255,8 +255,9 @@ static sc_status lex_operator(struct lexer *x)
         if (x->n_brackets == JINJA_NESTING_MAX) return lex_failed(x, "brackets are nested too deeply, at most 100 levels are supported");
         x->bracket[x->n_brackets++] = *p == '(' ? ')' : *p == '[' ? ']' : '}';
     } else if (strchr(")]}", *p)) {
-        if (!x->n_brackets || x->bracket[x->n_brackets - 1] != *p) return FAIL(x->err, SC_E_FORMAT, "%s, line %u: unexpected '%c', which closes nothing that is open here", x->what, x->line, *p);
-        x->n_brackets--;
+        if (!x->n_brackets) return FAIL(x->err, SC_E_FORMAT, "%s, line %u: unexpected '%c', which closes nothing that is open here", x->what, x->line, *p);
+        char open = x->bracket[--x->n_brackets];
+        if (open != *p) return FAIL(x->err, SC_E_FORMAT, "%s, line %u: found '%c', expected '%c'", x->what, x->line, *p, open);
     }
     push(x, T_OPERATOR)->op = *p;
     x->at++;

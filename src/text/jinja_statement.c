@@ -213,6 +213,8 @@ static struct node *parse_tag(struct parser *p)
             p->depth--;
             return n;
         }
+    bool closes = p->at->kind == T_NAME && (parse_is_name(p, "else") || parse_is_name(p, "elif") || (p->at->text.len > 3 && memcmp(p->at->text.s, "end", 3) == 0));
+    if (closes) return parse_failed(p, "%s does not belong to the block that is open here", token_show(p->at, q, sizeof q));
     return parse_failed(p, "unknown tag %s, expected one of if, for, set, macro, call, filter, with, generation, break, continue", token_show(p->at, q, sizeof q));
 }
 
