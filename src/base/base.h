@@ -26,7 +26,8 @@ sc_status error_set(sc_error *err, sc_status status, const char *where, const ch
 /* Puts "what: " before the message already in *err, to name the object that a deeper layer did not know. Returns
  * err's status. */
 sc_status error_prefix(sc_error *err, sc_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Text from files for use inside a message: at most `max` bytes, control characters as \xNN. Returns `out`. */
+/* Text from files for use inside a message: what fits in whole characters, control characters and what is no UTF-8 as
+ * \xNN. Returns `out`. */
 const char *error_quote(char *out, size_t out_bytes, const char *text, size_t len);
 
 /* ---- arena.c: memory ------------------------------------------------------------------------------------------ */
@@ -89,6 +90,8 @@ size_t utf8_count(const char *s, size_t len);                 /* code points of 
 
 /* Strict JSON, duplicate keys refused, depth <= 128; whole numbers beyond 64 bits become reals. `what` names the text in messages. Caller owns *out. */
 sc_status json_read(json_t **out, const char *text, size_t len, const char *what, sc_error *err);
+/* The same for a record of a data file that begins on line `line` of it: messages name the line of the file. */
+sc_status json_read_line(json_t **out, const char *text, size_t len, uint64_t line, sc_error *err);
 sc_status json_read_file(json_t **out, const char *path, size_t max_bytes, sc_error *err);
 /* Typed members of an object. `opt` forms give `fallback` for an absent or null member; all refuse a wrong type or a
  * value outside [min, max] with a message naming `what` (the file) and the key. */

@@ -14,6 +14,8 @@ sc_status error_set(sc_error *err, sc_status status, const char *where, const ch
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    size_t len = strlen(err->message);
+    err->message[len - utf8_incomplete_tail(err->message, len)] = 0;     /* where the sentence was cut */
     return status;
 }
 
@@ -29,6 +31,7 @@ sc_status error_prefix(sc_error *err, sc_status status, const char *format, ...)
     size_t old = strlen(err->message), room = sizeof err->message - 1, n = strlen(prefix);
     if (old + 2 > room) return status;
     if (n > room - old - 2) n = room - old - 2;
+    n -= utf8_incomplete_tail(prefix, n);
     memmove(err->message + n + 2, err->message, old + 1);
     memcpy(err->message, prefix, n);
     memcpy(err->message + n, ": ", 2);
@@ -38,10 +41,14 @@ sc_status error_prefix(sc_error *err, sc_status status, const char *format, ...)
 const char *error_quote(char *out, size_t out_bytes, const char *text, size_t len)
 {
     size_t at = 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
+    for (size_t i = 0, used; i < len; i += used) {
+        uint32_t c = 0;
         char piece[8];
-        int n = c < 0x20 || c == 0x7f ? snprintf(piece, sizeof piece, "\\x%02X", c) : snprintf(piece, sizeof piece, "%c", c);
+        int n = utf8_next(text + i, len - i, &c);
+        bool is_plain = n > 0 && c >= 0x20 && c != 0x7f;
+        used = is_plain ? (size_t)n : 1;
+        if (is_plain) memcpy(piece, text + i, used);
+        else n = snprintf(piece, sizeof piece, "\\x%02X", (unsigned char)text[i]);
         if (at + (size_t)n + 4 > out_bytes) {
             if (at + 4 <= out_bytes) { memcpy(out + at, "...", 3); at += 3; }
             break;

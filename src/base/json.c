@@ -48,15 +48,34 @@ static json_t *load_reals(const char *text, size_t len, json_error_t *e)
     return loaded;
 }
 
+/* The value, or NULL with the reason in *e: where a number or a word is wrong its text may hold anything. */
+static json_t *load(const char *text, size_t len, json_error_t *e, char reason[2 * sizeof e->text])
+{
+    json_t *loaded = json_loadb(text, len, LOAD_FLAGS, e);
+    if (!loaded && json_error_code(e) == json_error_numeric_overflow) loaded = load_reals(text, len, e);
+    if (!loaded) error_quote(reason, 2 * sizeof e->text, e->text, strlen(e->text));
+    return loaded;
+}
+
 sc_status json_read(json_t **out, const char *text, size_t len, const char *what, sc_error *err)
 {
+    json_error_t e;
+    char reason[2 * sizeof e.text];
     *out = NULL;
     if (!depth_is_fine(text, len)) return FAIL(err, SC_E_FORMAT, "%s: JSON nested deeper than %d levels", what, JSON_DEPTH);
+    *out = load(text, len, &e, reason);
+    return *out ? SC_OK : FAIL(err, SC_E_FORMAT, "%s: not valid JSON at line %d, column %d: %s", what, e.line, e.column, reason);
+}
+
+sc_status json_read_line(json_t **out, const char *text, size_t len, uint64_t line, sc_error *err)
+{
     json_error_t e;
-    *out = json_loadb(text, len, LOAD_FLAGS, &e);
-    if (!*out && json_error_code(&e) == json_error_numeric_overflow) *out = load_reals(text, len, &e);
-    if (*out) return SC_OK;
-    return FAIL(err, SC_E_FORMAT, "%s: not valid JSON at line %d, column %d: %s", what, e.line, e.column, e.text);
+    char reason[2 * sizeof e.text];
+    *out = NULL;
+    if (!depth_is_fine(text, len)) return FAIL(err, SC_E_FORMAT, "line %llu: JSON nested deeper than %d levels", (unsigned long long)line, JSON_DEPTH);
+    *out = load(text, len, &e, reason);
+    unsigned long long at = line + (*out || e.line < 2 ? 0 : (unsigned)e.line - 1);
+    return *out ? SC_OK : FAIL(err, SC_E_FORMAT, "line %llu: not valid JSON in column %d: %s", at, e.column, reason);
 }
 
 sc_status json_read_file(json_t **out, const char *path, size_t max_bytes, sc_error *err)
