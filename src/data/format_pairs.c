@@ -1,66 +1,84 @@
-/* format_pairs.c - preference pairs, kept for training on preferences: HH-RLHF's transcripts ("\n\nHuman: ...\n\n
- * Assistant: ..."), UltraFeedback's and DPO's message lists, or a prompt with two texts. The prompt is what both share;
- * `messages` ends with the chosen answer, `rejected` with the other. */
-#include "data/formats_internal.h"
+/* format_pairs.c - preference pairs: two answers to one prompt, one preferred. HH-RLHF writes each dialogue as one text with
+ * "\n\nHuman:" and "\n\nAssistant:", UltraFeedback as lists of messages, others give the prompt apart from the answers. The
+ * chosen dialogue is the one that supervised training sees. */
+#include "formats_internal.h"
 
 #include <string.h>
 
-static const json_t *side(const json_t *r, bool chosen) { return json_object_get(r, chosen ? "chosen" : "rejected"); }
-static bool is_side(const json_t *v) { return json_is_string(v) || json_is_array(v); }
-bool pairs_probe(const json_t *r) { return is_side(side(r, true)) && is_side(side(r, false)); }
-
-/* "\n\nHuman: a\n\nAssistant: b..." to messages; NULL: it is no transcript. */
-static json_t *transcript(const char *text)
+bool pairs_probe(const json_t *record)
 {
-    static const char *const marks[] = { "\n\nHuman:", "\n\nAssistant:" };
-    json_t *messages = json_array();
-    const char *at = strncmp(text, marks[0] + 2, 6) == 0 ? text : strstr(text, marks[0]);
-    if (!at || (at != text && strspn(text, " \n") < (size_t)(at - text))) { json_decref(messages); return NULL; }
-    if (at != text || *text == '\n') at += 2;
-    for (bool user = true; at;) {
-        at += strlen(marks[user ? 0 : 1]) - 2;
-        at += *at == ' ';
-        const char *human = strstr(at, marks[0]), *assistant = strstr(at, marks[1]), *end = !human || (assistant && assistant < human) ? assistant : human;
-        json_array_append_new(messages, json_pack("{s:s, s:o}", "role", user ? "user" : "assistant", "content", json_stringn(at, end ? (size_t)(end - at) : strlen(at))));
-        user = end && end == human;
-        at = end ? end + 2 : NULL;
-    }
-    return messages;
+    const json_t *chosen = json_object_get(record, "chosen"), *rejected = json_object_get(record, "rejected");
+    return chosen && rejected && !json_is_null(chosen) && !json_is_null(rejected);
 }
 
-static sc_status read_side(json_t **out, const json_t *r, bool chosen, sc_error *err)
+static json_t *human_turns(const json_t *text)
 {
-    const json_t *value = side(r, chosen), *prompt = json_object_get(r, "prompt");
+    return json_is_string(text) ? marked_turns_read(json_string_value(text), json_string_length(text), "\n\n", "Human:", "Assistant:") : NULL;
+}
+
+/* What was asked: messages, or text, with a system text before it. *out NULL: the record has no prompt of its own. */
+static sc_status prompt_read(json_t **out, const json_t *record, sc_error *err)
+{
+    const json_t *list = json_object_get(record, "prompt"), *text = member_string(record, "prompt question instruction input query"), *system = member_string(record, "system system_prompt");
     *out = NULL;
-    if (json_is_array(value)) {
-        TRY(messages_from_list(out, value, err));
-        /* TRL's implicit form has the prompt beside the two answers. */
-        if (json_is_array(prompt)) {
-            json_t *head = NULL;
-            sc_status status = messages_from_list(&head, prompt, err);
-            if (status == SC_OK) json_array_extend(head, *out);
-            json_decref(*out);
-            *out = head;
-            return status;
-        }
+    if (json_is_array(list)) return message_list_read(out, list, err);
+    if (!text) return SC_OK;
+    if ((*out = human_turns(text))) {                     /* such prompts end with "Assistant:" and nothing behind it */
+        size_t n = json_array_size(*out);
+        if (n && !json_string_length(json_object_get(json_array_get(*out, n - 1), "content"))) json_array_remove(*out, n - 1);
         return SC_OK;
     }
-    *out = transcript(json_string_value(value));
-    if (*out) return SC_OK;
-    if (!json_is_string(prompt)) return FAIL(err, SC_E_FORMAT, "\"%s\" is neither a transcript (Human: ... Assistant: ...) nor an answer to a \"prompt\"", chosen ? "chosen" : "rejected");
-    *out = json_pack("[{s:s, s:O}, {s:s, s:O}]", "role", "user", "content", prompt, "role", "assistant", "content", value);
+    *out = json_array();
+    if (system) json_array_append_new(*out, message_new("system", system));
+    json_array_append_new(*out, message_new("user", text));
     return SC_OK;
 }
 
-sc_status pairs_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
+static bool begins_with_question(const json_t *messages)
 {
-    json_t *chosen = NULL, *rejected = NULL;
-    (void)c;
-    TRY(read_side(&chosen, r, true, err));
-    sc_status status = read_side(&rejected, r, false, err);
-    if (status != SC_OK) { json_decref(chosen); return status; }
-    struct dialogue *d = dialogue_list_add(out);
-    d->messages = chosen;
-    d->rejected = rejected;
+    const char *role = json_string_value(json_object_get(json_array_get(messages, 0), "role"));
+    return role && strcmp(role, "assistant") != 0 && strcmp(role, "tool") != 0;
+}
+
+/* The whole dialogue with this answer. */
+static sc_status side_read(json_t **out, const json_t *side, const json_t *prompt, const char *name, sc_error *err)
+{
+    json_t *answer = NULL;
+    *out = NULL;
+    if (json_is_array(side)) TRY(message_list_read(&answer, side, err));
+    else if (json_is_object(side)) {
+        json_t *list = json_pack("[O]", side);
+        sc_status status = message_list_read(&answer, list, err);
+        json_decref(list);
+        TRY(status);
+    } else if (json_is_string(side) && !(answer = human_turns(side))) answer = json_pack("[o]", message_new("assistant", side));
+    if (!answer) return FAIL(err, SC_E_FORMAT, "\"%s\" is neither text nor a list of messages", name);
+    if (begins_with_question(answer)) { *out = answer; return SC_OK; }
+    if (!prompt) {
+        json_decref(answer);
+        return FAIL(err, SC_E_FORMAT, "\"%s\" is an answer without its prompt; expected \"prompt\", or a whole dialogue", name);
+    }
+    *out = json_copy((json_t *)prompt);
+    json_array_extend(*out, answer);
+    json_decref(answer);
     return SC_OK;
+}
+
+sc_status pairs_convert(struct dialogue_list *out, const json_t *record, const struct tree_config *c, sc_error *err)
+{
+    json_t *prompt = NULL, *chosen = NULL, *rejected = NULL;
+    sc_status status = SC_OK;
+    (void)c;
+    TRY_DONE(prompt_read(&prompt, record, err));
+    TRY_DONE(side_read(&chosen, json_object_get(record, "chosen"), prompt, "chosen", err));
+    TRY_DONE(side_read(&rejected, json_object_get(record, "rejected"), prompt, "rejected", err));
+    struct dialogue *d = dialogue_put(out, json_deep_copy(chosen), record);
+    d->rejected = json_deep_copy(rejected);               /* cleaning changes messages in place */
+    const char *group = member_text(record, "prompt_id prompt question instruction");
+    if (group) d->group = mem_strdup(group);
+done:
+    json_decref(prompt);
+    json_decref(chosen);
+    json_decref(rejected);
+    return status;
 }

@@ -1,18 +1,33 @@
-/* formats.c - records of any known shape to dialogues: one row a shape, recognised by its keys; the first that fits wins. */
-#include "data/formats_internal.h"
+/* formats.c - a record becomes dialogues by the first row of a table whose probe fits: formats are known by what a record
+ * holds and not by names of files. What every format needs stands here too. */
+#include "formats_internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
-/* ---- dialogues --------------------------------------------------------------------------------------------------------- */
+const struct data_format data_formats[] = {
+    { "oasst", "OpenAssistant tree: one dialogue for each way from the root to a leaf", tree_probe, tree_convert },
+    { "oasst-message", "a single OpenAssistant message; a file of them is put together to trees", tree_message_probe, tree_message_convert },
+    { "preference", "chosen and rejected, as texts (HH-RLHF) or lists of messages (UltraFeedback, DPO)", pairs_probe, pairs_convert },
+    { "messages", "OpenAI messages with role and content, tools", messages_probe, messages_convert },
+    { "sharegpt", "conversations with from and value, tools", sharegpt_probe, sharegpt_convert },
+    { "ultrachat", "data: texts of user and assistant in turn", ultrachat_probe, ultrachat_convert },
+    { "self-instruct", "instruction and instances of input and output", self_instruct_probe, self_instruct_convert },
+    { "dolly", "instruction, context, response", dolly_probe, alpaca_convert },
+    { "alpaca", "instruction, input, output (or response)", alpaca_probe, alpaca_convert },
+    { "completion", "prompt and completion, question and answer", completion_probe, completion_convert },
+    { "questions", "questions without answers: nothing to train on", questions_probe, questions_convert },
+    { "marked-text", "text with turns behind \"### Human:\" or \"Human:\"", marked_text_probe, marked_text_convert },
+    { "text", "plain text or source code", text_probe, text_convert },
+    { NULL, NULL, NULL, NULL },
+};
+
+/* ---- lists of dialogues ------------------------------------------------------------------------------------------------------------- */
 
 struct dialogue *dialogue_list_add(struct dialogue_list *l)
 {
-    if (l->len == l->cap) l->dialogue = mem_grow(l->dialogue, (l->cap = 2 * l->cap + 2) * sizeof *l->dialogue);
-    struct dialogue *d = &l->dialogue[l->len];
-    *d = (struct dialogue){ .index = (uint32_t)l->len };
-    l->len++;
-    return d;
+    if (l->len == l->cap) l->dialogue = mem_grow(l->dialogue, (l->cap = l->cap ? 2 * l->cap : 4) * sizeof *l->dialogue);
+    l->dialogue[l->len] = (struct dialogue) { 0 };
+    return &l->dialogue[l->len++];
 }
 
 void dialogue_release(struct dialogue *d)
@@ -25,300 +40,163 @@ void dialogue_release(struct dialogue *d)
     mem_free(d->lang);
     mem_free(d->licence);
     mem_free(d->group);
-    *d = (struct dialogue){ 0 };
+    *d = (struct dialogue) { 0 };
 }
 
 void dialogue_list_release(struct dialogue_list *l)
 {
     for (size_t i = 0; i < l->len; i++) dialogue_release(&l->dialogue[i]);
     mem_free(l->dialogue);
-    *l = (struct dialogue_list){ 0 };
+    *l = (struct dialogue_list) { 0 };
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------------- */
+/* ---- members --------------------------------------------------------------------------------------------------------------------------- */
 
-const char *role_name(const char *name)
+const json_t *member_string(const json_t *record, const char *names)
 {
-    static const char *const names[][2] = {
-        { "user", "user" }, { "human", "user" }, { "prompter", "user" }, { "assistant", "assistant" }, { "gpt", "assistant" }, { "chatgpt", "assistant" }, { "bing", "assistant" },
-        { "bard", "assistant" }, { "model", "assistant" }, { "bot", "assistant" }, { "function_call", "assistant" }, { "system", "system" }, { "developer", "system" }, { "tool", "tool" },
-        { "function", "tool" }, { "observation", "tool" }, { "function_response", "tool" }, { "ipython", "tool" },
-    };
-    for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i][0], name) == 0) return names[i][1];
+    for (const char *at = names; *at; at += strspn(at, " ")) {
+        size_t n = strcspn(at, " ");
+        const json_t *v = json_object_getn(record, at, n);
+        if (json_is_string(v) && json_string_length(v)) return v;
+        at += n;
+    }
     return NULL;
 }
 
-/* A list of parts: texts are joined, anything else (images) is refused. */
-static json_t *join_parts(const json_t *parts, sc_error *err)
+const char *member_text(const json_t *record, const char *names) { return json_string_value(member_string(record, names)); }
+
+json_t *message_new(const char *role, const json_t *content)
 {
-    struct buf b;
-    size_t i;
-    const json_t *part;
-    buf_init(&b, 0);
-    json_array_foreach(parts, i, part) {
-        const json_t *text = json_is_string(part) ? part : json_object_get(part, "text");
-        if (!json_is_string(text)) {
-            buf_release(&b);
-            FAIL(err, SC_E_FORMAT, "part %zu of a message's content is no text; images and other media are not supported", i + 1);
-            return NULL;
-        }
-        buf_append(&b, json_string_value(text), json_string_length(text));
-    }
-    json_t *joined = json_stringn(b.data ? b.data : "", b.len);
-    buf_release(&b);
-    return joined;
+    json_t *m = json_object();
+    json_object_set_new_nocheck(m, "role", json_string_nocheck(role));
+    json_object_set_nocheck(m, "content", (json_t *)content);
+    return m;
 }
 
-sc_status message_append(json_t *messages, const char *role, const json_t *content, const json_t *extra, sc_error *err)
+json_t *message_from_text(const char *role, const char *text, size_t len)
 {
-    static const char *const kept[] = { "name", "tool_calls", "tool_call_id", "weight", "reasoning_content" };
-    const char *ours = role_name(role);
-    char q[60];
-    if (!ours) return FAIL(err, SC_E_FORMAT, "the role '%s' is unknown, expected system, user, assistant or tool", error_quote(q, sizeof q, role ? role : "(none)", role ? strlen(role) : 6));
-    json_t *text = NULL;
-    if (json_is_string(content)) text = json_incref((json_t *)(uintptr_t)content);
-    else if (json_is_array(content)) text = join_parts(content, err);
-    else if (!content || json_is_null(content)) text = json_string("");
-    else return FAIL(err, SC_E_FORMAT, "the content of a message is neither a string nor a list of parts");
-    if (!text) return SC_E_FORMAT;
-    json_t *m = json_pack("{s:s, s:o}", "role", ours, "content", text);
-    for (size_t i = 0; extra && i < sizeof kept / sizeof *kept; i++) {
-        json_t *member = json_object_get(extra, kept[i]);
-        if (member && !json_is_null(member)) json_object_set(m, kept[i], member);
-    }
-    json_array_append_new(messages, m);
-    return SC_OK;
+    json_t *m = json_object();
+    json_object_set_new_nocheck(m, "role", json_string_nocheck(role));
+    json_object_set_new_nocheck(m, "content", json_stringn_nocheck(text, len));
+    return m;
 }
 
-sc_status messages_from_list(json_t **out, const json_t *list, sc_error *err)
+sc_status text_copy(char **out, const json_t *string, sc_error *err)
 {
-    size_t i;
-    const json_t *m;
-    json_t *messages = json_array();
-    sc_status status = SC_OK;
+    const char *text = json_string_value(string);
+    size_t len = json_string_length(string);
     *out = NULL;
-    json_array_foreach(list, i, m) {
-        const json_t *role = json_object_get(m, "role"), *content = json_object_get(m, "content");
-        if (!role) role = json_object_get(m, "from");
-        if (!content) content = json_object_get(m, "value");
-        if (!json_is_object(m)) status = FAIL(err, SC_E_FORMAT, "message %zu is no object", i + 1);
-        else if (!json_is_string(role)) status = FAIL(err, SC_E_FORMAT, "message %zu has no role", i + 1);
-        else status = message_append(messages, json_string_value(role), content, m, err);
-        if (status != SC_OK) { json_decref(messages); return status; }
+    if (memchr(text, 0, len)) return FAIL(err, SC_E_FORMAT, "the text holds a NUL character (\\u0000), so it is no text");
+    *out = mem_strndup(text, len);
+    return SC_OK;
+}
+
+/* ISO codes only: data sets of source code use the same names for programming languages. */
+static bool is_language_code(const char *s)
+{
+    size_t n = s ? strspn(s, "abcdefghijklmnopqrstuvwxyz") : 0;
+    return n >= 2 && n <= 3 && (!s[n] || s[n] == '-' || s[n] == '_');
+}
+
+static char *id_of(const json_t *record)
+{
+    static const char *const names[] = { "id", "conversation_id", "prompt_id", "question_id", "task_id", "uuid" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const json_t *v = json_object_get(record, names[i]);
+        if (json_is_string(v) && json_string_length(v)) return mem_strdup(json_string_value(v));
+        if (!json_is_integer(v)) continue;
+        struct buf b;
+        buf_init(&b, 0);
+        buf_printf(&b, "%lld", (long long)json_integer_value(v));
+        return b.data;
     }
-    *out = messages;
-    return SC_OK;
-}
-
-static json_t *get(const json_t *r, const char *key) { return json_object_get(r, key); }
-static bool has_text(const json_t *r, const char *key) { return json_is_string(get(r, key)); }
-static bool has_list(const json_t *r, const char *key) { return json_is_array(get(r, key)); }
-
-static void put_tools(struct dialogue *d, const json_t *r)
-{
-    json_t *tools = get(r, "tools");
-    if (json_is_string(tools)) {                          /* ShareGPT sets hold them as JSON inside a string */
-        json_t *parsed = json_loadb(json_string_value(tools), json_string_length(tools), 0, NULL);
-        if (json_array_size(parsed)) d->tools = json_incref(parsed);
-        json_decref(parsed);
-    } else if (json_array_size(tools)) d->tools = json_incref(tools);
-}
-
-/* ---- conversations ------------------------------------------------------------------------------------------------------------ */
-
-static bool messages_probe(const json_t *r) { return has_list(r, "messages"); }
-static sc_status messages_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
-{
-    json_t *messages;
-    (void)c;
-    TRY(messages_from_list(&messages, get(r, "messages"), err));
-    struct dialogue *d = dialogue_list_add(out);
-    d->messages = messages;
-    put_tools(d, r);
-    return SC_OK;
-}
-
-static bool sharegpt_probe(const json_t *r)
-{
-    const json_t *first = json_array_get(get(r, "conversations"), 0);
-    return has_list(r, "conversations") && (!first || json_object_get(first, "from") || json_object_get(first, "role"));
-}
-/* Dumps may begin with an answer whose question is lost. */
-static sc_status sharegpt_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
-{
-    json_t *messages;
-    (void)c;
-    TRY(messages_from_list(&messages, get(r, "conversations"), err));
-    const json_t *system = get(r, "system");
-    const char *first = json_string_value(json_object_get(json_array_get(messages, 0), "role"));
-    if (first && strcmp(first, "assistant") == 0) json_array_remove(messages, 0);
-    if (json_is_string(system) && json_string_length(system)) json_array_insert_new(messages, 0, json_pack("{s:s, s:O}", "role", "system", "content", system));
-    struct dialogue *d = dialogue_list_add(out);
-    d->messages = messages;
-    put_tools(d, r);
-    return SC_OK;
-}
-
-/* UltraChat: texts that take turns, the user first. */
-static bool turns_probe(const json_t *r) { return has_list(r, "data") && json_is_string(json_array_get(get(r, "data"), 0)); }
-static sc_status turns_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
-{
-    size_t i;
-    const json_t *text;
-    json_t *messages = json_array();
-    (void)c;
-    json_array_foreach(get(r, "data"), i, text) {
-        sc_status status = json_is_string(text) ? message_append(messages, i % 2 ? "assistant" : "user", text, NULL, err) : FAIL(err, SC_E_FORMAT, "turn %zu of \"data\" is no string", i + 1);
-        if (status != SC_OK) { json_decref(messages); return status; }
-    }
-    dialogue_list_add(out)->messages = messages;
-    return SC_OK;
-}
-
-/* ---- questions with one answer ----------------------------------------------------------------------------------------------------- */
-
-/* A user's turn of one or two texts (a blank line between), and the answer. */
-static void put_exchange(struct dialogue_list *out, const json_t *system, const json_t *question, const json_t *input, const json_t *answer)
-{
-    struct buf b;
-    json_t *messages = json_array();
-    buf_init(&b, 0);
-    if (json_is_string(system) && json_string_length(system)) json_array_append_new(messages, json_pack("{s:s, s:O}", "role", "system", "content", system));
-    buf_append(&b, json_string_value(question), json_string_length(question));
-    if (json_is_string(input) && json_string_length(input)) {
-        buf_puts(&b, "\n\n");
-        buf_append(&b, json_string_value(input), json_string_length(input));
-    }
-    json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "user", "content", json_stringn(b.data ? b.data : "", b.len)));
-    json_array_append_new(messages, json_pack("{s:s, s:O}", "role", "assistant", "content", answer));
-    dialogue_list_add(out)->messages = messages;
-    buf_release(&b);
-}
-
-static const json_t *answer_of(const json_t *r)
-{
-    static const char *const keys[] = { "output", "response", "completion", "answer" };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (has_text(r, keys[i])) return get(r, keys[i]);
     return NULL;
 }
 
-/* Self-Instruct: one dialogue for each instance of the task. */
-static bool instances_probe(const json_t *r) { return has_text(r, "instruction") && has_list(r, "instances"); }
-static sc_status instances_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
+static char *licence_of(const json_t *record)
 {
-    size_t i;
-    const json_t *instance;
-    (void)c;
-    json_array_foreach(get(r, "instances"), i, instance) {
-        if (!has_text(instance, "output")) return FAIL(err, SC_E_FORMAT, "instance %zu has no output", i + 1);
-        put_exchange(out, NULL, get(r, "instruction"), get(instance, "input"), get(instance, "output"));
-    }
-    return SC_OK;
-}
-
-static bool alpaca_probe(const json_t *r) { return has_text(r, "instruction") && answer_of(r); }
-static sc_status alpaca_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
-{
-    (void)c; (void)err;
-    put_exchange(out, get(r, "system"), get(r, "instruction"), has_text(r, "input") ? get(r, "input") : get(r, "context"), answer_of(r));
-    return SC_OK;
-}
-
-static const json_t *question_of(const json_t *r) { return has_text(r, "prompt") ? get(r, "prompt") : has_text(r, "question") ? get(r, "question") : get(r, "query"); }
-static bool exchange_probe(const json_t *r) { return json_is_string(question_of(r)) && answer_of(r); }
-static sc_status exchange_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
-{
-    (void)c; (void)err;
-    put_exchange(out, get(r, "system"), question_of(r), NULL, answer_of(r));
-    return SC_OK;
-}
-
-/* ---- no dialogue -------------------------------------------------------------------------------------------------------------------- */
-
-static bool text_probe(const json_t *r) { return has_text(r, "text") || (has_text(r, "content") && !get(r, "role")); }
-static sc_status text_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
-{
-    const json_t *text = has_text(r, "text") ? get(r, "text") : get(r, "content");
-    (void)c; (void)err;
-    dialogue_list_add(out)->text = mem_strndup(json_string_value(text), json_string_length(text));
-    return SC_OK;
-}
-
-static bool question_probe(const json_t *r) { return has_list(r, "turns") || json_is_string(question_of(r)); }
-static sc_status question_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
-{
-    (void)out; (void)r; (void)c;
-    return FAIL(err, SC_E_FORMAT, "this is a question without an answer, so there is nothing to learn from it");
-}
-
-const struct data_format data_formats[] = {
-    { "openassistant", "trees of messages with replies", tree_probe, tree_convert },
-    { "pairs", "chosen and rejected answers", pairs_probe, pairs_convert },
-    { "messages", "{\"messages\":[{\"role\",\"content\"}]}", messages_probe, messages_convert },
-    { "sharegpt", "{\"conversations\":[{\"from\",\"value\"}]}", sharegpt_probe, sharegpt_convert },
-    { "ultrachat", "{\"data\":[question, answer, ...]}", turns_probe, turns_convert },
-    { "self-instruct", "{\"instruction\",\"instances\":[{\"input\",\"output\"}]}", instances_probe, instances_convert },
-    { "alpaca", "{\"instruction\",\"input\",\"output\"}, also Dolly", alpaca_probe, alpaca_convert },
-    { "completion", "{\"prompt\",\"completion\"}", exchange_probe, exchange_convert },
-    { "text", "{\"text\"}, for pre-training", text_probe, text_convert },
-    { "question", "a question without an answer", question_probe, question_convert },
-    { 0 },
-};
-
-/* ---- records ------------------------------------------------------------------------------------------------------------------------- */
-
-static sc_status unknown_shape(const json_t *value, const char *what, sc_error *err)
-{
+    const char *one = member_text(record, "licence license");
+    const json_t *list = json_object_get(record, "licenses"), *v;
     struct buf b;
-    const char *key;
-    json_t *member;
-    if (!json_is_object(value)) return FAIL(err, SC_E_FORMAT, "%s: not an object, expected a dialogue such as {\"messages\":[...]}", what);
-    buf_init(&b, 90);
-    json_object_foreach((json_t *)(uintptr_t)value, key, member) {
-        char q[32];
-        buf_printf(&b, "%s%s", b.len ? ", " : "", error_quote(q, sizeof q, key, strlen(key)));
+    size_t i;
+    if (one) return mem_strdup(one);
+    if (!json_array_size(list)) list = json_object_get(record, "max_stars_repo_licenses");
+    buf_init(&b, 0);
+    json_array_foreach(list, i, v) if (json_is_string(v)) buf_printf(&b, "%s%s", b.len ? ", " : "", json_string_value(v));
+    return b.data;
+}
+
+struct dialogue *dialogue_put(struct dialogue_list *out, json_t *messages, const json_t *record)
+{
+    struct dialogue *d = dialogue_list_add(out);
+    const char *lang = member_text(record, "lang language");
+    d->messages = messages;
+    d->id = id_of(record);
+    d->lang = is_language_code(lang) ? mem_strdup(lang) : NULL;
+    d->licence = licence_of(record);
+    return d;
+}
+
+/* ---- a record ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Lists of messages that a table keeps as JSON text, put in place of the text. */
+static void lists_unquote(json_t *record)
+{
+    static const char *const names[] = { "messages", "conversations", "conversation", "chosen", "rejected" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const json_t *v = json_object_get(record, names[i]);
+        const char *text = json_string_value(v);
+        if (!text || *text != '[') continue;
+        json_t *list = NULL;
+        if (json_read(&list, text, json_string_length(v), "", NULL) == SC_OK && message_list_is_known(list)) json_object_set(record, names[i], list);
+        json_decref(list);
     }
-    sc_status status = FAIL(err, SC_E_FORMAT, "%s: the keys %s are of no known format, expected messages, conversations, instruction and output, or prompt and completion", what, b.data ? b.data : "(none)");
-    buf_release(&b);
+}
+
+static sc_status unknown_shape(const json_t *record, sc_error *err)
+{
+    static const char expected[] = "expected for example messages, conversations, instruction and output, prompt and completion, chosen and rejected, or text";
+    struct buf keys;
+    const char *key;
+    json_t *unused;
+    char quote[160];
+    if (!json_is_object(record)) return FAIL(err, SC_E_FORMAT, "the record is no object and no list of messages; %s", expected);
+    buf_init(&keys, 0);
+    json_object_foreach((json_t *)record, key, unused) buf_printf(&keys, "%s%s", keys.len ? ", " : "", key);
+    (void)unused;
+    error_quote(quote, sizeof quote, keys.data ? keys.data : "", keys.len);
+    sc_status status = keys.len ? FAIL(err, SC_E_FORMAT, "no known form of dialogue: its keys are %s; %s", quote, expected) : FAIL(err, SC_E_FORMAT, "the record is an empty object; %s", expected);
+    buf_release(&keys);
     return status;
 }
 
-static char *copy_text(const json_t *r, const char *key)
+static const struct data_format *format_find(const json_t *record)
 {
-    const char *s = json_string_value(get(r, key));
-    return s && *s ? mem_strdup(s) : NULL;
-}
-
-/* What every format may say of itself. */
-static void put_notes(struct dialogue *d, const json_t *value, const struct record *r)
-{
-    if (!d->id) d->id = copy_text(value, "id");
-    if (!d->lang) d->lang = copy_text(value, "lang");
-    if (!d->licence) d->licence = copy_text(value, "license");
-    if (!d->licence) d->licence = copy_text(value, "licence");
-    d->file = r->file;
-    d->line = r->line;
-    d->input = r->input;
+    const struct data_format *f = data_formats;
+    while (f->name && !f->probe(record)) f++;
+    return f->name ? f : NULL;
 }
 
 sc_status dialogues_from_record(struct dialogue_list *out, const struct record *r, const struct tree_config *c, const char **format_name, sc_error *err)
 {
-    char what[200];
-    json_t *value = NULL;
-    size_t before = out->len;
-    snprintf(what, sizeof what, "%.150s, line %llu", r->file, (unsigned long long)r->line);
-    TRY(json_read(&value, r->text, r->len, what, err));
-    const struct data_format *f = data_formats;
-    while (f->name && (!json_is_object(value) || !f->probe(value))) f++;
-    if (format_name) *format_name = f->name;
-    sc_status status = f->name ? error_prefix(err, f->convert(out, value, c, err), "%s", what) : unknown_shape(value, what, err);
-    for (size_t i = before; i < out->len; i++) {
-        if (status == SC_OK) put_notes(&out->dialogue[i], value, r);
-        else dialogue_release(&out->dialogue[i]);
+    size_t begin = out->len;
+    json_t *record = NULL;
+    if (format_name) *format_name = NULL;
+    sc_status status = json_read_line(&record, r->text, r->len, r->line, err);
+    if (status != SC_OK) return error_prefix(err, status, "%s", r->file);
+    lists_unquote(record);
+    const struct data_format *f = format_find(record);
+    status = f ? f->convert(out, record, c, err) : unknown_shape(record, err);
+    if (status == SC_OK && format_name) *format_name = f->name;
+    for (size_t i = begin; i < out->len; i++) {
+        struct dialogue *d = &out->dialogue[i];
+        if (status != SC_OK) { dialogue_release(d); continue; }
+        d->file = r->file;
+        d->line = r->line;
+        d->input = r->input;
+        d->index = (uint32_t)(i - begin);
     }
-    if (status != SC_OK) out->len = before;
-    json_decref(value);
-    return status;
+    if (status != SC_OK) out->len = begin;
+    json_decref(record);
+    return status == SC_OK ? SC_OK : error_prefix(err, status, "%s: line %llu", r->file, (unsigned long long)r->line);
 }

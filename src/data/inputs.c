@@ -1,117 +1,199 @@
-/* inputs.c - what the user named: a file, a directory (all files in it that hold data, sorted), or a glob; with ":0.5"
- * behind it a weight. */
-#include "data/reader_internal.h"
+/* inputs.c - what the user named, as a list of files: files, directories, globs (also ** for any depth), each with a
+ * weight. The order is that of the names, and sorted by bytes within a directory or a glob. */
+#include "reader_internal.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
 #include <glob.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { DEPTH_MAX = 16 };
+enum { PATH_DEPTH = 32 };
+static const double weight_max = 1000;
 
-static bool ends_with_any(const char *path, const char *const *endings)
+/* ---- kinds by name ---------------------------------------------------------------------------------------------------------------- */
+
+static bool is_one_of(const char *word, size_t len, const char *list)
 {
-    size_t len = strlen(path);
-    for (; *endings; endings++) {
-        size_t n = strlen(*endings);
-        if (len > n && strcasecmp(path + len - n, *endings) == 0) return true;
+    for (const char *at = list; *at; at += strspn(at, " ")) {
+        size_t n = strcspn(at, " ");
+        if (n == len && strncasecmp(at, word, n) == 0) return true;
+        at += n;
     }
     return false;
 }
 
-bool path_is_source(const char *path)
+enum name_kind name_kind_of(const char *path)
 {
-    static const char *const endings[] = { ".txt", ".md", ".rst", ".tex", ".py", ".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".java", ".js", ".ts", ".jsx", ".tsx", ".go", ".rs", ".rb", ".php",
-        ".sh", ".bash", ".pl", ".lua", ".r", ".jl", ".scala", ".kt", ".swift", ".cs", ".hs", ".ml", ".sql", ".html", ".css", ".xml", ".yaml", ".yml", ".toml", ".ini", ".cmake", ".asm", ".s", NULL };
-    return ends_with_any(path, endings);
-}
-
-bool path_is_table(const char *path)
-{
-    static const char *const endings[] = { ".parquet", ".arrow", ".csv", ".tsv", ".csv.gz", ".tsv.gz", NULL };
-    return ends_with_any(path, endings);
-}
-
-static bool holds_data(const char *path)
-{
-    static const char *const endings[] = { ".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst", ".gz", ".zst", NULL };
-    return ends_with_any(path, endings) || path_is_table(path) || path_is_source(path);
-}
-
-static void put(struct input_list *l, const char *path, double weight)
-{
-    if (l->len == l->cap) l->file = mem_grow(l->file, (l->cap = 2 * l->cap + 8) * sizeof *l->file);
-    struct stat st;
-    l->file[l->len++] = (struct input_file){ .path = mem_strdup(path), .weight = weight, .bytes = stat(path, &st) == 0 ? (uint64_t)st.st_size : 0 };
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
-static int is_visible(const struct dirent *e) { return e->d_name[0] != '.'; }
-
-static void put_directory(struct input_list *l, const char *path, double weight, int depth)
-{
-    struct dirent **entry = NULL;
-    int n = depth < DEPTH_MAX ? scandir(path, &entry, is_visible, by_name) : 0;
-    for (int i = 0; i < n; i++) {
-        char *inside = path_join(path, entry[i]->d_name);
-        if (path_is_directory(inside)) put_directory(l, inside, weight, depth + 1);
-        else if (holds_data(inside)) put(l, inside, weight);
-        mem_free(inside);
-        free(entry[i]);
+    static const char source[] = "txt text md markdown rst tex adoc org py pyi pyx c h cc cpp cxx hpp hh hxx cu cuh m mm java js mjs cjs jsx ts tsx go rs rb php pl pm sh bash zsh fish lua r jl "
+                                 "scala kt kts swift cs fs hs ml mli ex exs erl clj lisp el scm v sv vhd vhdl sql html htm css scss less xml yaml yml toml ini cfg cmake mk proto thrift asm s f f90 f95 "
+                                 "pas ada adb ads d nim zig dart vue svelte tf ps1 bat awk vim diff patch log";
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *end = name + strlen(name), *dot;
+    for (;;) {
+        for (dot = end - 1; dot > name && *dot != '.'; dot--) { }
+        if (dot <= name) return is_one_of(name, (size_t)(end - name), "Makefile Dockerfile") ? NAME_TEXT : NAME_OTHER;
+        if (!is_one_of(dot + 1, (size_t)(end - dot - 1), "gz zst zstd")) break;
+        end = dot;
     }
-    free(entry);
+    size_t len = (size_t)(end - dot - 1);
+    if (is_one_of(dot + 1, len, "json")) return NAME_JSON;
+    if (is_one_of(dot + 1, len, "jsonl ndjson")) return NAME_LINES;
+    if (is_one_of(dot + 1, len, "csv")) return NAME_CSV;
+    if (is_one_of(dot + 1, len, "tsv")) return NAME_TSV;
+    if (is_one_of(dot + 1, len, "parquet arrow")) return NAME_TABLE;
+    return is_one_of(dot + 1, len, source) ? NAME_TEXT : NAME_OTHER;
 }
 
-static void put_path(struct input_list *l, const char *path, double weight)
+/* Files that describe a data set and hold none of it, as Hugging Face's datasets writes them. */
+static bool is_description(const char *path)
 {
-    if (path_is_directory(path)) put_directory(l, path, weight, 0);
-    else put(l, path, weight);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    return is_one_of(name, strlen(name), "dataset_info.json dataset_infos.json dataset_dict.json state.json");
 }
 
-/* "PATH:0.5" where PATH is there or is a glob, and the whole name is not. */
-static char *split_weight(const char *input, double *weight)
+/* ---- the list ------------------------------------------------------------------------------------------------------------------------- */
+
+static void list_push(struct input_list *l, char *path, size_t input)
 {
-    const char *colon = strrchr(input, ':');
-    char *end;
-    *weight = 1;
-    if (!colon || !colon[1] || path_exists(input)) return mem_strdup(input);
-    double value = strtod(colon + 1, &end);
-    if (*end || !isfinite(value) || value < 0) return mem_strdup(input);
-    *weight = value;
-    return mem_strndup(input, (size_t)(colon - input));
+    struct stat st;
+    if (l->n_files == l->cap) l->file = mem_grow(l->file, (l->cap = l->cap ? 2 * l->cap : 16) * sizeof *l->file);
+    l->file[l->n_files++] = (struct input_file) { path, input, stat(path, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0 };
 }
 
-static sc_status put_input(struct input_list *l, const char *input, sc_error *err)
+void input_list_release(struct input_list *l)
 {
-    double weight;
-    char *path = split_weight(input, &weight);
-    size_t before = l->len;
-    glob_t found = { 0 };
-    if (path_exists(path)) put_path(l, path, weight);
-    else if (strpbrk(path, "*?[") && glob(path, 0, NULL, &found) == 0)
-        for (size_t i = 0; i < found.gl_pathc; i++) put_path(l, found.gl_pathv[i], weight);
-    globfree(&found);
+    for (size_t i = 0; i < l->n_files; i++) mem_free(l->file[i].path);
+    mem_free(l->file);
+    mem_free(l->weight);
+    *l = (struct input_list) { 0 };
+}
+
+static int entry_order(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int entry_is_seen(const struct dirent *e) { return e->d_name[0] != '.'; }
+
+/* All files below `path`; links to directories are not followed, so that no circle can arise. */
+static sc_status directory_walk(struct input_list *l, const char *path, size_t input, int depth, sc_error *err)
+{
+    struct dirent **entries = NULL;
     sc_status status = SC_OK;
-    if (!path_exists(path) && l->len == before) status = FAIL(err, SC_E_IO, "%s is not there, expected a file, a directory or a pattern such as data/*.jsonl", input);
-    else if (l->len == before) status = FAIL(err, SC_E_FORMAT, "%s holds no file of a known kind (.jsonl, .json, .gz, .zst, .parquet, .csv, .txt, source code)", input);
-    mem_free(path);
+    if (depth > PATH_DEPTH) return FAIL(err, SC_E_ARGUMENT, "%s: directories are nested deeper than %d levels", path, PATH_DEPTH);
+    int n = scandir(path, &entries, entry_is_seen, entry_order);
+    if (n < 0) return FAIL(err, SC_E_IO, "the directory %s cannot be read: %s", path, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        struct stat st;
+        char *inner = path_join(path, entries[i]->d_name);
+        bool is_there = status == SC_OK && lstat(inner, &st) == 0;
+        if (is_there && S_ISDIR(st.st_mode)) status = directory_walk(l, inner, input, depth + 1, err);
+        if (is_there && !S_ISDIR(st.st_mode) && stat(inner, &st) == 0 && S_ISREG(st.st_mode)) list_push(l, inner, input);
+        else mem_free(inner);
+        free(entries[i]);
+    }
+    free(entries);
     return status;
 }
 
-sc_status inputs_expand(struct input_list *out, const char *const *inputs, size_t n, sc_error *err)
+/* Of the files from `begin` on, those that hold data; where there is none, text and source code. */
+static void directory_choose(struct input_list *l, size_t begin)
 {
-    *out = (struct input_list){ 0 };
-    if (!n) return FAIL(err, SC_E_ARGUMENT, "no input is named, expected files, directories or patterns");
-    for (size_t i = 0; i < n; i++) TRY(put_input(out, inputs[i], err));
+    bool has_data = false;
+    size_t to = begin;
+    for (size_t i = begin; i < l->n_files; i++) {
+        enum name_kind kind = name_kind_of(l->file[i].path);
+        has_data |= kind != NAME_OTHER && kind != NAME_TEXT && !is_description(l->file[i].path);
+    }
+    for (size_t i = begin; i < l->n_files; i++) {
+        enum name_kind kind = name_kind_of(l->file[i].path);
+        bool is_wanted = has_data ? kind != NAME_OTHER && kind != NAME_TEXT && !is_description(l->file[i].path) : kind == NAME_TEXT;
+        if (is_wanted) l->file[to++] = l->file[i];
+        else mem_free(l->file[i].path);
+    }
+    l->n_files = to;
+}
+
+static sc_status directory_add(struct input_list *l, const char *path, size_t input, sc_error *err)
+{
+    size_t begin = l->n_files;
+    TRY(directory_walk(l, path, input, 0, err));
+    directory_choose(l, begin);
+    if (l->n_files > begin) return SC_OK;
+    return FAIL(err, SC_E_ARGUMENT, "%s has no file of a known kind; expected .jsonl, .json, .parquet, .arrow, .csv, .tsv (also .gz, .zst) or text and source code", path);
+}
+
+/* Stars at `stars` stand for directories of any depth: all files below whose last parts match the rest of the pattern. */
+static sc_status deep_glob(struct input_list *l, const char *pattern, const char *stars, size_t input, sc_error *err)
+{
+    size_t begin = l->n_files, to = begin, root = (size_t)(stars - pattern);
+    const char *tail = stars + 3;
+    char *directory = root ? mem_strndup(pattern, root > 1 ? root - 1 : root) : mem_strdup(".");
+    sc_status status = directory_walk(l, directory, input, 0, err);
+    for (size_t i = begin; i < l->n_files; i++) {
+        bool fits = false;
+        for (const char *at = l->file[i].path + strlen(directory); at && !fits; at = strchr(at + 1, '/')) fits = fnmatch(tail, at + (*at == '/'), FNM_PATHNAME) == 0;
+        if (fits) l->file[to++] = l->file[i];
+        else mem_free(l->file[i].path);
+    }
+    l->n_files = to;
+    mem_free(directory);
+    return status;
+}
+
+static sc_status glob_add(struct input_list *l, const char *pattern, size_t input, sc_error *err)
+{
+    glob_t found = { 0 };
+    const char *stars = strstr(pattern, "**/");
+    size_t begin = l->n_files;
+    sc_status status = SC_OK;
+    if (stars && (stars == pattern || stars[-1] == '/')) status = deep_glob(l, pattern, stars, input, err);
+    else if (glob(pattern, GLOB_BRACE, NULL, &found) == GLOB_NOSPACE) status = FAIL(err, SC_E_MEMORY, "%s matches too many files", pattern);
+    for (size_t i = 0; i < found.gl_pathc && status == SC_OK; i++) {
+        if (path_is_directory(found.gl_pathv[i])) status = directory_add(l, found.gl_pathv[i], input, err);
+        else list_push(l, mem_strdup(found.gl_pathv[i]), input);
+    }
+    globfree(&found);
+    if (status == SC_OK && l->n_files == begin) return FAIL(err, SC_E_IO, "%s: no file matches", pattern);
+    return status;
+}
+
+/* ---- weights ---------------------------------------------------------------------------------------------------------------------------- */
+
+/* Cuts ":0.5" off; a name that exists as it stands has no weight. */
+static sc_status weight_cut(char *name, double *weight, sc_error *err)
+{
+    char *colon = strrchr(name, ':'), *end;
+    *weight = 1;
+    if (!colon || !colon[1] || path_exists(name)) return SC_OK;
+    double w = strtod(colon + 1, &end);
+    if (*end) return SC_OK;
+    if (!(w > 0 && w <= weight_max)) return FAIL(err, SC_E_ARGUMENT, "%s: the weight %s is not above 0 and at most %g", name, colon + 1, weight_max);
+    *weight = w;
+    *colon = 0;
     return SC_OK;
 }
 
-void inputs_release(struct input_list *l)
+static sc_status input_add(struct input_list *l, char *name, size_t input, sc_error *err)
 {
-    for (size_t i = 0; i < l->len; i++) mem_free(l->file[i].path);
-    mem_free(l->file);
-    *l = (struct input_list){ 0 };
+    TRY(weight_cut(name, &l->weight[input], err));
+    if (!*name) return FAIL(err, SC_E_ARGUMENT, "an input has no name");
+    if (path_is_directory(name)) return directory_add(l, name, input, err);
+    if (!path_exists(name) && strpbrk(name, "*?[{")) return glob_add(l, name, input, err);
+    if (!path_exists(name)) return FAIL(err, SC_E_IO, "%s is not there, expected a file, a directory or a pattern such as data/*.jsonl", name);
+    list_push(l, mem_strdup(name), input);
+    return SC_OK;
+}
+
+sc_status input_list_read(struct input_list *out, const struct reader_config *c, sc_error *err)
+{
+    sc_status status = SC_OK;
+    *out = (struct input_list) { .weight = mem_zero(c->n_inputs + 1, sizeof *out->weight), .n_inputs = c->n_inputs };
+    if (!c->n_inputs) status = FAIL(err, SC_E_ARGUMENT, "there is no input; expected files, directories or globs");
+    for (size_t i = 0; i < c->n_inputs && status == SC_OK; i++) {
+        char *name = mem_strdup(c->inputs[i]);
+        status = input_add(out, name, i, err);
+        mem_free(name);
+    }
+    if (status != SC_OK) input_list_release(out);
+    return status;
 }

@@ -1,198 +1,218 @@
-/* tree.c - OpenAssistant: flat messages to trees, and trees to dialogues, one for each path from the root to a leaf.
- *
- * Export format of OASST1/2: a tree is {"message_tree_id","tree_state","prompt":{node}}, a node has "message_id",
- * "parent_id", "text", "role" (prompter or assistant), "lang", "deleted", "synthetic", "review_result", "rank", "replies". */
-#include "data/formats_internal.h"
-#include "data/reader_internal.h"
+/* tree.c - an OpenAssistant tree becomes dialogues: one for each way from the root to a leaf, prompter leaves too, as the
+ * set that StarChat was trained on. What a switch takes out ends its path there and takes all below it along. Trees come
+ * nested (the export: "prompt" with "replies"), as one message with "replies", or as the nodes that forest.c put
+ * together. Source: Open-Assistant, oasst-data and its training reader. */
+#include "formats_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-enum { TREE_DEPTH_MAX = 128 };      /* of json_read, too */
+#define NONE SIZE_MAX
+enum { PATH_MAX_MESSAGES = 1024 };
+static const size_t tree_max_bytes = (size_t)256 << 20, tree_max_messages = (size_t)1 << 22;    /* of all paths of a tree */
 
-static const char *text_of(const json_t *o, const char *key) { return json_string_value(json_object_get(o, key)); }
+/* Messages in the order in which they stand; children keep it. */
+struct tree_node { const json_t *message; size_t parent, first_child, last_child, next; int64_t rank; bool is_out, is_user; uint32_t depth; };
+struct tree { struct tree_node *node; size_t len, cap, root; const char *id, *state; const struct tree_config *config; };
 
-/* ---- flat messages ------------------------------------------------------------------------------------------------------- */
-
-struct flat { json_t *node; const char *id, *parent; uint64_t line; size_t next_child, first_child, last_child; };
-struct forest { struct flat *message; size_t len, cap, at; bool is_linked; size_t *slot, n_slots; };
-static const size_t NONE = SIZE_MAX;
-
-static const char *id_of(const json_t *m) { const char *id = text_of(m, "message_id"); return id ? id : text_of(m, "user_message_id"); }
-static const char *parent_of(const json_t *m) { const char *p = text_of(m, "parent_id"); return p ? p : text_of(m, "parent_message_id"); }
-
-bool flat_message_probe(const json_t *r)
+static size_t node_add(struct tree *t, const json_t *message, size_t parent)
 {
-    bool has_parent = json_object_get(r, "parent_id") || json_object_get(r, "parent_message_id");
-    return id_of(r) && has_parent && text_of(r, "text") && text_of(r, "role") && !json_object_get(r, "replies") && !json_object_get(r, "prompt");
+    if (t->len == t->cap) t->node = mem_grow(t->node, (t->cap = t->cap ? 2 * t->cap : 16) * sizeof *t->node);
+    t->node[t->len] = (struct tree_node) { message, parent, NONE, NONE, NONE, INT64_MAX, false, false, 0 };
+    return t->len++;
 }
 
-struct forest *forest_open(void) { return mem_zero(1, sizeof(struct forest)); }
-
-void forest_close(struct forest *f)
+static void node_link(struct tree *t, size_t i)
 {
-    if (!f) return;
-    for (size_t i = 0; i < f->len; i++) json_decref(f->message[i].node);
-    mem_free(f->message);
-    mem_free(f->slot);
-    mem_free(f);
+    size_t parent = t->node[i].parent;
+    if (parent == NONE) return;
+    if (t->node[parent].last_child == NONE) t->node[parent].first_child = i;
+    else t->node[t->node[parent].last_child].next = i;
+    t->node[parent].last_child = i;
 }
 
-static size_t slot_of(const struct forest *f, const char *id)
-{
-    uint64_t h = 1469598103934665603u;
-    for (const char *p = id; *p; p++) h = (h ^ (unsigned char)*p) * 1099511628211u;
-    size_t i = h & (f->n_slots - 1);
-    while (f->slot[i] != NONE && strcmp(f->message[f->slot[i]].id, id) != 0) i = (i + 1) & (f->n_slots - 1);
-    return i;
-}
+/* ---- reading ---------------------------------------------------------------------------------------------------------------------------- */
 
-static void grow_slots(struct forest *f)
+/* Nested replies; nodes wait in the list for their own replies, so no recursion. */
+static sc_status nested_read(struct tree *t, const json_t *root, sc_error *err)
 {
-    f->n_slots = f->n_slots ? 2 * f->n_slots : 1024;
-    f->slot = mem_grow(f->slot, f->n_slots * sizeof *f->slot);
-    for (size_t i = 0; i < f->n_slots; i++) f->slot[i] = NONE;
-    for (size_t i = 0; i < f->len; i++) f->slot[slot_of(f, f->message[i].id)] = i;
-}
-
-sc_status forest_put(struct forest *f, json_t *message, uint64_t line, sc_error *err)
-{
-    const char *id = id_of(message), *problem = NULL;
-    if (!id) problem = "the message has no id";
-    else if (!text_of(message, "text") || !text_of(message, "role")) problem = "the message has no text or no role";
-    if (!problem) {
-        if (2 * (f->len + 1) > f->n_slots) grow_slots(f);
-        if (f->slot[slot_of(f, id)] != NONE) problem = "a message with this id was there before";
+    t->root = node_add(t, root, NONE);
+    for (size_t at = 0; at < t->len; at++) {
+        const json_t *replies = json_object_get(t->node[at].message, "replies"), *reply;
+        size_t i;
+        if (!replies || json_is_null(replies)) continue;
+        if (!json_is_array(replies)) return FAIL(err, SC_E_FORMAT, "\"replies\" of a message is no list");
+        json_array_foreach(replies, i, reply) {
+            if (!json_is_object(reply)) return FAIL(err, SC_E_FORMAT, "reply %zu of a message is no object", i + 1);
+            node_link(t, node_add(t, reply, at));
+        }
     }
-    if (problem) {
-        json_decref(message);
-        return FAIL(err, SC_E_FORMAT, "%s", problem);
-    }
-    if (f->len == f->cap) f->message = mem_grow(f->message, (f->cap = 2 * f->cap + 256) * sizeof *f->message);
-    f->message[f->len] = (struct flat){ message, id, parent_of(message), line, NONE, NONE, NONE };
-    f->slot[slot_of(f, id)] = f->len++;
     return SC_OK;
 }
 
-/* Children in the order of the file. Cycles have no root, so nothing reaches them. */
-static void link_children(struct forest *f)
+/* Nodes with ids of their parents. What does not hang on the root is left alone. */
+static sc_status nodes_read(struct tree *t, const json_t *nodes, sc_error *err)
 {
-    for (size_t i = 0; i < f->len; i++) {
-        size_t parent = f->message[i].parent ? f->slot[slot_of(f, f->message[i].parent)] : NONE;
-        if (parent == NONE) continue;
-        struct flat *p = &f->message[parent];
-        if (p->first_child == NONE) p->first_child = i;
-        else f->message[p->last_child].next_child = i;
-        p->last_child = i;
+    json_t *places = json_object(), *m;
+    size_t i;
+    sc_status status = SC_OK;
+    t->root = NONE;
+    json_array_foreach((json_t *)nodes, i, m) {
+        const json_t *id = json_object_get(m, "message_id");
+        if (!json_is_string(id)) status = FAIL(err, SC_E_FORMAT, "node %zu has no message_id", i + 1);
+        else if (json_object_getn(places, json_string_value(id), json_string_length(id))) status = FAIL(err, SC_E_FORMAT, "node %zu has the message_id of another node", i + 1);
+        if (status != SC_OK) goto done;
+        node_add(t, m, NONE);
+        json_object_setn_new_nocheck(places, json_string_value(id), json_string_length(id), json_integer((json_int_t)i));
     }
-    f->is_linked = true;
-}
-
-static json_t *build(struct forest *f, size_t i, int depth)
-{
-    json_t *node = json_copy(f->message[i].node), *replies = json_array();
-    for (size_t child = f->message[i].first_child; child != NONE && depth < TREE_DEPTH_MAX / 2 - 4; child = f->message[child].next_child)
-        json_array_append_new(replies, build(f, child, depth + 1));
-    json_object_set_new(node, "replies", replies);
-    return node;
-}
-
-char *forest_next(struct forest *f, size_t *len, uint64_t *line)
-{
-    if (!f->is_linked && f->len) link_children(f);
-    for (; f->at < f->len; f->at++) {
-        struct flat *root = &f->message[f->at];
-        if (root->parent) continue;                       /* a reply, or one whose parent is missing */
-        const json_t *state = json_object_get(root->node, "tree_state");
-        json_t *tree = json_pack("{s:s, s:s, s:o}", "message_tree_id", root->id, "tree_state", json_is_string(state) ? json_string_value(state) : "ready_for_export", "prompt", build(f, f->at, 0));
-        char *text = json_dumps(tree, JSON_COMPACT | JSON_ENSURE_ASCII);
-        json_decref(tree);
-        *line = root->line;
-        f->at++;
-        if (!text) continue;
-        *len = strlen(text);
-        return text;
+    for (i = 0; i < t->len; i++) {
+        const json_t *parent = json_object_get(t->node[i].message, "parent_id"), *place = json_is_string(parent) ? json_object_getn(places, json_string_value(parent), json_string_length(parent)) : NULL;
+        if (!parent || json_is_null(parent)) t->root = t->root == NONE ? i : t->root;
+        if (place) t->node[i].parent = (size_t)json_integer_value(place);
+        node_link(t, i);
     }
-    return NULL;
+    if (t->root == NONE) status = FAIL(err, SC_E_FORMAT, "no node is the root: none is without parent_id");
+done:
+    json_decref(places);
+    return status;
 }
 
-/* ---- paths -------------------------------------------------------------------------------------------------------------------- */
+static bool is_true(const json_t *m, const char *key) { return json_is_true(json_object_get(m, key)); }
 
-struct walk { struct dialogue_list *out; const struct tree_config *c; const json_t *path[TREE_DEPTH_MAX]; size_t depth; const char *tree; sc_status status; sc_error *err; };
-
-static bool flag_is(const json_t *node, const char *key, bool value) { const json_t *v = json_object_get(node, key); return value ? json_is_true(v) : json_is_false(v); }
-
-static bool is_usable(const struct walk *w, const json_t *node)
+/* What a message says of itself; checks what paths will need. */
+static sc_status node_read(struct tree *t, struct tree_node *n, sc_error *err)
 {
-    if (!w->c->keep_deleted && flag_is(node, "deleted", true)) return false;
-    if (!w->c->keep_synthetic && flag_is(node, "synthetic", true)) return false;
-    return !w->c->reviewed_only || flag_is(node, "review_result", true);
+    char quote[40];
+    const json_t *role = json_object_get(n->message, "role"), *rank = json_object_get(n->message, "rank");
+    const char *name = json_string_value(role);
+    const struct tree_config *c = t->config;
+    n->is_out = (is_true(n->message, "deleted") && !c->keep_deleted) || (is_true(n->message, "synthetic") && !c->keep_synthetic) || (c->reviewed_only && !is_true(n->message, "review_result"));
+    if (json_is_number(rank)) n->rank = json_is_integer(rank) ? json_integer_value(rank) : (int64_t)(json_real_value(rank) < 1e9 ? json_real_value(rank) : 1e9);
+    if (n->is_out) return SC_OK;
+    n->is_user = name && (strcmp(name, "prompter") == 0 || strcmp(name, "user") == 0);
+    if (!name) return FAIL(err, SC_E_FORMAT, "a message of the tree has no role");
+    if (!n->is_user && strcmp(name, "assistant") != 0) return FAIL(err, SC_E_FORMAT, "a message of the tree has the role \"%s\", expected prompter or assistant", error_quote(quote, sizeof quote, name, strlen(name)));
+    if (!json_is_string(json_object_get(n->message, "text"))) return FAIL(err, SC_E_FORMAT, "a message of the tree has no text");
+    return SC_OK;
 }
 
-static bool is_prompter(const json_t *node) { const char *role = text_of(node, "role"); return role && strcmp(role, "assistant") != 0; }
+/* ---- choosing ------------------------------------------------------------------------------------------------------------------------------ */
 
-static void emit_path(struct walk *w)
+/* The first child from `i` on that is not taken out. */
+static size_t child_from(const struct tree *t, size_t i)
 {
-    size_t n = w->depth;
-    if (w->c->drop_user_end && n && is_prompter(w->path[n - 1])) n--;
-    if (n == 0 || (int64_t)n < w->c->min_turns) return;
-    struct dialogue *d = dialogue_list_add(w->out);
-    d->messages = json_array();
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(d->messages, json_pack("{s:s, s:O}", "role", is_prompter(w->path[i]) ? "user" : "assistant", "content", json_object_get(w->path[i], "text")));
-    const char *id = text_of(w->path[n - 1], "message_id"), *lang = text_of(w->path[0], "lang");
-    d->id = id ? mem_strdup(id) : NULL;
-    d->lang = lang ? mem_strdup(lang) : NULL;
-    d->group = w->tree ? mem_strdup(w->tree) : NULL;
+    while (i != NONE && t->node[i].is_out) i = t->node[i].next;
+    return i;
 }
 
-/* Rank 0 is best; where there is none the first counts. */
-static size_t best_reply(const struct walk *w, const json_t *replies)
+static size_t child_first(const struct tree *t, size_t parent) { return child_from(t, t->node[parent].first_child); }
+
+/* Lowest rank; where none is ranked, the first. */
+static size_t child_best(const struct tree *t, size_t parent)
 {
-    size_t best = SIZE_MAX, i;
-    json_int_t best_rank = 0;
-    const json_t *reply;
-    json_array_foreach(replies, i, reply) {
-        const json_t *rank = json_object_get(reply, "rank");
-        json_int_t value = json_is_integer(rank) ? json_integer_value(rank) : 1000000 + (json_int_t)i;
-        if (!is_usable(w, reply) || (best != SIZE_MAX && value >= best_rank)) continue;
-        best = i;
-        best_rank = value;
-    }
+    size_t best = child_first(t, parent);
+    for (size_t i = best; i != NONE; i = child_from(t, t->node[i].next)) if (t->node[i].rank < t->node[best].rank) best = i;
     return best;
 }
 
-static void walk_node(struct walk *w, const json_t *node)
+static bool tree_is_wanted(const struct tree *t)
 {
-    const json_t *replies = json_object_get(node, "replies"), *reply;
-    size_t i, n_walked = 0;
-    if (w->status != SC_OK) return;
-    if (!json_is_object(node) || !text_of(node, "text") || !text_of(node, "role")) { w->status = FAIL(w->err, SC_E_FORMAT, "a message of the tree has no text or no role"); return; }
-    if (w->depth == TREE_DEPTH_MAX) { w->status = FAIL(w->err, SC_E_FORMAT, "the tree is more than %d messages deep", TREE_DEPTH_MAX); return; }
-    w->path[w->depth++] = node;
-    size_t best = w->c->best_only ? best_reply(w, replies) : SIZE_MAX;
-    json_array_foreach(replies, i, reply) {
-        if (!is_usable(w, reply) || (w->c->best_only && i != best)) continue;
-        n_walked++;
-        walk_node(w, reply);
+    const char *lang = json_string_value(json_object_get(t->node[t->root].message, "lang"));
+    if (t->node[t->root].is_out) return false;
+    if (t->state && !t->config->all_states && strcmp(t->state, "ready_for_export") != 0) return false;
+    return !t->config->lang || !*t->config->lang || !lang || language_is_wanted(t->config->lang, lang);
+}
+
+/* ---- paths ---------------------------------------------------------------------------------------------------------------------------------- */
+
+struct path { const json_t *message[PATH_MAX_MESSAGES]; bool is_user[PATH_MAX_MESSAGES]; size_t messages, bytes; };
+
+/* The way to `leaf` as a dialogue, unless a switch leaves it out. */
+static sc_status path_put(struct dialogue_list *out, const struct tree *t, size_t leaf, struct path *p, sc_error *err)
+{
+    const struct tree_config *c = t->config;
+    const json_t *lang = json_object_get(t->node[t->root].message, "lang");
+    if (c->drop_user_end && t->node[leaf].is_user) {
+        size_t parent = t->node[leaf].parent;             /* siblings without an answer would give the same dialogue again */
+        if (leaf == t->root || child_first(t, parent) != leaf) return SC_OK;
+        leaf = parent;
     }
-    if (!n_walked && w->status == SC_OK) emit_path(w);
-    w->depth--;
+    size_t n = t->node[leaf].depth + 1;
+    if ((int64_t)n < c->min_turns) return SC_OK;
+    json_t *messages = json_array();
+    for (size_t i = n, at = leaf; i-- > 0; at = t->node[at].parent) {
+        p->message[i] = json_object_get(t->node[at].message, "text");
+        p->is_user[i] = t->node[at].is_user;
+        p->bytes += json_string_length(p->message[i]);
+    }
+    p->messages += n;
+    for (size_t i = 0; i < n; i++) json_array_append_new(messages, message_new(p->is_user[i] ? "user" : "assistant", p->message[i]));
+    struct dialogue *d = dialogue_put(out, messages, NULL);
+    const char *id = json_string_value(json_object_get(t->node[leaf].message, "message_id"));
+    d->id = id ? mem_strdup(id) : NULL;
+    d->lang = json_is_string(lang) ? mem_strdup(json_string_value(lang)) : NULL;
+    d->group = t->id ? mem_strdup(t->id) : NULL;
+    if (p->bytes <= tree_max_bytes && p->messages <= tree_max_messages) return SC_OK;
+    return FAIL(err, SC_E_FORMAT, "the paths of the tree hold more than %zu MiB of text or %zu messages; the best path alone is shorter (best_only)", tree_max_bytes >> 20, tree_max_messages);
 }
 
-bool tree_probe(const json_t *r)
+/* The next node in the order of a depth-first walk below the root, above `at` and behind it; NONE at the end. */
+static size_t walk_on(const struct tree *t, size_t at)
 {
-    return (json_is_object(json_object_get(r, "prompt")) && json_object_get(json_object_get(r, "prompt"), "text")) || (json_is_array(json_object_get(r, "replies")) && text_of(r, "text") && text_of(r, "role"));
+    while (at != t->root) {
+        size_t next = t->config->best_only ? NONE : child_from(t, t->node[at].next);
+        if (next != NONE) return next;
+        at = t->node[at].parent;
+    }
+    return NONE;
 }
 
-sc_status tree_convert(struct dialogue_list *out, const json_t *r, const struct tree_config *c, sc_error *err)
+static sc_status paths_put(struct dialogue_list *out, struct tree *t, struct path *p, sc_error *err)
 {
-    struct walk w = { .out = out, .c = c, .tree = text_of(r, "message_tree_id"), .err = err };
-    const json_t *root = json_is_object(json_object_get(r, "prompt")) ? json_object_get(r, "prompt") : r;
-    const char *state = text_of(r, "tree_state"), *lang = text_of(root, "lang");
-    if (!c->all_states && state && strcmp(state, "ready_for_export") != 0) return SC_OK;
-    if (c->lang && lang && !language_is_wanted(c->lang, lang)) return SC_OK;
-    if (!w.tree) w.tree = text_of(root, "message_id");
-    if (is_usable(&w, root)) walk_node(&w, root);
-    return w.status;
+    for (size_t at = t->root; at != NONE;) {
+        size_t child = t->config->best_only ? child_best(t, at) : child_first(t, at);
+        if (at != t->root) t->node[at].depth = t->node[t->node[at].parent].depth + 1;
+        if (t->node[at].depth >= PATH_MAX_MESSAGES) return FAIL(err, SC_E_FORMAT, "the tree is deeper than %d messages", PATH_MAX_MESSAGES);
+        if (child == NONE) TRY(path_put(out, t, at, p, err));
+        at = child != NONE ? child : walk_on(t, at);
+    }
+    return SC_OK;
+}
+
+/* ---- the rows --------------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_message(const json_t *m) { return json_object_get(m, "role") && json_object_get(m, "text"); }
+
+bool tree_probe(const json_t *record)
+{
+    const json_t *prompt = json_object_get(record, "prompt");
+    return json_is_array(json_object_get(record, "nodes")) || (json_is_object(prompt) && (is_message(prompt) || json_object_get(prompt, "replies"))) ||
+           (is_message(record) && json_object_get(record, "replies"));
+}
+
+sc_status tree_convert(struct dialogue_list *out, const json_t *record, const struct tree_config *c, sc_error *err)
+{
+    const json_t *nodes = json_object_get(record, "nodes"), *prompt = json_object_get(record, "prompt");
+    struct tree t = { .config = c };
+    struct path *path = mem_zero(1, sizeof *path);
+    sc_status status = json_is_array(nodes) ? nodes_read(&t, nodes, err) : nested_read(&t, json_is_object(prompt) ? prompt : record, err);
+    for (size_t i = 0; i < t.len && status == SC_OK; i++) status = node_read(&t, &t.node[i], err);
+    if (status == SC_OK) {
+        const json_t *root = t.node[t.root].message;
+        t.id = json_string_value(json_object_get(record, "message_tree_id"));
+        if (!t.id) t.id = json_string_value(json_object_get(root, "message_id"));
+        t.state = json_string_value(json_object_get(record, "tree_state"));
+        if (!t.state) t.state = json_string_value(json_object_get(root, "tree_state"));
+        if (tree_is_wanted(&t)) status = paths_put(out, &t, path, err);
+    }
+    mem_free(path);
+    mem_free(t.node);
+    return status;
+}
+
+bool tree_message_probe(const json_t *record) { return is_message(record) && (json_object_get(record, "message_id") || json_object_get(record, "user_message_id")); }
+
+sc_status tree_message_convert(struct dialogue_list *out, const json_t *record, const struct tree_config *c, sc_error *err)
+{
+    (void)out, (void)record, (void)c;
+    return FAIL(err, SC_E_FORMAT, "one OpenAssistant message stands among records of another form; a file must hold either messages or something else");
 }
