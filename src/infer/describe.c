@@ -1,4 +1,5 @@
-/* describe.c - what `show` tells of a model: read from headers and metadata alone, no weight is touched. */
+/* describe.c - what `show` tells of a model: read from headers and metadata; of the weights, which must all be there in
+ * the right shapes, only norms and biases are touched. */
 #include "infer/infer.h"
 
 #include <string.h>
@@ -24,8 +25,17 @@ static void put_sizes(json_t *o, const struct model_config *c)
     put_size(o, "heads", c->heads);
     put_size(o, "kv_heads", c->kv_heads);
     put_size(o, "head_dim", c->head_dim);
-    if (c->window) put_size(o, "sliding_window", c->window);
     json_object_set_new(o, "tied_head", json_boolean(c->is_tied));
+    json_object_set_new(o, "positions", json_string(c->rope.dims ? "rotary" : "learned"));
+    if (c->rope.dims) json_object_set_new(o, "rope_theta", json_real(c->rope_theta));
+    const char *scaling = json_string_value(json_object_get(c->rope_scaling, "rope_type"));
+    if (!scaling) scaling = json_string_value(json_object_get(c->rope_scaling, "type"));
+    if (scaling && strcmp(scaling, "default")) json_object_set(o, "rope_scaling", c->rope_scaling);
+    if (!c->window) return;
+    size_t windowed = 0;
+    for (size_t i = 0; i < c->layers; i++) windowed += !c->is_windowed || c->is_windowed[i];
+    put_size(o, "sliding_window", c->window);
+    put_size(o, "sliding_window_layers", windowed);
 }
 
 /* Elements and bytes of the stored tensors, by type. A stored copy of a tied head is not counted. */
@@ -100,6 +110,7 @@ static void put_special_tokens(json_t *o, const struct tokenizer *t)
         buf_release(&b);
     }
     json_object_set_new(o, "special_tokens", special);
+    json_object_set_new(o, "pre_tokenizer", json_string(tokenizer_pre_name(t)));
     put_size(o, "tokens", tokenizer_vocab(t));
 }
 
@@ -142,11 +153,20 @@ static void put_gguf_text(json_t *o, const char *name, const struct model_file *
     if (gguf_opt_string(&s, f, key, NULL) == SC_OK && s.text) put_text(o, name, s.text, s.len);
 }
 
+static bool has_tokenizer(const struct model_file *f)
+{
+    char *path = path_join(f->path, "tokenizer.json");
+    bool has = f->kind == MODEL_GGUF ? gguf_find(f, "tokenizer.ggml.model") != NULL : path_exists(path);
+    mem_free(path);
+    return has;
+}
+
 /* A tokenizer that cannot be read must not hide the rest: its message stands in its place. */
 static void put_tokenizer(json_t *o, const struct model_file *f)
 {
     struct tokenizer *t = NULL;
     sc_error err = { 0 };
+    if (!has_tokenizer(f)) { json_object_set_new(o, "tokenizer", json_null()); return; }
     sc_status status = f->kind == MODEL_GGUF ? tokenizer_open_gguf(&t, f, &err) : tokenizer_open(&t, f->path, &err);
     if (status == SC_OK) put_special_tokens(o, t);
     else put_text(o, "tokenizer", err.message, strlen(err.message));
@@ -156,19 +176,20 @@ static void put_tokenizer(json_t *o, const struct model_file *f)
 sc_status sc_model_describe(sc_text *out, const char *path, sc_error *err)
 {
     struct model_file *f = NULL;
-    struct model_config c = { 0 };
+    struct model m = { 0 };
+    const struct model_config *c = &m.config;
     json_t *o = NULL;
     sc_status status = SC_OK;
     TRY_DONE(model_file_open(&f, path, true, err));
-    TRY_DONE(model_config_read(&c, f, err));
+    TRY_DONE(f->n_tensors ? model_bind(&m, f, err) : model_config_read(&m.config, f, err));
     o = json_object();
     put_text(o, "path", path, strlen(path));
     json_object_set_new(o, "format", json_string(f->kind == MODEL_GGUF ? "gguf" : "safetensors"));
-    json_object_set_new(o, "arch", json_string(c.arch->name));
+    json_object_set_new(o, "arch", json_string(c->arch->name));
     put_gguf_text(o, "name", f, "general.name");
-    put_tensors(o, f, c.is_tied);
-    put_work(o, f, &c);
-    put_sizes(o, &c);
+    put_tensors(o, f, c->is_tied);
+    put_work(o, f, c);
+    put_sizes(o, c);
     put_tokenizer(o, f);
     if (f->chat_template) put_text(o, "template", f->chat_template, strlen(f->chat_template));
     else json_object_set_new(o, "template", f->dialogue_template ? json_string("dialogue_template.json") : json_null());
@@ -178,7 +199,7 @@ sc_status sc_model_describe(sc_text *out, const char *path, sc_error *err)
     TRY_DONE(json_write(out, o, false));
 done:
     json_decref(o);
-    model_config_release(&c);
+    model_release(&m);
     model_file_close(f);
     return status;
 }

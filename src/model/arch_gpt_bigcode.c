@@ -33,9 +33,8 @@ static sc_status read_json(struct model_config *c, const json_t *config, const c
     TRY(json_opt_real(&eps, config, "layer_norm_epsilon", 1e-5, 0, 1, what, err));
     TRY(json_opt_string(&activation, config, "activation_function", "gelu_pytorch_tanh", what, err));
     TRY(gelu_by_name(&c->gelu, activation, what, err));
-    if (c->embd % c->heads) return FAIL(err, SC_E_FORMAT, "%s: n_embd %zu is not a multiple of n_head %zu", what, c->embd, c->heads);
     c->eps = (float)eps;
-    c->head_dim = c->embd / c->heads;
+    c->head_dim = head_dim_of(c->embd, c->heads);
     c->kv_heads = multi_query ? 1 : c->heads;
     c->qkv_interleaved = !multi_query;
     if (!scale_weights) c->attention_scale = 1;
@@ -52,10 +51,10 @@ static sc_status read_gguf(struct model_config *c, const struct model_file *f, s
     TRY(gguf_opt_size(&c->kv_heads, f, "attention.head_count_kv", 1, MAX_DIM, err));
     TRY(gguf_need_size(&c->context, f, "context_length", MAX_CONTEXT, err));
     TRY(gguf_opt_size(&c->inner, f, "feed_forward_length", 4 * c->embd, 4 * MAX_DIM, err));
-    TRY(gguf_arch_real(&eps, f, "attention.layer_norm_epsilon", 1e-5, err));
+    TRY(gguf_arch_real(&eps, f, "attention.layer_norm_epsilon", 1e-5, 0, 1, err));
     TRY(gguf_gelu(&c->gelu, f, err));
     c->eps = (float)eps;
-    c->head_dim = c->embd / c->heads;
+    c->head_dim = head_dim_of(c->embd, c->heads);
     return SC_OK;
 }
 

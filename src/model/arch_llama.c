@@ -50,6 +50,10 @@ static sc_status qwen2_read_json(struct model_config *c, const json_t *config, c
     c->is_windowed = mem_alloc(c->layers);
     for (size_t i = 0; i < c->layers; i++) {
         const char *type = json_string_value(json_array_get(types, i));
+        char quoted[48];
+        if (type && strcmp(type, "sliding_attention") && strcmp(type, "full_attention"))
+            return FAIL(err, SC_E_UNSUPPORTED, "%s: entry %zu of layer_types is \"%s\", expected full_attention or sliding_attention", what, i,
+                        error_quote(quoted, sizeof quoted, type, strlen(type)));
         c->is_windowed[i] = type ? !strcmp(type, "sliding_attention") : i >= from;
     }
     return SC_OK;
@@ -59,7 +63,7 @@ static sc_status read_gguf(struct model_config *c, const struct model_file *f, s
 {
     double eps;
     TRY(read_decoder_gguf(c, f, err));
-    TRY(gguf_arch_real(&eps, f, "attention.layer_norm_rms_epsilon", 1e-5, err));
+    TRY(gguf_arch_real(&eps, f, "attention.layer_norm_rms_epsilon", 1e-5, 0, 1, err));
     c->eps = (float)eps;
     return SC_OK;
 }

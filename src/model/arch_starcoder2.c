@@ -39,7 +39,7 @@ static sc_status read_gguf(struct model_config *c, const struct model_file *f, s
 {
     double eps;
     TRY(read_decoder_gguf(c, f, err));
-    TRY(gguf_arch_real(&eps, f, "attention.layer_norm_epsilon", 1e-5, err));
+    TRY(gguf_arch_real(&eps, f, "attention.layer_norm_epsilon", 1e-5, 0, 1, err));
     TRY(gguf_opt_size(&c->window, f, "attention.sliding_window", 0, MAX_CONTEXT, err));
     c->eps = (float)eps;
     return gguf_gelu(&c->gelu, f, err);

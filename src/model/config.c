@@ -51,11 +51,13 @@ sc_status gguf_opt_size(size_t *out, const struct model_file *f, const char *key
     return SC_OK;
 }
 
-sc_status gguf_arch_real(double *out, const struct model_file *f, const char *key, double fallback, sc_error *err)
+sc_status gguf_arch_real(double *out, const struct model_file *f, const char *key, double fallback, double min, double max, sc_error *err)
 {
     char name[128];
     arch_key(name, f, key);
-    return gguf_opt_real(out, f, name, fallback, err);
+    TRY(gguf_opt_real(out, f, name, fallback, err));
+    if (*out >= min && *out <= max) return SC_OK;
+    return FAIL(err, SC_E_FORMAT, "%s: key \"%s\" is %g, expected %g to %g", f->path, name, *out, min, max);
 }
 
 void gguf_put_arch_uint32(struct gguf_writer *w, const struct model_config *c, const char *key, size_t v)
@@ -112,6 +114,8 @@ void gguf_put_gelu(struct gguf_writer *w, const struct model_config *c)
     buf_release(&key);
 }
 
+size_t head_dim_of(size_t embd, size_t heads) { return embd % heads ? 0 : embd / heads; }
+
 size_t extent_of(const struct model_config *c, enum extent e)
 {
     switch (e) {
@@ -140,12 +144,19 @@ void weight_name(char out[96], const struct weight_row *row, enum model_kind kin
 
 static sc_status check_config(const struct model_config *c, const char *what, sc_error *err)
 {
+    if (!c->vocab || !c->context || !c->inner)
+        return FAIL(err, SC_E_FORMAT, "%s: a vocabulary of %zu, a context of %zu and a feed-forward width of %zu, expected at least 1 each", what, c->vocab, c->context, c->inner);
+    if (!c->head_dim && c->heads && c->embd % c->heads)
+        return FAIL(err, SC_E_FORMAT, "%s: the width %zu is not a multiple of %zu attention heads, and no head dimension is given", what, c->embd, c->heads);
     if (!c->heads || !c->kv_heads || c->heads % c->kv_heads)
         return FAIL(err, SC_E_FORMAT, "%s: %zu attention heads cannot share %zu key/value heads, expected a divisor", what, c->heads, c->kv_heads);
     if (!c->head_dim || c->head_dim > 4096)
         return FAIL(err, SC_E_FORMAT, "%s: head dimension is %zu, expected 1 to 4096", what, c->head_dim);
     if (c->rope.dims > c->head_dim)
         return FAIL(err, SC_E_FORMAT, "%s: rotary dimensions are %zu, more than the head dimension %zu", what, c->rope.dims, c->head_dim);
+    for (size_t i = 0; i < c->rope.dims / 2; i++)
+        if (!(c->rope.frequency[i] > 0 && c->rope.frequency[i] < 1e9))
+            return FAIL(err, SC_E_FORMAT, "%s: rotary frequency %zu is %g, expected a positive number", what, i, c->rope.frequency[i]);
     return SC_OK;
 }
 

@@ -210,7 +210,7 @@ sc_status hf_write_from_gguf(const char *directory, const struct job *j, const s
 
 /* ---- from a directory ------------------------------------------------------------------------------------------------------------- */
 
-static sc_status copy_file(const char *to_directory, const char *from_directory, const char *name, sc_error *err)
+sc_status hf_copy_file(const char *to_directory, const char *from_directory, const char *name, sc_error *err)
 {
     char *from = path_join(from_directory, name), *to = path_join(to_directory, name);
     struct mapped_file f = { 0 };
@@ -232,7 +232,7 @@ const char *const hf_companions[] = {
 
 sc_status hf_write_from_hf(const char *directory, const struct job *j, const struct model_file *in, sc_error *err)
 {
-    for (size_t i = 0; hf_companions[i]; i++) TRY(copy_file(directory, in->path, hf_companions[i], err));
+    for (size_t i = 0; hf_companions[i]; i++) TRY(hf_copy_file(directory, in->path, hf_companions[i], err));
     json_t *config = json_deep_copy(in->config);
     sc_status status = hf_write_config(directory, j, config, err);
     json_decref(config);

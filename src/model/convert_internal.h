@@ -70,6 +70,7 @@ int       file_type_of(const struct job *j, const struct target *target);
 sc_status hf_write_from_gguf(const char *directory, const struct job *j, const struct model_file *in, sc_error *err);
 sc_status hf_write_from_hf(const char *directory, const struct job *j, const struct model_file *in, sc_error *err);
 extern const char *const hf_companions[];       /* the files beside config.json and weights that make a model; NULL at the end */
+sc_status hf_copy_file(const char *to_directory, const char *from_directory, const char *name, sc_error *err);   /* if it is there */
 sc_status hf_write_config(const char *directory, const struct job *j, json_t *config, sc_error *err);
 sc_status hf_write_json(const char *directory, const char *name, const json_t *value, sc_error *err);
 /* tokenizer.json from the keys of a GGUF file; *out NULL when it has no vocabulary. */

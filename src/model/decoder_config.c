@@ -27,7 +27,7 @@ sc_status read_decoder_json(struct model_config *c, const json_t *config, const 
     TRY(need_size(&c->layers, config, "num_hidden_layers", MAX_LAYERS, what, err));
     TRY(need_size(&c->heads, config, "num_attention_heads", MAX_DIM, what, err));
     TRY(opt_size(&c->kv_heads, config, "num_key_value_heads", c->heads, MAX_DIM, what, err));
-    TRY(opt_size(&c->head_dim, config, "head_dim", c->embd / c->heads, MAX_DIM, what, err));
+    TRY(opt_size(&c->head_dim, config, "head_dim", head_dim_of(c->embd, c->heads), MAX_DIM, what, err));
     TRY(opt_size(&c->context, config, "max_position_embeddings", 2048, MAX_CONTEXT, what, err));
     TRY(json_opt_bool(&c->is_tied, config, "tie_word_embeddings", c->is_tied, what, err));
     return read_rope(c, config, what, err);
@@ -40,9 +40,9 @@ static sc_status read_rope_gguf(struct model_config *c, const struct model_file 
     double factor, attention_factor;
     struct gguf_string type = { 0 };
     TRY(gguf_opt_size(&dims, f, "rope.dimension_count", c->head_dim, MAX_DIM, err));
-    TRY(gguf_arch_real(&c->rope_theta, f, "rope.freq_base", 10000, err));
-    TRY(gguf_arch_real(&factor, f, "rope.scaling.factor", 1, err));
-    TRY(gguf_arch_real(&attention_factor, f, "rope.scaling.attn_factor", 0, err));
+    TRY(gguf_arch_real(&c->rope_theta, f, "rope.freq_base", 10000, 1, 1e12, err));
+    TRY(gguf_arch_real(&factor, f, "rope.scaling.factor", 1, 1e-6, 1e6, err));
+    TRY(gguf_arch_real(&attention_factor, f, "rope.scaling.attn_factor", 0, 0, 1e6, err));
     char key[128];
     struct gguf_string arch;
     TRY(gguf_opt_string(&arch, f, "general.architecture", err));
@@ -77,7 +77,7 @@ sc_status read_decoder_gguf(struct model_config *c, const struct model_file *f, 
     TRY(gguf_need_size(&c->layers, f, "block_count", MAX_LAYERS, err));
     TRY(gguf_need_size(&c->heads, f, "attention.head_count", MAX_DIM, err));
     TRY(gguf_opt_size(&c->kv_heads, f, "attention.head_count_kv", c->heads, MAX_DIM, err));
-    TRY(gguf_opt_size(&c->head_dim, f, "attention.key_length", c->embd / c->heads, MAX_DIM, err));
+    TRY(gguf_opt_size(&c->head_dim, f, "attention.key_length", head_dim_of(c->embd, c->heads), MAX_DIM, err));
     TRY(gguf_need_size(&c->context, f, "context_length", MAX_CONTEXT, err));
     return read_rope_gguf(c, f, err);
 }

@@ -29,10 +29,23 @@ static void make_random(const struct job *j, const struct out_tensor *t, size_t 
     for (size_t i = 0; i < t->cols; i++) out[i] *= (float)scale;
 }
 
-/* The files of the tokenizer's directory that a model directory has too. */
-static sc_status copy_tokenizer(const char *tokenizer, const char *directory, sc_error *err)
+/* Without a class, transformers takes one by the architecture, and some of these put their own rules in place of the file's. */
+static sc_status write_tokenizer_class(const struct job *j, const char *directory, sc_error *err)
 {
-    static const char *const beside[] = { "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json", "chat_template.jinja" };
+    char *path = path_join(directory, "tokenizer_config.json");
+    sc_status status = SC_OK;
+    if (!path_exists(path)) {
+        json_t *config = json_pack("{s:s, s:I}", "tokenizer_class", "PreTrainedTokenizerFast", "model_max_length", (json_int_t)j->config->context);
+        status = hf_write_json(directory, "tokenizer_config.json", config, err);
+        json_decref(config);
+    }
+    mem_free(path);
+    return status;
+}
+
+/* tokenizer.json, and the files of its directory that a model directory has too. */
+static sc_status copy_tokenizer(const struct job *j, const char *tokenizer, const char *directory, sc_error *err)
+{
     sc_text text = { 0 };
     bool is_directory = path_is_directory(tokenizer);
     char *from = is_directory ? path_join(tokenizer, "tokenizer.json") : mem_strdup(tokenizer), *to = path_join(directory, "tokenizer.json");
@@ -41,25 +54,15 @@ static sc_status copy_tokenizer(const char *tokenizer, const char *directory, sc
     mem_free(from);
     mem_free(to);
     sc_text_free(&text);
-    for (size_t i = 0; is_directory && status == SC_OK && i < sizeof beside / sizeof *beside; i++) {
-        from = path_join(tokenizer, beside[i]);
-        to = path_join(directory, beside[i]);
-        if (path_exists(from)) {
-            status = file_read(&text, from, 64u << 20, err);
-            if (status == SC_OK) status = file_write(to, text.data, text.len, err);
-            sc_text_free(&text);
-        }
-        mem_free(from);
-        mem_free(to);
-    }
-    return status;
+    for (size_t i = 0; is_directory && status == SC_OK && hf_companions[i]; i++) status = hf_copy_file(directory, tokenizer, hf_companions[i], err);
+    return status == SC_OK ? write_tokenizer_class(j, directory, err) : status;
 }
 
 /* config.json and the tokenizer in a directory, which then also serves as the source of GGUF keys. */
 static sc_status write_files(struct job *j, const char *directory, json_t *config, const char *tokenizer, sc_error *err)
 {
     TRY(hf_write_config(directory, j, config, err));
-    return tokenizer && tokenizer[0] ? copy_tokenizer(tokenizer, directory, err) : SC_OK;
+    return tokenizer && tokenizer[0] ? copy_tokenizer(j, tokenizer, directory, err) : SC_OK;
 }
 
 /* The keys of a GGUF file come from a directory that holds everything but weights; it is removed afterwards. */

@@ -12,7 +12,7 @@ sc_status opt_size(size_t *out, const json_t *config, const char *key, size_t fa
 /* GGUF key "<arch>.<key>". */
 sc_status gguf_need_size(size_t *out, const struct model_file *f, const char *key, size_t max, sc_error *err);
 sc_status gguf_opt_size(size_t *out, const struct model_file *f, const char *key, size_t fallback, size_t max, sc_error *err);
-sc_status gguf_arch_real(double *out, const struct model_file *f, const char *key, double fallback, sc_error *err);
+sc_status gguf_arch_real(double *out, const struct model_file *f, const char *key, double fallback, double min, double max, sc_error *err);
 void      gguf_put_arch_uint32(struct gguf_writer *w, const struct model_config *c, const char *key, size_t v);
 void      gguf_put_arch_float32(struct gguf_writer *w, const struct model_config *c, const char *key, double v);
 /* "gelu" is exact, "gelu_pytorch_tanh", "gelu_new" and "gelu_fast" the tanh form; anything else is unsupported. */
@@ -26,6 +26,9 @@ sc_status read_decoder_json(struct model_config *c, const json_t *config, const 
 sc_status read_decoder_gguf(struct model_config *c, const struct model_file *f, sc_error *err);
 void      write_decoder_json(const struct model_config *c, json_t *config);
 void      write_decoder_gguf(const struct model_config *c, struct gguf_writer *w);
+
+/* What a head takes of the width when nothing says so; 0, which is refused, where the heads do not divide it. */
+size_t    head_dim_of(size_t embd, size_t heads);
 
 /* The tensor of a weight; NULL if absent. Old Hub files of a base class lack the first component of the name
  * ("transformer.", "model."). */
