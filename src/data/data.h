@@ -14,7 +14,7 @@
 
 /* One JSON value as text: a line of JSONL, an element of a JSON array, a row of a Parquet, Arrow or CSV file written as
  * JSON, or a rebuilt OpenAssistant tree. Plain text and source files arrive as {"text":...,"path":...}. */
-/* line or row from 1; `input`: which file of reader_describe; `repeat`: not 0 for a copy made by a weight above 1. */
+/* line or row from 1; `input`: which file of reader_describe; `repeat`: which pass over its input, 0 the first. */
 struct record { char *text; size_t len; const char *file; uint64_t line; size_t input; unsigned repeat; };
 void record_release(struct record *r);
 

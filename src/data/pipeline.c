@@ -55,10 +55,19 @@ static sc_status read_batch(struct pipeline *p, size_t *n, bool *more)
     return SC_OK;
 }
 
+/* A weight repeats an input on purpose: what was there in an earlier pass is no duplicate in this one. */
+static enum drop_reason check_duplicate(struct pipeline *p, const struct record *r, struct prepared *d)
+{
+    uint64_t pass = r->repeat * 0x9E3779B97F4A7C15u;
+    d->digest[0] ^= pass;
+    for (size_t i = 0; p->plan->dedup == 1 && i < MINHASH_BANDS; i++) d->near.band[i] ^= pass;
+    return dedup_check(p->dedup, d->digest, p->plan->dedup == 1 ? &d->near : NULL);
+}
+
 static sc_status finish_dialogue(struct pipeline *p, struct work *w, size_t i, sc_error *err)
 {
     struct prepared *d = &w->prepared[i];
-    if (d->why == KEEP && p->dedup && !w->record.repeat) d->why = dedup_check(p->dedup, d->digest, p->plan->dedup == 1 ? &d->near : NULL);
+    if (d->why == KEEP && p->dedup) d->why = check_duplicate(p, &w->record, d);
     counts_add(p->counts, w, d, &w->dialogues.dialogue[i]);
     if (*d->reason) tell(p, "dropped", d->reason);
     if (d->has_hit) {

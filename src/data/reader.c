@@ -31,7 +31,7 @@ static bool is_chosen(const struct reader *r, const struct record *record, doubl
     uint64_t h = 1469598103934665603u;                    /* FNV-1a */
     if (share >= 1) return true;
     for (size_t i = 0; i < record->len; i++) h = (h ^ (unsigned char)record->text[i]) * 1099511628211u;
-    return random_unit(r->seed, h, record->input) < share;
+    return random_unit(r->seed, h, r->list.file[r->file].input) < share;
 }
 
 /* ---- files ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -127,7 +127,8 @@ sc_status reader_next(struct reader *r, struct record *out, bool *more, sc_error
         if (status != SC_OK) return file_named(r, status, err);
         if (!has_record) { TRY(file_finish(r, err)); continue; }
         out->file = file->path;
-        out->input = file->input;
+        out->input = r->file;
+        out->repeat = (unsigned)r->pass;
         if (!r->note[r->file].is_told) r->note[r->file].records++;
         if (is_chosen(r, out, pass_share(r->list.weight[file->input], r->pass))) return SC_OK;
         record_release(out);
