@@ -30,8 +30,12 @@ fi
 if [ -n "$(command -v python3)" ]; then
     python3 tests/cli/test_chat.py "$build/starchat" >"$log" 2>&1
     add chat_terminal $?
+    for name in damage convert; do
+        python3 "tests/cli/test_$name.py" "$build/starchat" >"$log" 2>&1
+        add "cli_$name" $?
+    done
 else
-    echo "skipped: tests/cli/test_chat.py needs python3"
+    echo "skipped: tests/cli/test_*.py need python3"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

@@ -126,7 +126,7 @@ static sc_status weights_read(struct model_file *m, bool headers_only, sc_error 
     sc_status status = SC_OK;
     if (path_exists(single)) status = file_append(m, "model.safetensors", err);
     else if (path_exists(index)) status = shards_read(m, index, err);
-    else if (!headers_only && has_pickle(m))
+    else if (has_pickle(m))
         status = FAIL(err, SC_E_UNSUPPORTED, "%s has its weights as pytorch_model.bin, a pickle that can run code when read; save them as safetensors "
                       "(transformers: model.save_pretrained(directory, safe_serialization=True))", m->path);
     else if (!headers_only) status = FAIL(err, SC_E_IO, "%s has neither model.safetensors nor model.safetensors.index.json", m->path);

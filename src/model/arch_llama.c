@@ -30,6 +30,8 @@ static sc_status read_json(struct model_config *c, const json_t *config, const c
     TRY(read_decoder_json(c, config, what, err));
     TRY(json_opt_real(&eps, config, "rms_norm_eps", 1e-6, 0, 1, what, err));
     TRY(json_opt_string(&activation, config, "hidden_act", "silu", what, err));
+    TRY(json_opt_bool(&c->attention_bias, config, "attention_bias", false, what, err));
+    TRY(json_opt_bool(&c->mlp_bias, config, "mlp_bias", false, what, err));
     if (strcmp(activation, "silu")) return FAIL(err, SC_E_UNSUPPORTED, "%s: hidden_act \"%s\" is not supported, expected silu", what, activation);
     c->eps = (float)eps;
     return SC_OK;
@@ -39,6 +41,8 @@ static sc_status qwen2_read_json(struct model_config *c, const json_t *config, c
 {
     bool use_window;
     TRY(read_json(c, config, what, err));
+    c->attention_bias = true;
+    c->mlp_bias = false;
     TRY(json_opt_bool(&use_window, config, "use_sliding_window", false, what, err));
     if (!use_window) return SC_OK;
     size_t from;
@@ -98,6 +102,13 @@ static void write_json(const struct model_config *c, json_t *config)
     json_object_set_new(config, "hidden_act", json_string("silu"));
 }
 
+static void llama_write_json(const struct model_config *c, json_t *config)
+{
+    write_json(c, config);
+    json_object_set_new(config, "attention_bias", json_boolean(c->attention_bias));
+    json_object_set_new(config, "mlp_bias", json_boolean(c->mlp_bias));
+}
+
 static void qwen2_write_json(const struct model_config *c, json_t *config)
 {
     write_json(c, config);
@@ -144,7 +155,7 @@ static struct tensor *block(struct run *r, const struct block *b, struct tensor 
 
 const struct arch arch_llama = {
     "llama", "llama", "LlamaForCausalLM", llama_rows, sizeof llama_rows / sizeof *llama_rows,
-    read_json, llama_read_gguf, write_json, write_gguf, block,
+    read_json, llama_read_gguf, llama_write_json, write_gguf, block,
 };
 const struct arch arch_qwen2 = {
     "qwen2", "qwen2", "Qwen2ForCausalLM", qwen2_rows, sizeof qwen2_rows / sizeof *qwen2_rows,

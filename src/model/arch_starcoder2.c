@@ -23,6 +23,8 @@ static sc_status read_json(struct model_config *c, const json_t *config, const c
     double eps;
     const char *activation, *norm, *mlp;
     TRY(read_decoder_json(c, config, what, err));
+    TRY(json_opt_bool(&c->attention_bias, config, "use_bias", true, what, err));
+    c->mlp_bias = c->attention_bias;
     TRY(json_opt_real(&eps, config, "norm_epsilon", 1e-5, 0, 1, what, err));
     TRY(json_opt_string(&activation, config, "hidden_act", "gelu_pytorch_tanh", what, err));
     TRY(gelu_by_name(&c->gelu, activation, what, err));
@@ -50,6 +52,7 @@ static void write_json(const struct model_config *c, json_t *config)
     write_decoder_json(c, config);
     json_object_set_new(config, "norm_epsilon", json_real((double)c->eps));
     json_object_set_new(config, "hidden_act", json_string(gelu_name(c->gelu)));
+    json_object_set_new(config, "use_bias", json_boolean(c->attention_bias || c->mlp_bias));
     json_object_set_new(config, "sliding_window", c->window ? json_integer((json_int_t)c->window) : json_null());
 }
 

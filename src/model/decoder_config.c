@@ -79,6 +79,8 @@ sc_status read_decoder_gguf(struct model_config *c, const struct model_file *f, 
     TRY(gguf_opt_size(&c->kv_heads, f, "attention.head_count_kv", c->heads, MAX_DIM, err));
     TRY(gguf_opt_size(&c->head_dim, f, "attention.key_length", head_dim_of(c->embd, c->heads), MAX_DIM, err));
     TRY(gguf_need_size(&c->context, f, "context_length", MAX_CONTEXT, err));
+    c->attention_bias = model_file_find(f, "blk.0.attn_q.bias") != NULL;
+    c->mlp_bias = model_file_find(f, "blk.0.ffn_up.bias") != NULL;
     return read_rope_gguf(c, f, err);
 }
 

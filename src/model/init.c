@@ -65,12 +65,11 @@ static sc_status write_files(struct job *j, const char *directory, json_t *confi
     return tokenizer && tokenizer[0] ? copy_tokenizer(j, tokenizer, directory, err) : SC_OK;
 }
 
-/* The keys of a GGUF file come from a directory that holds everything but weights; it is removed afterwards. */
-static sc_status write_gguf(struct job *j, const char *path, json_t *config, const sc_init_config *c, const struct target *target, sc_error *err)
+/* The keys of a GGUF file come from a directory that holds everything but weights, for as long as it takes to read it. */
+static sc_status put_keys(struct gguf_writer *w, struct job *j, const char *path, json_t *config, const sc_init_config *c, sc_error *err)
 {
     struct output source = { 0 };
     struct model_file *in = NULL;
-    struct gguf_writer *w = NULL;
     struct buf name;
     buf_init(&name, 0);
     buf_printf(&name, "%s.source", path);
@@ -78,16 +77,22 @@ static sc_status write_gguf(struct job *j, const char *path, json_t *config, con
     TRY_DONE(output_open(&source, name.data, true, err));
     TRY_DONE(write_files(j, source.building, config, c->tokenizer, err));
     TRY_DONE(model_file_open(&in, source.building, true, err));
-    TRY_DONE(gguf_writer_open(&w, path, true, err));
-    status = gguf_put_from_hf(w, j, in, err);
-    if (status != SC_OK) { gguf_writer_discard(w); goto done; }
-    gguf_put_file_type(w, file_type_of(j, target));
-    status = output_put_gguf(j, w, err);
+    TRY_DONE(gguf_put_from_hf(w, j, in, err));
 done:
     model_file_close(in);
     output_discard(&source);
     buf_release(&name);
     return status;
+}
+
+static sc_status write_gguf(struct job *j, const char *path, json_t *config, const sc_init_config *c, const struct target *target, sc_error *err)
+{
+    struct gguf_writer *w = NULL;
+    TRY(gguf_writer_open(&w, path, true, err));
+    sc_status status = put_keys(w, j, path, config, c, err);
+    if (status != SC_OK) { gguf_writer_discard(w); return status; }
+    gguf_put_file_type(w, file_type_of(j, target));
+    return output_put_gguf(j, w, err);
 }
 
 static void list_tensors(struct job *j, const struct target *target, enum model_kind kind)
@@ -96,7 +101,8 @@ static void list_tensors(struct job *j, const struct target *target, enum model_
     job_list(j, kind);
     for (size_t i = 0; i < j->n; i++) {
         struct out_tensor t = j->tensors[i];
-        if (t.is_bias && !(t.row->flags & WF_BIAS)) continue;       /* may be absent: then it is */
+        bool is_mlp = t.row->role >= W_NORM2;
+        if (t.is_bias && !(t.row->flags & WF_BIAS) && !(is_mlp ? j->config->mlp_bias : j->config->attention_bias)) continue;
         t.dtype = type_for(j, &t, target, kind);
         j->tensors[n++] = t;
     }

@@ -17,6 +17,7 @@ struct model_config {
     float eps;                       /* of the norms                                                              */
     bool is_tied;                    /* the head is the embedding                                                 */
     enum gelu_form gelu;             /* of the two-matrix feed-forward                                            */
+    bool attention_bias, mlp_bias;   /* whether matrices that may have a bias (WF_MAYBE_BIAS) have one            */
     bool qkv_interleaved;            /* fused qkv by head: q0 k0 v0 q1 k1 v1 ... (gpt_bigcode without multi-query) */
     float attention_scale;           /* on q k'                                                                   */
     size_t window;                   /* sliding window in tokens; 0: none                                         */

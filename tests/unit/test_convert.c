@@ -85,6 +85,7 @@ static void same_config(const char *a_path, const char *b_path)
     CHECK_OK(model_config_read(&b, fb, err));
     CHECK(a.arch == b.arch && a.vocab == b.vocab && a.embd == b.embd && a.layers == b.layers && a.heads == b.heads && a.kv_heads == b.kv_heads);
     CHECK(a.head_dim == b.head_dim && a.inner == b.inner && a.context == b.context && a.eps == b.eps && a.is_tied == b.is_tied && a.gelu == b.gelu);
+    CHECK(a.attention_bias == b.attention_bias && a.mlp_bias == b.mlp_bias);
     CHECK(a.window == b.window && a.attention_scale == b.attention_scale && a.rope.dims == b.rope.dims);
     for (size_t i = 0; i < a.rope.dims / 2; i++) CHECK(fabs(a.rope.frequency[i] - b.rope.frequency[i]) <= 1e-6 * a.rope.frequency[i]);
     model_config_release(&a);
@@ -387,6 +388,28 @@ TEST(init_depends_on_the_seed_alone)
     CHECK(memcmp(x->data, y->data, x->bytes) != 0);
     model_file_close(a);
     model_file_close(c);
+    end();
+}
+
+/* Biases are there where the config has them, and nowhere else. */
+TEST(init_makes_biases_by_config)
+{
+    static const struct { const char *model, *tensor; bool is_there; } rows[] = {
+        { "starcoder2_mha", "model.layers.1.mlp.c_fc.bias", true }, { "starcoder2_mha", "model.layers.0.self_attn.o_proj.bias", true },
+        { "starcoder2_nobias", "model.layers.1.mlp.c_fc.bias", false }, { "starcoder2_nobias", "model.norm.bias", true },
+        { "llama_biases", "model.layers.1.mlp.gate_proj.bias", true }, { "llama_biases", "model.layers.1.self_attn.k_proj.bias", true },
+        { "llama_mqa", "model.layers.1.self_attn.k_proj.bias", false }, { "qwen2_tied", "model.layers.1.self_attn.k_proj.bias", true },
+        { "qwen2_tied", "model.layers.1.self_attn.o_proj.bias", false }, { "bigcode_mha", "transformer.h.1.attn.c_attn.bias", true },
+    };
+    begin(1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *out = scratch(rows[i].model);
+        if (!path_exists(out)) CHECK_OK(init(rows[i].model, out, "f32", 1, err));
+        struct model_file *m = open_model(out);
+        bool is_there = model_file_find(m, rows[i].tensor) != NULL;
+        if (is_there != rows[i].is_there) test_failed(__FILE__, __LINE__, "%s: %s is %s", rows[i].model, rows[i].tensor, is_there ? "there" : "missing");
+        model_file_close(m);
+    }
     end();
 }
 

@@ -5,7 +5,7 @@ safetensors for directories, gguf-py and transformers' own GGUF loader for GGUF,
               against the golden ones
   random      a model of each architecture from `init` with a small tokenizer: our log-probabilities of 16 greedy steps
               against transformers on the same directory, and on every GGUF type that it reads; every tensor as gguf-py
-              expands it against the directory made from that GGUF; token ids of the way back; llama.cpp's greedy tokens
+              expands it against the directory made from that GGUF; token ids of the way back; llama.cpp's logits and token ids
   smollm2     SmolLM2's GGUF file as a directory: transformers' greedy tokens against ours
 
 The bar of numbers: 1e-4 of the range of the logits, float32 activations. Exit 1 on any miss.
@@ -32,6 +32,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests/golden/models"
 FAMILIES = ROOT / "tests/golden/tokenizers/families"
 BAR, STEPS = 1e-4, 16
+LLAMA_CPP_BAR = {"f32": 4e-3, "q8_0": 5e-2}
 TYPES = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "q4_k_m", "q5_k_m", "q6_k"]
 PROMPTS = ["def greet(name):", "int main(void) { return 0; }", "Zahlen 12345 und Wörter"]
 SIZES = dict(hidden_size=256, intermediate_size=512, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
@@ -206,42 +207,50 @@ def check_tokenizer(ours, name, folder, back):
 
 LLAMA_CPP = """
 import {getLlama, LlamaLogLevel} from "node-llama-cpp";
-import {readFileSync} from "fs";
-const jobs = JSON.parse(readFileSync(0));
+import {appendFileSync, readFileSync} from "fs";
 const llama = await getLlama({gpu: false, build: "never", logLevel: LlamaLogLevel.error, maxThreads: 1});
-for (const job of jobs) {
+for (const job of JSON.parse(readFileSync(process.argv[2]))) {
     const model = await llama.loadModel({modelPath: job.file});
-    const context = await model.createContext({contextSize: 128});
-    const answers = [];
-    for (const ids of job.prompts) {
-        const sequence = context.getSequence(), out = [];
-        for await (const token of sequence.evaluate(ids, {temperature: 0, yieldEogToken: true})) { out.push(token); if (out.length >= job.steps) break; }
-        sequence.dispose();
-        answers.push(out);
+    const context = await model.createContext({contextSize: 128, experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
+    const sequence = context.getSequence(), rows = [];
+    for (const {ids, from} of job.runs) {
+        await sequence.clearHistory();
+        const out = await sequence.controlledEvaluate(ids.map((id, i) => i < from ? id : [id, {generateNext: {logits: true}}]));
+        rows.push(out.slice(from).map((o) => [...o.next.logits].sort((a, b) => a[0] - b[0]).map((pair) => pair[1])));
     }
-    console.log(JSON.stringify({file: job.file, tokens: job.texts.map((t) => model.tokenize(t)), answers}));
+    appendFileSync(process.argv[3], JSON.stringify({tokens: job.texts.map((t) => model.tokenize(t)), rows}) + "\\n");
     await model.dispose();
 }
 process.exit(0);
 """
 
 
-def check_llama_cpp(ours, files, where):
-    """Greedy tokens and tokenisation of the same files. llama.cpp rounds activations to 8 bits for Q8_0."""
-    script = pathlib.Path(where) / "convert_check.mjs"
+def check_llama_cpp(ours, files, where, scratch):
+    """Token ids of the texts, and the logits behind our greedy steps, of the same file. llama.cpp looks GELU up in a
+    table of 16-bit floats, and rounds what is multiplied with Q8_0 to 8 bits."""
+    script, jobs = pathlib.Path(where) / "convert_check.mjs", []
     script.write_text(LLAMA_CPP)
-    jobs = [dict(file=str(file), texts=PROMPTS, prompts=ids, steps=STEPS) for file, ids in files]
-    done = subprocess.run(["node", script.name], cwd=where, input=json.dumps(jobs), capture_output=True, text=True)
+    for file, prompts in files:
+        mine = [ours.complete(file, prompt, STEPS, 100) for prompt in PROMPTS]
+        runs = [dict(ids=ids + a["ids"][:-1], **{"from": len(ids) - 1}) for ids, a in zip(prompts, mine)]
+        jobs.append(dict(file=str(file), texts=PROMPTS, runs=runs, mine=mine))
+    (scratch / "jobs.json").write_text(json.dumps(jobs))
+    answers = scratch / "answers.jsonl"
+    answers.unlink(missing_ok=True)
+    done = subprocess.run(["node", script.name, scratch / "jobs.json", answers], cwd=where, capture_output=True, text=True)
     if done.returncode:
         report(False, f"llama.cpp ended with {done.returncode}: {done.stderr[-300:]}")
-    for job, line in zip(jobs, done.stdout.splitlines()):
-        found, same, total = json.loads(line), 0, 0
-        for prompt, answer in zip(PROMPTS, found["answers"]):
-            mine = ours.complete(job["file"], prompt, STEPS)["ids"]
-            equal = next((i for i, (a, b) in enumerate(zip(mine, answer)) if a != b), len(mine))
-            same, total = same + equal, total + len(mine)
+    for job, line in zip(jobs, answers.read_text().splitlines()):
+        found, worst, same, total = json.loads(line), 0.0, 0, 0
+        for answer, rows in zip(job["mine"], found["rows"]):
+            for step, row in zip(answer["logprobs"], torch.tensor(rows, dtype=torch.float64)):
+                expected = torch.log_softmax(row, 0)
+                worst = max([worst] + [abs(o["logprob"] - float(expected[o["id"]])) / float(row.max() - row.min()) for o in step["top"]])
+                same, total = same + (int(row.argmax()) == step["id"]), total + 1
         tokens = found["tokens"] == ours.tokenize(job["file"], PROMPTS)
-        report(tokens and same == total, f"{os.path.basename(job['file'])}: llama.cpp gives {same} of {total} greedy tokens, token ids {'equal' if tokens else 'differ'}")
+        bar = LLAMA_CPP_BAR["q8_0" if "q8_0" in job["file"] else "f32"]
+        report(tokens and worst <= bar, f"{os.path.basename(job['file'])} in llama.cpp: {worst:.1e} of the logit range, {same} of {total} greedy "
+               f"tokens, token ids {'equal' if tokens else 'differ'}")
 
 
 def check_random(ours, scratch, llama_cpp):
@@ -259,7 +268,7 @@ def check_random(ours, scratch, llama_cpp):
                 files.append((file, prompt_ids(folder)))
         check_tokenizer(ours, name, folder, ours.convert(scratch / f"{name}-q4_0.gguf", scratch / "back"))
     if llama_cpp:
-        check_llama_cpp(ours, files, llama_cpp)
+        check_llama_cpp(ours, files, llama_cpp, scratch)
     else:
         print("skipped llama.cpp (--llama-cpp)")
 
@@ -298,6 +307,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     args.scratch.mkdir(parents=True, exist_ok=True)
+    args.scratch = args.scratch.resolve()
     ours = Ours(os.path.abspath(args.starchat))
     check_golden(ours, args.scratch)
     check_random(ours, args.scratch, args.llama_cpp)
