@@ -7,12 +7,12 @@ int, def) are left out where a language can spare them. Usage: tools/make_langua
 """
 
 WORDS = {
-    "en": "the of and to a is that it was with as his they be at one have this from had by but what some we can out other were all your when up use how said an each she which do their time will way about many then them would like so these her make him has two more go see no could people my than been who its now did get may you are i on not there write please should does because only into where most any our us me if for or in between given want need here also explain create provide using help tell give name such while even very first after know let i'm it's don't",
+    "en": "the of and to a is that it was with as his they be at one have this from had by but what some we can out other were all your when up use how said an each she which do their time will way about many then them would like so these her make him has two more go see no could people my than been who its now did get may you are i on not there write please should does because only into where most any our us me if for or in between given want need here also explain create provide using help tell give name such while even very first after know let write create convert build change develop modify rewrite sort find list number value code add word",
     "es": "de la que el en y los se del las por un para con no una su al lo como más pero sus le ya o este sí porque esta entre cuando muy sin sobre también me hasta hay donde quien desde todo nos durante todos uno les ni contra otros ese eso ante ellos e esto mí antes algunos qué unos yo otro él tanto esa estos mucho nada muchos cual poco ella estar estas algunas algo nosotros es son fue ser tiene puede hola cómo está eres cuál soy puedo gracias hacer tu te dime quiero han sido",
     "fr": "de la le et les des en un du une que est pour qui dans a par plus pas au sur ne se ce il sont avec son ou aux sa ses mais comme nous cette on été être même ont leur fait deux aussi peut sans ces lui était si tout elle entre vous je tu c'est d'un qu'il où donc très bien faire peux moi dont ainsi votre vos mon ma mes quel quelle quels notre non oui autres car afin bonjour j'ai n'est leurs chaque",
     "de": "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine als auch es an werden aus er hat dass sie nach wird bei einer um am sind noch wie einem über einen so zum war haben nur oder aber vor zur bis mehr durch man sein wurde wenn kann ich du wir ihr was wo wer mir mich dir dich uns mein dein diese dieser dieses kein keine eines hier sehr schon gibt können müssen bitte warum ja nein habe bin ob damit weil alle zwischen",
     "it": "di che e la il un a è per una in sono mi ho non ma lo ha le si ti i con cosa se io come da ci no questo qui hai del bene sei mio al della suo dei più nel gli alla delle perché anche tutto solo o chi nella dal molto quando loro essere stato fare era tra dove tuo mia sua ed ad questa puoi può ogni quale quali sulla sul degli ai alle così senza fra",
-    "pt": "de a o que e do da em um para é com não uma os no se na por mais as dos como mas foi ao ele das tem à seu sua ou ser quando muito há nos já está eu também só pelo pela até isso ela entre era depois sem mesmo aos ter seus quem nas me esse eles estão você tinha foram essa num nem suas meu às minha têm numa pelos qual nós lhe são este fazer pode olá posso isto ao sobre onde qualquer",
+    "pt": "de a o que e do da em um para é com não uma os no se na por mais as dos como mas foi ao ele das tem à seu sua ou ser quando muito há nos já está eu também só pelo pela até isso ela entre era depois sem mesmo aos ter seus quem nas me esse eles estão você tinha foram essa nem suas meu às minha têm numa pelos qual nós lhe são este fazer pode olá posso isto ao sobre onde qualquer",
     "nl": "de en van ik te dat die in een hij het niet zijn is was op aan met als voor had er maar om hem dan zou of wat mijn men dit zo door over ze zich bij ook tot je mij uit der daar haar naar heb hoe heeft hebben deze u want nog zal me zij nu ge geen iets worden toch al waren veel meer doen toen moet ben zonder kan hun dus alles onder ja eens hier wie werd wordt kunnen kun wil waarom jij jouw welke mensen tussen goed",
     "sv": "och i att det som en på är av för med den till inte har de om ett han men var jag sig från vi så kan när man nu hade du vid där efter under ska skulle eller sin bara vad ut alla hon upp mycket än mig över blir här ja vara nej hur in få då sedan bli måste också någon något några genom din ditt dig finns mellan mot hans detta denna varför utan många är",
     "da": "og i at det er en til af på for med den der de ikke som har et han fra jeg var vi om man ved så men sig kan hun nu også skal ud efter blev eller op hvad blive mig over ind havde når vil hvor dig år hans alle du være være sin bliver nogle noget hvis meget mere mellem uden hvordan hvorfor dette denne din dit mange selv",
@@ -59,6 +59,9 @@ WORDS = {
     "ne": "छ र को मा हो यो छन् म गर्न",
 }
 
+SCRIPTS = ["Latn", "Cyrl", "Arab", "Deva"]    # as enum script in language.c begins
+SCRIPT_OF = {code: script for script, codes in (("Cyrl", "ru uk be bg sr mk kk"), ("Arab", "ar fa ur"), ("Deva", "hi mr ne")) for code in codes.split()}
+
 LETTERS = {
     "es": "ñ¿¡", "de": "ßäöü", "fr": "çœêèàùî", "pt": "ãõç", "gl": "ñ", "ca": "çïŀ", "sv": "åäö", "da": "æøå", "no": "æøå", "fi": "äö", "et": "õäöü", "hu": "őűáéö", "pl": "łąęśćżźń",
     "cs": "řěůčšž", "sk": "ľĺŕčšž", "sl": "čšž", "hr": "đčćšž", "ro": "ășțşţâî", "eo": "ĉĝĥĵŝŭ", "vi": "đơưăạảấầẩậắằẵặẹẻếềểệỉịọỏốồổộớờởợụủứừửựỳỹ", "tr": "ğışç", "az": "əğış", "sq": "ëç",
@@ -81,6 +84,7 @@ def main():
           " * bit for each language that has them; letters likewise. Both sorted. */")
     print('#include "clean_internal.h"\n')
     print("const char *const language_codes[LANGUAGE_COUNT] = { " + ", ".join(f'"{c}"' for c in codes) + " };\n")
+    print("const uint8_t language_scripts[LANGUAGE_COUNT] = { " + ", ".join(str(SCRIPTS.index(SCRIPT_OF.get(c, "Latn"))) for c in codes) + " };\n")
     print(f"_Static_assert(LANGUAGE_COUNT == {len(codes)}, \"as many as the generator knows\");\n")
     for name, table in (("words", {int.from_bytes(k.ljust(8, b"\0"), "big"): v for k, v in words.items()}), ("letters", letters)):
         rows = [f"{{ 0x{k:X}, 0x{v:X} }}" for k, v in sorted(table.items())]

@@ -53,6 +53,7 @@ enum { LANGUAGE_COUNT = 50 };
 /* A word of at most 8 bytes (first byte highest) or a letter, and which languages have it: bit i for language i. */
 struct language_mark { uint64_t key, languages; };
 extern const char *const language_codes[LANGUAGE_COUNT];
+extern const uint8_t language_scripts[LANGUAGE_COUNT];      /* as the first of enum script: Latin, Cyrillic, Arabic, Devanagari */
 extern const struct language_mark language_words[], language_letters[];
 extern const size_t language_n_words, language_n_letters;
 

@@ -9,6 +9,7 @@
 #include <utf8proc.h>
 
 enum { LANGUAGE_BYTES = 8192 };
+/* ORDER of the first four: language_scripts. */
 enum script { SCRIPT_LATIN, SCRIPT_CYRILLIC, SCRIPT_ARABIC, SCRIPT_DEVANAGARI, SCRIPT_HAN, SCRIPT_KANA, SCRIPT_HANGUL, SCRIPT_GREEK, SCRIPT_HEBREW, SCRIPT_THAI, SCRIPT_ARMENIAN, SCRIPT_GEORGIAN,
     SCRIPT_BENGALI, SCRIPT_GURMUKHI, SCRIPT_GUJARATI, SCRIPT_TAMIL, SCRIPT_TELUGU, SCRIPT_KANNADA, SCRIPT_MALAYALAM, SCRIPT_SINHALA, SCRIPT_LAO, SCRIPT_MYANMAR, SCRIPT_ETHIOPIC, SCRIPT_KHMER, SCRIPT_COUNT };
 /* `code`: the language if nothing tells more. `weight`: Latin letters that one letter is worth. */
@@ -83,7 +84,7 @@ static void word_tally(struct tally *t, const struct spelling *w, bool prose)
     if (w->script == SCRIPT_LATIN && !prose) return;
     t->letters[w->script] += w->letters;
     t->words++;
-    if (w->bytes <= 8) tally_add(t, mark_find(language_words, language_n_words, w->key), 3.0f);
+    if (w->bytes <= 8) tally_add(t, mark_find(language_words, language_n_words, w->key), w->bytes > 1 ? 3.0f : 1.5f);   /* x and y are names, too */
     if (w->hints) tally_add(t, w->hints, 1.5f);
 }
 
@@ -106,6 +107,7 @@ static void text_tally(struct tally *t, const char *text, size_t len)
             word_tally(t, &w, is_prose(text, len, begin, i));
             w = (struct spelling) { 0 };
         }
+        if (c == 0xBF || c == 0xA1) tally_add(t, mark_find(language_letters, language_n_letters, c), 3.0f);
         if (script != SCRIPT_COUNT) {
             if (!w.letters) begin = i;
             c = c < 0x80 ? c | 32 : (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
@@ -127,15 +129,6 @@ static enum script tally_script(const struct tally *t)
     return t->letters[best] * (size_t)scripts[best].weight * 2 > t->letters[SCRIPT_LATIN] ? best : SCRIPT_LATIN;
 }
 
-/* The script that a language of the table is written in. */
-static enum script language_script(const char *code)
-{
-    static const struct { const char *codes; enum script script; } others[] = { { "ru uk be bg sr mk kk", SCRIPT_CYRILLIC }, { "ar fa ur", SCRIPT_ARABIC }, { "hi mr ne", SCRIPT_DEVANAGARI } };
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (strstr(others[i].codes, code)) return others[i].script;
-    return SCRIPT_LATIN;
-}
-
 const char *language_of(const char *text, size_t len)
 {
     struct tally t = { 0 };
@@ -144,7 +137,7 @@ const char *language_of(const char *text, size_t len)
     enum script script = tally_script(&t);
     int best = -1;
     for (int i = 0; i < LANGUAGE_COUNT; i++)
-        if (language_script(language_codes[i]) == script && (best < 0 || t.score[i] > t.score[best])) best = i;
+        if (language_scripts[i] == script && (best < 0 || t.score[i] > t.score[best])) best = i;
     if (script != SCRIPT_LATIN) return best >= 0 && t.score[best] > 0 ? language_codes[best] : scripts[script].code;
     return t.score[best] >= 1.0f && t.score[best] * 20 >= (float)t.words ? language_codes[best] : "";
 }

@@ -20,14 +20,12 @@ struct find { enum find_kind kind; size_t begin, end; };
 struct search { const char *text; size_t len, from; };
 
 enum { CHAR_WORD = 1, CHAR_TOKEN = 2, CHAR_LOCAL = 4, CHAR_HEX = 8 };
-static unsigned char_class(char c)
-{
-    unsigned u = (unsigned char)c;
-    bool is_alnum = (u | 32) - 'a' < 26u || u - '0' < 10u;
-    return (is_alnum || u == '_' ? CHAR_WORD : 0u) | (is_alnum || u == '_' || u == '-' ? CHAR_TOKEN : 0u)
-         | (is_alnum || u == '.' || u == '_' || u == '%' || u == '+' || u == '-' ? CHAR_LOCAL : 0u)
-         | (u - '0' < 10u || (u | 32) - 'a' < 6u ? CHAR_HEX : 0u);
-}
+enum { CHAR_LETTER = CHAR_WORD | CHAR_TOKEN | CHAR_LOCAL, CHAR_DIGIT = CHAR_LETTER | CHAR_HEX };
+static const uint8_t classes_of[256] = {
+    ['0' ... '9'] = CHAR_DIGIT, ['A' ... 'F'] = CHAR_DIGIT, ['a' ... 'f'] = CHAR_DIGIT, ['G' ... 'Z'] = CHAR_LETTER, ['g' ... 'z'] = CHAR_LETTER,
+    ['_'] = CHAR_LETTER, ['-'] = CHAR_TOKEN | CHAR_LOCAL, ['.'] = CHAR_LOCAL, ['%'] = CHAR_LOCAL, ['+'] = CHAR_LOCAL,
+};
+static unsigned char_class(char c) { return classes_of[(unsigned char)c]; }
 
 static bool is_class(const struct search *s, size_t i, unsigned classes) { return i < s->len && (char_class(s->text[i]) & classes); }
 static bool is_digit(const struct search *s, size_t i) { return i < s->len && s->text[i] >= '0' && s->text[i] <= '9'; }
@@ -68,7 +66,7 @@ static bool equals_any(const char *text, size_t len, const char *const *words)
 
 /* Words of examples: text with one of these is made up. */
 static const char *const made_up[] = { "example", "your", "xxxx", "****", "....", "placeholder", "change", "passw", "secret", "token", "apikey", "api_key", "api-key", "test", "dummy", "sample",
-    "insert", "replace", "here", "demo", "fake", "redacted", "abcdef", "qwerty", "12345", "01234", "admin", "user", "default", "hello", "my_", "null", "undefined", "env.", "environ", "://", NULL };
+    "insert", "replace", "here", "demo", "fake", "redacted", "abcdef", "qwerty", "12345", "01234", "admin", "user", "default", "hello", "my_", "null", "undefined", "env.", "environ", "://", "ssw0rd", "p@ss", "pa55", "exampl", "t0k3n", "s3cr3t", NULL };
 
 /* Shannon entropy of the bytes, in bits for the whole text. */
 static double entropy_bits(const char *text, size_t len)
@@ -98,7 +96,7 @@ static bool is_random(const char *text, size_t len, double least_bits)
 
 static const char *const generic_domains[] = { "com", "org", "net", "edu", "gov", "mil", "int", "info", "biz", "name", "pro", "dev", "app", "tech", "online", "site", "xyz", "club", "shop",
     "cloud", "live", "world", "email", "mobi", "museum", "aero", "jobs", "travel", "cat", "coop", "asia", "tel", "agency", "digital", "studio", "design", "blog", "news", "systems", "network", "software", NULL };
-static const char *const no_country[] = { "py", "js", "ts", "rb", "cs", "go", "kt", "hs", "vb", "md", NULL };
+static const char *const no_country[] = { "py", "js", "ts", "rb", "cs", "go", "kt", "hs", "vb", "md", "so", NULL };
 /* Names that stand for "some name" in documentation and code. */
 static const char *const no_domain[] = { "example", "test", "invalid", "localhost", "domain", "yourdomain", "mydomain", "yourcompany", "mycompany", "company", "yoursite", "mysite", "website", "host", "server",
     "email", "mail", "foo", "bar", "baz", "abc", "xyz", "acme", "sample", "somewhere", "something", "corp", "mailserver", "users.noreply.github", NULL };
@@ -149,7 +147,7 @@ static struct find find_at_sign(const struct search *s, size_t at)
         char before = begin > 0 ? s->text[begin - 1] : ' ', behind = char_at(s, end);
         bool is_path = before == '/' || before == '@' || behind == '@' || behind == '(' || (behind == ':' && is_class(s, end + 1, CHAR_WORD)) || behind == '_';
         if (!is_path && !equals_any(s->text + begin, at - begin, no_person) && !equals_any(s->text + at + 1, last_dot - at - 1, no_domain)
-            && !contains_any(s->text + at + 1, end - at - 1, (const char *const[]) { "example.", NULL }))
+            && !contains_any(s->text + at + 1, end - at - 1, (const char *const[]) { "example", NULL }))
             return (struct find) { FIND_EMAIL, begin, end };
     }
     return find_url_password(s, at);
@@ -162,7 +160,7 @@ static struct find find_at_sign(const struct search *s, size_t at)
 static const struct { uint32_t address; uint8_t bits; } no_host[] = {
     { 0x00000000, 8 }, { 0x0A000000, 8 }, { 0x64400000, 10 }, { 0x7F000000, 8 }, { 0xA9FE0000, 16 }, { 0xAC100000, 12 }, { 0xC0000000, 24 }, { 0xC0000200, 24 }, { 0xC0A80000, 16 },
     { 0xC6120000, 15 }, { 0xC6336400, 24 }, { 0xCB007100, 24 }, { 0xE0000000, 3 }, { 0x08080808, 32 }, { 0x08080404, 32 }, { 0x01010101, 32 }, { 0x01000001, 32 }, { 0x09090909, 32 },
-    { 0xD043DEDE, 32 }, { 0xD043DCDC, 32 }, { 0x04020200, 29 }, { 0x01020304, 32 },
+    { 0xD043DEDE, 32 }, { 0xD043DCDC, 32 }, { 0x04020200, 29 }, { 0x01020304, 32 }, { 0x7B2D4359, 32 },
 };
 
 static bool ipv4_is_public(uint32_t address)
@@ -172,15 +170,14 @@ static bool ipv4_is_public(uint32_t address)
     return true;
 }
 
-/* Four small numbers are a version or a section unless the text before says otherwise. */
+/* Four numbers, three of them small, are a version or a section unless the text before says otherwise. */
 static bool is_version(const struct search *s, size_t begin, uint32_t address)
 {
     size_t from = begin > 24 ? begin - 24 : 0;
-    uint32_t high = 0;
-    for (int shift = 0; shift < 32; shift += 8)
-        if ((address >> shift & 255) > high) high = address >> shift & 255;
+    int small = 0;
+    for (int shift = 0; shift < 32; shift += 8) small += (address >> shift & 255) < 32;
     if (contains_any(s->text + from, begin - from, (const char *const[]) { "version", "ver ", "release", "==", ">=", "~=", "section", "build", NULL })) return true;
-    return high < 32 && !contains_any(s->text + from, begin - from, (const char *const[]) { "ip", "addr", "host", "server", "ping", "dns", "://", NULL });
+    return small >= 3 && !contains_any(s->text + from, begin - from, (const char *const[]) { " ip", "addr", "host", "server", " ping", "dns", "://", NULL });
 }
 
 static struct find find_ipv4(const struct search *s, size_t dot)
@@ -217,7 +214,7 @@ static struct find find_ipv6(const struct search *s, size_t colon)
     memcpy(token, s->text + begin, end - begin);
     token[end - begin] = '\0';
     if (end - begin < 11 || inet_pton(AF_INET6, token, bytes) != 1) return (struct find) { 0 };
-    bool is_documentation = (bytes[0] == 0x20 && bytes[1] == 0x01 && bytes[2] == 0x0D && bytes[3] == 0xB8) || (bytes[0] == 0x3F && bytes[1] == 0xFF);
+    bool is_documentation = (bytes[0] == 0x20 && bytes[1] == 0x01 && (bytes[2] < 2 || (bytes[2] == 0x0D && bytes[3] == 0xB8))) || (bytes[0] == 0x3F && bytes[1] == 0xFF);
     bool is_resolver = strncasecmp(token, "2001:4860:4860:", 15) == 0 || strncasecmp(token, "2606:4700:4700:", 15) == 0;
     if (is_documentation || is_resolver) return (struct find) { 0 };
     return (struct find) { FIND_IP, begin, end };
@@ -233,12 +230,21 @@ static const struct key_shape key_shapes[] = {
     { "xoxb-", 4, 20, 255 }, { "xoxp-", 4, 20, 255 }, { "xoxa-", 4, 20, 255 }, { "xoxr-", 4, 20, 255 }, { "xoxs-", 4, 20, 255 }, { "glpat-", 5, 20, 64 }, { "pypi-", 4, 60, 255 },
 };
 
+/* Cheap: is any shape's byte before the anchor `before`, or behind it `behind`? */
+static bool shape_may_fit(const struct key_shape *shape, char before, char behind)
+{
+    return shape->anchor ? shape->prefix[shape->anchor - 1] == before : shape->prefix[1] == behind;
+}
+
 static struct find find_service_key(const struct search *s, size_t at)
 {
+    char before = at > s->from ? s->text[at - 1] : '\0', behind = char_at(s, at + 1);
+    if (!is_class(s, at + 1, CHAR_TOKEN)) return (struct find) { 0 };
     for (size_t i = 0; i < sizeof key_shapes / sizeof key_shapes[0]; i++) {
         const struct key_shape *shape = &key_shapes[i];
+        if (shape->prefix[shape->anchor] != s->text[at] || !shape_may_fit(shape, before, behind)) continue;
         size_t n = strlen(shape->prefix), begin = at - shape->anchor;
-        if (shape->prefix[shape->anchor] != s->text[at] || at < s->from + shape->anchor || n > s->len - begin || memcmp(s->text + begin, shape->prefix, n) != 0) continue;
+        if (at < s->from + shape->anchor || n > s->len - begin || memcmp(s->text + begin, shape->prefix, n) != 0) continue;
         if (begin > 0 && (char_class(s->text[begin - 1]) & CHAR_TOKEN)) continue;
         size_t end = class_end(s, begin + n, CHAR_TOKEN), body = end - begin - n;
         if (body < shape->least || body > shape->most || !is_random(s->text + begin + n, body, body == 16 ? 40 : 60)) continue;
@@ -306,8 +312,13 @@ static const char *const secret_names[] = { "password", "passwd", "pwd", "passph
 /* Does the name that ends before `end` call its value a secret? */
 static bool name_is_secret(const struct search *s, size_t end, enum find_kind *kind)
 {
+    static const char ends[][2] = { "rd", "wd", "se", "et", "en", "ey" };
     char name[24];
     size_t n = sizeof name;
+    bool may_fit = false;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0] && end >= s->from + 2; i++)
+        may_fit |= (s->text[end - 2] | 32) == ends[i][0] && (s->text[end - 1] | 32) == ends[i][1];
+    if (!may_fit) return false;
     for (size_t i = end; i > s->from && n > 0 && is_class(s, i - 1, CHAR_TOKEN); i--)
         if (s->text[i - 1] != '_' && s->text[i - 1] != '-') name[--n] = s->text[i - 1];
     for (const char *const *word = secret_names; *word; word++) {
@@ -334,6 +345,7 @@ static struct find find_assignment(const struct search *s, size_t at)
     bool is_quoted = quote == '"' || quote == '\'';
     begin += is_quoted;
     for (end = begin; end < s->len && end - begin < 256 && (is_quoted ? s->text[end] != quote && s->text[end] != '\\' && s->text[end] != '\n' : !strchr(" \t\r\n\"',;&)]}<", s->text[end])); end++) {}
+    while (!is_quoted && end > begin && strchr(".!?:", s->text[end - 1])) end--;
     if (end - begin < 8 || end - begin >= 256 || (!is_quoted && is_spaced && s->text[at] != ':')) return (struct find) { 0 };
     if (!is_random(s->text + begin, end - begin, is_quoted && kind == FIND_PASSWORD ? 26 : 40)) return (struct find) { 0 };
     return (struct find) { kind, begin, end };
