@@ -58,9 +58,9 @@ static int read_number(const struct str *s, size_t *at)
 static void put_padded(struct builder *b, const struct str *s, const struct directive *d)
 {
     size_t len = str_length(s), pad = d->width > 0 && (size_t)d->width > len ? (size_t)d->width - len : 0;
-    for (size_t i = 0; !d->left && i < pad; i++) builder_put(b, " ", 1, MARK_TRUSTED);
+    builder_pad(b, ' ', d->left ? 0 : pad, MARK_TRUSTED);
     builder_put_str(b, s);
-    for (size_t i = 0; d->left && i < pad; i++) builder_put(b, " ", 1, MARK_TRUSTED);
+    builder_pad(b, ' ', d->left ? pad : 0, MARK_TRUSTED);
 }
 
 static void put_number(struct percent *p, const struct directive *d, const struct value *v)

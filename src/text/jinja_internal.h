@@ -162,6 +162,7 @@ const struct str *str_escape_html(struct render *r, const struct str *s);
 /* Grows a string in the rendering's memory. */
 struct builder { struct render *r; char *s; uint8_t *mark; size_t len, cap; };
 void builder_put(struct builder *b, const char *s, size_t len, uint8_t mark);
+void builder_pad(struct builder *b, char c, size_t n, uint8_t mark);       /* c, n times */
 void builder_put_str(struct builder *b, const struct str *s);
 void builder_puts(struct builder *b, const char *text);           /* untrusted                                         */
 const struct str *builder_end(struct builder *b);

@@ -248,6 +248,13 @@ METHOD(s_join)
     return value_str(builder_end(&b));
 }
 
+static void put_filling(struct render *r, struct builder *b, const struct str *fill, size_t n)
+{
+    if (!step(r, n / 64)) return;
+    if (!fill) builder_pad(b, ' ', n, MARK_TRUSTED);
+    for (size_t i = 0; fill && i < n && step(r, 0); i++) builder_put_str(b, fill);
+}
+
 static struct value pad(struct render *r, const struct value *self, const struct call_args *a, int sides)
 {
     int64_t width = arg_int(r, a, 0, "width", 0), len = value_length(r, self);
@@ -257,11 +264,9 @@ static struct value pad(struct render *r, const struct value *self, const struct
     if (width > 1 << 20) return fail(r, "a width of %lld is too large", (long long)width);
     if (fill && str_length(fill) != 1) return fail(r, "the fill character must be one character");
     int64_t n = width > len ? width - len : 0, left = sides == 0 ? n / 2 + (n & width & 1) : sides > 0 ? n : 0;
-    for (int64_t i = 0; i < n + 1 && step(r, 0); i++) {
-        if (i == left) builder_put_str(&b, self->s);
-        if (i < n && fill) builder_put_str(&b, fill);
-        else if (i < n) builder_put(&b, " ", 1, MARK_TRUSTED);
-    }
+    put_filling(r, &b, fill, (size_t)left);
+    builder_put_str(&b, self->s);
+    put_filling(r, &b, fill, (size_t)(n - left));
     return value_str(builder_end(&b));
 }
 METHOD(s_center) { return pad(r, self, a, 0); }
@@ -276,7 +281,7 @@ METHOD(s_zfill)
     bool has_sign = self->s->len && (self->s->s[0] == '-' || self->s->s[0] == '+');
     if (width > 1 << 20) return fail(r, "a width of %lld is too large", (long long)width);
     if (has_sign) builder_put_str(&b, str_view(r, self->s, 0, 1));
-    for (int64_t i = len; i < width; i++) builder_put(&b, "0", 1, MARK_TRUSTED);
+    builder_pad(&b, '0', width > len ? (size_t)(width - len) : 0, MARK_TRUSTED);
     builder_put_str(&b, str_view(r, self->s, has_sign, self->s->len - has_sign));
     return value_str(builder_end(&b));
 }
@@ -356,7 +361,7 @@ METHOD(s_expandtabs)
         size_t n = char_bytes(self->s, at, &c);
         int64_t wide = size > 0 ? size - column % size : 0;
         if (c != '\t') builder_put_str(&b, str_view(r, self->s, at, n));
-        for (int64_t i = 0; c == '\t' && i < wide; i++) builder_put(&b, " ", 1, str_mark(self->s, at));
+        builder_pad(&b, ' ', c == '\t' ? (size_t)wide : 0, str_mark(self->s, at));
         column = c == '\n' || c == '\r' ? 0 : column + (c == '\t' ? wide : 1);
         at += n;
     }

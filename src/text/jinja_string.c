@@ -58,6 +58,14 @@ void builder_put(struct builder *b, const char *s, size_t len, uint8_t mark)
     b->len += len;
 }
 
+void builder_pad(struct builder *b, char c, size_t n, uint8_t mark)
+{
+    if (!n || !builder_room(b, n)) return;
+    memset(b->s + b->len, c, n);
+    memset(b->mark + b->len, mark, n);
+    b->len += n;
+}
+
 void builder_put_str(struct builder *b, const struct str *s)
 {
     if (!s->len || !builder_room(b, s->len)) return;
@@ -178,7 +186,7 @@ const struct str *str_strip(struct render *r, const struct str *s, const struct 
         if (!is_stripped(s, at, end - at, characters)) break;
         end = at;
     }
-    step(r, (s->len - (end - begin)) / 64);
+    step(r, (s->len - (end - begin)) / 8);      /* character by character */
     return str_view(r, s, begin, end - begin);
 }
 
