@@ -117,6 +117,7 @@ typedef struct sc_model sc_model;   /* weights + tokenizer + template; immutable
 typedef struct {
     const char *path;          /* Hugging Face directory or .gguf file                                 */
     const char *chat_template; /* built-in name or Jinja file; NULL or "": the model's own             */
+    const char *adapter;       /* PEFT adapter directory on top; NULL or "": none                      */
     bool        no_tokenizer;  /* open weights alone (speed tests)                                     */
 } sc_model_config;             /* options "model" */
 SC_API sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c, sc_error *err);
@@ -280,6 +281,83 @@ SC_API sc_status sc_dataset_stats(sc_text *json, const sc_dataset *d, sc_error *
 SC_API sc_status sc_dataset_html(sc_text *html, const sc_dataset *d, const char *split, uint64_t from, uint64_t n, sc_error *err);   /* n samples as a page; n 0: the statistics with plots */
 /* Checks checksums and labels: no untrained shard, no trained user token, no untrained end token, no unknown id. */
 SC_API sc_status sc_dataset_verify(const sc_dataset *d, sc_error *err);
+
+/* ---- training ------------------------------------------------------------------------------------------------------- */
+
+/* One recipe, as the YAML of `starchat train` has it; names and meanings are those of the original StarChat config.yaml
+ * and of Hugging Face's TrainingArguments where they exist there. Strings belong to the recipe (or the caller). */
+typedef struct {
+    /* what is trained on what */
+    const char *model_name_or_path;      /* Hugging Face directory, .gguf file or stored name                    */
+    const char *const *datasets; size_t n_datasets;           /* dataset_name: files, directories, globs, a prepared
+                                            directory; ":0.5" behind one is its weight                            */
+    const char *const *eval_datasets; size_t n_eval_datasets; /* eval_dataset_name: held-out dialogues; none: the
+                                            test split of the data (test_size)                                    */
+    const char *dialogue_template;       /* built-in name or Jinja file; "": the model's own                     */
+    int64_t     block_size;              /* tokens of a packed row                                               */
+    const char *packing, *overlength, *train_on, *dedup, *lang;   /* as of sc_prepare_config                     */
+    double      test_size;               /* share of the dialogues held out                                      */
+    const char *loss_type;               /* sft, dpo, orpo                                                       */
+    double      beta;                    /* of dpo and orpo                                                      */
+    /* which parameters, how stored */
+    int64_t     lora_r;                  /* 0: no adapters, everything is trained                                */
+    double      lora_alpha, lora_dropout;
+    const char *lora_target_modules;     /* PEFT's names with commas, or all-linear                              */
+    bool        use_rslora;
+    const char *train_new_tokens;        /* auto (if the template added tokens), true, false                     */
+    const char *quantize_base;           /* "" as stored; nf4, q8_0, q4_0 ...: of the frozen base under LoRA     */
+    const char *weights;                 /* f32, bf16 (with f32 master), bf16_stochastic (without)               */
+    bool        bf16;                    /* the original's key: weights bf16                                     */
+    const char *optim;                   /* adamw_torch, adamw_8bit, sgd ...                                     */
+    bool        recompute;               /* gradient_checkpointing: blocks are computed again going backward     */
+    /* how much */
+    double      num_train_epochs;
+    int64_t     max_steps;               /* -1: as num_train_epochs says                                         */
+    int64_t     per_device_train_batch_size, gradient_accumulation_steps;
+    int64_t     total_train_batch_size;  /* rows of an optimiser step, instead of the two; 0: their product      */
+    int64_t     per_device_eval_batch_size;
+    /* optimisation */
+    double      learning_rate, weight_decay, max_grad_norm, adam_beta1, adam_beta2, adam_epsilon, momentum;
+    const char *lr_scheduler_type;       /* cosine, linear, constant, constant_with_warmup, warmup_lr            */
+    double      warmup_ratio;
+    int64_t     warmup_steps;            /* above 0 it wins over warmup_ratio                                    */
+    double      neftune_noise_alpha;     /* 0: off                                                               */
+    /* when what is looked at and kept */
+    const char *evaluation_strategy, *save_strategy;   /* no, steps, epoch                                       */
+    int64_t     eval_steps, logging_steps, save_steps, save_total_limit;   /* save_total_limit 0: all are kept   */
+    bool        logging_first_step, load_best_model_at_end;
+    int64_t     early_stopping_patience; /* evaluations without a better loss; 0: never                          */
+    int64_t     eval_samples;            /* answers generated at every evaluation                                */
+    double      max_loss_spike;          /* a step whose loss is this many standard deviations above the mean of
+                                            the last 128 is left out; 0: never                                   */
+    uint64_t    seed;
+    const char *output_dir;
+    bool        overwrite_output_dir;
+    const char *report_to;               /* none, tensorboard, all                                               */
+    const char *activations;             /* f32                                                                  */
+    const char *export_gguf;             /* "": none; storage type of a GGUF file beside the result              */
+    sc_on_event on_event; void *user;
+} sc_train_config;                       /* options "train"; lists are filled by sc_recipe */
+
+typedef struct sc_recipe sc_recipe;      /* a recipe and all its strings */
+/* Reads a YAML file (NULL: defaults alone). Unknown keys are SC_E_ARGUMENT with the nearest known one; keys of the
+ * original that mean nothing here are told by sc_recipe_notes. */
+SC_API sc_status sc_recipe_open(sc_recipe **out, const char *path, sc_error *err);
+SC_API void      sc_recipe_close(sc_recipe *r);
+SC_API sc_status sc_recipe_set(sc_recipe *r, const char *key, const char *value, sc_error *err);    /* value: as in YAML   */
+SC_API sc_status sc_recipe_deepspeed(sc_recipe *r, const char *path, sc_error *err);                 /* a DeepSpeed JSON    */
+SC_API const char *sc_recipe_notes(const sc_recipe *r);                                              /* one sentence a line */
+/* Checks what belongs together and fills what follows from other keys. Borrowed, until the recipe is closed. */
+SC_API sc_status sc_recipe_config(const sc_train_config **out, sc_recipe *r, sc_error *err);
+SC_API sc_status sc_recipe_record(sc_text *json, const sc_recipe *r, sc_error *err);                 /* all effective keys  */
+/* Fine-tunes; resumes by itself. Events: {"event":"step","step":n,"loss":x,...}, "eval", "sample", "save", "done". */
+SC_API sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err);
+/* JSON: peak memory and what it is made of, before anything is loaded. */
+SC_API sc_status sc_train_plan(sc_text *json, sc_runtime *rt, const sc_train_config *c, sc_error *err);
+
+typedef struct { const char *base, *adapter, *out, *type; bool overwrite; sc_on_event on_event; void *user; } sc_merge_config;   /* options "merge" */
+/* Adds an adapter to its base: a Hugging Face directory or, if `out` ends in .gguf, that. */
+SC_API sc_status sc_merge(sc_runtime *rt, const sc_merge_config *c, sc_error *err);
 
 #ifdef __cplusplus
 }

@@ -127,6 +127,13 @@ sc_status rope_init(struct rope *out, size_t dims, double theta, size_t context,
 
 /* ---- jobs on files: convert.c, init.c (public: sc_convert, sc_init) ---------------------------------------------------- */
 
+/* Writes a bound (and changed) model: weights from memory (adapters of linear matrices added: W + scale B A), extra rows
+ * behind the vocabulary, the files beside them from the file it came from. Block types become f32 in a directory; `type`
+ * as of sc_convert_config. `extras`: JSON files that replace or join those of the base (tokenizer.json,
+ * generation_config.json ...), name and value; NULL at the end. */
+struct save_extra { const char *name; const json_t *value; };
+struct model_save_config { const char *out, *type; bool overwrite, with_adapters; const struct save_extra *extras; struct pool *pool; const atomic_int *cancel; sc_on_event on_event; void *user; };
+sc_status model_save(const struct model *m, const struct model_file *base, const struct model_save_config *c, sc_error *err);
 /* The work behind them; a runtime lends its threads and its cancel flag. */
 sc_status model_convert(const sc_convert_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err);
 sc_status model_init(const sc_init_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err);

@@ -35,14 +35,6 @@ static void piece_find(const struct pieces *p, size_t i, size_t *which, size_t *
     *to = *from + PIECE < n ? *from + PIECE : n;
 }
 
-/* The step's gradient of a parameter: its part of `sum`. */
-static float *step_gradient(const struct trainable *t, size_t which)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < which; i++) at += t->parameter[i].rows * t->parameter[i].cols;
-    return t->sum + at;
-}
-
 struct update { struct pieces pieces; const struct optimizer_config *c; double size, correction; };
 
 static void adamw_piece(void *arg, size_t i, int worker)
@@ -52,7 +44,7 @@ static void adamw_piece(void *arg, size_t i, int worker)
     (void)worker;
     piece_find(&u->pieces, i, &which, &from, &to);
     const struct parameter *p = &u->pieces.t->parameter[which];
-    const float *g = step_gradient(u->pieces.t, which);
+    const float *g = u->pieces.t->sum + p->begin;
     float beta2 = (float)u->c->beta2, size = (float)u->size, eps = (float)u->c->epsilon, root = (float)u->correction;
     float keep = p->decays ? (float)(1 - u->c->learning_rate * u->c->weight_decay) : 1, fresh1 = (float)(1 - u->c->beta1), fresh2 = (float)(1 - u->c->beta2);
     for (size_t k = from; k < to; k++) {
@@ -78,7 +70,7 @@ static void sgd_piece(void *arg, size_t i, int worker)
     (void)worker;
     piece_find(&u->pieces, i, &which, &from, &to);
     const struct parameter *p = &u->pieces.t->parameter[which];
-    const float *g = step_gradient(u->pieces.t, which);
+    const float *g = u->pieces.t->sum + p->begin;
     float decay = p->decays ? (float)u->c->weight_decay : 0, momentum = (float)u->c->momentum, rate = (float)u->c->learning_rate;
     for (size_t k = from; k < to; k++) {
         p->m[k] = momentum * p->m[k] + (g[k] + decay * p->value[k]);

@@ -64,7 +64,7 @@ sc_status adapter_attach(struct model *m, struct arena *memory, const struct ada
 
 /* ---- the list ------------------------------------------------------------------------------------------------------------ */
 
-struct collecting { struct trainable *t; enum trained what; size_t cap; struct tensor **tensor; };
+struct collecting { struct trainable *t; const struct trainable_config *config; size_t cap; };
 
 static void put(struct collecting *c, struct tensor *tensor, bool decays, const char *format, const char *name)
 {
@@ -72,12 +72,11 @@ static void put(struct collecting *c, struct tensor *tensor, bool decays, const 
     if (t->n == c->cap) {
         c->cap = 2 * c->cap + 64;
         t->parameter = mem_grow(t->parameter, c->cap * sizeof *t->parameter);
-        c->tensor = mem_grow(c->tensor, c->cap * sizeof *c->tensor);
     }
     struct parameter *p = &t->parameter[t->n];
-    *p = (struct parameter){ .rows = tensor->rows, .cols = tensor->cols, .decays = decays };
+    *p = (struct parameter){ .rows = tensor->rows, .cols = tensor->cols, .decays = decays, .tensor = tensor, .begin = t->elements };
     snprintf(p->name, sizeof p->name, "%s%s", name, format);
-    c->tensor[t->n++] = tensor;
+    t->n++;
     t->elements += tensor->rows * tensor->cols;
 }
 
@@ -87,7 +86,7 @@ static void collect_one(void *user, const struct model_tensor *t)
     char name[96];
     weight_name(name, t->row, MODEL_HF, t->layer, t->is_bias);
     bool is_matrix = !t->is_bias && !(t->row->flags & WF_NORM);
-    if (c->what == TRAIN_FULL) { put(c, t->tensor, is_matrix, "", name); return; }
+    if (c->config->is_full) { put(c, t->tensor, is_matrix, "", name); return; }
     const struct lora *l = is_matrix && role_is_per_layer(t->row->role) ? ((const struct weight *)t->tensor)->lora : NULL;
     if (!l) return;
     name[strlen(name) - strlen(".weight")] = 0;
@@ -110,39 +109,50 @@ static void give_memory(struct collecting *c)
     at += t->elements;
     for (size_t i = 0; i < t->n; i++) {
         struct parameter *p = &t->parameter[i];
-        struct tensor *tensor = c->tensor[i];
         size_t n = p->rows * p->cols;
         p->grad = at;
         p->m = at + n;
         p->v = at + 2 * n;
         at += 3 * n;
-        if (c->what == TRAIN_FULL) {
-            tensor->data = expand(tensor, at);
-            tensor->dtype = DTYPE_F32;
+        if (c->config->is_full) {
+            p->tensor->data = expand(p->tensor, at);
+            p->tensor->dtype = DTYPE_F32;
             at += n;
         }
-        p->value = tensor->data;
-        tensor->grad = p->grad;
+        p->value = p->tensor->data;
+        p->tensor->grad = p->grad;
     }
 }
 
-sc_status trainable_open(struct trainable *out, struct model *m, enum trained what, bool new_rows, sc_error *err)
+static void collect(struct collecting *c, struct model *m)
 {
-    struct collecting c = { .t = out, .what = what };
-    *out = (struct trainable){ 0 };
-    model_each(m, collect_one, &c);
-    bool has_rows = m->extra.rows && (new_rows || what == TRAIN_FULL);
-    if (has_rows) put(&c, &m->extra, false, "", "new_tokens");
-    if (has_rows && m->extra_head.data != m->extra.data) put(&c, &m->extra_head, false, "", "new_tokens.head");
-    out->memory_bytes = out->elements * (what == TRAIN_FULL ? 5 : 4) * sizeof(float);
-    sc_status status = out->n ? mem_reserve(&out->memory, out->memory_bytes, what == TRAIN_FULL ? "weights, gradients and moments of full training" : "gradients and moments of the adapters", err)
+    *c->t = (struct trainable){ .values = c->config->values, .moments = c->config->moments };
+    model_each(m, collect_one, c);
+    bool has_rows = m->extra.rows && (c->config->new_rows || c->config->is_full);
+    if (has_rows) put(c, &m->extra, false, "", "new_tokens");
+    if (has_rows && m->extra_head.data != m->extra.data) put(c, &m->extra_head, false, "", "new_tokens.head");
+    c->t->memory_bytes = c->t->elements * (c->config->is_full ? 5 : 4) * sizeof(float);
+}
+
+size_t trainable_bytes(struct model *m, const struct trainable_config *config)
+{
+    struct trainable t;
+    struct collecting c = { .t = &t, .config = config };
+    collect(&c, m);
+    mem_free(t.parameter);
+    return t.memory_bytes;
+}
+
+sc_status trainable_open(struct trainable *out, struct model *m, const struct trainable_config *config, sc_error *err)
+{
+    struct collecting c = { .t = out, .config = config };
+    collect(&c, m);
+    sc_status status = out->n ? mem_reserve(&out->memory, out->memory_bytes, config->is_full ? "weights, gradients and moments of full training" : "gradients and moments of the adapters", err)
                               : FAIL(err, SC_E_ARGUMENT, "nothing of this model is to be trained");
     if (status == SC_OK) {
         give_memory(&c);
         model_tie(m);
-    }
-    mem_free(c.tensor);
-    if (status != SC_OK) trainable_close(out);
+    } else trainable_close(out);
     return status;
 }
 
@@ -153,31 +163,28 @@ void trainable_close(struct trainable *t)
     *t = (struct trainable){ 0 };
 }
 
-void trainable_begin_step(struct trainable *t) { memset(t->sum, 0, t->elements * sizeof *t->sum); }
-
-void trainable_begin_leaf(struct trainable *t)
+void trainable_begin_step(struct trainable *t, struct pool *pool)
 {
-    for (size_t i = 0; i < t->n; i++) memset(t->parameter[i].grad, 0, t->parameter[i].rows * t->parameter[i].cols * sizeof(float));
+    (void)pool;
+    memset(t->sum, 0, t->elements * sizeof *t->sum);
 }
 
-struct adding { struct trainable *t; size_t *begin; };
+static void clear_leaf(void *arg, size_t i, int worker)
+{
+    const struct parameter *p = &((struct trainable *)arg)->parameter[i];
+    (void)worker;
+    memset(p->grad, 0, p->rows * p->cols * sizeof(float));
+}
+
+void trainable_begin_leaf(struct trainable *t, struct pool *pool) { pool_run(pool, t->n, clear_leaf, t); }
 
 static void add_leaf(void *arg, size_t i, int worker)
 {
-    const struct adding *a = arg;
-    const struct parameter *p = &a->t->parameter[i];
-    float *to = a->t->sum + a->begin[i];
+    const struct trainable *t = arg;
+    const struct parameter *p = &t->parameter[i];
+    float *to = t->sum + p->begin;
     (void)worker;
     for (size_t k = 0; k < p->rows * p->cols; k++) to[k] += p->grad[k];
 }
 
-void trainable_end_leaf(struct trainable *t, struct pool *pool)
-{
-    struct adding a = { t, mem_alloc((t->n + 1) * sizeof *a.begin) };
-    for (size_t i = 0, at = 0; i < t->n; i++) {
-        a.begin[i] = at;
-        at += t->parameter[i].rows * t->parameter[i].cols;
-    }
-    pool_run(pool, t->n, add_leaf, &a);
-    mem_free(a.begin);
-}
+void trainable_end_leaf(struct trainable *t, struct pool *pool) { pool_run(pool, t->n, add_leaf, t); }

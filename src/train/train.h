@@ -1,8 +1,8 @@
 /* train.h - fine-tuning: what is trained, how it is changed, and the loop. Layer 5: data, infer, model, format, text,
  * tensor, base.
  *
- * A leaf is one packed row: its gradient is computed alone into zeroed memory and added once to the step's sum, in the
- * order of rows, so that a step's result does not depend on how rows are spread over workers. */
+ * A leaf is one packed row (or one preference pair): its gradient is computed alone into zeroed memory and added once to
+ * the step's sum, in the order of leaves, so that a step's result does not depend on how leaves are spread over workers. */
 #ifndef TRAIN_H
 #define TRAIN_H
 
@@ -11,33 +11,47 @@
 
 /* ---- parameters.c: what is trained --------------------------------------------------------------------------------------- */
 
-/* One trained tensor: value and grad are those of the model (f32); the optimiser's moments are zero at first. Names as in
- * PEFT or Hugging Face files. Norms, biases and single rows do not decay. */
-struct parameter { char name[128]; float *value, *grad, *m, *v; size_t rows, cols; bool decays; };
+/* How trained values and their moments are kept. The kernels always compute with f32 or with what the tensor's type is. */
+enum value_storage { VALUE_F32, VALUE_BF16_MASTER /* bf16 in the model, f32 beside */, VALUE_BF16_STOCHASTIC /* bf16 alone, rounded at random */ };
+enum moment_storage { MOMENT_F32, MOMENT_8BIT };
+/* One trained tensor. grad is the leaf's, in the model's tensor too (f32). Names as in PEFT or Hugging Face files. Norms,
+ * biases and single rows do not decay. */
+struct parameter {
+    char name[128]; size_t rows, cols; bool decays;
+    struct tensor *tensor;             /* of the model; its data changes                                                 */
+    float *value;                      /* f32 values: the tensor's data or the master; NULL with VALUE_BF16_STOCHASTIC    */
+    float *grad, *m, *v;               /* m, v NULL with 8-bit moments                                                   */
+    struct moments8 *m8, *v8;
+    size_t begin;                      /* of its elements in trainable.sum                                               */
+};
 struct trainable {
     struct parameter *parameter; size_t n;
     size_t elements;                   /* of all parameters                                                              */
     float *sum;                        /* the step's gradient, in the order of the parameters; leaves' `grad` are added  */
-    void *memory; size_t memory_bytes; /* values (where expanded), grads, sums, moments                                  */
+    enum value_storage values; enum moment_storage moments;
+    void *memory; size_t memory_bytes;
 };
-enum trained { TRAIN_FULL, TRAIN_LORA };
-/* lora_target_modules: "c_attn,c_proj", "q_proj,v_proj" ..., "all-linear"; matched as PEFT does, by the end of the
- * module's name. new_rows: the model's extra rows are trained too. */
+/* What is trained, from a recipe. */
+struct trainable_config { bool is_full, new_rows; enum value_storage values; enum moment_storage moments; };
 struct adapter_config { int64_t r; double alpha, dropout; bool use_rslora; const char *target_modules; uint64_t seed; };
 /* Attaches adapters (A as PEFT draws it: uniform within 1/sqrt(in); B zero) to the frozen model. They live in `memory`. */
 sc_status adapter_attach(struct model *m, struct arena *memory, const struct adapter_config *c, sc_error *err);
-/* All parameters of the model in a fixed order: full expands every weight to f32 first. Memory is reserved before
- * anything is done; SC_E_MEMORY says how much is needed. */
-sc_status trainable_open(struct trainable *out, struct model *m, enum trained what, bool new_rows, sc_error *err);
+/* All parameters of the model in a fixed order: full expands every weight first. Memory is reserved before anything is
+ * done; SC_E_MEMORY says how much is needed. */
+sc_status trainable_open(struct trainable *out, struct model *m, const struct trainable_config *c, sc_error *err);
 void      trainable_close(struct trainable *t);
-void      trainable_begin_step(struct trainable *t);       /* sum = 0                         */
-void      trainable_begin_leaf(struct trainable *t);       /* grads = 0                       */
-void      trainable_end_leaf(struct trainable *t, struct pool *pool);   /* sum += grads       */
+size_t    trainable_bytes(struct model *m, const struct trainable_config *c);   /* what trainable_open will take, for the plan */
+void      trainable_begin_step(struct trainable *t, struct pool *pool);  /* sum = 0            */
+void      trainable_begin_leaf(struct trainable *t, struct pool *pool);  /* grads = 0          */
+void      trainable_end_leaf(struct trainable *t, struct pool *pool);    /* sum += grads       */
+/* Values, masters and moments as one safetensors file, exactly; read back into an equal list of parameters. */
+sc_status trainable_write(const struct trainable *t, const char *path, sc_error *err);
+sc_status trainable_read(struct trainable *t, const char *path, sc_error *err);
 
 /* ---- optimizer.c --------------------------------------------------------------------------------------------------------- */
 
-/* As PyTorch's AdamW and SGD; a row each. step counts from 1. */
-struct optimizer_config { double learning_rate, beta1, beta2, epsilon, weight_decay, momentum; };
+/* As PyTorch's AdamW and SGD; a row each. step counts from 1. seed: of stochastic rounding. */
+struct optimizer_config { double learning_rate, beta1, beta2, epsilon, weight_decay, momentum; uint64_t seed; };
 struct optimizer { const char *name; void (*update)(struct trainable *t, const struct optimizer_config *c, int64_t step, struct pool *pool); };
 extern const struct optimizer optimizers[];                /* rows end with name NULL: adamw, sgd */
 /* Scales the step's gradient so that its norm is at most `max_norm` (0: never); returns the norm before. Sums in double,
@@ -51,14 +65,10 @@ double    gradient_clip(struct trainable *t, double max_norm, struct pool *pool)
 struct schedule { const char *name; double (*factor)(int64_t k, int64_t warmup, int64_t total); };
 extern const struct schedule schedules[];                  /* linear, cosine, constant, constant_with_warmup, warmup_lr */
 
-/* ---- adapter_file.c: PEFT's files --------------------------------------------------------------------------------------------- */
+/* ---- adapter_file.c, merge.c: PEFT's files --------------------------------------------------------------------------------- */
 
 /* adapter_model.safetensors and adapter_config.json as PEFT writes and reads them, new rows as trainable_token_indices. */
-sc_status adapter_save(const char *directory, const struct model *m, const struct adapter_config *c, const char *base, const int32_t *new_ids, size_t n_new, sc_error *err);
-/* Attaches what the directory holds (also modules_to_save and trainable_token_indices). */
-sc_status adapter_load(struct model *m, struct arena *memory, const char *directory, sc_error *err);
-/* W += scale B A, in f32, for every adapted matrix; block types are expanded. */
-sc_status adapter_merge(struct model *m, struct arena *memory, sc_error *err);
+sc_status adapter_save(const char *directory, const sc_model *m, const struct adapter_config *c, const char *base, bool new_rows, sc_error *err);
 
 /* ---- leaves.c: rows of a data set as batches ------------------------------------------------------------------------------------ */
 
@@ -68,5 +78,9 @@ void leaf_init(struct leaf *l, size_t capacity);
 void leaf_release(struct leaf *l);
 /* Fills from row `row` of a shard: label[i] is to be predicted at row[i]; weights are left to the caller. */
 void leaf_fill(struct leaf *l, const struct shard *s, uint64_t row, bool joined);
+
+/* ---- recipe.c ------------------------------------------------------------------------------------------------------------------- */
+
+extern const struct sc_options train_options, merge_options;
 
 #endif
