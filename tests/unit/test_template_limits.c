@@ -5,7 +5,7 @@
 #include <time.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { SECONDS = 20 };
+enum { SECONDS = 60 };
 #else
 enum { SECONDS = 3 };      /* about 1 on a fast machine */
 #endif
