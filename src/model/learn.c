@@ -77,6 +77,11 @@ static void run_forward(const struct model *m, struct run *r, struct streams *s)
     }
 }
 
+static void keep_losses(const struct exec *e, const struct learn_rows *rows, const struct tensor *loss)
+{
+    if (e->status == SC_OK) memcpy(rows->loss, loss->data, rows->n * sizeof(float));
+}
+
 /* Norm, head and loss of the chosen rows; the gradient of the last stream is in its grad afterwards. */
 static void run_loss(const struct model *m, struct run *r, struct tensor *x, const struct learn_rows *rows)
 {
@@ -84,8 +89,13 @@ static void run_loss(const struct model *m, struct run *r, struct tensor *x, con
     struct arena_mark mark = arena_mark(r->exec->step);
     struct tensor *h = select_rows(r, x, rows->row, rows->n);
     h = m->final_norm.bias.data ? layer_norm(&chosen, h, &m->final_norm) : rms_norm(&chosen, h, &m->final_norm);
-    const struct tensor *loss = head_loss(&chosen, h, &m->head, &m->extra_head, rows->label, rows->weight);
-    if (r->exec->status == SC_OK) memcpy(rows->loss, loss->data, rows->n * sizeof(float));
+    if (r->tape && rows->weigh) {                       /* the head once more: cheap beside the blocks */
+        struct run forward = chosen;
+        forward.tape = NULL;
+        keep_losses(r->exec, rows, head_loss(&forward, h, &m->head, &m->extra_head, rows->label, rows->weight));
+        rows->weigh(rows->user);
+    }
+    keep_losses(r->exec, rows, head_loss(&chosen, h, &m->head, &m->extra_head, rows->label, rows->weight));
     if (r->tape) tape_backward(&chosen);
     arena_rewind(r->exec->step, mark);
 }

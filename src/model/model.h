@@ -116,7 +116,10 @@ void      model_tie(struct model *m);
 
 /* Rows of a batch whose next token is to be learned: row[i] shall give label[i], and counts weight[i] in the sum whose
  * gradient is sought; loss[i] becomes its cross-entropy. */
-struct learn_rows { const size_t *row; const int32_t *label; const float *weight; float *loss; size_t n; };
+struct learn_rows {
+    const size_t *row; const int32_t *label; const float *weight; float *loss; size_t n;
+    void (*weigh)(void *user); void *user;       /* NULL, or: sets the weights once all losses are known, before the gradient */
+};
 /* Losses of the rows and, if wanted, the gradient of sum of weight[i] loss[i], added to the `grad` of all weights, norms,
  * adapters and extra rows that have one. The batch has no caches. Needs exec->many_rows. */
 void model_learn(const struct model *m, struct exec *e, const struct batch *batch, const struct learn_rows *rows, bool wants_gradient);

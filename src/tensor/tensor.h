@@ -137,6 +137,7 @@ struct exec {
     bool int8_activations;               /* linear with block weights rounds x to int8 blocks */
     bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
     struct arena *step;                  /* outputs and scratch of this pass                  */
+    bool is_dry;                         /* memory is taken, but nothing large is computed: to measure what a pass needs */
     sc_status status;
     const atomic_int *cancel;            /* set from outside: status becomes SC_E_CANCELLED at the next block */
 };

@@ -72,12 +72,18 @@ sc_status adapter_save(const char *directory, const sc_model *m, const struct ad
 
 /* ---- leaves.c: rows of a data set as batches ------------------------------------------------------------------------------------ */
 
-/* One packed row ready to learn: each segment a sequence of its own (all one with `joined`: the chop). */
-struct leaf { size_t rows, n; int32_t *token, *position, *sequence, *label; size_t *row; float *weight, *loss; };
+/* What one target is: which answer of its dialogue it belongs to (from 0), its source file, its sample of the leaf, and
+ * whether it is of the completion (of a pair; else always). */
+struct target_of { uint32_t turn, file, sample; bool is_completion; };
+/* One packed row ready to learn: each segment a sequence of its own (all one with `joined`: the chop). label[i] is to be
+ * predicted at row[i]. A pair: sample 0 is chosen, 1 is rejected. */
+struct leaf { size_t rows, n, capacity; int32_t *token, *position, *sequence, *label; size_t *row; float *weight, *loss; struct target_of *of; uint32_t n_samples; };
 void leaf_init(struct leaf *l, size_t capacity);
 void leaf_release(struct leaf *l);
-/* Fills from row `row` of a shard: label[i] is to be predicted at row[i]; weights are left to the caller. */
+/* Fills from row `row` of a shard; weights are left to the caller. */
 void leaf_fill(struct leaf *l, const struct shard *s, uint64_t row, bool joined);
+/* The same for a pair; `whole_chosen`: all tokens of the chosen sample are targets, as ORPO's likelihood wants it. */
+void leaf_fill_pair(struct leaf *l, const struct shard *s, uint64_t row, bool whole_chosen);
 
 /* ---- recipe.c ------------------------------------------------------------------------------------------------------------------- */
 
