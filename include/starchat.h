@@ -301,6 +301,7 @@ typedef struct {
     double      beta;                    /* of dpo and orpo                                                      */
     /* which parameters, how stored */
     int64_t     lora_r;                  /* 0: no adapters, everything is trained                                */
+    const char *init_adapter;            /* PEFT directory to go on from; "": a fresh adapter                    */
     double      lora_alpha, lora_dropout;
     const char *lora_target_modules;     /* PEFT's names with commas, or all-linear                              */
     bool        use_rslora;
@@ -331,6 +332,7 @@ typedef struct {
     double      max_loss_spike;          /* a step whose loss is this many standard deviations above the mean of
                                             the last 128 is left out; 0: never                                   */
     uint64_t    seed;
+    bool        shuffle;                 /* false: rows in the order of the data, as tests need it               */
     const char *output_dir;
     bool        overwrite_output_dir;
     const char *report_to;               /* none, tensorboard, all                                               */

@@ -12,7 +12,7 @@
 const char *const drop_names[DROP_COUNT] = {
     [KEEP] = "kept", [DROP_EMPTY] = "empty", [DROP_ROLES] = "roles", [DROP_NO_ANSWER] = "no_answer", [DROP_DUPLICATE] = "duplicate",
     [DROP_NEAR_DUPLICATE] = "near_duplicate", [DROP_LANGUAGE] = "language", [DROP_OVERLAP] = "overlap", [DROP_SHORT] = "short",
-    [DROP_NO_TRAINED] = "no_trained", [DROP_TOO_LONG] = "too_long", [DROP_UNALIGNED] = "unaligned", [DROP_TEMPLATE] = "template",
+    [DROP_NO_TRAINED] = "no_trained", [DROP_TOO_LONG] = "too_long", [DROP_UNALIGNED] = "unaligned", [DROP_TEMPLATE] = "template", [DROP_NO_PAIR] = "no_pair",
 };
 
 /* ---- turns --------------------------------------------------------------------------------------------------------------- */

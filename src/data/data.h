@@ -70,7 +70,7 @@ sc_status dialogues_from_record(struct dialogue_list *out, const struct record *
 
 enum turns_policy { TURNS_MERGE, TURNS_DROP, TURNS_ERROR };           /* empty or one-sided turns                      */
 struct clean_config { enum turns_policy turns; bool redact; };
-enum drop_reason { KEEP, DROP_EMPTY, DROP_ROLES, DROP_NO_ANSWER, DROP_DUPLICATE, DROP_NEAR_DUPLICATE, DROP_LANGUAGE, DROP_OVERLAP, DROP_SHORT, DROP_NO_TRAINED, DROP_TOO_LONG, DROP_UNALIGNED, DROP_TEMPLATE, DROP_COUNT };
+enum drop_reason { KEEP, DROP_EMPTY, DROP_ROLES, DROP_NO_ANSWER, DROP_DUPLICATE, DROP_NEAR_DUPLICATE, DROP_LANGUAGE, DROP_OVERLAP, DROP_SHORT, DROP_NO_TRAINED, DROP_TOO_LONG, DROP_UNALIGNED, DROP_TEMPLATE, DROP_NO_PAIR, DROP_COUNT };
 extern const char *const drop_names[DROP_COUNT];                      /* "empty", "roles", ...                         */
 struct clean_notes { uint32_t emails, ips, keys, merged_turns, empty_turns, cut_turns; };   /* `cut`: answers before any user spoke */
 /* Changes the dialogue in place; *why says whether it stays. SC_E_FORMAT only with TURNS_ERROR. */
@@ -137,7 +137,7 @@ sc_status samples_from_row(struct sample_list *out, const struct token_row *row,
 
 /* ---- pack.c: samples to rows of fixed length ------------------------------------------------------------------------------------------ */
 
-enum packing { PACKING_BEST_FIT, PACKING_NONE, PACKING_CHOP };        /* CHOP: the original's concatenate and cut      */
+enum packing { PACKING_BEST_FIT, PACKING_NONE, PACKING_CHOP, PACKING_PAIRS };   /* CHOP: the original's concatenate and cut; PAIRS: two samples a row, chosen and rejected */
 struct row { struct sample *sample; size_t len; uint32_t tokens; };   /* samples of one row, in order                  */
 struct packer;
 typedef sc_status row_sink(void *user, const struct row *row, sc_error *err);

@@ -126,6 +126,17 @@ static sc_status put_alone(struct packer *p, struct sample *s, sc_error *err)
     return emit(p, o, err);
 }
 
+/* Every two samples are a row: the chosen and the rejected answer. */
+static sc_status put_pair(struct packer *p, struct sample *s, sc_error *err)
+{
+    if (!p->stream) p->stream = mem_zero(1, sizeof *p->stream);
+    row_add(p->stream, s);
+    if (p->stream->row.len < 2) return SC_OK;
+    struct open_row *both = p->stream;
+    p->stream = NULL;
+    return emit(p, both, err);
+}
+
 static struct sample part_of(const struct sample *s, size_t begin, size_t len)
 {
     struct sample part = *s;
@@ -158,7 +169,7 @@ static sc_status put_chopped(struct packer *p, struct sample *s, sc_error *err)
 
 sc_status packer_put(struct packer *p, struct sample *s, sc_error *err)
 {
-    static sc_status (*const rows[])(struct packer *, struct sample *, sc_error *) = { [PACKING_BEST_FIT] = put_best_fit, [PACKING_NONE] = put_alone, [PACKING_CHOP] = put_chopped };
+    static sc_status (*const rows[])(struct packer *, struct sample *, sc_error *) = { [PACKING_BEST_FIT] = put_best_fit, [PACKING_NONE] = put_alone, [PACKING_CHOP] = put_chopped, [PACKING_PAIRS] = put_pair };
     struct sample own = *s;
     *s = (struct sample) { 0 };
     return rows[p->how](p, &own, err);

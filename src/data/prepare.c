@@ -178,7 +178,7 @@ static sc_status write_row(void *user, const struct row *row, sc_error *err)
         char name[40];
         snprintf(name, sizeof name, "%s-%05zu.sct", s->name, s->n_shards++);
         s->file = path_join(s->job->directory, name);
-        TRY(shard_writer_open(&s->writer, s->file, s->job->plan.packing == PACKING_NONE ? 0 : (uint32_t)s->job->config->block_size, err));
+        TRY(shard_writer_open(&s->writer, s->file, s->job->plan.packing == PACKING_NONE || s->job->plan.packing == PACKING_PAIRS ? 0 : (uint32_t)s->job->config->block_size, err));
     }
     for (size_t i = 0; i < row->len; i++) {
         s->samples++;

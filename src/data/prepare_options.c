@@ -5,7 +5,7 @@
 
 static const struct option rows[] = {
     { "block_size", OPT_INT, offsetof(sc_prepare_config, block_size), 16, 1 << 20, "1024", NULL, "tokens of a packed row, and most tokens of a sample" },
-    { "packing", OPT_CHOICE, offsetof(sc_prepare_config, packing), 0, 0, "best_fit", "best_fit|none|chop", "how samples share rows; chop: one stream cut at block_size, as the original" },
+    { "packing", OPT_CHOICE, offsetof(sc_prepare_config, packing), 0, 0, "best_fit", "best_fit|none|chop|pairs", "how samples share rows; chop: one stream cut at block_size, as the original; pairs: chosen and rejected answer, for preference training" },
     { "overlength", OPT_CHOICE, offsetof(sc_prepare_config, overlength), 0, 0, "split", "split|truncate|drop|error", "what happens to a dialogue of more than block_size tokens" },
     { "train_on", OPT_CHOICE, offsetof(sc_prepare_config, train_on), 0, 0, "assistant", "assistant|last|all|blog", "whose tokens are trained; blog: all but the user's turns" },
     { "test_size", OPT_REAL, offsetof(sc_prepare_config, test_size), 0, 0.9, "0", NULL, "share of the dialogues that go into a test split" },
@@ -51,6 +51,8 @@ sc_status plan_read(struct plan *out, const sc_prepare_config *c, sc_error *err)
         { "split_by", c->split_by, &out->split_by_row }, { "on_error", c->on_error, &out->on_error }, { "dedup", c->dedup, &out->dedup }, { "turns", c->turns, &out->turns },
     };
     *out = (struct plan) { .config = c };
+    if (strcmp(c->packing ? c->packing : "", "pairs") == 0 && strcmp(c->train_on ? c->train_on : "", "last") != 0)
+        return FAIL(err, SC_E_ARGUMENT, "packing is pairs, so what is compared is the last answer: train_on is \"%s\", expected last", c->train_on ? c->train_on : "");
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         *choices[i].place = choices[i].value ? choice(choices[i].key, choices[i].value) : 0;
         if (*choices[i].place < 0) return FAIL(err, SC_E_ARGUMENT, "%s is \"%s\", which is none of its values", choices[i].key, choices[i].value);

@@ -57,30 +57,51 @@ static void find_language(struct prepared *p, const struct dialogue *d)
     buf_release(&b);
 }
 
-static void render(struct prepared *p, const struct workshop *s, struct dialogue *d, sc_status *status, sc_error *err)
+/* Renders one dialogue and cuts it into samples at the end of the list. */
+static sc_status render_one(struct prepared *p, const struct workshop *s, const struct dialogue *d, enum overlength how, sc_error *err)
 {
     struct token_row row;
     sc_error inner = { 0 };
-    sc_status rendered = dialogue_render(&row, s->renderer, d, &inner);
+    size_t limit = s->plan->packing == PACKING_CHOP ? SIZE_MAX : (size_t)s->plan->config->block_size;
+    sc_status rendered = dialogue_render(&row, s->renderer, d, &inner), status = SC_OK;
     if (rendered != SC_OK) {
         p->why = rendered == SC_E_ARGUMENT ? DROP_TEMPLATE : DROP_UNALIGNED;
         snprintf(p->reason, sizeof p->reason, "%.190s", inner.message);
-        token_row_release(&row);
-        return;
+    } else {
+        for (size_t i = 0; i < row.len; i++) {
+            p->tokens[flag_who(row.flag[i])]++;
+            p->trained += flag_trained(row.flag[i]);
+        }
+        status = samples_from_row(&p->samples, &row, limit, how, &p->n_dropped, &p->n_cut, err);
     }
-    size_t limit = s->plan->packing == PACKING_CHOP ? SIZE_MAX : (size_t)s->plan->config->block_size;
-    for (size_t i = 0; i < row.len; i++) {
-        p->tokens[flag_who(row.flag[i])]++;
-        p->trained += flag_trained(row.flag[i]);
-    }
-    *status = samples_from_row(&p->samples, &row, limit, (enum overlength)s->plan->overlength, &p->n_dropped, &p->n_cut, err);
+    token_row_release(&row);
+    return status;
+}
+
+/* Both answers to the same prompt, each as a dialogue of its own; a pair that is not whole is left out. */
+static sc_status render_pair(struct prepared *p, const struct workshop *s, struct dialogue *d, sc_error *err)
+{
+    struct dialogue other = *d;
+    enum overlength how = s->plan->overlength == OVERLENGTH_ERROR ? OVERLENGTH_ERROR : OVERLENGTH_DROP;
+    if (!d->rejected) { p->why = DROP_NO_PAIR; return SC_OK; }
+    other.messages = d->rejected;
+    TRY(render_one(p, s, d, how, err));
+    if (p->why == KEEP) TRY(render_one(p, s, &other, how, err));
+    if (p->samples.len == 2 || p->why != KEEP) return SC_OK;
+    sample_list_release(&p->samples);
+    return SC_OK;
+}
+
+static void render(struct prepared *p, const struct workshop *s, struct dialogue *d, sc_status *status, sc_error *err)
+{
+    *status = s->plan->packing == PACKING_PAIRS ? render_pair(p, s, d, err) : render_one(p, s, d, (enum overlength)s->plan->overlength, err);
+    if (p->why != KEEP) { sample_list_release(&p->samples); return; }
     for (size_t i = 0; i < p->samples.len; i++) {
         p->samples.sample[i].file = (uint32_t)d->input;
         p->samples.sample[i].line = d->line;
         p->samples.sample[i].index = d->index;
     }
     if (*status == SC_OK && !p->samples.len) p->why = p->trained ? DROP_TOO_LONG : DROP_NO_TRAINED;
-    token_row_release(&row);
 }
 
 static sc_status prepare_dialogue(struct prepared *p, const struct workshop *s, struct dialogue *d, sc_error *err)

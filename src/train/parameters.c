@@ -134,6 +134,13 @@ static void collect(struct collecting *c, struct model *m)
     c->t->memory_bytes = c->t->elements * (c->config->is_full ? 5 : 4) * sizeof(float);
 }
 
+void trainable_list(struct trainable *out, struct model *m, const struct trainable_config *config)
+{
+    struct collecting c = { .t = out, .config = config };
+    collect(&c, m);
+    out->memory_bytes = 0;
+}
+
 size_t trainable_bytes(struct model *m, const struct trainable_config *config)
 {
     struct trainable t;

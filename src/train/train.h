@@ -40,6 +40,8 @@ sc_status adapter_attach(struct model *m, struct arena *memory, const struct ada
  * done; SC_E_MEMORY says how much is needed. */
 sc_status trainable_open(struct trainable *out, struct model *m, const struct trainable_config *c, sc_error *err);
 void      trainable_close(struct trainable *t);
+/* The list alone, without memory: to see what is trained. Release with trainable_close. */
+void      trainable_list(struct trainable *out, struct model *m, const struct trainable_config *c);
 size_t    trainable_bytes(struct model *m, const struct trainable_config *c);   /* what trainable_open will take, for the plan */
 void      trainable_begin_step(struct trainable *t, struct pool *pool);  /* sum = 0            */
 void      trainable_begin_leaf(struct trainable *t, struct pool *pool);  /* grads = 0          */
@@ -70,6 +72,8 @@ extern const struct schedule schedules[];                  /* linear, cosine, co
 /* adapter_model.safetensors and adapter_config.json as PEFT writes and reads them, new rows as trainable_token_indices. */
 sc_status adapter_save(const char *directory, const sc_model *m, const struct adapter_config *c, const char *base, bool new_rows, sc_error *err);
 
+struct adapter_info { int64_t r; double alpha; bool use_rslora; char *targets; };
+sc_status adapter_describe(struct adapter_info *out, const char *directory, sc_error *err);
 /* ---- leaves.c: rows of a data set as batches ------------------------------------------------------------------------------------ */
 
 /* What one target is: which answer of its dialogue it belongs to (from 0), its source file, its sample of the leaf, and

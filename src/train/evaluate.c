@@ -1,0 +1,149 @@
+/* evaluate.c - the held-out rows under the weights as they are: loss with an interval over dialogues, and sample answers. */
+#include "train/train_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- the loss ------------------------------------------------------------------------------------------------------------- */
+
+/* Sums over dialogues for a ratio of sums (Cochran 1977, chapter 6): loss = sum of losses / sum of tokens. */
+struct ratio { double loss, n, loss2, n2, both; uint64_t dialogues; };
+
+static void ratio_add(struct ratio *r, double loss, double n)
+{
+    r->loss += loss;
+    r->n += n;
+    r->loss2 += loss * loss;
+    r->n2 += n * n;
+    r->both += loss * n;
+    r->dialogues++;
+}
+
+static void add_dialogues(struct ratio *r, const struct leaf *leaf)
+{
+    for (size_t i = 0; i < leaf->n;) {
+        uint32_t sample = leaf->of[i].sample;
+        double loss = 0, n = 0;
+        for (; i < leaf->n && leaf->of[i].sample == sample; i++, n++) loss += (double)leaf->loss[i];
+        ratio_add(r, loss, n);
+    }
+}
+
+static void set_interval(struct eval_result *out, const struct ratio *r)
+{
+    double mean = r->n > 0 ? r->loss / r->n : 0, d = (double)r->dialogues, spread = r->loss2 - 2 * mean * r->both + mean * mean * r->n2;
+    double half = d > 1 && spread > 0 ? 1.96 * sqrt(spread * d / (d - 1)) / r->n : 0;
+    out->loss = mean;
+    out->low = mean - half;
+    out->high = mean + half;
+    out->dialogues = r->dialogues;
+}
+
+/* ORPO's likelihood is a mean over the targets of one pair here. */
+static double chosen_targets(const struct leaf *leaf)
+{
+    double n = 0;
+    for (size_t i = 0; i < leaf->n; i++) n += leaf->of[i].sample == 0;
+    return n > 0 ? n : 1;
+}
+
+static sc_status evaluate_row(struct eval_result *out, struct ratio *ratio, struct learner *l, const struct corpus *data, const struct preference *p, struct leaf *leaf, uint64_t i, sc_error *err)
+{
+    uint64_t row;
+    const struct shard *s = corpus_row(&data->eval, i, &row);
+    bool is_pairs = p->kind != PREFERENCE_NONE;
+    if (is_pairs) leaf_fill_pair(leaf, s, row, p->kind == PREFERENCE_ORPO); else leaf_fill(leaf, s, row, data->joined);
+    if (!leaf->n) return SC_OK;
+    if (is_pairs) return preference_pass(&out->rewards, l, p, leaf, p->eval_reference ? p->eval_reference + 2 * i : NULL, 1, chosen_targets(leaf), 0, false, err);
+    TRY(learner_pass(l, leaf, 0, false, NULL, NULL, err));
+    losses_add(&out->losses, leaf);
+    add_dialogues(ratio, leaf);
+    out->trained += leaf->n;
+    return SC_OK;
+}
+
+sc_status evaluate(struct eval_result *out, struct learner *l, const struct corpus *data, const struct preference *p, sc_error *err)
+{
+    struct leaf leaf;
+    struct ratio ratio = { 0 };
+    sc_status status = SC_OK;
+    double begin = clock_seconds();
+    *out = (struct eval_result){ .rows = data->eval.rows };
+    leaf_init(&leaf, data->eval.longest + 1);
+    for (uint64_t i = 0; i < data->eval.rows && status == SC_OK; i++) status = evaluate_row(out, &ratio, l, data, p, &leaf, i, err);
+    leaf_release(&leaf);
+    TRY(status);
+    set_interval(out, &ratio);
+    if (p->kind != PREFERENCE_NONE && out->rewards.pairs) {
+        out->loss = out->low = out->high = out->rewards.loss / (double)out->rewards.pairs;
+        out->dialogues = out->rewards.pairs;
+    }
+    out->seconds = clock_seconds() - begin;
+    return SC_OK;
+}
+
+/* ---- sample answers ----------------------------------------------------------------------------------------------------------- */
+
+enum { SAMPLE_TOKENS = 96, PROMPT_TOKENS_MAX = 512 };
+
+static int collect_text(void *user, const char *utf8, size_t len)
+{
+    buf_append(user, utf8, len);
+    return 0;
+}
+
+/* Tokens of a sample before its first answer; 0: too long, or it begins with one. */
+static size_t prompt_of(const struct shard *s, uint64_t k)
+{
+    const struct shard_segment *g = &s->segment[k];
+    for (uint32_t i = 0; i < g->length; i++)
+        if (flag_trained(s->flag[g->token_begin + i])) return i <= PROMPT_TOKENS_MAX ? i : 0;
+    return 0;
+}
+
+static sc_status answer(struct learner *l, sc_session *session, const int32_t *prompt, size_t n, struct journal *j, int64_t step, sc_error *err)
+{
+    sc_sample_config sample;
+    sc_generation made;
+    struct buf text, asked;
+    sc_options_defaults(sc_options_for("sample"), &sample);
+    sample.temperature = 0;
+    sample.max_tokens = SAMPLE_TOKENS;
+    buf_init(&text, 0);
+    buf_init(&asked, 0);
+    sc_status status = sc_session_sync(session, prompt, n, err);
+    if (status == SC_OK) status = sc_session_generate(&made, session, &sample, collect_text, &text, err);
+    if (status == SC_OK) {
+        struct buf raw;
+        buf_init(&raw, 0);
+        tokenizer_decode(l->model->tokenizer, &raw, prompt, n, false);
+        utf8_repair(&asked, raw.data ? raw.data : "", raw.len);
+        buf_release(&raw);
+        status = journal_put(j, json_pack("{s:s, s:I, s:s%, s:s%, s:b, s:I}", "event", "sample", "step", (json_int_t)step, "prompt", asked.data ? asked.data : "", asked.len,
+                                          "answer", text.data ? text.data : "", text.len, "ended", made.reason == SC_STOP_END, "tokens", (json_int_t)made.tokens), err);
+    }
+    buf_release(&text);
+    buf_release(&asked);
+    return status;
+}
+
+sc_status evaluate_samples(struct learner *l, const struct corpus *data, struct journal *j, int64_t step, sc_error *err)
+{
+    const struct corpus_split *s = data->eval.rows ? &data->eval : &data->train;
+    sc_session *session = NULL;
+    sc_status status = SC_OK;
+    int64_t left = l->config->eval_samples;
+    size_t context = l->model->model.config.context, wanted = PROMPT_TOKENS_MAX + SAMPLE_TOKENS;
+    if (left <= 0) return SC_OK;
+    TRY(sc_session_open(&session, l->model, &(sc_session_config){ .context = (int64_t)(wanted < context ? wanted : context), .cache_type = "f32" }, err));
+    for (uint64_t i = 0, row; i < s->rows && left > 0 && status == SC_OK; i++) {
+        const struct shard *shard = corpus_row(s, i, &row);
+        uint64_t k = shard->row_begin[row];
+        size_t n = prompt_of(shard, k);
+        if (!n || n >= sc_session_capacity(session)) continue;
+        left--;
+        status = answer(l, session, shard->id + shard->segment[k].token_begin, n, j, step, err);
+    }
+    sc_session_close(session);
+    return status;
+}

@@ -1,0 +1,157 @@
+/* learner.c - what a run trains: the model with its adapters, the parameters, and all memory a step can need, taken and
+ * touched before the first one, so that no later sample can ask for more. */
+#include "train/train_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the recipe's words as rows ------------------------------------------------------------------------------------------ */
+
+static const struct optimizer *find_optimizer(const char *optim)
+{
+    const char *name = strstr(optim, "sgd") ? "sgd" : "adamw";
+    for (size_t i = 0; optimizers[i].name; i++)
+        if (strcmp(optimizers[i].name, name) == 0) return &optimizers[i];
+    return NULL;
+}
+
+static sc_status find_schedule(const struct schedule **out, const char *name, sc_error *err)
+{
+    for (size_t i = 0; schedules[i].name; i++)
+        if (strcmp(schedules[i].name, name) == 0) { *out = &schedules[i]; return SC_OK; }
+    return FAIL(err, SC_E_ARGUMENT, "lr_scheduler_type is \"%s\", expected cosine, linear, constant, constant_with_warmup or warmup_lr", name);
+}
+
+static enum value_storage find_storage(const sc_train_config *c)
+{
+    if (strcmp(c->weights, "bf16_stochastic") == 0) return VALUE_BF16_STOCHASTIC;
+    return strcmp(c->weights, "bf16") == 0 ? VALUE_BF16_MASTER : VALUE_F32;
+}
+
+/* ---- adapters ------------------------------------------------------------------------------------------------------------- */
+
+static void set_dropout(void *user, const struct model_tensor *t)
+{
+    const struct learner *l = user;
+    struct lora *lora = t->is_bias || t->row->flags & WF_NORM ? NULL : (struct lora *)(uintptr_t)((const struct weight *)t->tensor)->lora;
+    if (lora) lora->dropout = (float)l->config->lora_dropout;
+}
+
+static sc_status attach(struct learner *l, sc_error *err)
+{
+    const sc_train_config *c = l->config;
+    l->adapter = (struct adapter_config){ c->lora_r, c->lora_alpha, c->lora_dropout, c->use_rslora, c->lora_target_modules, c->seed };
+    if (c->init_adapter && *c->init_adapter) {
+        struct adapter_info info;
+        TRY(adapter_describe(&info, c->init_adapter, err));
+        l->targets = info.targets;
+        l->adapter = (struct adapter_config){ info.r, info.alpha, c->lora_dropout, info.use_rslora, l->targets, c->seed };
+        model_each(&l->model->model, set_dropout, l);
+        return SC_OK;
+    }
+    return adapter_attach(&l->model->model, &l->memory, &l->adapter, err);
+}
+
+sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_config *c, const char *chat_template, sc_error *err)
+{
+    struct learner *l = out;
+    bool is_full = c->lora_r == 0;
+    *l = (struct learner){ .rt = rt, .config = c, .optimizer = find_optimizer(c->optim) };
+    arena_init(&l->memory);
+    arena_init(&l->step);
+    TRY(find_schedule(&l->schedule, c->lr_scheduler_type, err));
+    TRY(sc_model_open(&l->model, rt, &(sc_model_config){ .path = c->model_name_or_path, .chat_template = chat_template, .adapter = c->init_adapter }, err));
+    struct model *m = &l->model->model;
+    bool new_rows = m->extra.rows && strcmp(c->train_new_tokens, "false") != 0;
+    if (strcmp(c->train_new_tokens, "true") == 0 && !m->extra.rows)
+        return FAIL(err, SC_E_ARGUMENT, "train_new_tokens is true, but the template adds no token that %s lacks", c->model_name_or_path);
+    l->what = (struct trainable_config){ is_full, new_rows, find_storage(c), strstr(c->optim, "8bit") ? MOMENT_8BIT : MOMENT_F32 };
+    if (!is_full) TRY(attach(l, err));
+    l->n_leaves = (size_t)c->total_train_batch_size;
+    return SC_OK;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------------------ */
+
+static struct exec learner_exec(struct learner *l)
+{
+    return (struct exec){ .pool = l->rt->pool, .backend = l->rt->backend, .kernels = l->rt->kernels, .many_rows = true, .step = &l->step, .cancel = &l->rt->cancel };
+}
+
+/* A gradient that is not there yet, but wanted: a dry pass only asks whether one is. */
+static void pretend_gradients(struct learner *l, float *place)
+{
+    for (size_t i = 0; i < l->trainable.n; i++) l->trainable.parameter[i].tensor->grad = place;
+    model_tie(&l->model->model);
+}
+
+void learner_measure(struct learner *l, size_t rows, size_t n_samples)
+{
+    struct leaf leaf;
+    struct exec e = learner_exec(l);
+    float place = 0;
+    leaf_init(&leaf, rows);
+    leaf.rows = rows;
+    for (size_t i = 0; i < rows; i++) {
+        size_t each = (rows + n_samples - 1) / n_samples;
+        leaf.token[i] = leaf.label[i] = 0;
+        leaf.position[i] = (int32_t)(i % each);
+        leaf.sequence[i] = (int32_t)(i / each);
+        leaf.row[i] = i;
+        leaf.weight[i] = 1;
+    }
+    bool pretends = !l->trainable.memory;
+    if (pretends) {
+        trainable_list(&l->trainable, &l->model->model, &l->what);
+        pretend_gradients(l, &place);
+    }
+    e.is_dry = true;
+    l->step.peak = 0;
+    model_learn(&l->model->model, &e, &(struct batch){ rows, leaf.token, leaf.position, leaf.sequence, NULL, 0 },
+                &(struct learn_rows){ leaf.row, leaf.label, leaf.weight, leaf.loss, rows, NULL, NULL }, true);
+    l->step_bytes = l->step.peak;
+    arena_rewind(&l->step, (struct arena_mark){ 0 });
+    if (pretends) {
+        pretend_gradients(l, NULL);
+        trainable_close(&l->trainable);
+    }
+    leaf_release(&leaf);
+}
+
+static void touch(struct arena *a, size_t bytes)
+{
+    memset(arena_take(a, bytes), 0, bytes);
+    arena_rewind(a, (struct arena_mark){ 0 });
+}
+
+sc_status learner_reserve(struct learner *l, sc_error *err)
+{
+    TRY(trainable_open(&l->trainable, &l->model->model, &l->what, err));
+    touch(&l->step, l->step_bytes);
+    return SC_OK;
+}
+
+void learner_close(struct learner *l)
+{
+    for (size_t i = 0; l->leaf && i < l->n_leaves; i++) leaf_release(&l->leaf[i]);
+    mem_free(l->leaf);
+    mem_free(l->targets);
+    trainable_close(&l->trainable);
+    sc_model_close(l->model);
+    mem_unreserve(l->base.memory, l->base.bytes);
+    arena_release(&l->memory);
+    arena_release(&l->step);
+    *l = (struct learner){ 0 };
+}
+
+/* ---- a pass ------------------------------------------------------------------------------------------------------------------- */
+
+sc_status learner_pass(struct learner *l, const struct leaf *leaf, uint64_t seed, bool wants_gradient, void (*weigh)(void *user), void *user, sc_error *err)
+{
+    struct exec e = learner_exec(l);
+    const struct batch batch = { leaf->rows, leaf->token, leaf->position, leaf->sequence, NULL, seed };
+    const struct learn_rows rows = { leaf->row, leaf->label, leaf->weight, leaf->loss, leaf->n, weigh, user };
+    model_learn(&l->model->model, &e, &batch, &rows, wants_gradient);
+    if (e.status == SC_E_CANCELLED) return FAIL(err, SC_E_CANCELLED, "training was stopped");
+    return e.status == SC_OK ? SC_OK : FAIL(err, e.status, "a pass through the model failed");
+}

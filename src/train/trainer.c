@@ -1,0 +1,257 @@
+/* trainer.c - the job `train`: opens data and model, resumes where a checkpoint is, steps, evaluates, saves, and writes
+ * the result. */
+#include "train/train_internal.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+struct trainer {
+    sc_runtime *rt; const sc_train_config *c;
+    struct corpus data; struct learner l; struct preference preference; struct order order; struct journal journal;
+    struct run_state s;
+    struct losses losses; double window_loss; int64_t window_steps;      /* since the last line of the log */
+    json_t *recipe, *results;
+    int lock;
+};
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+/* ---- how long --------------------------------------------------------------------------------------------------------------- */
+
+/* Steps walk through epochs without a gap: the last rows of one share a step with the first of the next. */
+static int64_t steps_of(const struct trainer *t, double epochs) { return (int64_t)ceil(epochs * (double)t->data.train.rows / (double)t->l.n_leaves - 1e-9); }
+
+static void set_length(struct trainer *t)
+{
+    const sc_train_config *c = t->c;
+    t->s = (struct run_state){ .best_loss = INFINITY, .best_step = -1, .last_eval = -1 };
+    t->s.total = c->max_steps > 0 ? c->max_steps : steps_of(t, c->num_train_epochs);
+    if (t->s.total < 1) t->s.total = 1;
+    t->s.warmup = c->warmup_steps > 0 ? c->warmup_steps : (int64_t)ceil(c->warmup_ratio * (double)t->s.total);
+}
+
+static double epoch_of(const struct trainer *t) { return (double)t->s.step * (double)t->l.n_leaves / (double)t->data.train.rows; }
+
+/* Whether something with this strategy is due after the present step. */
+static bool is_due(const struct trainer *t, const char *strategy, int64_t every)
+{
+    if (strcmp(strategy, "steps") == 0) return every > 0 && t->s.step % every == 0;
+    if (strcmp(strategy, "epoch") != 0) return false;
+    double before = (double)(t->s.step - 1) * (double)t->l.n_leaves / (double)t->data.train.rows;
+    return floor(epoch_of(t) + 1e-9) > floor(before + 1e-9);
+}
+
+/* ---- events -------------------------------------------------------------------------------------------------------------------- */
+
+static void add_rewards(json_t *event, const struct rewards *r)
+{
+    double n = (double)r->pairs;
+    if (!r->pairs) return;
+    json_object_set_new(event, "rewards_chosen", number(r->chosen / n));
+    json_object_set_new(event, "rewards_rejected", number(r->rejected / n));
+    json_object_set_new(event, "rewards_margin", number((r->chosen - r->rejected) / n));
+    json_object_set_new(event, "rewards_accuracy", number(r->right / n));
+}
+
+/* What a line of the log adds to its step: the mean loss of the steps since the last line, and its parts. */
+static void add_window(struct trainer *t, json_t *event)
+{
+    json_object_set_new(event, "mean_loss", number(t->window_loss / (double)t->window_steps));
+    json_t *parts = losses_describe(&t->losses, t->data.train_data);
+    if (t->losses.all.n) json_object_update(event, parts);
+    json_decref(parts);
+    t->losses = (struct losses){ 0 };
+    t->window_loss = 0;
+    t->window_steps = 0;
+}
+
+static sc_status log_step(struct trainer *t, const struct step_result *r, sc_error *err)
+{
+    t->window_loss += r->loss;
+    t->window_steps++;
+    if (r->skipped)
+        TRY(journal_put(&t->journal, json_pack("{s:s, s:I, s:s, s:o, s:o}", "event", "skipped", "step", (json_int_t)t->s.step, "why", r->skipped, "loss", number(r->loss), "grad_norm", number(r->grad_norm)), err));
+    double a_step = t->s.seconds / (double)t->s.step;
+    json_t *event = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:I, s:I}", "event", "step", "step", (json_int_t)t->s.step, "steps", (json_int_t)t->s.total, "loss", number(r->loss), "learning_rate",
+                              number(r->learning_rate), "grad_norm", number(r->grad_norm), "epoch", epoch_of(t), "tokens_per_second", r->seconds > 0 ? (double)r->tokens / r->seconds : 0, "seconds_left",
+                              a_step * (double)(t->s.total - t->s.step), "tokens", (json_int_t)t->s.tokens, "trained", (json_int_t)r->trained);
+    add_rewards(event, &r->rewards);
+    bool is_line = t->s.step == t->s.total || (t->c->logging_steps > 0 && t->s.step % t->c->logging_steps == 0) || (t->c->logging_first_step && t->s.step == 1);
+    if (is_line) add_window(t, event);
+    return journal_put(&t->journal, event, err);
+}
+
+/* ---- evaluation and checkpoints ----------------------------------------------------------------------------------------------- */
+
+/* *stop: the loss has not become better for too long. */
+static sc_status run_evaluation(struct trainer *t, bool *stop, sc_error *err)
+{
+    struct eval_result r;
+    TRY(evaluate(&r, &t->l, &t->data, &t->preference, err));
+    json_t *event = json_pack("{s:s, s:I, s:f, s:o, s:o, s:o, s:o, s:I, s:I, s:f}", "event", "eval", "step", (json_int_t)t->s.step, "epoch", epoch_of(t), "loss", number(r.loss), "perplexity", number(exp(r.loss)),
+                              "low", number(r.low), "high", number(r.high), "dialogues", (json_int_t)r.dialogues, "trained", (json_int_t)r.trained, "seconds", r.seconds);
+    json_t *parts = losses_describe(&r.losses, t->data.eval_data);
+    if (r.losses.all.n) json_object_update(event, parts);
+    json_decref(parts);
+    add_rewards(event, &r.rewards);
+    TRY(journal_put(&t->journal, event, err));
+    t->s.last_eval = t->s.step;
+    if (r.loss < t->s.best_loss) {
+        t->s.best_loss = r.loss;
+        t->s.best_step = t->s.step;
+        t->s.evals_without_gain = 0;
+    } else t->s.evals_without_gain++;
+    *stop = t->c->early_stopping_patience > 0 && t->s.evals_without_gain >= t->c->early_stopping_patience;
+    return evaluate_samples(&t->l, &t->data, &t->journal, t->s.step, err);
+}
+
+/* A checkpoint that cannot be written is told, and training goes on; at the end it is an error. */
+static sc_status save(struct trainer *t, bool must, sc_error *err)
+{
+    sc_error inner = { 0 };
+    TRY(journal_sync(&t->journal, err));
+    sc_status status = checkpoint_save(&t->l, &t->s, t->c->output_dir, &inner);
+    if (status != SC_OK && must) { if (err) *err = inner; return status; }
+    if (status != SC_OK) {
+        journal_note(&t->journal, "step %lld could not be saved, training goes on: %s", (long long)t->s.step, inner.message);
+        return SC_OK;
+    }
+    checkpoint_sweep(t->c->output_dir, t->c->save_total_limit, t->c->load_best_model_at_end ? t->s.best_step : -1);
+    json_t *event = json_pack("{s:s, s:I}", "event", "save", "step", (json_int_t)t->s.step);
+    return journal_put(&t->journal, event, err);
+}
+
+/* ---- the loop -------------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the best step so far is the present one and must be kept as a checkpoint. */
+static bool must_keep_best(const struct trainer *t) { return t->c->load_best_model_at_end && t->s.best_step == t->s.step; }
+
+static sc_status after_step(struct trainer *t, bool *stop, sc_error *err)
+{
+    const sc_train_config *c = t->c;
+    bool is_last = t->s.step >= t->s.total, evaluates = t->data.eval.rows && strcmp(c->evaluation_strategy, "no") != 0;
+    *stop = false;
+    if (evaluates && t->s.last_eval < t->s.step && (is_last || is_due(t, c->evaluation_strategy, c->eval_steps))) TRY(run_evaluation(t, stop, err));
+    if (is_last || *stop || must_keep_best(t) || is_due(t, c->save_strategy, c->save_steps)) TRY(save(t, is_last || *stop, err));
+    return SC_OK;
+}
+
+/* Ctrl-C: the steps done so far are kept. */
+static sc_status stopped(struct trainer *t, sc_error *err)
+{
+    sc_error inner = { 0 };
+    if (t->s.step > checkpoint_newest(t->c->output_dir) && checkpoint_save(&t->l, &t->s, t->c->output_dir, &inner) != SC_OK)
+        return FAIL(err, SC_E_CANCELLED, "training was stopped after step %lld, and that step could not be saved: %s", (long long)t->s.step, inner.message);
+    return FAIL(err, SC_E_CANCELLED, "training was stopped after step %lld of %lld; the same command goes on from there", (long long)t->s.step, (long long)t->s.total);
+}
+
+static sc_status run_steps(struct trainer *t, sc_error *err)
+{
+    bool stop = false, evaluates = t->data.eval.rows && strcmp(t->c->evaluation_strategy, "no") != 0;
+    if (t->s.step == 0 && evaluates && t->s.last_eval < 0) TRY(run_evaluation(t, &stop, err));      /* the state before */
+    if (t->s.step > 0 && t->s.step < t->s.total) TRY(after_step(t, &stop, err));                     /* what a stop kept from being done */
+    for (stop = false; t->s.step < t->s.total && !stop;) {
+        struct step_result r;
+        TRY(step_run(&r, &t->losses, &t->l, &t->data, &t->preference, &t->order, &t->s, err));
+        TRY(log_step(t, &r, err));
+        TRY(after_step(t, &stop, err));
+    }
+    return SC_OK;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------------------------------- */
+
+/* All checkpoints that will be there at once, and the result. */
+static uint64_t disk_needed(const struct trainer *t)
+{
+    uint64_t state = 0, n = (uint64_t)(t->c->save_total_limit > 0 ? t->c->save_total_limit + 2 : 2);
+    for (size_t i = 0; i < t->l.trainable.n; i++) state += 12 * (uint64_t)(t->l.trainable.parameter[i].rows * t->l.trainable.parameter[i].cols);
+    return n * state + (t->l.what.is_full ? 4 * (uint64_t)t->l.model->model.parameters : state) + (64 << 20);
+}
+
+static sc_status open_all(struct trainer *t, sc_error *err)
+{
+    TRY(corpus_open(&t->data, t->rt, t->c, err));
+    TRY(learner_open(&t->l, t->rt, t->c, corpus_template(&t->data, t->c), err));
+    TRY(corpus_check(&t->data, t->l.model, err));
+    if (*sc_model_notice(t->l.model)) runtime_note(t->rt, "%s", sc_model_notice(t->l.model));
+    size_t rows = t->data.train.longest > t->data.eval.longest ? t->data.train.longest : t->data.eval.longest;
+    learner_measure(&t->l, rows, 1);
+    TRY(learner_reserve(&t->l, err));
+    TRY(run_check_space(t->c->output_dir, disk_needed(t), err));
+    t->l.leaf = mem_zero(t->l.n_leaves, sizeof *t->l.leaf);
+    for (size_t i = 0; i < t->l.n_leaves; i++) leaf_init(&t->l.leaf[i], t->data.train.longest + 1);
+    order_init(&t->order, t->data.train.rows, t->c->seed, t->c->shuffle);
+    return SC_OK;
+}
+
+/* Goes on from the newest whole checkpoint, if there is one. */
+static sc_status resume(struct trainer *t, bool resumes, sc_error *err)
+{
+    struct journal quiet = { .config = t->c, .rt = t->rt };
+    bool found = false;
+    set_length(t);
+    int64_t total = t->s.total, warmup = t->s.warmup;
+    if (resumes) TRY(checkpoint_load(&t->l, &t->s, t->c->output_dir, &quiet, &found, err));
+    if (found && (t->s.total != total || t->s.warmup != warmup))
+        return FAIL(err, SC_E_ARGUMENT, "the checkpoint of step %lld belongs to a run of %lld steps, but the data and recipe give %lld; the data have changed: choose another output_dir", (long long)t->s.step,
+                    (long long)t->s.total, (long long)total);
+    TRY(journal_open(&t->journal, t->rt, t->c, t->s.step, err));
+    if (found) journal_note(&t->journal, "going on from step %lld of %lld", (long long)t->s.step, (long long)t->s.total);
+    return SC_OK;
+}
+
+static void trainer_close(struct trainer *t)
+{
+    journal_close(&t->journal);
+    preference_close(&t->preference);
+    order_release(&t->order);
+    learner_close(&t->l);
+    corpus_close(&t->data);
+    json_decref(t->recipe);
+    json_decref(t->results);
+    if (t->lock >= 0) close(t->lock);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------------------------- */
+
+static sc_status finish(struct trainer *t, sc_error *err)
+{
+    const sc_train_config *c = t->c;
+    if (c->load_best_model_at_end && t->s.best_step >= 0 && t->s.best_step != t->s.step) {
+        journal_note(&t->journal, "taking the weights of step %lld, whose held-out loss is the best", (long long)t->s.best_step);
+        TRY(checkpoint_load_step(&t->l, c->output_dir, t->s.best_step, err));
+    }
+    TRY(result_write(&t->l, &t->journal, err));
+    t->results = json_pack("{s:I, s:f, s:I, s:o, s:I}", "steps", (json_int_t)t->s.step, "seconds", t->s.seconds, "tokens", (json_int_t)t->s.tokens, "best_loss", number(t->s.best_loss), "best_step", (json_int_t)t->s.best_step);
+    TRY(journal_sync(&t->journal, err));
+    TRY(report_write(c->output_dir, c, t->recipe, err));
+    json_t *done = json_pack("{s:s, s:I, s:s, s:O}", "event", "done", "step", (json_int_t)t->s.step, "path", c->output_dir, "results", t->results);
+    TRY(journal_put(&t->journal, done, err));
+    TRY(journal_sync(&t->journal, err));
+    return run_write(c, t->recipe, "finished", t->results, err);
+}
+
+sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err)
+{
+    struct trainer t = { .rt = rt, .c = c, .lock = -1 };
+    enum run_found found;
+    sc_status status = SC_OK;
+    TRY_DONE(run_open(&found, &t.recipe, &t.lock, c, err));
+    if (found == RUN_FINISHED) {
+        const struct journal quiet = { .config = c, .rt = rt };
+        journal_note(&quiet, "%s holds the finished run of this recipe; nothing is left to do", c->output_dir);
+        goto done;
+    }
+    TRY_DONE(open_all(&t, err));
+    TRY_DONE(resume(&t, found == RUN_RESUMES, err));
+    TRY_DONE(preference_open(&t.preference, &t.l, &t.data, c->output_dir, &t.journal, err));
+    status = run_steps(&t, err);
+    if (status == SC_E_CANCELLED) status = stopped(&t, err);
+    TRY_DONE(status);
+    TRY_DONE(finish(&t, err));
+done:
+    trainer_close(&t);
+    return status;
+}
