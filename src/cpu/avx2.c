@@ -168,6 +168,29 @@ static void unpack_f32_q4_1(float *out, const void *in, size_t n)
     }
 }
 
+/* Values of eight codes: the low three bits choose within half a table, the fourth, moved to the top, the half. */
+INLINE __m256 nf4_look(__m256i code)
+{
+    __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(nf4_value), code), high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(nf4_value + 8), code);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(code, 28)));
+}
+
+static void unpack_part_nf4(float *out, const void *row, size_t first, size_t n)
+{
+    for (size_t at = first; at < first + n; at += NF4_BLOCK, out += NF4_BLOCK) {
+        float scale;
+        const uint8_t *p = nf4_block(row, at, &scale);
+        __m256 s = _mm256_set1_ps(scale);
+        for (size_t j = 0; j < 32; j += 8) {
+            __m256i code = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p + j)));
+            _mm256_storeu_ps(out + j, _mm256_mul_ps(nf4_look(code), s));
+            _mm256_storeu_ps(out + j + 32, _mm256_mul_ps(nf4_look(_mm256_srli_epi32(code, 4)), s));
+        }
+    }
+}
+
+static void unpack_f32_nf4(float *out, const void *in, size_t n) { unpack_part_nf4(out, in, 0, n); }
+
 static void unpack_i8_q8_0(int8_t *q, float *scale, float *min, const void *in, size_t n)
 {
     const uint8_t *p = in;
@@ -441,6 +464,8 @@ void cpu_fill_avx2(struct cpu_kernels *k)
     k->unpack_f32[DTYPE_Q4_0] = unpack_f32_q4_0;
     k->unpack_f32[DTYPE_Q4_1] = unpack_f32_q4_1;
     k->unpack_f32[DTYPE_Q4_K] = unpack_f32_q4_k;
+    k->unpack_f32[DTYPE_NF4] = unpack_f32_nf4;
+    k->unpack_part[DTYPE_NF4] = unpack_part_nf4;
     k->unpack_i8[DTYPE_Q8_0] = unpack_i8_q8_0;
     k->unpack_i8[DTYPE_Q4_0] = unpack_i8_q4_0;
     k->unpack_i8[DTYPE_Q4_1] = unpack_i8_q4_1;

@@ -23,6 +23,8 @@ struct cpu_kernels {
     void (*dot_i8)(float *out, size_t out_stride, const struct i8_weights *w, size_t first_w, size_t n_w, const struct i8_rows *x, size_t first_x, size_t n_x);
     /* A weight row to f32: exactly dtypes[t].to_f32. */
     void (*unpack_f32[DTYPE_COUNT])(float *out, const void *in, size_t n);
+    /* Elements [first, first + n), whole blocks, of a row whose type has bytes at its head; NULL for other types. */
+    void (*unpack_part[DTYPE_COUNT])(float *out, const void *row, size_t first, size_t n);
     /* A weight row to the int8 form above; NULL: this type multiplies with f32 activations. min may stay untouched when
      * i8_has_min[t] is false. */
     void (*unpack_i8[DTYPE_COUNT])(int8_t *q, float *scale, float *min, const void *in, size_t n);

@@ -13,13 +13,17 @@ enum { TILE_MAX = 32 * 16 };
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* `n` elements of row `row` from `first` on, as f32: where they are, or unpacked into scratch. */
+/* `n` elements of row `row` from `first` on, as f32: where they are, or unpacked into scratch. Of block types whole
+ * blocks are unpacked, which may begin before `first`. */
 static const float *row_part(const struct cpu_kernels *k, const struct gemm_side *s, size_t row, size_t first, size_t n, float *scratch)
 {
     if (s->dtype == DTYPE_F32) return (const float *)s->data + row * s->stride + first;
     const struct dtype_row *t = &dtypes[s->dtype];
-    k->unpack_f32[s->dtype](scratch, (const char *)s->data + (row * s->stride + first) / t->block * t->bytes, round_up(n, t->block));
-    return scratch;
+    const char *at = (const char *)s->data + row * dtype_row_bytes(s->dtype, s->stride);
+    size_t skip = first % t->block, whole = round_up(skip + n, t->block);
+    if (k->unpack_part[s->dtype]) k->unpack_part[s->dtype](scratch, at, first - skip, whole);
+    else k->unpack_f32[s->dtype](scratch, at + (first - skip) / t->block * t->bytes, whole);
+    return scratch + skip;
 }
 
 /* A panel: `width` lines of `n` along k, line i beginning at line `first`; out[p * width + i], zero where lines end.

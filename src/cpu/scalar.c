@@ -254,6 +254,7 @@ void cpu_fill_scalar(struct cpu_kernels *k)
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,
                        [DTYPE_Q5_K] = unpack_i8_q5_k, [DTYPE_Q6_K] = unpack_i8_q6_k },
+        .unpack_part = { [DTYPE_NF4] = nf4_part_to_f32 },
         .i8_has_min = { [DTYPE_Q4_1] = true, [DTYPE_Q5_1] = true, [DTYPE_Q4_K] = true, [DTYPE_Q5_K] = true },
     };
     for (int t = 0; t < DTYPE_COUNT; t++) k->unpack_f32[t] = dtypes[t].to_f32;

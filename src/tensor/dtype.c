@@ -1,7 +1,7 @@
 /* dtype.c - storage types: one row per type, and the conversions of the plain ones.
  *
  * Half and bfloat16 are done on bits (IEEE 754-2008, round to nearest even), so every machine gives the same values
- * with or without conversion instructions. Packed types stand in quant_legacy.c and quant_k.c. */
+ * with or without conversion instructions. Packed types stand in quant_legacy.c, quant_k.c and nf4.c. */
 #include "tensor/tensor_internal.h"
 
 #include <strings.h>
@@ -110,6 +110,7 @@ const struct dtype_row dtypes[DTYPE_COUNT] = {
     [DTYPE_Q4_K] = { "q4_k", NULL,   12, 256, 144, q4_k_to_f32,     q4_k_from_f32 },
     [DTYPE_Q5_K] = { "q5_k", NULL,   13, 256, 176, q5_k_to_f32,     q5_k_from_f32 },
     [DTYPE_Q6_K] = { "q6_k", NULL,   14, 256, 210, q6_k_to_f32,     q6_k_from_f32 },
+    [DTYPE_NF4]  = { "nf4",  NULL,   -1, NF4_BLOCK, NF4_BYTES, nf4_to_f32, nf4_from_f32, NF4_GROUP, NF4_HEAD },
     [DTYPE_F64]  = { "f64",  "F64",  28, 1,   8,   f64_row_to_f32,  f64_row_from_f32 },
     [DTYPE_I8]   = { "i8",   "I8",   24, 1,   1,   NULL,            NULL },
     [DTYPE_I16]  = { "i16",  "I16",  25, 1,   2,   NULL,            NULL },
@@ -141,8 +142,12 @@ bool dtype_by_safetensors(enum dtype *out, const char *name)
 bool dtype_by_gguf(enum dtype *out, uint32_t type)
 {
     for (int t = 0; t < DTYPE_COUNT; t++)
-        if ((uint32_t)dtypes[t].gguf == type) { *out = (enum dtype)t; return true; }
+        if (dtypes[t].gguf >= 0 && (uint32_t)dtypes[t].gguf == type) { *out = (enum dtype)t; return true; }
     return false;
 }
 
-size_t dtype_row_bytes(enum dtype t, size_t cols) { return cols / dtypes[t].block * dtypes[t].bytes; }
+size_t dtype_row_bytes(enum dtype t, size_t cols)
+{
+    const struct dtype_row *d = &dtypes[t];
+    return cols / d->block * d->bytes + (d->head ? (cols + d->group - 1) / d->group * d->head : 0);
+}

@@ -7,15 +7,16 @@
 #define TENSOR_H
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/base.h"
 
 /* ---- dtype.c: storage types -------------------------------------------------------------------------------------- */
 
-/* ORDER DTYPE: rows of `dtypes`. The last five are for reading files; nothing computes with them. */
+/* ORDER DTYPE: rows of `dtypes`. The last five are for reading files; nothing computes with them. NF4 is in no file. */
 enum dtype {
     DTYPE_F32, DTYPE_F16, DTYPE_BF16,
-    DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K,
+    DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_NF4,
     DTYPE_F64, DTYPE_I8, DTYPE_I16, DTYPE_I32, DTYPE_I64,
     DTYPE_COUNT
 };
@@ -23,16 +24,33 @@ enum dtype {
 struct dtype_row {
     const char *name;          /* "q4_0"                                              */
     const char *safetensors;   /* "BF16"; NULL if that format cannot hold it          */
-    int gguf;                  /* type number in GGUF; general.file_type differs      */
+    int gguf;                  /* type number in GGUF, -1: none; general.file_type differs */
     size_t block, bytes;
     void (*to_f32)(float *out, const void *in, size_t n);    /* n: a multiple of block; NULL for integer types */
     void (*from_f32)(void *out, const float *in, size_t n);  /* the reference rounding of each type            */
+    size_t group, head;        /* each begun `group` elements of a row take `head` bytes more; then to_f32 and from_f32 are for whole rows */
 };
 extern const struct dtype_row dtypes[DTYPE_COUNT];
 bool   dtype_by_name(enum dtype *out, const char *name);          /* "q8_0", any case */
 bool   dtype_by_safetensors(enum dtype *out, const char *name);
 bool   dtype_by_gguf(enum dtype *out, uint32_t type);
 size_t dtype_row_bytes(enum dtype t, size_t cols);                /* cols: a multiple of the block */
+
+/* nf4.c: rows of NF4. Element codes are indices of nf4_value; scales are 8-bit codes of a dynamic map (Dettmers 2015). */
+enum { NF4_BLOCK = 64, NF4_BYTES = 33, NF4_GROUP = 256 * NF4_BLOCK, NF4_HEAD = 8 };
+extern const float nf4_value[16], dynamic_signed[256], dynamic_unsigned[256];    /* maps: rising */
+int  dynamic_nearest(const float map[256], float x);              /* index of the nearest value, the lower of two */
+void nf4_part_to_f32(float *out, const void *row, size_t first, size_t n);  /* elements of a row; multiples of NF4_BLOCK */
+/* The 32 bytes of codes of the block with element `at` of a row, and the block's scale. */
+static inline const uint8_t *nf4_block(const void *row, size_t at, float *scale)
+{
+    const uint8_t *group = (const uint8_t *)row + at / NF4_GROUP * (NF4_HEAD + NF4_GROUP / NF4_BLOCK * NF4_BYTES);
+    const uint8_t *block = group + NF4_HEAD + at % NF4_GROUP / NF4_BLOCK * NF4_BYTES;
+    float head[2];
+    memcpy(head, group, sizeof head);
+    *scale = dynamic_signed[block[0]] * head[0] + head[1];
+    return block + 1;
+}
 
 float    f16_to_f32(uint16_t h);
 uint16_t f32_to_f16(float f);     /* nearest even */

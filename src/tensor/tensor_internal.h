@@ -27,6 +27,10 @@ void q4_k_from_f32(void *out, const float *in, size_t n);
 void q5_k_from_f32(void *out, const float *in, size_t n);
 void q6_k_from_f32(void *out, const float *in, size_t n);
 
+/* nf4.c. n: a multiple of 64, a whole row. */
+void nf4_to_f32(float *out, const void *in, size_t n);
+void nf4_from_f32(void *out, const float *in, size_t n);
+
 /* Half floats inside packed blocks, at any alignment. */
 static inline float half_load(const uint8_t *p) { uint16_t h; memcpy(&h, p, sizeof h); return f16_to_f32(h); }
 static inline void half_store(uint8_t *p, float f) { uint16_t h = f32_to_f16(f); memcpy(p, &h, sizeof h); }

@@ -1,113 +1,217 @@
 /* optimizer.c - the update of all parameters from the step's gradient: AdamW (Loshchilov and Hutter 2019) and SGD with
  * momentum, in the order of operations of PyTorch's single-tensor versions; and clipping by the norm of all gradients.
  *
- * Parameters are cut into pieces of a fixed size, so that threads change no bit. */
+ * Parameters are cut into pieces of a fixed size, so that threads change no bit. The arithmetic is f32 in every case:
+ * values and moments that are kept otherwise are widened for a block at a time and narrowed again. 8-bit moments are
+ * those of bitsandbytes' blockwise Adam (Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization"). */
 #include "train/train.h"
 
+#include <float.h>
 #include <math.h>
 
-enum { PIECE = 1 << 14 };
+enum { PIECE = 1 << 14 };                    /* a multiple of MOMENT_BLOCK */
 
-/* The pieces of all parameters, one after the other. */
-struct pieces { struct trainable *t; size_t *first; size_t n; };
+/* ---- 8-bit moments ----------------------------------------------------------------------------------------------------- */
 
-static void pieces_init(struct pieces *p, struct trainable *t)
+/* The nearest code by the upper half of a float: code[h] is that of the least float with this half. Halves are narrower
+ * than the cells of the map, so the rest of the float decides between this code and the next. */
+struct code_finder { const float *map; uint8_t code[1 << 16]; float middle[256]; };
+
+static void code_finder_init(struct code_finder *f, const float map[256])
 {
-    *p = (struct pieces){ t, mem_alloc((t->n + 1) * sizeof *p->first), 0 };
-    for (size_t i = 0; i < t->n; i++) {
-        p->first[i] = p->n;
-        p->n += (t->parameter[i].rows * t->parameter[i].cols + PIECE - 1) / PIECE;
+    f->map = map;
+    for (int i = 0; i < 255; i++) f->middle[i] = (map[i] + map[i + 1]) / 2;
+    f->middle[255] = INFINITY;
+    for (uint32_t h = 0; h < 1 << 16; h++) {
+        uint32_t bits = h >> 15 ? h << 16 | 0xffff : h << 16;
+        float least;
+        memcpy(&least, &bits, sizeof least);
+        f->code[h] = (h & 0x7fff) > 0x3f80 ? (h >> 15 ? 0 : 255) : (uint8_t)dynamic_nearest(map, least);     /* beyond 1: rounding only */
     }
-    p->first[t->n] = p->n;
 }
 
-/* Elements [*from, *to) of parameter *which are piece i. */
-static void piece_find(const struct pieces *p, size_t i, size_t *which, size_t *from, size_t *to)
+static float *moments8_read(float *restrict out, const struct moments8 *m, const float map[256], size_t at, size_t n)
 {
-    size_t low = 0, high = p->t->n;
-    while (high - low > 1) {
-        size_t middle = (low + high) / 2;
-        if (p->first[middle] <= i) low = middle; else high = middle;
-    }
-    size_t n = p->t->parameter[low].rows * p->t->parameter[low].cols;
-    *which = low;
-    *from = (i - p->first[low]) * PIECE;
-    *to = *from + PIECE < n ? *from + PIECE : n;
+    const uint8_t *code = m->code + at;
+    float largest = m->largest[at / MOMENT_BLOCK];
+    for (size_t i = 0; i < n; i++) out[i] = map[code[i]] * largest;
+    return out;
 }
 
-struct update { struct pieces pieces; const struct optimizer_config *c; double size, correction; };
+/* A moment that is not finite becomes zero. A negative one never does: its sign is that of the coming steps. */
+static void moments8_write(struct moments8 *m, const struct code_finder *f, size_t at, float *restrict x, size_t n)
+{
+    uint8_t *restrict code = m->code + at;
+    float largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        float size = fabsf(x[i]);
+        x[i] = size <= FLT_MAX ? x[i] : 0;
+        size = size <= FLT_MAX ? size : 0;
+        largest = size > largest ? size : largest;
+    }
+    m->largest[at / MOMENT_BLOCK] = largest;
+    float divisor = largest > 0 ? largest : 1;
+    for (size_t i = 0; i < n; i++) x[i] /= divisor;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        unsigned c = f->code[bits >> 16];
+        c += x[i] > f->middle[c];
+        code[i] = (uint8_t)(c - (x[i] < 0 && f->map[c] == 0));
+    }
+}
 
-static void adamw_piece(void *arg, size_t i, int worker)
+/* ---- the update ------------------------------------------------------------------------------------------------------------ */
+
+/* Elements that are updated together; all f32. */
+struct stretch { float *value; const float *grad; float *m, *v; size_t n; bool decays; };
+
+struct update {
+    struct trainable *t; size_t *first, n;       /* pieces before each parameter; all pieces                */
+    const struct optimizer_config *c; int64_t step;
+    double size, root;                           /* of Adam: step size and square root of the corrections   */
+    bool has_second;                             /* whether the second moment is used                       */
+    void (*arithmetic)(const struct update *u, const struct stretch *s);
+    struct code_finder *finder[2];               /* of the moments; NULL when none is in 8 bits             */
+};
+
+static void adamw_arithmetic(const struct update *u, const struct stretch *s)
+{
+    float *restrict value = s->value, *restrict m = s->m, *restrict v = s->v;
+    const float *restrict g = s->grad;
+    float beta2 = (float)u->c->beta2, size = (float)u->size, eps = (float)u->c->epsilon, root = (float)u->root;
+    float keep = s->decays ? (float)(1 - u->c->learning_rate * u->c->weight_decay) : 1, fresh1 = (float)(1 - u->c->beta1), fresh2 = (float)(1 - u->c->beta2);
+    for (size_t k = 0; k < s->n; k++) {
+        m[k] += fresh1 * (g[k] - m[k]);
+        v[k] = v[k] * beta2 + fresh2 * g[k] * g[k];
+        value[k] = value[k] * keep - size * (m[k] / (sqrtf(v[k]) / root + eps));
+    }
+}
+
+static void sgd_arithmetic(const struct update *u, const struct stretch *s)
+{
+    float *restrict value = s->value, *restrict m = s->m;
+    const float *restrict g = s->grad;
+    float decay = s->decays ? (float)u->c->weight_decay : 0, momentum = (float)u->c->momentum, rate = (float)u->c->learning_rate;
+    for (size_t k = 0; k < s->n; k++) {
+        m[k] = momentum * m[k] + (g[k] + decay * value[k]);
+        value[k] -= rate * m[k];
+    }
+}
+
+static float *widen(float *restrict out, const uint16_t *restrict in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = bf16_to_f32(in[i]);
+    return out;
+}
+
+/* Adds 16 random bits below the 16 that stay, so the value is the true one on average. One Philox block gives eight. */
+static void narrow_at_random(uint16_t *restrict out, const float *restrict in, size_t n, const struct update *u, size_t parameter, size_t at)
+{
+    const uint32_t key[2] = { (uint32_t)u->c->seed, (uint32_t)(u->c->seed >> 32) };
+    for (size_t i = 0; i < n; i += 8) {
+        uint32_t random[4], bits[8] = { 0 };
+        philox(random, (const uint32_t[4]){ (uint32_t)((at + i) / 8), (uint32_t)parameter, (uint32_t)u->step, 0x726f756e }, key);    /* a stream of its own */
+        size_t count = n - i < 8 ? n - i : 8;
+        memcpy(bits, in + i, count * sizeof *bits);
+        for (size_t j = 0; j < 8; j++) {
+            uint32_t noise = j % 2 ? random[j / 2] >> 16 : random[j / 2] & 0xffff;
+            bits[j] = (bits[j] & 0x7f800000) == 0x7f800000 ? bits[j] >> 16 | ((bits[j] & 0x7fffff) ? 64 : 0) : (bits[j] + noise) >> 16;
+        }
+        for (size_t j = 0; j < count; j++) out[i + j] = (uint16_t)bits[j];
+    }
+}
+
+/* At most MOMENT_BLOCK elements, one block of moments. */
+static void update_block(const struct update *u, size_t which, size_t at, size_t n)
+{
+    const struct parameter *p = &u->t->parameter[which];
+    uint16_t *half = p->tensor->dtype == DTYPE_BF16 ? (uint16_t *)p->tensor->data + at : NULL;
+    float value[MOMENT_BLOCK], m[MOMENT_BLOCK], v[MOMENT_BLOCK];
+    struct stretch s = { .grad = u->t->sum + p->begin + at, .n = n, .decays = p->decays };
+    s.value = p->value ? p->value + at : widen(value, half, n);
+    s.m = p->m8 ? moments8_read(m, p->m8, dynamic_signed, at, n) : p->m + at;
+    if (u->has_second) s.v = p->v8 ? moments8_read(v, p->v8, dynamic_unsigned, at, n) : p->v + at;
+    u->arithmetic(u, &s);
+    if (p->m8) moments8_write(p->m8, u->finder[0], at, s.m, n);
+    if (p->v8 && u->has_second) moments8_write(p->v8, u->finder[1], at, s.v, n);
+    if (half && p->value) dtypes[DTYPE_BF16].from_f32(half, s.value, n);
+    else if (half) narrow_at_random(half, s.value, n, u, which, at);
+}
+
+static void update_piece(void *arg, size_t i, int worker)
 {
     const struct update *u = arg;
-    size_t which, from, to;
+    size_t low = 0, high = u->t->n;
     (void)worker;
-    piece_find(&u->pieces, i, &which, &from, &to);
-    const struct parameter *p = &u->pieces.t->parameter[which];
-    const float *g = u->pieces.t->sum + p->begin;
-    float beta2 = (float)u->c->beta2, size = (float)u->size, eps = (float)u->c->epsilon, root = (float)u->correction;
-    float keep = p->decays ? (float)(1 - u->c->learning_rate * u->c->weight_decay) : 1, fresh1 = (float)(1 - u->c->beta1), fresh2 = (float)(1 - u->c->beta2);
-    for (size_t k = from; k < to; k++) {
-        float value = p->value[k] * keep;
-        p->m[k] += fresh1 * (g[k] - p->m[k]);
-        p->v[k] = p->v[k] * beta2 + fresh2 * g[k] * g[k];
-        p->value[k] = value - size * (p->m[k] / (sqrtf(p->v[k]) / root + eps));
+    while (high - low > 1) {
+        size_t middle = (low + high) / 2;
+        if (u->first[middle] <= i) low = middle; else high = middle;
     }
+    const struct parameter *p = &u->t->parameter[low];
+    size_t all = p->rows * p->cols, from = (i - u->first[low]) * PIECE, n = all - from < PIECE ? all - from : PIECE;
+    if (p->m && p->value && p->tensor->dtype == DTYPE_F32) {
+        u->arithmetic(u, &(struct stretch){ p->value + from, u->t->sum + p->begin + from, p->m + from, p->v + from, n, p->decays });
+        return;
+    }
+    for (size_t at = 0; at < n; at += MOMENT_BLOCK) update_block(u, low, from + at, n - at < MOMENT_BLOCK ? n - at : MOMENT_BLOCK);
+}
+
+static void update_all(struct update *u, struct pool *pool)
+{
+    u->first = mem_alloc((u->t->n + 1) * sizeof *u->first);
+    for (size_t i = 0; i < u->t->n; i++) {
+        u->first[i] = u->n;
+        u->n += (u->t->parameter[i].rows * u->t->parameter[i].cols + PIECE - 1) / PIECE;
+    }
+    for (size_t k = 0; k < 2 && u->t->moments == MOMENT_8BIT; k++) code_finder_init(u->finder[k] = mem_alloc(sizeof **u->finder), k ? dynamic_unsigned : dynamic_signed);
+    pool_run(pool, u->n, update_piece, u);
+    for (size_t k = 0; k < 2; k++) mem_free(u->finder[k]);
+    mem_free(u->first);
 }
 
 static void adamw_update(struct trainable *t, const struct optimizer_config *c, int64_t step, struct pool *pool)
 {
-    struct update u = { .c = c, .size = c->learning_rate / (1 - pow(c->beta1, (double)step)), .correction = sqrt(1 - pow(c->beta2, (double)step)) };
-    pieces_init(&u.pieces, t);
-    pool_run(pool, u.pieces.n, adamw_piece, &u);
-    mem_free(u.pieces.first);
-}
-
-static void sgd_piece(void *arg, size_t i, int worker)
-{
-    const struct update *u = arg;
-    size_t which, from, to;
-    (void)worker;
-    piece_find(&u->pieces, i, &which, &from, &to);
-    const struct parameter *p = &u->pieces.t->parameter[which];
-    const float *g = u->pieces.t->sum + p->begin;
-    float decay = p->decays ? (float)u->c->weight_decay : 0, momentum = (float)u->c->momentum, rate = (float)u->c->learning_rate;
-    for (size_t k = from; k < to; k++) {
-        p->m[k] = momentum * p->m[k] + (g[k] + decay * p->value[k]);
-        p->value[k] -= rate * p->m[k];
-    }
+    struct update u = { .t = t, .c = c, .step = step, .arithmetic = adamw_arithmetic, .has_second = true };
+    u.size = c->learning_rate / (1 - pow(c->beta1, (double)step));
+    u.root = sqrt(1 - pow(c->beta2, (double)step));
+    update_all(&u, pool);
 }
 
 static void sgd_update(struct trainable *t, const struct optimizer_config *c, int64_t step, struct pool *pool)
 {
-    struct update u = { .c = c };
-    (void)step;
-    pieces_init(&u.pieces, t);
-    pool_run(pool, u.pieces.n, sgd_piece, &u);
-    mem_free(u.pieces.first);
+    struct update u = { .t = t, .c = c, .step = step, .arithmetic = sgd_arithmetic };
+    update_all(&u, pool);
 }
 
 const struct optimizer optimizers[] = { { "adamw", adamw_update }, { "sgd", sgd_update }, { 0 } };
 
 /* ---- clipping ------------------------------------------------------------------------------------------------------------- */
 
-struct squares { const float *g; size_t n; double *sum; float scale; };
+struct squares { float *g; size_t n; double *sum; float scale; };
 
+static size_t end_of(const struct squares *s, size_t i) { return (i + 1) * PIECE < s->n ? (i + 1) * PIECE : s->n; }
+
+/* Eight sums beside each other, so that additions need not wait for each other. */
 static void square_piece(void *arg, size_t i, int worker)
 {
     const struct squares *s = arg;
-    double sum = 0;
+    const float *g = s->g;
+    double sum[8] = { 0 };
+    size_t k = i * PIECE, end = end_of(s, i);
     (void)worker;
-    for (size_t k = i * PIECE; k < s->n && k < (i + 1) * PIECE; k++) sum += (double)s->g[k] * (double)s->g[k];
-    s->sum[i] = sum;
+    for (; k + 8 <= end; k += 8)
+        for (size_t l = 0; l < 8; l++) sum[l] += (double)g[k + l] * (double)g[k + l];
+    for (; k < end; k++) sum[0] += (double)g[k] * (double)g[k];
+    s->sum[i] = ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
 static void scale_piece(void *arg, size_t i, int worker)
 {
     const struct squares *s = arg;
-    float *g = (float *)(uintptr_t)s->g;
+    float *g = s->g;
     (void)worker;
-    for (size_t k = i * PIECE; k < s->n && k < (i + 1) * PIECE; k++) g[k] *= s->scale;
+    for (size_t k = i * PIECE, end = end_of(s, i); k < end; k++) g[k] *= s->scale;
 }
 
 double gradient_clip(struct trainable *t, double max_norm, struct pool *pool)

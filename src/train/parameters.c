@@ -1,5 +1,6 @@
-/* parameters.c - what is trained: all weights, expanded to f32, or low-rank adapters on a frozen model; with one gradient
- * of a leaf, the step's sum, and the optimiser's two moments for each. Frozen parts have none of these. */
+/* parameters.c - what is trained: all weights, copied out of the file as f32 or bf16, or low-rank adapters on a frozen
+ * model; with one gradient of a leaf, the step's sum, and the optimiser's two moments for each. Frozen parts have none of
+ * these. */
 #include "train/train.h"
 
 #include <math.h>
@@ -66,7 +67,7 @@ sc_status adapter_attach(struct model *m, struct arena *memory, const struct ada
 
 struct collecting { struct trainable *t; const struct trainable_config *config; size_t cap; };
 
-static void put(struct collecting *c, struct tensor *tensor, bool decays, const char *format, const char *name)
+static struct parameter *put(struct collecting *c, struct tensor *tensor, bool decays, const char *name, const char *end)
 {
     struct trainable *t = c->t;
     if (t->n == c->cap) {
@@ -75,9 +76,10 @@ static void put(struct collecting *c, struct tensor *tensor, bool decays, const 
     }
     struct parameter *p = &t->parameter[t->n];
     *p = (struct parameter){ .rows = tensor->rows, .cols = tensor->cols, .decays = decays, .tensor = tensor, .begin = t->elements };
-    snprintf(p->name, sizeof p->name, "%s%s", name, format);
+    snprintf(p->name, sizeof p->name, "%s%s", name, end);
     t->n++;
     t->elements += tensor->rows * tensor->cols;
+    return p;
 }
 
 static void collect_one(void *user, const struct model_tensor *t)
@@ -86,42 +88,15 @@ static void collect_one(void *user, const struct model_tensor *t)
     char name[96];
     weight_name(name, t->row, MODEL_HF, t->layer, t->is_bias);
     bool is_matrix = !t->is_bias && !(t->row->flags & WF_NORM);
-    if (c->config->is_full) { put(c, t->tensor, is_matrix, "", name); return; }
+    if (c->config->is_full) {
+        put(c, t->tensor, is_matrix, name, "")->is_embedding = t->row->role == W_EMBED || t->row->role == W_POSITION;
+        return;
+    }
     const struct lora *l = is_matrix && role_is_per_layer(t->row->role) ? ((const struct weight *)t->tensor)->lora : NULL;
     if (!l) return;
     name[strlen(name) - strlen(".weight")] = 0;
-    put(c, (struct tensor *)(uintptr_t)&l->a.w, true, ".lora_A.weight", name);
-    put(c, (struct tensor *)(uintptr_t)&l->b.w, true, ".lora_B.weight", name);
-}
-
-/* Weights of a file are read-only and of any type: full training works on a copy in f32. */
-static float *expand(const struct tensor *t, float *to)
-{
-    for (size_t r = 0; r < t->rows; r++) dtypes[t->dtype].to_f32(to + r * t->cols, tensor_row(t, r), t->cols);
-    return to;
-}
-
-static void give_memory(struct collecting *c)
-{
-    struct trainable *t = c->t;
-    float *at = t->memory;
-    t->sum = at;
-    at += t->elements;
-    for (size_t i = 0; i < t->n; i++) {
-        struct parameter *p = &t->parameter[i];
-        size_t n = p->rows * p->cols;
-        p->grad = at;
-        p->m = at + n;
-        p->v = at + 2 * n;
-        at += 3 * n;
-        if (c->config->is_full) {
-            p->tensor->data = expand(p->tensor, at);
-            p->tensor->dtype = DTYPE_F32;
-            at += n;
-        }
-        p->value = p->tensor->data;
-        p->tensor->grad = p->grad;
-    }
+    put(c, (struct tensor *)(uintptr_t)&l->a.w, true, name, ".lora_A.weight");
+    put(c, (struct tensor *)(uintptr_t)&l->b.w, true, name, ".lora_B.weight");
 }
 
 static void collect(struct collecting *c, struct model *m)
@@ -129,9 +104,77 @@ static void collect(struct collecting *c, struct model *m)
     *c->t = (struct trainable){ .values = c->config->values, .moments = c->config->moments };
     model_each(m, collect_one, c);
     bool has_rows = m->extra.rows && (c->config->new_rows || c->config->is_full);
-    if (has_rows) put(c, &m->extra, false, "", "new_tokens");
-    if (has_rows && m->extra_head.data != m->extra.data) put(c, &m->extra_head, false, "", "new_tokens.head");
-    c->t->memory_bytes = c->t->elements * (c->config->is_full ? 5 : 4) * sizeof(float);
+    if (has_rows) put(c, &m->extra, false, "new_tokens", "")->is_embedding = true;
+    if (has_rows && m->extra_head.data != m->extra.data) put(c, &m->extra_head, false, "new_tokens.head", "")->is_embedding = true;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------------------------- */
+
+/* Hands out parts of `base`; without one it only counts, so that what is said beforehand is what is taken. */
+struct layout { char *base; size_t used; };
+
+static void *take(struct layout *l, size_t count, size_t size)
+{
+    void *at = l->base ? l->base + l->used : NULL;
+    l->used += (count * size + 63) / 64 * 64;
+    return at;
+}
+
+static struct moments8 *take_moments8(struct layout *l, size_t n)
+{
+    struct moments8 *m = take(l, 1, sizeof *m), parts = { take(l, n, 1), take(l, (n + MOMENT_BLOCK - 1) / MOMENT_BLOCK, sizeof(float)) };
+    if (m) *m = parts;
+    return m;
+}
+
+/* Full training works on a copy: weights of a file are read-only and of any type. Its pages are let go of. */
+static void move_values(struct parameter *p, float *value, uint16_t *half)
+{
+    struct tensor *t = p->tensor;
+    float *scratch = value ? NULL : mem_alloc(t->cols * sizeof *scratch);
+    for (size_t r = 0; r < t->rows; r++) {
+        float *row = value ? value + r * t->cols : scratch;
+        dtypes[t->dtype].to_f32(row, tensor_row(t, r), t->cols);
+        if (half) dtypes[DTYPE_BF16].from_f32(half + r * t->cols, row, t->cols);
+    }
+    mem_free(scratch);
+    if (p->decays) file_forget(t->data, t->rows * tensor_row_bytes(t));       /* norms and biases are not in the file's memory */
+    t->dtype = half ? DTYPE_BF16 : DTYPE_F32;
+    t->data = half ? (void *)half : value;
+}
+
+static void lay_out_values(struct layout *l, struct parameter *p, enum value_storage values)
+{
+    size_t n = p->rows * p->cols;
+    bool is_half = values != VALUE_F32 && p->decays;
+    float *value = is_half && values == VALUE_BF16_STOCHASTIC ? NULL : take(l, n, sizeof *value);
+    uint16_t *half = is_half ? take(l, n, sizeof *half) : NULL;
+    if (l->base) move_values(p, value, half);
+    p->value = value;
+}
+
+/* Returns the bytes of all. base NULL: nothing else is done. */
+static size_t lay_out(const struct collecting *c, void *base)
+{
+    struct trainable *t = c->t;
+    struct layout l = { base, 0 };
+    t->sum = take(&l, t->elements, sizeof *t->sum);
+    t->grad = take(&l, t->elements, sizeof *t->grad);
+    for (size_t i = 0; i < t->n; i++) {
+        struct parameter *p = &t->parameter[i];
+        size_t n = p->rows * p->cols;
+        if (t->moments == MOMENT_8BIT && n >= MOMENT_8BIT_LEAST && !p->is_embedding) {
+            p->m8 = take_moments8(&l, n);
+            p->v8 = take_moments8(&l, n);
+        } else {
+            p->m = take(&l, n, sizeof *p->m);
+            p->v = take(&l, n, sizeof *p->v);
+        }
+        if (c->config->is_full) lay_out_values(&l, p, t->values);
+        else p->value = p->tensor->data;
+        if (base) p->tensor->grad = p->grad = t->grad + p->begin;
+    }
+    return l.used;
 }
 
 void trainable_list(struct trainable *out, struct model *m, const struct trainable_config *config)
@@ -146,18 +189,20 @@ size_t trainable_bytes(struct model *m, const struct trainable_config *config)
     struct trainable t;
     struct collecting c = { .t = &t, .config = config };
     collect(&c, m);
+    size_t bytes = lay_out(&c, NULL);
     mem_free(t.parameter);
-    return t.memory_bytes;
+    return bytes;
 }
 
 sc_status trainable_open(struct trainable *out, struct model *m, const struct trainable_config *config, sc_error *err)
 {
     struct collecting c = { .t = out, .config = config };
     collect(&c, m);
+    out->memory_bytes = lay_out(&c, NULL);
     sc_status status = out->n ? mem_reserve(&out->memory, out->memory_bytes, config->is_full ? "weights, gradients and moments of full training" : "gradients and moments of the adapters", err)
                               : FAIL(err, SC_E_ARGUMENT, "nothing of this model is to be trained");
     if (status == SC_OK) {
-        give_memory(&c);
+        lay_out(&c, out->memory);
         model_tie(m);
     } else trainable_close(out);
     return status;
@@ -170,28 +215,39 @@ void trainable_close(struct trainable *t)
     *t = (struct trainable){ 0 };
 }
 
-void trainable_begin_step(struct trainable *t, struct pool *pool)
+/* ---- gradients ---------------------------------------------------------------------------------------------------------------- */
+
+/* All gradients in pieces of a fixed size, since one tensor can be most of a model. */
+enum { PIECE = 1 << 16 };
+
+static size_t piece_count(const struct trainable *t) { return (t->elements + PIECE - 1) / PIECE; }
+static size_t piece_elements(const struct trainable *t, size_t i) { return t->elements - i * PIECE < PIECE ? t->elements - i * PIECE : PIECE; }
+
+static void clear_sum(void *arg, size_t i, int worker)
 {
-    (void)pool;
-    memset(t->sum, 0, t->elements * sizeof *t->sum);
+    const struct trainable *t = arg;
+    (void)worker;
+    memset(t->sum + i * PIECE, 0, piece_elements(t, i) * sizeof *t->sum);
 }
+
+void trainable_begin_step(struct trainable *t, struct pool *pool) { pool_run(pool, piece_count(t), clear_sum, t); }
 
 static void clear_leaf(void *arg, size_t i, int worker)
 {
-    const struct parameter *p = &((struct trainable *)arg)->parameter[i];
+    const struct trainable *t = arg;
     (void)worker;
-    memset(p->grad, 0, p->rows * p->cols * sizeof(float));
+    memset(t->grad + i * PIECE, 0, piece_elements(t, i) * sizeof *t->grad);
 }
 
-void trainable_begin_leaf(struct trainable *t, struct pool *pool) { pool_run(pool, t->n, clear_leaf, t); }
+void trainable_begin_leaf(struct trainable *t, struct pool *pool) { pool_run(pool, piece_count(t), clear_leaf, t); }
 
 static void add_leaf(void *arg, size_t i, int worker)
 {
     const struct trainable *t = arg;
-    const struct parameter *p = &t->parameter[i];
-    float *to = t->sum + p->begin;
+    float *restrict to = t->sum + i * PIECE;
+    const float *restrict grad = t->grad + i * PIECE;
     (void)worker;
-    for (size_t k = 0; k < p->rows * p->cols; k++) to[k] += p->grad[k];
+    for (size_t k = 0, n = piece_elements(t, i); k < n; k++) to[k] += grad[k];
 }
 
-void trainable_end_leaf(struct trainable *t, struct pool *pool) { pool_run(pool, t->n, add_leaf, t); }
+void trainable_end_leaf(struct trainable *t, struct pool *pool) { pool_run(pool, piece_count(t), add_leaf, t); }

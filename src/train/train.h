@@ -14,10 +14,16 @@
 /* How trained values and their moments are kept. The kernels always compute with f32 or with what the tensor's type is. */
 enum value_storage { VALUE_F32, VALUE_BF16_MASTER /* bf16 in the model, f32 beside */, VALUE_BF16_STOCHASTIC /* bf16 alone, rounded at random */ };
 enum moment_storage { MOMENT_F32, MOMENT_8BIT };
+/* Moments in 8 bits as bitsandbytes keeps them: blocks of 256 elements of a tensor, each with its largest magnitude and
+ * codes of dynamic_signed (first moment) or dynamic_unsigned (second). Tensors of less than 4096 elements, embeddings
+ * and new rows keep theirs in f32. */
+enum { MOMENT_BLOCK = 256, MOMENT_8BIT_LEAST = 4096 };
+struct moments8 { uint8_t *code; float *largest; };
 /* One trained tensor. grad is the leaf's, in the model's tensor too (f32). Names as in PEFT or Hugging Face files. Norms,
- * biases and single rows do not decay. */
+ * biases and single rows do not decay. Whatever is asked for, adapters, norms, biases and new rows are f32 alone: the
+ * kernels read these as f32. */
 struct parameter {
-    char name[128]; size_t rows, cols; bool decays;
+    char name[128]; size_t rows, cols; bool decays, is_embedding;
     struct tensor *tensor;             /* of the model; its data changes                                                 */
     float *value;                      /* f32 values: the tensor's data or the master; NULL with VALUE_BF16_STOCHASTIC    */
     float *grad, *m, *v;               /* m, v NULL with 8-bit moments                                                   */
@@ -28,6 +34,7 @@ struct trainable {
     struct parameter *parameter; size_t n;
     size_t elements;                   /* of all parameters                                                              */
     float *sum;                        /* the step's gradient, in the order of the parameters; leaves' `grad` are added  */
+    float *grad;                       /* the leaf's, in the same order                                                  */
     enum value_storage values; enum moment_storage moments;
     void *memory; size_t memory_bytes;
 };
@@ -50,9 +57,20 @@ void      trainable_end_leaf(struct trainable *t, struct pool *pool);    /* sum 
 sc_status trainable_write(const struct trainable *t, const char *path, sc_error *err);
 sc_status trainable_read(struct trainable *t, const char *path, sc_error *err);
 
+/* ---- base_quantize.c: a frozen base in less memory ------------------------------------------------------------------------ */
+
+/* Turns the linear matrices of the blocks (not embeddings, norms, head) of a model as model_bind left it into `type`, any
+ * but integers and f64; those that have it already stay in the file. Pages of the file are let go of as it goes.
+ * `cancel`: NULL, or as in struct exec. */
+struct quantized_base { void *memory; size_t bytes; };
+size_t    base_quantized_bytes(struct model *m, enum dtype type);      /* what base_quantize will take, for the plan */
+sc_status base_quantize(struct quantized_base *out, struct model *m, enum dtype type, struct pool *pool, const atomic_int *cancel, sc_error *err);
+void      base_release(struct quantized_base *b);                      /* after the model */
+
 /* ---- optimizer.c --------------------------------------------------------------------------------------------------------- */
 
-/* As PyTorch's AdamW and SGD; a row each. step counts from 1. seed: of stochastic rounding. */
+/* As PyTorch's AdamW and SGD; a row each. step counts from 1. seed: of stochastic rounding, whose numbers are a function
+ * of seed, step, parameter and element. */
 struct optimizer_config { double learning_rate, beta1, beta2, epsilon, weight_decay, momentum; uint64_t seed; };
 struct optimizer { const char *name; void (*update)(struct trainable *t, const struct optimizer_config *c, int64_t step, struct pool *pool); };
 extern const struct optimizer optimizers[];                /* rows end with name NULL: adamw, sgd */
