@@ -84,8 +84,6 @@ sc_status evaluate(struct eval_result *out, struct learner *l, const struct corp
 
 /* ---- sample answers ----------------------------------------------------------------------------------------------------------- */
 
-enum { SAMPLE_TOKENS = 96, PROMPT_TOKENS_MAX = 512 };
-
 static int collect_text(void *user, const char *utf8, size_t len)
 {
     buf_append(user, utf8, len);
@@ -97,7 +95,7 @@ static size_t prompt_of(const struct shard *s, uint64_t k)
 {
     const struct shard_segment *g = &s->segment[k];
     for (uint32_t i = 0; i < g->length; i++)
-        if (flag_trained(s->flag[g->token_begin + i])) return i <= PROMPT_TOKENS_MAX ? i : 0;
+        if (flag_trained(s->flag[g->token_begin + i])) return i <= SAMPLE_PROMPT ? i : 0;
     return 0;
 }
 
@@ -133,9 +131,9 @@ sc_status evaluate_samples(struct learner *l, const struct corpus *data, struct 
     sc_session *session = NULL;
     sc_status status = SC_OK;
     int64_t left = l->config->eval_samples;
-    size_t context = l->model->model.config.context, wanted = PROMPT_TOKENS_MAX + SAMPLE_TOKENS;
+    size_t context = l->model->model.config.context, wanted = SAMPLE_CONTEXT;
     if (left <= 0) return SC_OK;
-    TRY(sc_session_open(&session, l->model, &(sc_session_config){ .context = (int64_t)(wanted < context ? wanted : context), .cache_type = "f32" }, err));
+    TRY(sc_session_open(&session, l->model, &(sc_session_config){ .context = (int64_t)(wanted < context ? wanted : context), .cache_type = "f32", .chunk = SAMPLE_CHUNK }, err));
     for (uint64_t i = 0, row; i < s->rows && left > 0 && status == SC_OK; i++) {
         const struct shard *shard = corpus_row(s, i, &row);
         uint64_t k = shard->row_begin[row];

@@ -28,6 +28,13 @@ static enum value_storage find_storage(const sc_train_config *c)
     return strcmp(c->weights, "bf16") == 0 ? VALUE_BF16_MASTER : VALUE_F32;
 }
 
+static sc_status find_base_type(struct learner *l, const char *name, sc_error *err)
+{
+    l->quantizes = true;
+    if (dtype_by_name(&l->base_type, name) && dtypes[l->base_type].from_f32) return SC_OK;
+    return FAIL(err, SC_E_ARGUMENT, "quantize_base is \"%s\", expected nf4, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k, f16 or bf16", name);
+}
+
 /* ---- adapters ------------------------------------------------------------------------------------------------------------- */
 
 static void set_dropout(void *user, const struct model_tensor *t)
@@ -67,6 +74,7 @@ sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_confi
         return FAIL(err, SC_E_ARGUMENT, "train_new_tokens is true, but the template adds no token that %s lacks", c->model_name_or_path);
     l->what = (struct trainable_config){ is_full, new_rows, find_storage(c), strstr(c->optim, "8bit") ? MOMENT_8BIT : MOMENT_F32 };
     if (!is_full) TRY(attach(l, err));
+    if (c->quantize_base && *c->quantize_base) TRY(find_base_type(l, c->quantize_base, err));
     l->n_leaves = (size_t)c->total_train_batch_size;
     return SC_OK;
 }
@@ -85,7 +93,7 @@ static void pretend_gradients(struct learner *l, float *place)
     model_tie(&l->model->model);
 }
 
-void learner_measure(struct learner *l, size_t rows, size_t n_samples)
+void learner_measure(struct learner *l, size_t rows)
 {
     struct leaf leaf;
     struct exec e = learner_exec(l);
@@ -93,16 +101,16 @@ void learner_measure(struct learner *l, size_t rows, size_t n_samples)
     leaf_init(&leaf, rows);
     leaf.rows = rows;
     for (size_t i = 0; i < rows; i++) {
-        size_t each = (rows + n_samples - 1) / n_samples;
         leaf.token[i] = leaf.label[i] = 0;
-        leaf.position[i] = (int32_t)(i % each);
-        leaf.sequence[i] = (int32_t)(i / each);
+        leaf.position[i] = (int32_t)i;
+        leaf.sequence[i] = 0;
         leaf.row[i] = i;
         leaf.weight[i] = 1;
     }
     bool pretends = !l->trainable.memory;
     if (pretends) {
         trainable_list(&l->trainable, &l->model->model, &l->what);
+        l->n_trained = l->trainable.elements;
         pretend_gradients(l, &place);
     }
     e.is_dry = true;
@@ -126,6 +134,7 @@ static void touch(struct arena *a, size_t bytes)
 
 sc_status learner_reserve(struct learner *l, sc_error *err)
 {
+    if (l->quantizes) TRY(base_quantize(&l->base, &l->model->model, l->base_type, l->rt->pool, &l->rt->cancel, err));
     TRY(trainable_open(&l->trainable, &l->model->model, &l->what, err));
     touch(&l->step, l->step_bytes);
     return SC_OK;
@@ -138,7 +147,7 @@ void learner_close(struct learner *l)
     mem_free(l->targets);
     trainable_close(&l->trainable);
     sc_model_close(l->model);
-    mem_unreserve(l->base.memory, l->base.bytes);
+    base_release(&l->base);
     arena_release(&l->memory);
     arena_release(&l->step);
     *l = (struct learner){ 0 };

@@ -47,16 +47,17 @@ struct learner {
     struct adapter_config adapter; char *targets;
     struct trainable_config what;
     struct trainable trainable;
-    struct quantized_base { void *memory; size_t bytes; } base;
+    struct quantized_base base; enum dtype base_type; bool quantizes;
     const struct optimizer *optimizer; const struct schedule *schedule;
     struct arena memory, step;          /* adapters; scratch of a pass */
     size_t step_bytes;                  /* most that a pass takes      */
+    size_t n_trained;                   /* elements                    */
     struct leaf *leaf; size_t n_leaves; /* of one step                 */
 };
 /* Opens the model and its adapters; nothing large is taken yet. */
 sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_config *c, const char *chat_template, sc_error *err);
 /* What the largest pass takes: a dry one over `rows` rows that are all trained. */
-void      learner_measure(struct learner *l, size_t rows, size_t n_samples);
+void      learner_measure(struct learner *l, size_t rows);
 /* Takes and touches all memory that any later step can need. */
 sc_status learner_reserve(struct learner *l, sc_error *err);
 void      learner_close(struct learner *l);
@@ -87,10 +88,20 @@ struct loss_window { double loss[LOSS_WINDOW]; int64_t n, skipped_in_a_row; };
 struct run_state { int64_t step, updates, total, warmup, best_step, last_eval, evals_without_gain; double best_loss, seconds; uint64_t tokens; struct loss_window window; };
 sc_status step_run(struct step_result *out, struct losses *losses, struct learner *l, const struct corpus *data, const struct preference *p, struct order *order, struct run_state *s, sc_error *err);
 
+/* ---- train_plan.c ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Bytes: after opening; weights that passes read; values, gradients and moments; scratch of a pass; rows of a step; sample
+ * answers. */
+struct memory_plan { uint64_t opened, weights, trained, pass, rows, samples, peak; };
+void      plan_memory(struct memory_plan *out, struct learner *l, size_t rows);   /* before learner_reserve */
+json_t   *plan_describe(const struct memory_plan *p);
+sc_status plan_check(const struct memory_plan *p, const sc_runtime *rt, sc_error *err);
+
 /* ---- evaluate.c ---------------------------------------------------------------------------------------------------------------------- */
 
 struct eval_result { double loss, low, high, seconds; uint64_t rows, dialogues, trained; struct losses losses; struct rewards rewards; };   /* low, high: 95 % over dialogues */
 sc_status evaluate(struct eval_result *out, struct learner *l, const struct corpus *data, const struct preference *p, sc_error *err);
+enum { SAMPLE_TOKENS = 96, SAMPLE_PROMPT = 512, SAMPLE_CONTEXT = SAMPLE_TOKENS + SAMPLE_PROMPT, SAMPLE_CHUNK = 256 };
 /* Greedy answers to the first held-out prompts, from the weights as they are; each goes to the journal. */
 sc_status evaluate_samples(struct learner *l, const struct corpus *data, struct journal *j, int64_t step, sc_error *err);
 

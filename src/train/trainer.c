@@ -9,7 +9,7 @@
 struct trainer {
     sc_runtime *rt; const sc_train_config *c;
     struct corpus data; struct learner l; struct preference preference; struct order order; struct journal journal;
-    struct run_state s;
+    struct run_state s; struct memory_plan plan;
     struct losses losses; double window_loss; int64_t window_steps;      /* since the last line of the log */
     json_t *recipe, *results;
     int lock;
@@ -177,7 +177,8 @@ static sc_status open_all(struct trainer *t, sc_error *err)
     TRY(corpus_check(&t->data, t->l.model, err));
     if (*sc_model_notice(t->l.model)) runtime_note(t->rt, "%s", sc_model_notice(t->l.model));
     size_t rows = t->data.train.longest > t->data.eval.longest ? t->data.train.longest : t->data.eval.longest;
-    learner_measure(&t->l, rows, 1);
+    plan_memory(&t->plan, &t->l, rows);
+    TRY(plan_check(&t->plan, t->rt, err));
     TRY(learner_reserve(&t->l, err));
     TRY(run_check_space(t->c->output_dir, disk_needed(t), err));
     t->l.leaf = mem_zero(t->l.n_leaves, sizeof *t->l.leaf);
