@@ -120,6 +120,10 @@ typedef struct {
     const char *adapter;       /* PEFT adapter directory on top; NULL or "": none                      */
     bool        no_tokenizer;  /* open weights alone (speed tests)                                     */
 } sc_model_config;             /* options "model" */
+/* The base that the adapter directory at `path` is for (base_model_name_or_path): a path if one is there, seen from the
+ * adapter or from here, else the name as it stands. data NULL: `path` is no adapter. sc_model_open opens such a directory
+ * with its base when that is a path. */
+SC_API sc_status sc_adapter_base(sc_text *out, const char *path, sc_error *err);
 SC_API sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c, sc_error *err);
 SC_API void      sc_model_close(sc_model *m);
 SC_API sc_status sc_model_describe(sc_text *out, const char *path, sc_error *err); /* JSON of `show`; reads headers only */

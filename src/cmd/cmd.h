@@ -153,7 +153,7 @@ void interrupt_end(struct interrupt *i);                        /* SIGINT is as 
 /* Resolves MODEL (path, stored name), opens runtime and model, prints the model's notices. Ctrl-C cancels the runtime
  * until interrupt_end(&o->interrupt). `pull_missing`: asks on a terminal whether to pull a known name. ARGS_GO or an
  * exit code after a message; close_model in any case (zero-initialise *o). --activations auto means int8 here. */
-struct opened { sc_runtime *runtime; sc_model *model; sc_text path; struct interrupt interrupt; };
+struct opened { sc_runtime *runtime; sc_model *model; sc_text path, adapter; struct interrupt interrupt; };   /* adapter.data NULL: none */
 int  open_runtime(struct opened *o, struct args_common *c);     /* runtime and interrupt alone */
 int  open_model(struct opened *o, struct args_common *c, sc_model_config *m, const char *name, bool pull_missing);
 void close_model(struct opened *o);

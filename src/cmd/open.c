@@ -85,18 +85,38 @@ int open_runtime(struct opened *o, struct args_common *c)
     return ARGS_GO;
 }
 
-/* ARGS_GO with o->path; an unknown name, on a terminal, is pulled if the person says so. */
-static int resolve(struct opened *o, struct args_common *c, const char *name, bool pull_missing)
+/* ARGS_GO with *path; an unknown name, on a terminal, is pulled if the person says so. */
+static int resolve(sc_text *path, struct args_common *c, const char *name, bool pull_missing)
 {
     sc_error err = { 0 };
-    if (sc_store_resolve(&o->path, name, NULL, &err) == SC_OK) return ARGS_GO;
+    if (sc_store_resolve(path, name, NULL, &err) == SC_OK) return ARGS_GO;
     if (!pull_missing || access(name, F_OK) == 0 || !ask("%s is not here yet. Pull it?", name)) return fail_with(c, &err);
     sc_pull_config pull;
     sc_options_defaults(sc_options_for("pull"), &pull);
     pull.source = name;
     pull.on_event = draw_event;
     pull.user = c;
-    return sc_pull(&o->path, &pull, &err) == SC_OK ? ARGS_GO : fail_with(c, &err);
+    return sc_pull(path, &pull, &err) == SC_OK ? ARGS_GO : fail_with(c, &err);
+}
+
+/* Finds the model, and the adapter if one is given; a model that is an adapter becomes its base with it on top. */
+static int resolve_model(struct opened *o, struct args_common *c, sc_model_config *m, const char *name, bool pull_missing)
+{
+    sc_error err = { 0 };
+    sc_text base = { 0 };
+    int code = resolve(&o->path, c, name, pull_missing);
+    bool has_adapter = m->adapter && *m->adapter;
+    if (code == ARGS_GO && has_adapter) code = resolve(&o->adapter, c, m->adapter, pull_missing);
+    if (code == ARGS_GO && !has_adapter && sc_adapter_base(&base, o->path.data, &err) != SC_OK) code = fail_with(c, &err);
+    if (code == ARGS_GO && base.data) {
+        o->adapter = o->path;
+        o->path = (sc_text){ 0 };
+        code = resolve(&o->path, c, base.data, pull_missing);
+    }
+    sc_text_free(&base);
+    m->path = o->path.data;
+    m->adapter = o->adapter.data;
+    return code;
 }
 
 static void note_lines(const struct args_common *c, const char *text)
@@ -111,10 +131,9 @@ int open_model(struct opened *o, struct args_common *c, sc_model_config *m, cons
 {
     sc_error err = { 0 };
     if (strcmp(c->runtime.activations, "auto") == 0) c->runtime.activations = "int8";
-    int code = resolve(o, c, name, pull_missing);
+    int code = resolve_model(o, c, m, name, pull_missing);
     if (code == ARGS_GO) code = open_runtime(o, c);
     if (code != ARGS_GO) return code;
-    m->path = o->path.data;
     double begin = seconds_now();
     if (sc_model_open(&o->model, o->runtime, m, &err) != SC_OK) return fail_with(c, &err);
     if (c->verbose) note(c, "Opened %s in %.3f s.", m->path, seconds_now() - begin);
@@ -128,5 +147,6 @@ void close_model(struct opened *o)
     sc_model_close(o->model);
     sc_runtime_close(o->runtime);
     sc_text_free(&o->path);
+    sc_text_free(&o->adapter);
     *o = (struct opened){ 0 };
 }

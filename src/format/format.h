@@ -67,7 +67,11 @@ sc_status model_file_open(struct model_file **out, const char *path, bool header
 void      model_file_close(struct model_file *m);
 const struct file_tensor *model_file_find(const struct model_file *m, const char *name);   /* NULL if absent */
 
-/* One safetensors file by itself (also adapters later). Same rules; metadata is the __metadata__ object or NULL. */
+/* A PEFT adapter directory: `config` is its adapter_config.json, the tensors are those of adapter_model.safetensors; the
+ * other JSON files and the chat template are read where it has them. */
+sc_status adapter_file_open(struct model_file **out, const char *directory, sc_error *err);
+bool      adapter_is_at(const char *path);      /* a directory with adapter_config.json and no config.json */
+
 const struct gguf_value *gguf_find(const struct model_file *m, const char *key);            /* NULL if absent */
 /* Typed reads with messages that name file and key; any integer type of fitting value is accepted. */
 sc_status gguf_need_int(int64_t *out, const struct model_file *m, const char *key, int64_t min, int64_t max, sc_error *err);

@@ -41,8 +41,8 @@ sc_status model_file_set_template(struct model_file *m, const char *text, size_t
 
 /* ---- model_json.c ------------------------------------------------------------------------------------------------------ */
 
-/* The objects that a directory has as files, or a GGUF file under its keys. */
-sc_status model_json_files(struct model_file *m, sc_error *err);
+/* The objects that a directory has as files, or a GGUF file under its keys. `config`: the name of its config.json. */
+sc_status model_json_files(struct model_file *m, const char *config, sc_error *err);
 sc_status model_json_keys(struct model_file *m, sc_error *err);
 void      model_json_release(struct model_file *m);
 /* A JSON file of the directory that must hold an object; *out stays NULL when it is absent. */
@@ -57,6 +57,7 @@ size_t gguf_element_bytes(enum gguf_type t);
 /* Appends the tensors of one safetensors file. */
 sc_status safetensors_parse(struct model_file *m, const uint8_t *data, size_t size, const char *what, sc_error *err);
 sc_status hf_directory_open(struct model_file *m, bool headers_only, sc_error *err);
+sc_status hf_adapter_open(struct model_file *m, sc_error *err);
 
 /* The weight map of model.safetensors.index.json, as written. */
 struct shard_entry { const char *tensor, *file; };

@@ -137,7 +137,33 @@ static sc_status weights_read(struct model_file *m, bool headers_only, sc_error 
 
 sc_status hf_directory_open(struct model_file *m, bool headers_only, sc_error *err)
 {
-    TRY(model_json_files(m, err));
+    TRY(model_json_files(m, "config.json", err));
     TRY(template_read(m, err));
     return weights_read(m, headers_only, err);
+}
+
+/* ---- adapters --------------------------------------------------------------------------------------------------------------- */
+
+static bool holds(const char *directory, const char *name)
+{
+    char *path = path_join(directory, name);
+    bool there = path_exists(path);
+    mem_free(path);
+    return there;
+}
+
+bool adapter_is_at(const char *path)
+{
+    return path_is_directory(path) && holds(path, "adapter_config.json") && !holds(path, "config.json");
+}
+
+sc_status hf_adapter_open(struct model_file *m, sc_error *err)
+{
+    TRY(model_json_files(m, "adapter_config.json", err));
+    TRY(template_read(m, err));
+    if (holds(m->path, "adapter_model.safetensors")) return file_append(m, "adapter_model.safetensors", err);
+    if (holds(m->path, "adapter_model.bin"))
+        return FAIL(err, SC_E_UNSUPPORTED, "%s has its tensors as adapter_model.bin, a pickle that can run code when read; save them as safetensors "
+                    "(PEFT: model.save_pretrained(directory, safe_serialization=True))", m->path);
+    return FAIL(err, SC_E_IO, "%s has no adapter_model.safetensors", m->path);
 }

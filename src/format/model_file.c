@@ -170,3 +170,15 @@ sc_status model_file_open(struct model_file **out, const char *path, bool header
     *out = m;
     return SC_OK;
 }
+
+sc_status adapter_file_open(struct model_file **out, const char *directory, sc_error *err)
+{
+    *out = NULL;
+    struct model_file *m = model_file_new(MODEL_HF, directory);
+    sc_status status = path_is_directory(directory) ? hf_adapter_open(m, err)
+                     : FAIL(err, SC_E_IO, "%s is no directory; an adapter is a directory with adapter_config.json and adapter_model.safetensors", directory);
+    if (status == SC_OK) status = model_file_index_tensors(m, err);
+    if (status != SC_OK) { model_file_close(m); return status; }
+    *out = m;
+    return SC_OK;
+}

@@ -33,11 +33,14 @@ sc_status model_json_file(json_t **out, const struct model_file *m, const char *
 }
 
 /* A tokenizer.json is left to the tokenizer, which reads its vocabulary in place. */
-sc_status model_json_files(struct model_file *m, sc_error *err)
+sc_status model_json_files(struct model_file *m, const char *config, sc_error *err)
 {
     for (const struct model_json *j = model_jsons; j->name; j++) {
-        if (j->max_bytes) TRY(model_json_file(slot(m, j), m, j->name, j->max_bytes, err));
-        if (!m->config) return FAIL(err, SC_E_IO, "%s has no config.json, so it is no model directory", m->path);
+        bool is_config = j == model_jsons;
+        if (j->max_bytes) TRY(model_json_file(slot(m, j), m, is_config ? config : j->name, j->max_bytes, err));
+        if (m->config) continue;
+        if (adapter_is_at(m->path)) return FAIL(err, SC_E_UNSUPPORTED, "%s is an adapter, not a whole model; merge it into its base first", m->path);
+        return FAIL(err, SC_E_IO, "%s has no %s, so it is no %s directory", m->path, config, strcmp(config, j->name) ? "adapter" : "model");
     }
     return SC_OK;
 }

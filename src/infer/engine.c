@@ -41,7 +41,7 @@ static void add_end_json(sc_model *m, const json_t *config)
 static void collect_end_tokens(sc_model *m)
 {
     static const char *const turn_ends[] = { "<|endoftext|>", "<|im_end|>", "<|end|>", "<|eot_id|>", "<|end_of_text|>", "<|EOT|>", "</s>", "<｜end▁of▁sentence｜>" };
-    add_end_json(m, m->file->generation_config);
+    add_end_json(m, model_generation_config(m));
     add_end_json(m, m->file->config);
     if (!m->tokenizer) return;
     add_end(m, tokenizer_role(m->tokenizer, TOKEN_EOS));
@@ -52,16 +52,29 @@ static void collect_end_tokens(sc_model *m)
     }
 }
 
+static bool has_tokenizer_json(const struct model_file *f)
+{
+    char *json = path_join(f->path, "tokenizer.json");
+    bool has = path_exists(json);
+    mem_free(json);
+    return has;
+}
+
+const struct model_file *model_tokenizer_file(const sc_model *m) { return m->adapter && has_tokenizer_json(m->adapter) ? m->adapter : m->file; }
+
+const json_t *model_generation_config(const sc_model *m)
+{
+    return m->adapter && m->adapter->generation_config ? m->adapter->generation_config : m->file->generation_config;
+}
+
 static sc_status open_tokenizer(sc_model *m, sc_error *err)
 {
-    if (m->file->kind == MODEL_GGUF) {
-        if (!gguf_find(m->file, "tokenizer.ggml.model")) return SC_OK;
-        return tokenizer_open_gguf(&m->tokenizer, m->file, err);
+    const struct model_file *f = model_tokenizer_file(m);
+    if (f->kind == MODEL_GGUF) {
+        if (!gguf_find(f, "tokenizer.ggml.model")) return SC_OK;
+        return tokenizer_open_gguf(&m->tokenizer, f, err);
     }
-    char *json = path_join(m->file->path, "tokenizer.json");
-    sc_status status = path_exists(json) ? tokenizer_open(&m->tokenizer, m->file->path, err) : SC_OK;
-    mem_free(json);
-    return status;
+    return has_tokenizer_json(f) ? tokenizer_open(&m->tokenizer, f->path, err) : SC_OK;
 }
 
 /* The template's special tokens get ids behind the vocabulary where the model lacks them, and rows that are the mean
@@ -72,7 +85,8 @@ static sc_status add_template_tokens(sc_model *m, sc_error *err)
     const struct chat_template_row *row = m->chat_template.row;
     while (row && n < 8 && row->tokens[n]) n++;
     size_t added = row ? tokenizer_add(m->tokenizer, row->tokens, n) : 0, vocab = tokenizer_vocab(m->tokenizer);
-    size_t rows = m->model.config.vocab;
+    size_t rows = model_vocab(&m->model);
+    bool is_adapter = model_tokenizer_file(m) != m->file;
     if (added) {
         struct buf b;
         buf_init(&b, 400);
@@ -83,7 +97,9 @@ static sc_status add_template_tokens(sc_model *m, sc_error *err)
         add_notice(m, "added %zu special tokens of the template %s to the vocabulary (%s); this model was not trained on them", added, row->name, b.data);
         buf_release(&b);
     }
-    if (vocab > rows && !added)
+    if (vocab > rows && is_adapter)
+        add_notice(m, "the adapter's tokenizer has %zu tokens that neither it nor the base has rows for; they get the mean of all", vocab - rows);
+    else if (vocab > rows && !added)
         return FAIL(err, SC_E_FORMAT, "%s: the tokenizer has %zu tokens, but the embedding has only %zu rows", m->file->path, vocab, rows);
     if (vocab > rows) model_add_rows(&m->model, vocab - rows);
     return SC_OK;
@@ -92,16 +108,66 @@ static sc_status add_template_tokens(sc_model *m, sc_error *err)
 static sc_status open_template(sc_model *m, const char *name, sc_error *err)
 {
     sc_status status = SC_OK;
+    const struct model_file *f = m->adapter && (m->adapter->dialogue_template || m->adapter->chat_template) ? m->adapter : m->file;
     if (name && *name) status = chat_template_open(&m->chat_template, name, err);
-    else if (m->file->dialogue_template || m->file->chat_template) {
+    else if (f->dialogue_template || f->chat_template) {
         /* A broken template must not keep the model from completing text. */
         sc_error inner = { 0 };
-        if (chat_template_from_model(&m->chat_template, m->file, &inner) != SC_OK) {
+        if (chat_template_from_model(&m->chat_template, f, &inner) != SC_OK) {
             add_notice(m, "%s; chat needs --template", inner.message);
             return SC_OK;
         }
     } else return SC_OK;
     m->has_template = status == SC_OK;
+    return status;
+}
+
+/* The path that an adapter's base has from here: beside the adapter, from the present directory, or a name as it stands. */
+sc_status sc_adapter_base(sc_text *out, const char *path, sc_error *err)
+{
+    json_t *config = NULL;
+    struct buf b;
+    const char *name = NULL;
+    *out = (sc_text){ 0 };
+    if (!adapter_is_at(path)) return SC_OK;
+    char *json = path_join(path, "adapter_config.json"), *beside = NULL;
+    sc_status status = json_read_file(&config, json, 4u << 20, err);
+    if (status == SC_OK) status = json_opt_string(&name, config, "base_model_name_or_path", "", json, err);
+    if (status == SC_OK && !*name) status = FAIL(err, SC_E_FORMAT, "%s names no base (base_model_name_or_path); give the base and --adapter %s", json, path);
+    if (status == SC_OK) {
+        beside = path_join(path, name);
+        buf_init(&b, 0);
+        buf_puts(&b, name[0] != '/' && path_exists(beside) ? beside : name);
+        buf_take(&b, out);
+    }
+    json_decref(config);
+    mem_free(json);
+    mem_free(beside);
+    return status;
+}
+
+/* The model at `path`, or the adapter there on the base that it names. */
+static sc_status open_weights(sc_model *m, const char *path, const char *adapter, sc_error *err)
+{
+    sc_text base = { 0 };
+    sc_status status;
+    bool has_adapter = adapter && *adapter;
+    TRY(sc_adapter_base(&base, path, err));
+    if (base.data && has_adapter) {
+        status = FAIL(err, SC_E_ARGUMENT, "%s is an adapter itself; name its base (%s) as the model", path, base.data);
+        goto done;
+    }
+    if (base.data && !path_exists(base.data)) {
+        status = FAIL(err, SC_E_IO, "the base of the adapter %s, %s, is no path here; give it as the model and --adapter %s", path, base.data, path);
+        goto done;
+    }
+    TRY_DONE(model_file_open(&m->file, base.data ? base.data : path, false, err));
+    TRY_DONE(model_bind(&m->model, m->file, err));
+    if (!base.data && !has_adapter) goto done;
+    TRY_DONE(adapter_file_open(&m->adapter, base.data ? path : adapter, err));
+    TRY_DONE(adapter_load(&m->model, m->adapter, err));
+done:
+    sc_text_free(&base);
     return status;
 }
 
@@ -111,8 +177,7 @@ sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c
     sc_model *m = mem_zero(1, sizeof *m);
     sc_status status = SC_OK;
     m->runtime = rt;
-    TRY_DONE(model_file_open(&m->file, c->path, false, err));
-    TRY_DONE(model_bind(&m->model, m->file, err));
+    TRY_DONE(open_weights(m, c->path, c->adapter, err));
     if (!c->no_tokenizer) TRY_DONE(open_tokenizer(m, err));
     if (m->tokenizer) {
         TRY_DONE(open_template(m, c->chat_template, err));
@@ -132,6 +197,7 @@ void sc_model_close(sc_model *m)
     if (m->has_template) chat_template_release(&m->chat_template);
     tokenizer_close(m->tokenizer);
     model_release(&m->model);
+    model_file_close(m->adapter);
     model_file_close(m->file);
     mem_free(m->notice);
     mem_free(m);
@@ -219,7 +285,7 @@ sc_status sc_encode_fim(sc_tokens *out, const sc_model *m, const char *prefix, c
 /* generation_config.json's sampling values, over whatever the caller has. */
 sc_status sc_model_sample_defaults(const sc_model *m, sc_sample_config *c, sc_error *err)
 {
-    const json_t *g = m->file->generation_config;
+    const json_t *g = model_generation_config(m);
     if (!g) return SC_OK;
     const char *what = "generation_config.json";
     bool do_sample;

@@ -21,6 +21,7 @@ enum { MAX_END_TOKENS = 16 };
 struct sc_model {
     sc_runtime *runtime;
     struct model_file *file;
+    struct model_file *adapter;       /* NULL: none; the model is that of `file` with it on top */
     struct model model;
     struct tokenizer *tokenizer;      /* NULL: opened without */
     struct chat_template chat_template;
@@ -28,6 +29,10 @@ struct sc_model {
     int32_t end[MAX_END_TOKENS]; size_t n_end;    /* ids that end an answer */
     char *notice;
 };
+
+/* Where tokenizer files, template and generation config come from: the adapter as far as it has them, else the model. */
+const struct model_file *model_tokenizer_file(const sc_model *m);
+const json_t *model_generation_config(const sc_model *m);
 
 /* ---- sample.c: from logits to a token -------------------------------------------------------------------------------- */
 

@@ -14,6 +14,7 @@ const struct sc_options runtime_options = { "runtime", sizeof(sc_runtime_config)
 
 static const struct option model_rows[] = {
     { "template", OPT_STRING, offsetof(sc_model_config, chat_template), 0, 0, "", NULL, "chat template: no_system, starchat-blog, default, alpaca, chatml or a Jinja file; empty: the model's own" },
+    { "adapter", OPT_STRING, offsetof(sc_model_config, adapter), 0, 0, "", NULL, "PEFT adapter directory on top of the model" },
 };
 const struct sc_options model_options = { "model", sizeof(sc_model_config), model_rows, sizeof model_rows / sizeof *model_rows };
 

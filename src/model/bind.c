@@ -11,7 +11,7 @@ const struct file_tensor *weight_find(const struct model_file *f, const char *na
     return t || f->kind == MODEL_GGUF || !dot ? t : model_file_find(f, dot + 1);
 }
 
-static void shape_text(char out[64], const struct file_tensor *t)
+void tensor_shape_text(char out[64], const struct file_tensor *t)
 {
     struct buf b;
     buf_init(&b, 63);
@@ -26,7 +26,7 @@ sc_status weight_check_shape(const struct file_tensor *t, size_t rows, size_t co
     bool is_matrix = t->n_dims == 2 && t->dims[0] == rows && t->dims[1] == cols;
     if (!is_vector && !is_matrix) {
         char shape[64];
-        shape_text(shape, t);
+        tensor_shape_text(shape, t);
         return FAIL(err, SC_E_FORMAT, "%s: tensor %s is %s, but the config says %zu x %zu", path, t->name, shape, rows, cols);
     }
     if (!dtypes[t->dtype].to_f32 || t->dtype == DTYPE_F64)
@@ -123,6 +123,7 @@ sc_status model_bind(struct model *out, const struct model_file *f, sc_error *er
     *out = (struct model){ 0 };
     arena_init(&out->memory);
     sc_status status = SC_OK;
+    out->kind = f->kind;
     TRY_DONE(model_config_read(&out->config, f, err));
     const struct arch *arch = out->config.arch;
     out->layers = arena_zero(&out->memory, out->config.layers * sizeof *out->layers);
@@ -144,28 +145,30 @@ void model_release(struct model *m)
     *m = (struct model){ 0 };
 }
 
-/* Mean of all rows of a table, n times. */
-static struct tensor mean_rows(struct arena *memory, const struct tensor *table, size_t n)
+/* The rows that there are, then `n` times the mean of all rows of the table. */
+static struct tensor more_rows(struct arena *memory, const struct tensor *old, const struct tensor *table, size_t n)
 {
     size_t cols = table->cols;
     double *sum = mem_zero(cols, sizeof *sum);
-    float *row = mem_alloc(cols * sizeof *row), *out = arena_take(memory, n * cols * sizeof *out);
+    float *row = mem_alloc(cols * sizeof *row), *out = arena_take(memory, (old->rows + n) * cols * sizeof *out);
+    if (old->rows) memcpy(out, old->data, old->rows * cols * sizeof *out);
     for (size_t i = 0; i < table->rows; i++) {
         dtypes[table->dtype].to_f32(row, tensor_row(table, i), cols);
         for (size_t j = 0; j < cols; j++) sum[j] += (double)row[j];
     }
     for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < cols; j++) out[i * cols + j] = (float)(sum[j] / (double)table->rows);
+        for (size_t j = 0; j < cols; j++) out[(old->rows + i) * cols + j] = (float)(sum[j] / (double)table->rows);
     mem_free(sum);
     mem_free(row);
-    return (struct tensor){ .dtype = DTYPE_F32, .rows = n, .cols = cols, .data = out };
+    return (struct tensor){ .dtype = DTYPE_F32, .rows = old->rows + n, .cols = cols, .data = out };
 }
 
 void model_add_rows(struct model *m, size_t n)
 {
     if (!n) return;
-    m->extra = mean_rows(&m->memory, &m->embed.w, n);
-    m->extra_head = m->head.w.data == m->embed.w.data ? m->extra : mean_rows(&m->memory, &m->head.w, n);
+    bool is_shared = m->head.w.data == m->embed.w.data && m->extra_head.data == m->extra.data;
+    m->extra = more_rows(&m->memory, &m->extra, &m->embed.w, n);
+    m->extra_head = is_shared ? m->extra : more_rows(&m->memory, &m->extra_head, &m->head.w, n);
 }
 
 size_t model_vocab(const struct model *m) { return m->config.vocab + m->extra.rows; }

@@ -18,15 +18,6 @@ const struct sc_options convert_options = { "convert", sizeof(sc_convert_config)
 
 /* ---- tensors ------------------------------------------------------------------------------------------------------------------ */
 
-static enum row_order order_for(const struct model_config *c, const struct weight_row *row, enum model_kind from, enum model_kind to)
-{
-    if (from == to) return ROWS_SAME;
-    if (row->flags & WF_ROPE_ROWS) return to == MODEL_GGUF ? ROWS_TO_PAIRS : ROWS_TO_HALVES;
-    bool by_head = from == MODEL_HF ? c->qkv_interleaved : c->kv_heads > 1 && c->kv_heads == c->heads;
-    if (row->flags & WF_QKV_ROWS && by_head) return to == MODEL_GGUF ? ROWS_TO_BLOCKS : ROWS_TO_HEADS;
-    return ROWS_SAME;
-}
-
 /* Keeps the type of a matrix as far as the output can hold it. */
 static enum dtype kept_type(const struct out_tensor *t, enum model_kind to)
 {
@@ -46,7 +37,7 @@ static sc_status bind_sources(struct job *j, const struct model_file *in, const 
         if (!t.source && t.is_bias && !(t.row->flags & WF_BIAS)) continue;
         if (!t.source) return FAIL(err, SC_E_FORMAT, "%s: the tensor %s is missing", in->path, name);
         TRY(weight_check_shape(t.source, t.rows, t.cols, in->path, err));
-        t.order = order_for(j->config, t.row, in->kind, to);
+        t.order = row_order_between(j->config, t.row, in->kind, to);
         t.dtype = target ? type_for(j, &t, target, to) : kept_type(&t, to);
         j->tensors[n++] = t;
     }
@@ -122,8 +113,7 @@ static const char *changed_setting(const struct model_config *a, const struct mo
     return NULL;
 }
 
-/* Opens what was written and says what the format could not express. */
-static sc_status check_result(const struct job *j, const char *path, sc_error *err)
+sc_status job_check_result(const struct job *j, const char *path, sc_error *err)
 {
     struct model_file *f = NULL;
     struct model_config c;
@@ -138,20 +128,19 @@ static sc_status check_result(const struct job *j, const char *path, sc_error *e
     return status;
 }
 
-static sc_status check_paths(const sc_convert_config *c, enum model_kind to, const struct target *target, sc_error *err)
+sc_status job_check_paths(const char *in, const char *out, enum model_kind to, const struct target *target, sc_error *err)
 {
-    char *in = realpath(c->in, NULL), *out = realpath(c->out, NULL);
-    bool is_same = in && out && !strcmp(in, out);
-    free(in);
-    free(out);
-    if (is_same) return FAIL(err, SC_E_ARGUMENT, "%s cannot be converted onto itself; choose another name for the result", c->in);
+    char *real_in = realpath(in, NULL), *real_out = realpath(out, NULL);
+    bool is_same = real_in && real_out && !strcmp(real_in, real_out);
+    free(real_in);
+    free(real_out);
+    if (is_same) return FAIL(err, SC_E_ARGUMENT, "%s cannot be converted onto itself; choose another name for the result", in);
     if (to == MODEL_HF && target && !dtypes[target->matrix].safetensors)
         return FAIL(err, SC_E_ARGUMENT, "a directory holds f32, f16 or bf16, not %s; give the result a name that ends in .gguf", target->name);
     return SC_OK;
 }
 
-/* Scaling that the GGUF input has only as divisors is turned into a setting for config.json. */
-static sc_status restore_scaling(struct model_config *c, const struct model_file *in, sc_error *err)
+sc_status job_restore_scaling(struct model_config *c, const struct model_file *in, sc_error *err)
 {
     const struct file_tensor *divisors = in->kind == MODEL_GGUF ? model_file_find(in, "rope_freqs.weight") : NULL;
     if (!divisors || c->rope_scaling) return SC_OK;
@@ -172,8 +161,8 @@ sc_status model_convert(const sc_convert_config *c, struct pool *pool, const ato
     TRY_DONE(model_file_open(&in, c->in, false, err));
     TRY_DONE(model_config_read(&config, in, err));
     TRY_DONE(output_open(&out, c->out, c->overwrite, err));
-    TRY_DONE(check_paths(c, out.kind, target, err));
-    if (out.kind == MODEL_HF) TRY_DONE(restore_scaling(&config, in, err));
+    TRY_DONE(job_check_paths(c->in, c->out, out.kind, target, err));
+    if (out.kind == MODEL_HF) TRY_DONE(job_restore_scaling(&config, in, err));
     job_list(&j, out.kind);
     TRY_DONE(bind_sources(&j, in, target, out.kind, err));
     if (out.kind == MODEL_GGUF) job_add_divisors(&j, in);
@@ -182,7 +171,7 @@ sc_status model_convert(const sc_convert_config *c, struct pool *pool, const ato
     if (out.kind == MODEL_GGUF) TRY_DONE(write_gguf(&j, in, target, out.path, err));
     else TRY_DONE(write_directory(&j, in, out.building, err));
     TRY_DONE(output_publish(&out, err));
-    TRY_DONE(check_result(&j, out.path, err));
+    TRY_DONE(job_check_result(&j, out.path, err));
 done:
     output_discard(&out);
     job_release(&j);

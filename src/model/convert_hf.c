@@ -127,7 +127,13 @@ static sc_status special_map(json_t *object, const struct model_file *in, sc_err
     return SC_OK;
 }
 
-static json_t *added_tokens_decoder(const json_t *tokenizer)
+sc_status model_special_tokens(json_t **out, const struct model_file *in, sc_error *err)
+{
+    *out = in->special_tokens_map ? json_deep_copy(in->special_tokens_map) : json_object();
+    return in->special_tokens_map ? SC_OK : special_map(*out, in, err);
+}
+
+json_t *model_added_tokens_decoder(const json_t *tokenizer)
 {
     json_t *decoder = json_object();
     size_t i;
@@ -162,17 +168,17 @@ static sc_status write_template(const char *directory, json_t *config, const cha
     return status;
 }
 
-static sc_status tokenizer_config(json_t **out, const struct job *j, const struct model_file *in, const json_t *tokenizer, sc_error *err)
+sc_status model_tokenizer_config(json_t **out, const struct model_file *in, size_t context, const json_t *tokenizer, sc_error *err)
 {
     bool adds_bos;
-    if (in->tokenizer_config) { *out = json_copy(in->tokenizer_config); return SC_OK; }
-    *out = json_object();
+    *out = in->tokenizer_config ? json_deep_copy(in->tokenizer_config) : json_object();
+    if (in->tokenizer_config) return SC_OK;
     TRY(special_map(*out, in, err));
     TRY(gguf_opt_bool(&adds_bos, in, "tokenizer.ggml.add_bos_token", false, err));
     if (gguf_find(in, "tokenizer.ggml.add_bos_token")) json_object_set_new(*out, "add_bos_token", json_boolean(adds_bos));
-    json_object_set_new(*out, "added_tokens_decoder", added_tokens_decoder(tokenizer));
+    json_object_set_new(*out, "added_tokens_decoder", model_added_tokens_decoder(tokenizer));
     json_object_set_new(*out, "clean_up_tokenization_spaces", json_false());
-    json_object_set_new(*out, "model_max_length", json_integer((json_int_t)j->config->context));
+    json_object_set_new(*out, "model_max_length", json_integer((json_int_t)context));
     json_object_set_new(*out, "tokenizer_class", json_string("PreTrainedTokenizerFast"));
     return SC_OK;
 }
@@ -187,11 +193,10 @@ static sc_status write_tokenizer(const char *directory, const struct job *j, con
         goto done;
     }
     TRY_DONE(hf_write_json(directory, "tokenizer.json", tokenizer, err));
-    TRY_DONE(tokenizer_config(&config, j, in, tokenizer, err));
+    TRY_DONE(model_tokenizer_config(&config, in, j->config->context, tokenizer, err));
     if (in->chat_template) TRY_DONE(write_template(directory, config, in->chat_template, err));
     TRY_DONE(hf_write_json(directory, "tokenizer_config.json", config, err));
-    map = in->special_tokens_map ? json_incref(in->special_tokens_map) : json_object();
-    if (!in->special_tokens_map) TRY_DONE(special_map(map, in, err));
+    TRY_DONE(model_special_tokens(&map, in, err));
     TRY_DONE(hf_write_json(directory, "special_tokens_map.json", map, err));
     if (in->added_tokens) TRY_DONE(hf_write_json(directory, "added_tokens.json", in->added_tokens, err));
     if (in->dialogue_template) TRY_DONE(hf_write_json(directory, "dialogue_template.json", in->dialogue_template, err));

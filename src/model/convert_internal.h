@@ -16,16 +16,14 @@ struct target {
 /* NULL for an unknown name. */
 const struct target *target_by_name(const char *name);
 
-/* How rows of the output stand in the source. ORDER row_order: source_row. */
-enum row_order { ROWS_SAME, ROWS_TO_PAIRS /* half-split -> interleaved rope */, ROWS_TO_HALVES, ROWS_TO_BLOCKS /* by head -> q, k, v */, ROWS_TO_HEADS };
-
 /* One tensor of the output. */
 struct out_tensor {
     char name[96];
     const struct weight_row *row;           /* NULL: rope_freqs.weight */
     size_t layer;
     bool is_bias, is_vector;
-    const struct file_tensor *source;       /* NULL: made, not copied */
+    const struct file_tensor *source;       /* NULL: made, not copied. Rows behind its last are made too */
+    bool is_made;                           /* all rows are made, although there is a source            */
     enum dtype dtype;
     size_t rows, cols;
     enum row_order order;
@@ -39,7 +37,8 @@ struct job {
     struct pool *pool;
     const atomic_int *cancel;
     sc_on_event on_event; void *user;
-    /* Fills `row` of a tensor without a source. */
+    const void *from;                       /* what make_row makes them of */
+    /* Fills `row` of a tensor where it has no source. */
     void (*make_row)(const struct job *j, const struct out_tensor *t, size_t row, float *out);
     uint64_t seed;                          /* of init */
     uint64_t done, total;                   /* bytes written */
@@ -58,7 +57,15 @@ struct tensor_plan *job_plan(struct job *j);                     /* mem_free it;
 /* Makes all tensors in order and hands their bytes to `put`. */
 sc_status job_run(struct job *j, sc_status (*put)(void *writer, const void *data, size_t bytes, sc_error *err), void *writer, sc_error *err);
 void job_note(const struct job *j, const char *format, ...) __attribute__((format(printf, 2, 3)));
-size_t source_row(const struct job *j, const struct out_tensor *t, size_t row);
+
+/* ---- convert.c: what convert and save have in common ------------------------------------------------------------------------------ */
+
+/* The result must not be the input, and a directory holds no block types. */
+sc_status job_check_paths(const char *in, const char *out, enum model_kind to, const struct target *target, sc_error *err);
+/* Scaling that a GGUF input has only as divisors is turned into a setting for config.json. */
+sc_status job_restore_scaling(struct model_config *c, const struct model_file *in, sc_error *err);
+/* Opens what was written and says what the format could not express. */
+sc_status job_check_result(const struct job *j, const char *path, sc_error *err);
 
 /* ---- convert_gguf.c, convert_hf.c, convert_tokenizer.c: everything but the weights -------------------------------------------- */
 

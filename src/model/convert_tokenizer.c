@@ -145,3 +145,13 @@ done:
     *out = NULL;
     return status;
 }
+
+sc_status model_tokenizer_json(json_t **out, const struct model_file *f, sc_error *err)
+{
+    if (f->kind == MODEL_GGUF) return tokenizer_json_from_gguf(out, f, err);
+    char *path = path_join(f->path, "tokenizer.json");
+    *out = NULL;
+    sc_status status = path_exists(path) ? json_read_file(out, path, 64u << 20, err) : SC_OK;
+    mem_free(path);
+    return status;
+}

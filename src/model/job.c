@@ -137,18 +137,6 @@ struct tensor_plan *job_plan(struct job *j)
     return plan;
 }
 
-size_t source_row(const struct job *j, const struct out_tensor *t, size_t row)
-{
-    const size_t d = j->config->head_dim, half = d / 2, head = row / d, i = row % d, heads = j->config->heads;
-    switch (t->order) {
-    case ROWS_TO_PAIRS: return head * d + i % 2 * half + i / 2;
-    case ROWS_TO_HALVES: return head * d + 2 * (i % half) + i / half;
-    case ROWS_TO_BLOCKS: return head % heads * 3 * d + head / heads * d + i;       /* `head` counts through q, then k, then v */
-    case ROWS_TO_HEADS: return (head % 3 * heads + head / 3) * d + i;
-    default: return row;
-    }
-}
-
 /* ---- making rows ------------------------------------------------------------------------------------------------------------ */
 
 /* What one pool_run works on: rows first .. of one tensor, cut in slices. */
@@ -175,7 +163,7 @@ static void vector_read(const struct job *j, const struct out_tensor *t, float *
     if (t->order == ROWS_SAME) return;
     float *old = mem_alloc(t->cols * sizeof *old);
     memcpy(old, x, t->cols * sizeof *old);
-    for (size_t i = 0; i < t->cols; i++) x[i] = old[source_row(j, t, i)];
+    for (size_t i = 0; i < t->cols; i++) x[i] = old[row_source(j->config, t->order, i)];
     mem_free(old);
 }
 
@@ -183,15 +171,16 @@ static void make_row(struct batch_work *w, size_t row, float *x)
 {
     const struct out_tensor *t = w->t;
     uint8_t *out = w->out + (row - w->first) * w->row_bytes;
-    if (!t->source) w->job->make_row(w->job, t, row, x);
+    bool is_made = !t->source || t->is_made || (!t->is_vector && row >= t->source->dims[0]);
+    if (is_made) w->job->make_row(w->job, t, row, x);
     else if (t->is_vector) vector_read(w->job, t, x);
     else {
         size_t bytes = dtype_row_bytes(t->source->dtype, t->cols);
-        const uint8_t *from = (const uint8_t *)t->source->data + source_row(w->job, t, row) * bytes;
+        const uint8_t *from = (const uint8_t *)t->source->data + row_source(w->job->config, t->order, row) * bytes;
         if (t->source->dtype == t->dtype) { memcpy(out, from, bytes); return; }
         dtypes[t->source->dtype].to_f32(x, from, t->cols);
     }
-    if (dtypes[t->dtype].block > 1 && !all_finite(x, t->cols)) atomic_store(&w->has_bad_number, true);
+    if ((is_made || dtypes[t->dtype].block > 1) && !all_finite(x, t->cols)) atomic_store(&w->has_bad_number, true);
     dtypes[t->dtype].from_f32(out, x, t->cols);
 }
 

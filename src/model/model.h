@@ -76,6 +76,11 @@ struct arch {
 extern const struct arch *const archs[];     /* rows.c; NULL at the end */
 /* Name of a role's tensor in a file of this kind, into out (never longer than 96 bytes). */
 void weight_name(char out[96], const struct weight_row *row, enum model_kind kind, size_t layer, bool is_bias);
+/* How the rows of one form stand in the other: row i of form `to` is row row_source(c, order, i) of form `from`.
+ * ORDER row_order: row_source. */
+enum row_order { ROWS_SAME, ROWS_TO_PAIRS /* half-split -> interleaved rope */, ROWS_TO_HALVES, ROWS_TO_BLOCKS /* by head -> q, k, v */, ROWS_TO_HEADS };
+enum row_order row_order_between(const struct model_config *c, const struct weight_row *row, enum model_kind from, enum model_kind to);
+size_t row_source(const struct model_config *c, enum row_order order, size_t row);
 
 /* ---- weights and forward pass ---------------------------------------------------------------------------------------- */
 
@@ -85,6 +90,7 @@ struct block { const struct model_config *config; const struct layer *layer; siz
 
 struct model {
     struct model_config config;
+    enum model_kind kind;                    /* of the file it came from: how rows stand (WF_ROPE_ROWS, WF_QKV_ROWS) */
     struct weight embed, position, head;     /* head: the embedding's tensor when tied */
     struct norm final_norm;
     struct layer *layers;
@@ -98,7 +104,7 @@ struct model {
  * missing or unknown one is named. */
 sc_status model_bind(struct model *out, const struct model_file *f, sc_error *err);
 void      model_release(struct model *m);
-/* Makes room for `n` tokens behind the vocabulary. */
+/* Makes room for `n` more tokens behind the vocabulary; those that are there keep their rows. */
 void      model_add_rows(struct model *m, size_t n);
 size_t    model_vocab(const struct model *m);                 /* with the extra rows */
 
@@ -124,9 +130,29 @@ struct learn_rows {
  * adapters and extra rows that have one. The batch has no caches. Needs exec->many_rows. */
 void model_learn(const struct model *m, struct exec *e, const struct batch *batch, const struct learn_rows *rows, bool wants_gradient);
 
+/* ---- adapters: adapter.c, adapter_config.c ------------------------------------------------------------------------------ */
+
+/* Puts a PEFT adapter on a bound model: low-rank pairs beside the matrices of the layers, whole tensors and single token
+ * rows in place of the model's; token ids behind the vocabulary become extra rows. `f` comes from adapter_file_open and
+ * must outlive the model. Every name and shape is checked; what PEFT has and this program does not is refused by name.
+ * After a failure the model can only be released. */
+sc_status adapter_load(struct model *m, const struct model_file *f, sc_error *err);
+/* Is a module ("model.layers.0.mlp.down_proj") among PEFT's target modules? Names parted by commas or spaces, each the
+ * end of a module's name, or "all-linear". */
+bool      adapter_is_target(const char *targets, const char *module);
+
 /* Rope frequencies: theta^(-2j/dims), scaled as config.json's rope_scaling says (linear, llama3, yarn; "dynamic" is
  * exact up to the original context). NULL scaling: none. */
 sc_status rope_init(struct rope *out, size_t dims, double theta, size_t context, const json_t *scaling, const char *what, sc_error *err);
+
+/* ---- the JSON files of a tokenizer, whichever form the model has: convert_tokenizer.c, convert_hf.c -------------------------- */
+
+/* tokenizer.json of a directory, or rebuilt from GGUF keys; *out NULL when there is none. The caller owns it. */
+sc_status model_tokenizer_json(json_t **out, const struct model_file *f, sc_error *err);
+/* tokenizer_config.json and special_tokens_map.json likewise, at least {}. `context`: of the model. */
+sc_status model_tokenizer_config(json_t **out, const struct model_file *f, size_t context, const json_t *tokenizer, sc_error *err);
+sc_status model_special_tokens(json_t **out, const struct model_file *f, sc_error *err);
+json_t   *model_added_tokens_decoder(const json_t *tokenizer);    /* {id: token} of its added_tokens */
 
 /* ---- jobs on files: convert.c, init.c (public: sc_convert, sc_init) ---------------------------------------------------- */
 

@@ -33,6 +33,7 @@ size_t    head_dim_of(size_t embd, size_t heads);
 /* The tensor of a weight; NULL if absent. Old Hub files of a base class lack the first component of the name
  * ("transformer.", "model."). */
 const struct file_tensor *weight_find(const struct model_file *f, const char *name);
+void tensor_shape_text(char out[64], const struct file_tensor *t);      /* "576 x 1536" */
 /* Shape and type against what the config says; rows 1: a vector. */
 sc_status weight_check_shape(const struct file_tensor *t, size_t rows, size_t cols, const char *path, sc_error *err);
 

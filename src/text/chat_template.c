@@ -31,17 +31,18 @@
 
 const struct chat_template_row chat_templates[] = {
     { "no_system", "starchat", STARCHAT(""), { "<|system|>", "<|user|>", "<|assistant|>", "<|end|>" }, { "<|end|>" },
-      "StarChat's own, with an empty system text" },
+      "StarChat's own, with an empty system text", { "", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>" } },
     { "starchat-blog", NULL, STARCHAT(SYSTEM_BLOG), { "<|system|>", "<|assistant|>", "<|user|>", "<|end|>" }, { "<|end|>" },
-      "as the StarChat article writes it, system sentence and order of tokens" },
+      "as the StarChat article writes it, system sentence and order of tokens", { SYSTEM_BLOG, "<|system|>", "<|user|>", "<|assistant|>", "<|end|>" } },
     { "default", NULL, STARCHAT(SYSTEM_DEFAULT), { "<|system|>", "<|user|>", "<|assistant|>", "<|end|>" }, { "<|end|>" },
-      "StarChat's with a system sentence" },
+      "StarChat's with a system sentence", { SYSTEM_DEFAULT, "<|system|>", "<|user|>", "<|assistant|>", "<|end|>" } },
     { "alpaca", NULL, DIALOGUE("<|system|>", SYSTEM_ALPACA, "### Instruction:", "### Response:", "<|end|>"),
-      { "<|system|>", "### Instruction:", "### Response:", "<|end|>" }, { "<|end|>" }, "instruction and response headings" },
+      { "<|system|>", "### Instruction:", "### Response:", "<|end|>" }, { "<|end|>" }, "instruction and response headings",
+      { SYSTEM_ALPACA, "<|system|>", "### Instruction:", "### Response:", "<|end|>" } },
     { "chatml", NULL,
       "{% for m in messages %}" CHECK_MESSAGE("m") "<|im_start|>{{ m['role'] + '\\n' }}{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] }}<|im_end|>{% endgeneration %}"
       "{% else %}{{ m['content'] }}<|im_end|>{% endif %}{{ '\\n' }}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant{{ '\\n' }}{% endif %}",
-      { "<|im_start|>", "<|im_end|>" }, { "<|im_end|>" }, "ChatML, any roles" },
+      { "<|im_start|>", "<|im_end|>" }, { "<|im_end|>" }, "ChatML, any roles", { NULL } },
     { 0 },
 };
 
@@ -89,6 +90,13 @@ sc_status chat_template_open(struct chat_template *out, const char *name, sc_err
     sc_status status = chat_template_from_source(out, source.data, source.len, name, err);
     sc_text_free(&source);
     return status;
+}
+
+json_t *chat_template_dialogue_json(const struct chat_template *t)
+{
+    const char *const *d = t->row ? t->row->dialogue : NULL;
+    if (!d || !d[0]) return NULL;
+    return json_pack("{s:s, s:n, s:s, s:s, s:s, s:s}", "system", d[0], "messages", "system_token", d[1], "user_token", d[2], "assistant_token", d[3], "end_token", d[4]);
 }
 
 /* {{ 'text' }} that prints the text whatever it holds. */

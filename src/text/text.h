@@ -73,6 +73,9 @@ struct text_stream { char held[4]; size_t n_held; };
 void text_stream_put(struct text_stream *s, struct buf *out, const char *bytes, size_t len);  /* broken bytes become U+FFFD */
 void text_stream_end(struct text_stream *s, struct buf *out);
 
+/* Does a Python regular expression match the whole of `subject`? `what` names the file in messages. */
+sc_status pattern_matches(bool *out, const char *pattern, const char *subject, const char *what, sc_error *err);
+
 /* ---- Jinja ---------------------------------------------------------------------------------------------------------------- */
 
 /* A compiled template; immutable, may be shared. The subset that real chat templates use, in the environment of
@@ -102,7 +105,8 @@ sc_status jinja_render(struct rendered *out, const struct jinja *j, const json_t
 /* ---- chat templates --------------------------------------------------------------------------------------------------------- */
 
 /* Built-in templates are rows: name, Jinja source, the special tokens they need, the strings that end an answer. */
-struct chat_template_row { const char *name, *alias, *source; const char *tokens[8]; const char *stop[4]; const char *help; };
+struct chat_template_row { const char *name, *alias, *source; const char *tokens[8]; const char *stop[4]; const char *help;
+    const char *dialogue[5];    /* system text, tokens of system, user, assistant and end, of StarChat's form; NULL: another */ };
 extern const struct chat_template_row chat_templates[];            /* rows end with name NULL */
 struct chat_template { struct jinja *jinja; const struct chat_template_row *row; char *source; };   /* row NULL: a file's own */
 /* `name`: built-in name or alias, or a path to a Jinja file. */
@@ -110,6 +114,8 @@ sc_status chat_template_open(struct chat_template *out, const char *name, sc_err
 sc_status chat_template_from_source(struct chat_template *out, const char *source, size_t len, const char *what, sc_error *err);
 /* From StarChat's own dialogue_template.json {system, messages, system_token, user_token, assistant_token, end_token}. */
 sc_status chat_template_from_dialogue_json(struct chat_template *out, const json_t *dialogue_template, const char *what, sc_error *err);
+/* A built-in template in that form; NULL for others. The caller owns it. */
+json_t   *chat_template_dialogue_json(const struct chat_template *t);
 /* A model's own: dialogue_template.json, else its Jinja template; SC_E_UNSUPPORTED if it has none. */
 sc_status chat_template_from_model(struct chat_template *out, const struct model_file *m, sc_error *err);
 void      chat_template_release(struct chat_template *t);

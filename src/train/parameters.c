@@ -11,20 +11,6 @@
 
 struct attaching { const struct adapter_config *c; struct arena *memory; size_t n; };
 
-/* PEFT: a target is the last part of a module's name, or several parts with dots. */
-static bool is_target(const char *targets, const char *module)
-{
-    if (strcmp(targets, "all-linear") == 0) return true;
-    size_t len = strlen(module);
-    for (const char *at = targets; *at;) {
-        at += strspn(at, ", ");
-        size_t n = strcspn(at, ", ");
-        if (n && n <= len && memcmp(module + len - n, at, n) == 0 && (n == len || module[len - n - 1] == '.')) return true;
-        at += n;
-    }
-    return false;
-}
-
 static struct tensor new_matrix(struct arena *memory, size_t rows, size_t cols)
 {
     return (struct tensor){ .dtype = DTYPE_F32, .rows = rows, .cols = cols, .data = arena_zero(memory, rows * cols * sizeof(float)) };
@@ -37,7 +23,7 @@ static void attach_one(void *user, const struct model_tensor *t)
     if (t->is_bias || t->row->flags & WF_NORM || !role_is_per_layer(t->row->role)) return;
     weight_name(module, t->row, MODEL_HF, t->layer, false);
     module[strlen(module) - strlen(".weight")] = 0;
-    if (!is_target(a->c->target_modules, module)) return;
+    if (!adapter_is_target(a->c->target_modules, module)) return;
     struct weight *w = (struct weight *)t->tensor;        /* the matrix is its first member */
     struct lora *l = arena_zero(a->memory, sizeof *l);
     size_t r = (size_t)a->c->r;
