@@ -37,26 +37,55 @@ static sc_status find_base_type(struct learner *l, const char *name, sc_error *e
 
 /* ---- adapters ------------------------------------------------------------------------------------------------------------- */
 
-static void set_dropout(void *user, const struct model_tensor *t)
+/* What an adapter directory holds lies in its mapping, which nobody may write. */
+static void own_matrix(struct arena *memory, struct tensor *t)
 {
-    const struct learner *l = user;
+    size_t bytes = t->rows * t->cols * sizeof(float);
+    t->data = memcpy(arena_take(memory, bytes), t->data, bytes);
+}
+
+static void own_adapter(void *user, const struct model_tensor *t)
+{
+    struct learner *l = user;
     struct lora *lora = t->is_bias || t->row->flags & WF_NORM ? NULL : (struct lora *)(uintptr_t)((const struct weight *)t->tensor)->lora;
-    if (lora) lora->dropout = (float)l->config->lora_dropout;
+    if (!lora) return;
+    lora->dropout = (float)l->config->lora_dropout;
+    own_matrix(&l->memory, &lora->a.w);
+    own_matrix(&l->memory, &lora->b.w);
+}
+
+/* target_modules of an adapter_config.json as a recipe has them: a text or a list. */
+static char *targets_of(const json_t *config)
+{
+    const json_t *targets = json_object_get(config, "target_modules"), *name;
+    struct buf b;
+    size_t i;
+    if (json_is_string(targets)) return mem_strdup(json_string_value(targets));
+    buf_init(&b, 0);
+    json_array_foreach(targets, i, name) buf_printf(&b, "%s%s", i ? "," : "", json_string_value(name));
+    return b.data ? b.data : mem_strdup("");
+}
+
+/* Goes on with an adapter that exists: its rank and scale, its values. */
+static sc_status attach_existing(struct learner *l, sc_error *err)
+{
+    const json_t *config = l->model->adapter->config;
+    const char *what = l->config->init_adapter;
+    struct model *m = &l->model->model;
+    l->targets = targets_of(config);
+    l->adapter.target_modules = l->targets;
+    TRY(json_need_int(&l->adapter.r, config, "r", 1, 4096, what, err));
+    TRY(json_opt_real(&l->adapter.alpha, config, "lora_alpha", 8, 0, 1e6, what, err));
+    TRY(json_opt_bool(&l->adapter.use_rslora, config, "use_rslora", false, what, err));
+    model_each(m, own_adapter, l);
+    return SC_OK;
 }
 
 static sc_status attach(struct learner *l, sc_error *err)
 {
     const sc_train_config *c = l->config;
     l->adapter = (struct adapter_config){ c->lora_r, c->lora_alpha, c->lora_dropout, c->use_rslora, c->lora_target_modules, c->seed };
-    if (c->init_adapter && *c->init_adapter) {
-        struct adapter_info info;
-        TRY(adapter_describe(&info, c->init_adapter, err));
-        l->targets = info.targets;
-        l->adapter = (struct adapter_config){ info.r, info.alpha, c->lora_dropout, info.use_rslora, l->targets, c->seed };
-        model_each(&l->model->model, set_dropout, l);
-        return SC_OK;
-    }
-    return adapter_attach(&l->model->model, &l->memory, &l->adapter, err);
+    return l->model->adapter ? attach_existing(l, err) : adapter_attach(&l->model->model, &l->memory, &l->adapter, err);
 }
 
 sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_config *c, const char *chat_template, sc_error *err)

@@ -90,8 +90,6 @@ extern const struct schedule schedules[];                  /* linear, cosine, co
 /* adapter_model.safetensors and adapter_config.json as PEFT writes and reads them, new rows as trainable_token_indices. */
 sc_status adapter_save(const char *directory, const sc_model *m, const struct adapter_config *c, const char *base, bool new_rows, sc_error *err);
 
-struct adapter_info { int64_t r; double alpha; bool use_rslora; char *targets; };
-sc_status adapter_describe(struct adapter_info *out, const char *directory, sc_error *err);
 /* ---- leaves.c: rows of a data set as batches ------------------------------------------------------------------------------------ */
 
 /* What one target is: which answer of its dialogue it belongs to (from 0), its source file, its sample of the leaf, and

@@ -12,4 +12,3 @@ sc_status trainable_read(struct trainable *t, const char *path, sc_error *err)
     for (size_t i = 0; i < t->n; i++) { size_t n = t->parameter[i].rows*t->parameter[i].cols*4; memcpy(t->parameter[i].value,at,n);at+=n; memcpy(t->parameter[i].m,at,n);at+=n; memcpy(t->parameter[i].v,at,n);at+=n;}
     file_unmap(&f); return SC_OK;
 }
-sc_status adapter_describe(struct adapter_info *out, const char *directory, sc_error *err) { (void)out; return FAIL(err, SC_E_IO, "%s", directory);}
