@@ -1,5 +1,5 @@
 /* base.h - what every layer stands on: errors, memory, bytes, UTF-8, JSON, threads, files, random numbers, options.
- * Layer 0: includes libc, jansson, libcrypto and the public header; nothing of the other folders. */
+ * Layer 0: includes libc, jansson, libyaml, libcrypto and the public header; nothing of the other folders. */
 #ifndef BASE_H
 #define BASE_H
 
@@ -121,6 +121,16 @@ bool scan_equals(const struct scan_string *s, const char *text);
 /* The text of the string: in place, or in `scratch` (cleared first) if it has escapes. False, with the text before it,
  * when an escape is half a surrogate pair. */
 bool scan_text(const struct scan_string *s, struct buf *scratch, const char **text, size_t *len);
+
+/* ---- yaml.c: recipes ------------------------------------------------------------------------------------------------ */
+
+/* One YAML document as JSON values (an empty one: null). Plain scalars get the types that PyYAML's safe_load gives them,
+ * and 1e-5 is a number too; duplicate keys, aliases and more than 32 levels are refused. Messages begin with `what` and the
+ * line. *lines (may be NULL): the line of each key of the outermost map. Caller owns both. */
+sc_status yaml_read(json_t **out, json_t **lines, const char *text, size_t len, const char *what, sc_error *err);
+sc_status yaml_read_file(json_t **out, json_t **lines, const char *path, size_t max_bytes, sc_error *err);
+/* A plain scalar alone; NULL if it is no finite number or holds a NUL. New reference. */
+json_t   *yaml_scalar(const char *text, size_t len);
 
 /* ---- pool.c: threads ----------------------------------------------------------------------------------------------- */
 
