@@ -426,22 +426,30 @@ static double burst_i8(size_t rounds)
     return 2.0 * 32 * 6 * (double)rounds;
 }
 
-/* 6 x 16: twelve sums, two columns of b, one element of a. */
+/* 6 x 16: twelve sums, two columns of b, one element of a. Sums have names of their own: gcc 12 stores the elements of an
+ * array to the stack in every round. */
+#define SIX(X) X(0) X(1) X(2) X(3) X(4) X(5)
 static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size_t k, bool add)
 {
-    __m256 acc[6][2];
-    for (size_t i = 0; i < 6; i++)
-        for (size_t j = 0; j < 2; j++) acc[i][j] = add ? _mm256_loadu_ps(c + i * ldc + j * 8) : _mm256_setzero_ps();
+#define BEGIN(i) __m256 left##i = _mm256_setzero_ps(), right##i = left##i;
+#define LOAD(i) left##i = _mm256_loadu_ps(c + i * ldc); right##i = _mm256_loadu_ps(c + i * ldc + 8);
+#define STEP(i) x = _mm256_broadcast_ss(a + i); left##i = _mm256_fmadd_ps(x, b0, left##i); right##i = _mm256_fmadd_ps(x, b1, right##i);
+#define STORE(i) _mm256_storeu_ps(c + i * ldc, left##i); _mm256_storeu_ps(c + i * ldc + 8, right##i);
+#define FETCH(i) _mm_prefetch((const char *)(c + (6 + i) * ldc), _MM_HINT_T0); _mm_prefetch((const char *)(c + (6 + i) * ldc + 15), _MM_HINT_T0);
+    SIX(BEGIN)
+    if (add) { SIX(LOAD) }
+    SIX(FETCH)      /* the tile below comes next */
+#pragma GCC unroll 4
     for (size_t p = 0; p < k; p++, a += 6, b += 16) {
-        __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
-        for (size_t i = 0; i < 6; i++) {
-            __m256 x = _mm256_broadcast_ss(a + i);
-            acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
-            acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
-        }
+        __m256 x, b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
+        SIX(STEP)
     }
-    for (size_t i = 0; i < 6; i++)
-        for (size_t j = 0; j < 2; j++) _mm256_storeu_ps(c + i * ldc + j * 8, acc[i][j]);
+    SIX(STORE)
+#undef BEGIN
+#undef LOAD
+#undef STEP
+#undef STORE
+#undef FETCH
 }
 
 void cpu_fill_avx2(struct cpu_kernels *k)

@@ -77,22 +77,25 @@ static void dot_i8(float *out, size_t out_stride, const struct i8_weights *w, si
     }
 }
 
-/* 12 x 32: twenty-four sums, two columns of b, one element of a. */
+/* 12 x 32: twenty-four sums, two columns of b, one element of a; the sums have names as in avx2.c. */
+#define TWELVE(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size_t k, bool add)
 {
-    __m512 acc[12][2];
-    for (size_t i = 0; i < 12; i++)
-        for (size_t j = 0; j < 2; j++) acc[i][j] = add ? _mm512_loadu_ps(c + i * ldc + j * 16) : _mm512_setzero_ps();
+#define BEGIN(i) __m512 left##i = _mm512_setzero_ps(), right##i = left##i;
+#define LOAD(i) left##i = _mm512_loadu_ps(c + i * ldc); right##i = _mm512_loadu_ps(c + i * ldc + 16);
+#define STEP(i) x = _mm512_set1_ps(a[i]); left##i = _mm512_fmadd_ps(x, b0, left##i); right##i = _mm512_fmadd_ps(x, b1, right##i);
+#define STORE(i) _mm512_storeu_ps(c + i * ldc, left##i); _mm512_storeu_ps(c + i * ldc + 16, right##i);
+    TWELVE(BEGIN)
+    if (add) { TWELVE(LOAD) }
     for (size_t p = 0; p < k; p++, a += 12, b += 32) {
-        __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
-        for (size_t i = 0; i < 12; i++) {
-            __m512 x = _mm512_set1_ps(a[i]);
-            acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
-            acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
-        }
+        __m512 x, b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
+        TWELVE(STEP)
     }
-    for (size_t i = 0; i < 12; i++)
-        for (size_t j = 0; j < 2; j++) _mm512_storeu_ps(c + i * ldc + j * 16, acc[i][j]);
+    TWELVE(STORE)
+#undef BEGIN
+#undef LOAD
+#undef STEP
+#undef STORE
 }
 
 static double burst_f32(size_t rounds)
