@@ -1,5 +1,6 @@
 /* learn.c - times a training step of one packed row: loss, gradients, update; and where the time goes.
- * Usage: bench_learn MODEL DATASET [lora|full] [STEPS] [FIRST-ROW]   Prints one JSON object. Every 37th row is taken.
+ * Usage: bench_learn MODEL DATASET [lora|full] [STEPS] [FIRST-ROW] [KEEP-MB]   Prints one JSON object. Every 37th row is taken;
+ * KEEP-MB: activations kept instead of being computed again.
  *
  * `needed` counts the multiply-adds that the result needs (forward, gradients of inputs and of what learns; of the head
  * only the trained rows; of attention only visible keys), two operations each: computing a block again is not needed.
@@ -40,15 +41,17 @@ static void backward(struct exec *e, const struct op_call *c, enum op op, void (
     struct op_call part = *c;
     x.grad = w.grad = NULL;
     part.in[1] = &w;
-    if (c->in[0]->grad) timed(fn, e, &part, op, LAP_BACKWARD);
+    timed(fn, e, &part, op, LAP_BACKWARD);
     part.in[0] = &x;
     part.in[1] = c->in[1];
+    part.in[2] = part.in[3] = NULL;
+    part.attr.linear.lora = NULL;
     if (c->in[1]->grad) timed(fn, e, &part, op, LAP_WEIGHT);
 }
 
 static const struct backend timed_backend = {
     .name = "timed", .op = {
-#define X(name) [OP_##name] = { forward_##name, backward_##name },
+#define X(name) [OP_##name] = { forward_##name, backward_##name, OP_##name == OP_linear || OP_##name == OP_silu_gate || OP_##name == OP_rope },
         OPS(X)
 #undef X
     },
@@ -110,7 +113,7 @@ static void step(struct bench *b, size_t i)
     trainable_begin_step(&b->trainable, b->exec.pool);
     trainable_begin_leaf(&b->trainable, b->exec.pool);
     double before = clock_seconds();
-    model_learn(&b->model, &b->exec, &batch, &(struct learn_rows){ l->row, l->label, l->weight, l->loss, l->n }, true);
+    model_learn(&b->model, &b->exec, &batch, &(struct learn_rows){ .row = l->row, .label = l->label, .weight = l->weight, .loss = l->loss, .n = l->n }, true);
     b->learn[i] = clock_seconds() - before;
     trainable_end_leaf(&b->trainable, b->exec.pool);
     gradient_clip(&b->trainable, 1, b->exec.pool);
@@ -180,6 +183,7 @@ int main(int argc, char **argv)
     size_t steps = argc > 4 ? strtoul(argv[4], NULL, 10) : 3, first = argc > 5 ? strtoul(argv[5], NULL, 10) : 0;
     if (steps < 1 || steps > STEPS_MAX) { fprintf(stderr, "bench_learn: %zu steps, expected 1 to %d\n", steps, STEPS_MAX); return 2; }
     open_all(&b, argv[1], full);
+    b.exec.keep_bytes = (argc > 6 ? strtoul(argv[6], NULL, 10) : 0) * 1000000;
     if (sc_dataset_open(&data, argv[2], &e) != SC_OK) fail(&e);
     printf("{\n  \"bench\": \"learn\", \"version\": \"%s\", \"cpu\": \"%s\", \"threads\": %d, \"mode\": \"%s\",\n", sc_version(), system_cpu()->model, pool_threads(b.exec.pool), full ? "full" : "lora");
     cpu_measure(&limits, b.exec.pool);

@@ -388,6 +388,24 @@ static void silu_gate_row(float *out, const float *gate, const float *up, size_t
     memcpy(out + i, last, (n - i) * sizeof *out);
 }
 
+INLINE void silu_backward8(float *to_gate, float *to_up, __m256 gate, __m256 up, __m256 g)
+{
+    __m256 one = _mm256_set1_ps(1), s = gate8(one, gate), gs = _mm256_mul_ps(g, s);
+    _mm256_storeu_ps(to_up, _mm256_mul_ps(gs, gate));
+    _mm256_storeu_ps(to_gate, _mm256_mul_ps(_mm256_mul_ps(gs, up), _mm256_fmadd_ps(gate, _mm256_sub_ps(one, s), one)));
+}
+
+static void silu_gate_backward(float *to_gate, float *to_up, const float *gate, const float *up, const float *g, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) silu_backward8(to_gate + i, to_up + i, _mm256_loadu_ps(gate + i), _mm256_loadu_ps(up + i), _mm256_loadu_ps(g + i));
+    if (i == n) return;
+    float last[2][8];
+    silu_backward8(last[0], last[1], load_part(gate + i, n - i), load_part(up + i, n - i), load_part(g + i, n - i));
+    memcpy(to_gate + i, last[0], (n - i) * sizeof *to_gate);
+    memcpy(to_up + i, last[1], (n - i) * sizeof *to_up);
+}
+
 static void gelu_tanh(float *out, const float *x, size_t n)
 {
     size_t i = 0;
@@ -463,6 +481,7 @@ void cpu_fill_avx2(struct cpu_kernels *k)
     k->exp_tile = exp_tile;
     k->accumulate = accumulate;
     k->silu_gate = silu_gate_row;
+    k->silu_gate_backward = silu_gate_backward;
     k->gelu_tanh = gelu_tanh;
     k->burst_f32 = burst_f32;
     k->burst_i8 = burst_i8;

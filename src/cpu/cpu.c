@@ -58,6 +58,7 @@ static void run_piece(void *arg, size_t i, int worker)
 
 void cpu_split(struct exec *e, size_t n, size_t grain, double work, void (*fn)(void *arg, size_t from, size_t to, int worker), void *arg)
 {
+    if (e->is_dry) return;
     struct split s = { n, grain, fn, arg };
     size_t pieces = (n + grain - 1) / grain;
     if (e->is_dry) return;
@@ -72,7 +73,7 @@ void cpu_split(struct exec *e, size_t n, size_t grain, double work, void (*fn)(v
 const struct backend cpu_backend = {
     .name = "cpu", .probe = always, .kernels = choose_kernels, .kernels_name = kernels_name, .measure = cpu_measure,
     .op = {
-#define X(name) [OP_##name] = { cpu_##name, cpu_##name##_backward },
+#define X(name) [OP_##name] = { cpu_##name, cpu_##name##_backward, OP_##name == OP_linear || OP_##name == OP_silu_gate || OP_##name == OP_rope },
         OPS(X)
 #undef X
     },

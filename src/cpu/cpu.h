@@ -36,6 +36,8 @@ struct cpu_kernels {
     /* acc[i] = acc[i] * keep, then += p[j] * v[j * d + i] for j in rising order. */
     void (*accumulate)(float *acc, float keep, const float *p, const float *v, size_t n, size_t d);
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
+    /* Of g for the gate and for up: g up s (1 + gate (1 - s)) and g gate s, s = 1 / (1 + exp(-gate)). */
+    void (*silu_gate_backward)(float *to_gate, float *to_up, const float *gate, const float *up, const float *g, size_t n);
     void (*gelu_tanh)(float *out, const float *x, size_t n);
     /* Products of packed panels: c[i * ldc + j] = or += sum over p of a[p * gemm_m + i] * b[p * gemm_n + j], for all
      * gemm_m x gemm_n elements of the tile. */
@@ -70,6 +72,15 @@ enum { GEMM_K = 256 };
 void   gemm_run(struct exec *e, const struct gemm *g);                                  /* on the pool */
 size_t gemm_scratch(const struct cpu_kernels *k, size_t m, size_t n);                   /* floats      */
 void   gemm_serial(const struct cpu_kernels *k, float *scratch, const struct gemm *g);  /* on one thread */
+
+/* Adds x[0..n) to the gradient of t from element `first` on, if it has one; stores where that is fresh. */
+static inline void cpu_accumulate(const struct tensor *t, size_t first, const float *x, size_t n)
+{
+    if (!t->grad) return;
+    float *to = t->grad + first;
+    if (t->is_fresh) for (size_t i = 0; i < n; i++) to[i] = x[i];
+    else for (size_t i = 0; i < n; i++) to[i] += x[i];
+}
 
 /* Splits n items of `work` multiply-adds each over the pool in pieces of `grain` items; small jobs run here. */
 void cpu_split(struct exec *e, size_t n, size_t grain, double work, void (*fn)(void *arg, size_t from, size_t to, int worker), void *arg);

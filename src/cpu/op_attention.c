@@ -43,10 +43,12 @@ static void rope_backward_rows(void *arg, size_t from, size_t to, int worker)
     const struct rope *p = job->c->attr.rope.rope;
     size_t d = job->c->attr.rope.head_dim, cols = job->c->out->cols, half = p->dims / 2;
     size_t step = p->is_interleaved ? 2 : 1, other = p->is_interleaved ? 1 : half;
+    bool stores = job->c->in[0]->is_fresh;
     (void)worker;
     for (size_t r = from; r < to; r++) {
         const float *in = job->c->out->grad + r * cols, *c = job->cosine + r * half, *s = job->sine + r * half;
         float *out = job->c->in[0]->grad + r * cols;
+        if (stores) memset(out, 0, cols * sizeof *out);
         for (size_t at = 0; at < cols; at += d) {
             for (size_t i = 0; i < half; i++) {
                 float a = in[at + i * step], b = in[at + i * step + other];

@@ -1,7 +1,8 @@
 /* op_linear.c - embed and linear.
  *
  * embed: out[r] = table[id[r]]. Backward: table'[id[r]] += out'[r], in rising r.
- * linear: out = x w' + bias. Backward: x' += out' w, w' += (out')' x, bias' += column sums of out'.
+ * linear: out = to + x w' + bias. Backward: x' += out' w, w' += (out')' x, bias' += column sums of out', to' += out'.
+ * With an adapter, t = scale x a' and out has t b' besides: b' += (out')' t, t' = scale out' b, a' += (t')' x, x' += t' a.
  * For many rows (training) these are products of packed panels (gemm.c). For inference a piece of work is a strip of weight rows: four rows at a time are
  * unpacked into scratch (to f32, or to int8 with block scales) and multiplied with every row of x while they are in the
  * cache. The kernel sums each element along k in one order, so one row and many give the same bits. */
@@ -112,12 +113,56 @@ static void quantize_rows(void *arg, size_t from, size_t to, int worker)
 
 static struct gemm_side side(const void *data, enum dtype dtype, size_t cols, bool transposed) { return (struct gemm_side){ data, dtype, cols, transposed }; }
 
+static struct gemm_side matrix(const struct tensor *t, bool transposed) { return side(t->data, t->dtype, t->cols, transposed); }
+static struct gemm_side gradient(const struct tensor *t, bool transposed) { return side(t->grad, DTYPE_F32, t->cols, transposed); }
+
+static void bias_rows(void *arg, size_t from, size_t to, int worker)
+{
+    const struct op_call *c = arg;
+    size_t n = c->out->cols;
+    const float *bias = tensor_f32(c->in[2]);
+    (void)worker;
+    for (size_t r = from; r < to; r++) {
+        float *out = tensor_f32(c->out) + r * n;
+        for (size_t j = 0; j < n; j++) out[j] += bias[j];
+    }
+}
+
+struct scaling { float *x; float factor; };
+
+static void scale_range(void *arg, size_t from, size_t to, int worker)
+{
+    const struct scaling *s = arg;
+    (void)worker;
+    for (size_t i = from; i < to; i++) s->x[i] *= s->factor;
+}
+
+static void copy_range(void *arg, size_t from, size_t to, int worker)
+{
+    const struct op_call *c = arg;
+    (void)worker;
+    memcpy(tensor_f32(c->out) + from, tensor_f32(c->in[3]) + from, (to - from) * sizeof(float));
+}
+
+enum { GRAIN = 4096 };
+
 static void linear_many(struct exec *e, const struct op_call *c)
 {
     const struct tensor *x = c->in[0], *w = c->in[1];
-    struct linear_job job = { .bias = c->in[2], .out = c->out };
-    gemm_run(e, &(struct gemm){ tensor_f32(c->out), w->rows, x->rows, w->rows, x->cols, side(x->data, DTYPE_F32, x->cols, false), side(w->data, w->dtype, w->cols, true), false });
-    if (job.bias) add_bias(&job, 0, w->rows);
+    const struct lora *l = c->attr.linear.lora;
+    float *out = tensor_f32(c->out);
+    if (c->in[3]) cpu_split(e, c->out->rows * c->out->cols, GRAIN, 1, copy_range, (void *)c);
+    gemm_run(e, &(struct gemm){ out, w->rows, x->rows, w->rows, x->cols, matrix(x, false), matrix(w, true), c->in[3] != NULL });
+    if (l) {
+        struct arena_mark mark = arena_mark(e->step);
+        size_t rank = l->a.w.rows;
+        float *t = c->aux ? tensor_f32(c->aux) : arena_take(e->step, x->rows * rank * sizeof *t);
+        gemm_run(e, &(struct gemm){ t, rank, x->rows, rank, x->cols, matrix(x, false), matrix(&l->a.w, true), false });
+        cpu_split(e, x->rows * rank, GRAIN, 1, scale_range, &(struct scaling){ t, l->scale });
+        gemm_run(e, &(struct gemm){ out, w->rows, x->rows, w->rows, rank, side(t, DTYPE_F32, rank, false), matrix(&l->b.w, true), true });
+        arena_rewind(e->step, mark);
+    }
+    if (c->in[2]) cpu_split(e, x->rows, 16, (double)w->rows, bias_rows, (void *)c);
 }
 
 static void bias_columns(void *arg, size_t from, size_t to, int worker)
@@ -128,12 +173,40 @@ static void bias_columns(void *arg, size_t from, size_t to, int worker)
         for (size_t j = from; j < to; j++) c->in[2]->grad[j] += c->out->grad[r * c->out->cols + j];
 }
 
+static void add_gradient(void *arg, size_t from, size_t to, int worker)
+{
+    const struct op_call *c = arg;
+    const float *g = c->out->grad;
+    float *sum = c->in[3]->grad;
+    (void)worker;
+    if (c->in[3]->is_fresh) { memcpy(sum + from, g + from, (to - from) * sizeof *sum); return; }
+    for (size_t i = from; i < to; i++) sum[i] += g[i];
+}
+
+/* Behind the matrix's part of x'. */
+static void adapter_backward(struct exec *e, const struct op_call *c, const struct lora *l)
+{
+    struct arena_mark mark = arena_mark(e->step);
+    const struct tensor *x = c->in[0], *out = c->out;
+    size_t rows = x->rows, rank = l->a.w.rows;
+    float *t = arena_take(e->step, rows * rank * sizeof *t);
+    const struct gemm_side dt = side(t, DTYPE_F32, rank, false), dt_turned = side(t, DTYPE_F32, rank, true);
+    if (l->b.w.grad) gemm_run(e, &(struct gemm){ l->b.w.grad, rank, out->cols, rank, rows, gradient(out, true), matrix(c->aux, false), true });
+    gemm_run(e, &(struct gemm){ t, rank, rows, rank, out->cols, gradient(out, false), matrix(&l->b.w, false), false });
+    cpu_split(e, rows * rank, GRAIN, 1, scale_range, &(struct scaling){ t, l->scale });
+    if (l->a.w.grad) gemm_run(e, &(struct gemm){ l->a.w.grad, x->cols, rank, x->cols, rows, dt_turned, matrix(x, false), true });
+    if (x->grad) gemm_run(e, &(struct gemm){ x->grad, x->cols, rows, x->cols, rank, dt, matrix(&l->a.w, false), true });
+    arena_rewind(e->step, mark);
+}
+
 void cpu_linear_backward(struct exec *e, const struct op_call *c)
 {
     const struct tensor *x = c->in[0], *w = c->in[1], *out = c->out;
-    if (x->grad) gemm_run(e, &(struct gemm){ x->grad, x->cols, x->rows, x->cols, w->rows, side(out->grad, DTYPE_F32, out->cols, false), side(w->data, w->dtype, w->cols, false), true });
-    if (w->grad) gemm_run(e, &(struct gemm){ w->grad, w->cols, w->rows, w->cols, x->rows, side(out->grad, DTYPE_F32, out->cols, true), side(x->data, DTYPE_F32, x->cols, false), true });
+    if (x->grad) gemm_run(e, &(struct gemm){ x->grad, x->cols, x->rows, x->cols, w->rows, gradient(out, false), matrix(w, false), !x->is_fresh });
+    if (c->attr.linear.lora) adapter_backward(e, c, c->attr.linear.lora);
+    if (w->grad) gemm_run(e, &(struct gemm){ w->grad, w->cols, w->rows, w->cols, x->rows, gradient(out, true), matrix(x, false), true });
     if (c->in[2] && c->in[2]->grad) cpu_split(e, out->cols, 64, (double)out->rows, bias_columns, (void *)c);
+    if (c->in[3] && c->in[3]->grad && c->in[3]->grad != out->grad) cpu_split(e, out->rows * out->cols, GRAIN, 1, add_gradient, (void *)c);
 }
 
 void cpu_linear(struct exec *e, const struct op_call *c)

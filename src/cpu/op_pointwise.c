@@ -28,7 +28,7 @@ static void add_backward_range(void *arg, size_t from, size_t to, int worker)
     const struct op_call *c = arg;
     const float *g = c->out->grad, factor = c->attr.add.factor;
     (void)worker;
-    for (size_t i = from; c->in[0]->grad && i < to; i++) c->in[0]->grad[i] += g[i];
+    for (size_t i = from; c->in[0]->grad && c->in[0]->grad != g && i < to; i++) c->in[0]->grad[i] += g[i];
     for (size_t i = from; c->in[1]->grad && i < to; i++) c->in[1]->grad[i] += factor * g[i];
 }
 
@@ -84,17 +84,23 @@ void cpu_silu_gate(struct exec *e, const struct op_call *c)
 
 static void silu_backward_range(void *arg, size_t from, size_t to, int worker)
 {
-    const struct op_call *c = arg;
-    const float *gate = tensor_f32(c->in[0]), *up = tensor_f32(c->in[1]);
+    const struct pointwise *p = arg;
+    const struct tensor *gate = p->c->in[0], *up = p->c->in[1];
+    float to_gate[64], to_up[64];
     (void)worker;
-    for (size_t i = from; i < to; i++) {
-        float s = 1 / (1 + expf(-gate[i])), g = c->out->grad[i];
-        if (c->in[1]->grad) c->in[1]->grad[i] += g * gate[i] * s;
-        if (c->in[0]->grad) c->in[0]->grad[i] += g * up[i] * s * (1 + gate[i] * (1 - s));
+    for (size_t at = from; at < to; at += 64) {
+        size_t n = to - at < 64 ? to - at : 64;
+        p->k->silu_gate_backward(to_gate, to_up, tensor_f32(gate) + at, tensor_f32(up) + at, p->c->out->grad + at, n);
+        cpu_accumulate(gate, at, to_gate, n);
+        cpu_accumulate(up, at, to_up, n);
     }
 }
 
-void cpu_silu_gate_backward(struct exec *e, const struct op_call *c) { cpu_split(e, c->out->rows * c->out->cols, GRAIN, 16, silu_backward_range, (void *)c); }
+void cpu_silu_gate_backward(struct exec *e, const struct op_call *c)
+{
+    struct pointwise p = { c, e->kernels };
+    cpu_split(e, c->out->rows * c->out->cols, GRAIN, 16, silu_backward_range, &p);
+}
 
 /* ---- dropout ---------------------------------------------------------------------------------------------------------------- */
 

@@ -207,6 +207,15 @@ static void silu_gate_row(float *out, const float *gate, const float *up, size_t
     for (size_t i = 0; i < n; i++) out[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
 }
 
+static void silu_gate_backward(float *to_gate, float *to_up, const float *gate, const float *up, const float *g, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float s = 1 / (1 + expf(-gate[i])), gs = g[i] * s;
+        to_up[i] = gs * gate[i];
+        to_gate[i] = gs * up[i] * (1 + gate[i] * (1 - s));
+    }
+}
+
 /* x/2 (1 + tanh(u)) = x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3): Hendrycks and Gimpel 2016. */
 static void gelu_tanh(float *out, const float *x, size_t n)
 {
@@ -250,7 +259,7 @@ void cpu_fill_scalar(struct cpu_kernels *k)
 {
     *k = (struct cpu_kernels){
         .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .accumulate = accumulate,
-        .silu_gate = silu_gate_row, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
+        .silu_gate = silu_gate_row, .silu_gate_backward = silu_gate_backward, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,
                        [DTYPE_Q5_K] = unpack_i8_q5_k, [DTYPE_Q6_K] = unpack_i8_q6_k },

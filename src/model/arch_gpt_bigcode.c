@@ -102,9 +102,9 @@ static struct tensor *block(struct run *r, const struct block *b, struct tensor 
     const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, 0, c->attention_scale };
     struct tensor *qkv[3];
     split_qkv(r, c, linear(r, layer_norm(r, x, &l->norm1), &l->qkv), qkv);
-    x = add(r, x, linear(r, attention(r, qkv[0], qkv[1], qkv[2], &a), &l->o));
+    x = linear_onto(r, x, attention(r, qkv[0], qkv[1], qkv[2], &a), &l->o);
     struct tensor *h = gelu(r, linear(r, layer_norm(r, x, &l->norm2), &l->up), c->gelu);
-    return add(r, x, linear(r, h, &l->down));
+    return linear_onto(r, x, h, &l->down);
 }
 
 const struct arch arch_gpt_bigcode = {

@@ -73,9 +73,9 @@ static struct tensor *block(struct run *r, const struct block *b, struct tensor 
     struct tensor *h = layer_norm(r, x, &l->norm1);
     struct tensor *q = rope(r, linear(r, h, &l->q), c->head_dim, &c->rope);
     struct tensor *k = rope(r, linear(r, h, &l->k), c->head_dim, &c->rope);
-    x = add(r, x, linear(r, attention(r, q, k, linear(r, h, &l->v), &a), &l->o));
+    x = linear_onto(r, x, attention(r, q, k, linear(r, h, &l->v), &a), &l->o);
     h = gelu(r, linear(r, layer_norm(r, x, &l->norm2), &l->up), c->gelu);
-    return add(r, x, linear(r, h, &l->down));
+    return linear_onto(r, x, h, &l->down);
 }
 
 const struct arch arch_starcoder2 = {

@@ -1,13 +1,17 @@
 /* learn.c - forward and backward through a model: the loss of some rows, and the gradient of everything that has one.
  *
- * Only the input of each block is kept; a block is computed again, with a tape, when the backward pass comes to it (Chen
- * et al. 2016, "Training deep nets with sublinear memory cost"), so activations of one block exist at a time. */
+ * Of the last blocks, as many as exec->keep_bytes has room for, all is kept. Of the others only the input is: they are
+ * computed again, with a tape, when the backward pass comes to them (Chen et al. 2016, "Training deep nets with sublinear
+ * memory cost"). Both give the same bits. */
 #include "model/model_internal.h"
 
 #include <string.h>
 
-/* The streams between blocks: x[0] is the embedding, x[layers] what the final norm gets. */
-struct streams { struct tensor *x; size_t n; };
+/* What a block that is kept left: its tape and result, and where its memory begins. */
+struct kept { struct tape tape; struct tensor *out; struct arena_mark mark; };
+/* The streams between blocks: x[0] is the embedding, x[layers] what the final norm gets. Blocks below `from` learn
+ * nothing, those from `first_kept` on are kept. */
+struct streams { struct tensor *x; struct kept *kept; size_t layers, from, first_kept; };
 
 static struct tensor *new_stream(struct exec *e, struct tensor *t, size_t rows, size_t cols)
 {
@@ -64,17 +68,54 @@ static bool is_cancelled(struct exec *e)
     return e->status != SC_OK;
 }
 
+static struct tensor *run_block(const struct model *m, struct run *r, struct streams *s, size_t i, struct tape *tape)
+{
+    const struct block b = { &m->config, &m->layers[i], i };
+    r->tape = tape;
+    struct tensor *out = m->config.arch->block(r, &b, &s->x[i]);
+    r->tape = NULL;
+    return out;
+}
+
+/* Takes `out` over as stream i and gives back what was taken since. */
+static void keep_stream(const struct model *m, struct run *r, struct streams *s, size_t i, const struct tensor *out, struct arena_mark mark)
+{
+    if (r->exec->status == SC_OK) memcpy(s->x[i].data, out->data, r->batch->rows * m->config.embd * sizeof(float));
+    arena_rewind(r->exec->step, mark);
+}
+
+/* Runs block i with a tape and keeps it, or, being the first that learns, finds how many blocks behind it can be kept. */
+static void run_kept(const struct model *m, struct run *r, struct streams *s, size_t i)
+{
+    struct arena *step = r->exec->step;
+    struct kept *k = &s->kept[i];
+    struct tensor *next = &s->x[i + 1];
+    if (i == s->from) new_stream(r->exec, next, r->batch->rows, m->config.embd);
+    k->mark = arena_mark(step);
+    k->out = run_block(m, r, s, i, &k->tape);
+    if (i == s->from) {
+        size_t room = r->exec->keep_bytes / (step->used - k->mark.used + 1);
+        s->first_kept = room < s->layers - s->from ? s->layers - room : s->from;
+    }
+    if (i >= s->first_kept) { *next = *k->out; return; }
+    k->tape.len = 0;
+    keep_stream(m, r, s, i + 1, k->out, k->mark);
+}
+
 static void run_forward(const struct model *m, struct run *r, struct streams *s)
 {
-    size_t bytes = r->batch->rows * m->config.embd * sizeof(float);
-    for (size_t i = 0; i <= m->config.layers && !is_cancelled(r->exec); i++) {
-        new_stream(r->exec, &s->x[i], r->batch->rows, m->config.embd);
-        struct arena_mark mark = arena_mark(r->exec->step);
-        const struct block b = { &m->config, &m->layers[i ? i - 1 : 0], i ? i - 1 : 0 };
-        const struct tensor *out = i ? m->config.arch->block(r, &b, &s->x[i - 1]) : embed_tokens(m, r);
-        if (r->exec->status == SC_OK) memcpy(s->x[i].data, out->data, bytes);
-        arena_rewind(r->exec->step, mark);
+    struct exec *e = r->exec;
+    new_stream(e, &s->x[0], r->batch->rows, m->config.embd);
+    struct arena_mark mark = arena_mark(e->step);
+    keep_stream(m, r, s, 0, embed_tokens(m, r), mark);
+    for (size_t i = 0; i < s->layers && !is_cancelled(e); i++) {
+        s->x[i].learns = i > s->from || (i == s->from && embedding_learns(m));
+        if (i >= s->first_kept || (i == s->from && e->keep_bytes)) { run_kept(m, r, s, i); continue; }
+        new_stream(e, &s->x[i + 1], r->batch->rows, m->config.embd);
+        mark = arena_mark(e->step);
+        keep_stream(m, r, s, i + 1, run_block(m, r, s, i, NULL), mark);
     }
+    s->x[s->layers].learns = s->from < s->layers || embedding_learns(m);
 }
 
 static void keep_losses(const struct exec *e, const struct learn_rows *rows, const struct tensor *loss)
@@ -95,50 +136,64 @@ static void run_loss(const struct model *m, struct run *r, struct tensor *x, con
         keep_losses(r->exec, rows, head_loss(&forward, h, &m->head, &m->extra_head, rows->label, rows->weight));
         rows->weigh(rows->user);
     }
-    keep_losses(r->exec, rows, head_loss(&chosen, h, &m->head, &m->extra_head, rows->label, rows->weight));
-    if (r->tape) tape_backward(&chosen);
+    struct tensor *loss = head_loss(&chosen, h, &m->head, &m->extra_head, rows->label, rows->weight);
+    keep_losses(r->exec, rows, loss);
+    if (r->tape) {
+        tape_gradients(&chosen, loss, NULL);
+        tape_backward(&chosen);
+    }
     arena_rewind(r->exec->step, mark);
 }
 
-/* From the gradient of stream i + 1 to that of stream i. */
-static void run_block_backward(const struct model *m, struct run *r, struct streams *s, size_t i, float *spare)
+/* From the gradient of stream i + 1, in `grad`, to that of stream i in its place. */
+static void run_block_backward(const struct model *m, struct run *r, struct streams *s, size_t i, float *grad)
 {
-    size_t floats = r->batch->rows * m->config.embd;
-    const struct block b = { &m->config, &m->layers[i], i };
+    struct kept again = { .mark = arena_mark(r->exec->step) }, *k = i >= s->first_kept ? &s->kept[i] : &again;
+    s->x[i].grad = NULL;
+    if (k == &again) again.out = run_block(m, r, s, i, &again.tape);
+    r->tape = &k->tape;
+    tape_gradients(r, k->out, grad);
+    tape_backward(r);
+    if (s->x[i].learns && s->x[i].grad != grad) memcpy(grad, s->x[i].grad, r->batch->rows * m->config.embd * sizeof(float));
+    r->tape = NULL;
+    tape_release(&k->tape);
+    arena_rewind(r->exec->step, k->mark);
+}
+
+static void run_embedding_backward(const struct model *m, struct run *r, float *grad, struct tape *tape)
+{
     struct arena_mark mark = arena_mark(r->exec->step);
-    memset(spare, 0, floats * sizeof(float));
-    s->x[i].grad = spare;
-    struct tensor *out = m->config.arch->block(r, &b, &s->x[i]);
-    memcpy(out->grad, s->x[i + 1].grad, floats * sizeof(float));
+    r->tape = tape;
+    tape_gradients(r, embed_tokens(m, r), grad);
     tape_backward(r);
     arena_rewind(r->exec->step, mark);
 }
 
-static void run_embedding_backward(const struct model *m, struct run *r, const float *grad)
+static void run_backward(const struct model *m, struct run *r, struct streams *s, const struct learn_rows *rows, float *grad)
 {
-    struct arena_mark mark = arena_mark(r->exec->step);
-    struct tensor *out = embed_tokens(m, r);
-    memcpy(out->grad, grad, r->batch->rows * m->config.embd * sizeof(float));
-    tape_backward(r);
-    arena_rewind(r->exec->step, mark);
+    struct tape tape = { 0 };
+    r->tape = &tape;
+    s->x[s->layers].grad = grad;
+    run_loss(m, r, &s->x[s->layers], rows);
+    r->tape = NULL;
+    for (size_t i = s->layers; i-- > s->from && !is_cancelled(r->exec);) run_block_backward(m, r, s, i, grad);
+    if (embedding_learns(m) && r->exec->status == SC_OK) run_embedding_backward(m, r, grad, &tape);
+    tape_release(&tape);
 }
 
 void model_learn(const struct model *m, struct exec *e, const struct batch *batch, const struct learn_rows *rows, bool wants_gradient)
 {
     struct arena_mark mark = arena_mark(e->step);
-    struct tape tape = { 0 };
-    struct run r = { .exec = e, .batch = batch };
-    size_t layers = m->config.layers, floats = batch->rows * m->config.embd, from = wants_gradient ? first_block(m) : layers;
-    struct streams s = { arena_zero(e->step, (layers + 1) * sizeof *s.x), layers + 1 };
-    float *grad[2] = { arena_zero(e->step, floats * sizeof(float)), arena_take(e->step, floats * sizeof(float)) };
+    struct run r = { .exec = e, .batch = batch, .is_training = wants_gradient };
+    size_t layers = m->config.layers, floats = batch->rows * m->config.embd;
+    bool goes_back = wants_gradient && rows->n;
+    struct streams s = { .layers = layers, .from = goes_back ? first_block(m) : layers, .first_kept = layers };
+    s.x = arena_zero(e->step, (layers + 1) * sizeof *s.x);
+    s.kept = arena_zero(e->step, (layers + 1) * sizeof *s.kept);
+    float *grad = goes_back ? arena_zero(e->step, floats * sizeof *grad) : NULL;
     run_forward(m, &r, &s);
-    if (wants_gradient) {
-        r.tape = &tape;
-        s.x[layers].grad = grad[0];
-    }
-    if (rows->n && e->status == SC_OK) run_loss(m, &r, &s.x[layers], rows);
-    for (size_t i = layers; i-- > from && rows->n && !is_cancelled(e);) run_block_backward(m, &r, &s, i, grad[(layers - i) % 2]);
-    if (wants_gradient && from == 0 && embedding_learns(m) && rows->n && e->status == SC_OK) run_embedding_backward(m, &r, s.x[0].grad);
-    tape_release(&tape);
+    if (goes_back && e->status == SC_OK) run_backward(m, &r, &s, rows, grad);
+    else if (rows->n && e->status == SC_OK) run_loss(m, &r, &s.x[layers], rows);
+    for (size_t i = 0; i < layers; i++) tape_release(&s.kept[i].tape);
     arena_rewind(e->step, mark);
 }

@@ -4,6 +4,7 @@
 #include "tensor/tensor.h"
 
 #include <assert.h>
+#include <string.h>
 
 static struct tensor *new_output(struct run *r, size_t rows, size_t cols)
 {
@@ -13,17 +14,18 @@ static struct tensor *new_output(struct run *r, size_t rows, size_t cols)
     return t;
 }
 
-static bool wants_gradient(const struct op_call *c)
+static bool wants_gradient(const struct op_call *c, enum op op)
 {
+    const struct lora *l = op == OP_linear ? c->attr.linear.lora : NULL;
     for (size_t i = 0; i < 4; i++)
-        if (c->in[i] && c->in[i]->grad) return true;
-    return false;
+        if (tensor_learns(c->in[i])) return true;
+    return l && (l->a.w.grad || l->b.w.grad);
 }
 
 static void record(struct run *r, enum op op, const struct op_call *c)
 {
     struct tape *t = r->tape;
-    c->out->grad = arena_zero(r->exec->step, c->out->rows * c->out->cols * sizeof(float));
+    c->out->learns = true;
     if (t->len == t->cap) t->step = mem_grow(t->step, (t->cap = 2 * t->cap + 64) * sizeof *t->step);
     t->step[t->len++] = (struct tape_step){ op, *c };
 }
@@ -31,7 +33,7 @@ static void record(struct run *r, enum op op, const struct op_call *c)
 /* aux_cols: columns of what backward needs besides inputs and output; 0: nothing. */
 static struct tensor *call_with(struct run *r, enum op op, struct op_call *c, size_t aux_rows, size_t aux_cols)
 {
-    bool is_recorded = r->tape && wants_gradient(c);
+    bool is_recorded = r->tape && wants_gradient(c, op);
     c->batch = r->batch;
     if (is_recorded && aux_cols) c->aux = new_output(r, aux_rows, aux_cols);
     if (is_recorded) record(r, op, c);
@@ -41,11 +43,69 @@ static struct tensor *call_with(struct run *r, enum op op, struct op_call *c, si
 
 static struct tensor *call(struct run *r, enum op op, struct op_call *c) { return call_with(r, op, c, 0, 0); }
 
+static bool is_used_from(const struct tape *t, size_t step, const struct tensor *x)
+{
+    for (; step < t->len; step++)
+        for (size_t k = 0; k < 4; k++)
+            if (t->step[step].call.in[k] == x) return true;
+    return false;
+}
+
+/* The summand that a step adds its own part to: its gradient is the result's. */
+static struct tensor *summand(const struct tape_step *s)
+{
+    const struct tensor *t = s->op == OP_add ? s->call.in[0] : s->op == OP_linear ? s->call.in[3] : NULL;
+    return t && t->learns && !t->grad ? (struct tensor *)(uintptr_t)t : NULL;
+}
+
+static void give_gradient(struct run *r, const struct tensor *x)
+{
+    struct tensor *t = (struct tensor *)(uintptr_t)x;
+    if (!t || !t->learns || t->grad) return;
+    t->grad = arena_take(r->exec->step, t->rows * t->cols * sizeof(float));
+    t->is_fresh = true;
+}
+
+void tape_gradients(struct run *r, struct tensor *result, float *grad)
+{
+    const struct tape *t = r->tape;
+    result->grad = grad ? grad : arena_zero(r->exec->step, result->rows * result->cols * sizeof(float));
+    for (size_t i = t->len; i-- > 0;) {
+        const struct tape_step *s = &t->step[i];
+        give_gradient(r, s->call.out);      /* where no later step gave it one, nothing depends on it */
+        struct tensor *to = summand(s);
+        if (to && !is_used_from(t, i + 1, to)) to->grad = s->call.out->grad, to->is_fresh = s->call.out->is_fresh;
+        for (size_t k = 0; k < 4; k++) give_gradient(r, s->call.in[k]);
+    }
+}
+
+static void clear_fresh(const struct tensor *x)
+{
+    struct tensor *t = (struct tensor *)(uintptr_t)x;
+    if (!t || !t->is_fresh) return;
+    memset(t->grad, 0, t->rows * t->cols * sizeof(float));
+    t->is_fresh = false;
+}
+
+static bool stands_twice(const struct op_call *c, size_t k)
+{
+    for (size_t i = 0; i < 4; i++)
+        if (i != k && c->in[i] == c->in[k]) return true;
+    return false;
+}
+
 void tape_backward(struct run *r)
 {
     for (struct tape *t = r->tape; t->len; t->len--) {
-        const struct op_call c = t->step[t->len - 1].call;
-        if (r->exec->status == SC_OK) r->exec->backend->op[t->step[t->len - 1].op].backward(r->exec, &c);
+        const struct tape_step s = t->step[t->len - 1];
+        const struct op_impl *op = &r->exec->backend->op[s.op];
+        if (r->exec->status != SC_OK) continue;
+        clear_fresh(s.call.out);
+        for (size_t k = 0; k < 4; k++)
+            if (!op->stores || stands_twice(&s.call, k)) clear_fresh(s.call.in[k]);
+        op->backward(r->exec, &s.call);
+        for (size_t k = 0; k < 4; k++)
+            if (s.call.in[k]) ((struct tensor *)(uintptr_t)s.call.in[k])->is_fresh = false;
     }
 }
 
@@ -64,16 +124,27 @@ struct tensor *embed(struct run *r, const struct weight *table, const struct ten
     return call(r, OP_embed, &c);
 }
 
-struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w)
+/* An adapter and a sum by operators of their own. */
+static struct tensor *linear_apart(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w)
 {
-    assert(x->dtype == DTYPE_F32 && x->cols == w->w.cols);
     struct op_call c = { .in = { x, &w->w, if_present(&w->bias) }, .out = new_output(r, x->rows, w->w.rows) };
     struct tensor *out = call(r, OP_linear, &c);
     const struct lora *l = w->lora;
-    if (!l) return out;
-    if (r->tape && l->dropout > 0) x = dropout(r, x, l->dropout, l->stream);
-    return add_scaled(r, out, linear(r, linear(r, x, &l->a), &l->b), l->scale);
+    if (l && r->is_training && l->dropout > 0) x = dropout(r, x, l->dropout, l->stream);
+    if (l) out = add_scaled(r, out, linear(r, linear(r, x, &l->a), &l->b), l->scale);
+    return to ? add(r, to, out) : out;
 }
+
+struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w)
+{
+    assert(x->dtype == DTYPE_F32 && x->cols == w->w.cols && (!to || (to->rows == x->rows && to->cols == w->w.rows)));
+    const struct lora *l = w->lora;
+    if (!r->exec->many_rows || (l && r->is_training && l->dropout > 0)) return linear_apart(r, to, x, w);
+    struct op_call c = { .in = { x, &w->w, if_present(&w->bias), to }, .out = new_output(r, x->rows, w->w.rows), .attr.linear.lora = l };
+    return call_with(r, OP_linear, &c, x->rows, l ? l->a.w.rows : 0);
+}
+
+struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w) { return linear_onto(r, NULL, x, w); }
 
 struct tensor *dropout(struct run *r, const struct tensor *x, float p, uint64_t stream)
 {

@@ -64,8 +64,11 @@ struct tensor {
     enum dtype dtype;
     size_t rows, cols;
     void *data;
-    float *grad;         /* NULL: no gradient wanted */
+    float *grad;         /* NULL: no gradient wanted, or a recorded result before tape_gradients */
+    bool learns;         /* a result, or a block's input, whose gradient is wanted                */
+    bool is_fresh;       /* grad holds nothing yet: what is first added to it is stored           */
 };
+static inline bool tensor_learns(const struct tensor *t) { return t && (t->grad || t->learns); }
 static inline size_t tensor_row_bytes(const struct tensor *t) { return dtype_row_bytes(t->dtype, t->cols); }
 static inline const void *tensor_row(const struct tensor *t, size_t row) { return (const char *)t->data + row * tensor_row_bytes(t); }
 static inline float *tensor_f32(const struct tensor *t) { return (float *)t->data; }   /* of an f32 tensor */
@@ -102,7 +105,7 @@ struct batch {
 /* ORDER OP. Inputs in `in[]`, attributes in `attr`. Shapes: R rows of the batch. */
 #define OPS(X) \
     X(embed)       /* in: table (vocab, E), extra?    -> (R, E): row token[r] (position[r] if by_position); ids >= vocab: rows of extra, f32 */ \
-    X(linear)      /* in: x (R, K), w (N, K), bias?   -> (R, N): x w' + bias                                                        */ \
+    X(linear)      /* in: x (R, K), w (N, K), bias?, to (R, N)? -> (R, N): to + x w' + bias + scale (x a') b' with an adapter; aux: scale x a' */ \
     X(layer_norm)  /* in: x (R, E), gain, bias?       -> (R, E): (x - mean) / sqrt(variance + eps) * gain + bias                    */ \
     X(rms_norm)    /* in: x (R, E), gain              -> (R, E): x / sqrt(mean(x^2) + eps) * gain                                   */ \
     X(rope)        /* in: x (R, H*D)                  -> (R, H*D): rotates pairs by position[r] * frequency                          */ \
@@ -135,6 +138,7 @@ struct op_call {
     const struct batch *batch;
     union {
         struct { bool by_position; } embed;
+        struct { const struct lora *lora; } linear;
         struct { float eps; } norm;
         struct { size_t head_dim; const struct rope *rope; } rope;
         struct attention attention;
@@ -153,6 +157,7 @@ struct exec {
     const struct backend *backend;
     const void *kernels;                 /* the backend's own table                           */
     bool int8_activations;               /* linear with block weights rounds x to int8 blocks */
+    size_t keep_bytes;                   /* of blocks' activations that model_learn may keep instead of computing them again */
     bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
     struct arena *step;                  /* outputs and scratch of this pass                  */
     bool is_dry;                         /* memory is taken, but nothing large is computed: to measure what a pass needs */
@@ -162,8 +167,9 @@ struct exec {
 /* What the machine can do at most with all threads of the pool: bytes read from memory a second, f32 fused multiply-add
  * operations a second (two each), 8-bit integer ones likewise. */
 struct machine_limits { double read_bytes, f32_ops, int8_ops; };
-/* backward: adds to the `grad` of those inputs that have one, given out->grad. */
-struct op_impl { void (*forward)(struct exec *e, const struct op_call *c), (*backward)(struct exec *e, const struct op_call *c); };
+/* backward: adds to the `grad` of those inputs that have one, given out->grad. An input's grad is fresh only where
+ * `stores` is set: then backward stores instead, all elements. */
+struct op_impl { void (*forward)(struct exec *e, const struct op_call *c), (*backward)(struct exec *e, const struct op_call *c); bool stores; };
 struct backend {
     const char *name;
     bool (*probe)(void);
@@ -177,14 +183,18 @@ extern const struct backend *const backends[];   /* rows.c; NULL at the end */
 
 /* ---- ops.c: typed wrappers. Results live in run->exec->step until it is rewound. ------------------------------------------- */
 
-/* What was computed, in order, to go back through. A result has a `grad` where an input has one. */
+/* What was computed, in order, to go back through. A result learns where an input does. */
 struct tape { struct tape_step { enum op op; struct op_call call; } *step; size_t len, cap; };
 void tape_release(struct tape *t);
-struct run { struct exec *exec; const struct batch *batch; struct tape *tape; };   /* tape NULL: nothing is recorded */
-/* Walks the tape from its end, whose result's grad the caller has filled, and empties it. */
+struct run { struct exec *exec; const struct batch *batch; struct tape *tape; bool is_training; };   /* tape NULL: nothing is recorded; is_training: with dropout */
+/* Gives all that learns on the tape a grad in the step's arena; `result`, the last one, has `grad` (NULL: zeros of its own),
+ * which the caller fills. The first summand of a sum that is not used later shares the grad of the sum. */
+void tape_gradients(struct run *r, struct tensor *result, float *grad);
+/* Walks the tape from its end and empties it. */
 void tape_backward(struct run *r);
 struct tensor *embed(struct run *r, const struct weight *table, const struct tensor *extra, bool by_position);   /* extra: rows of ids behind the table, f32; NULL or 0 rows: none */
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w);
+struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w);   /* to + linear */
 struct tensor *layer_norm(struct run *r, const struct tensor *x, const struct norm *n);
 struct tensor *rms_norm(struct run *r, const struct tensor *x, const struct norm *n);
 struct tensor *rope(struct run *r, const struct tensor *x, size_t head_dim, const struct rope *rope);

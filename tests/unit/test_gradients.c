@@ -9,12 +9,12 @@
 struct shape { size_t rows, cols, heads, kv_heads, head_dim, window; };
 static const struct shape shapes[] = { { 1, 5, 1, 1, 2, 0 }, { 7, 33, 6, 2, 4, 3 }, { 150, 64, 4, 1, 16, 0 }, { 131, 70, 2, 2, 10, 40 } };
 
-enum { IN_MAX = 3 };
+enum { IN_MAX = 6 };
 /* One operator on one shape: its inputs, and how it is called. */
 struct gradient_case {
     const char *name; enum op op; const struct shape *shape; int variant;
     struct tensor in[IN_MAX]; size_t n_in;
-    struct weight w; struct norm n; struct rope rope;      /* what the tape points at must outlive the call */
+    struct weight w; struct norm n; struct rope rope; struct lora lora;      /* what the tape points at must outlive the call */
     struct tensor *(*run)(struct gradient_case *g, struct run *r);
 };
 
@@ -42,8 +42,20 @@ static float weights[1024];
 static void make_embed(struct gradient_case *g) { input(g, 8, g->shape->cols); input(g, 3, g->shape->cols); }
 static struct tensor *run_embed(struct gradient_case *g, struct run *r) { g->w = (struct weight){ .w = g->in[0] }; return embed(r, &g->w, &g->in[1], g->variant == 1); }
 
-static void make_linear(struct gradient_case *g) { input(g, g->shape->rows, g->shape->cols); input(g, g->shape->heads * 5 + 1, g->shape->cols); input(g, 1, g->shape->heads * 5 + 1); }
-static struct tensor *run_linear(struct gradient_case *g, struct run *r) { g->w = (struct weight){ .w = g->in[1], .bias = g->in[2] }; return linear(r, &g->in[0], &g->w); }
+static void make_linear(struct gradient_case *g)
+{
+    size_t n = g->shape->heads * 5 + 1, k = g->shape->cols;
+    input(g, g->shape->rows, k); input(g, n, k); input(g, 1, n); input(g, g->shape->rows, n); input(g, 3, k); input(g, n, 3);
+}
+/* Variant 1: onto something, with an adapter. */
+static struct tensor *run_linear(struct gradient_case *g, struct run *r)
+{
+    g->w = (struct weight){ .w = g->in[1], .bias = g->in[2] };
+    if (g->variant == 0) return linear(r, &g->in[0], &g->w);
+    g->lora = (struct lora){ .a.w = g->in[4], .b.w = g->in[5], .scale = 0.6f };
+    g->w.lora = &g->lora;
+    return linear_onto(r, &g->in[3], &g->in[0], &g->w);
+}
 
 static void make_norm(struct gradient_case *g) { input(g, g->shape->rows, g->shape->cols); input(g, 1, g->shape->cols); input(g, 1, g->shape->cols); }
 static struct tensor *run_layer_norm(struct gradient_case *g, struct run *r) { g->n = (struct norm){ g->in[1], g->in[2], 1e-5f }; return layer_norm(r, &g->in[0], &g->n); }
@@ -91,7 +103,7 @@ static void make_loss(struct gradient_case *g) { input(g, g->shape->rows, g->sha
 static struct tensor *run_head_loss(struct gradient_case *g, struct run *r) { g->w = (struct weight){ .w = g->in[1] }; return head_loss(r, &g->in[0], &g->w, &g->in[2], labels, weights); }
 
 static const struct { void (*make)(struct gradient_case *g); struct tensor *(*run)(struct gradient_case *g, struct run *r); int variants; } rows[] = {
-    [OP_embed] = { make_embed, run_embed, 2 },       [OP_linear] = { make_linear, run_linear, 1 },     [OP_layer_norm] = { make_norm, run_layer_norm, 1 },
+    [OP_embed] = { make_embed, run_embed, 2 },       [OP_linear] = { make_linear, run_linear, 2 },     [OP_layer_norm] = { make_norm, run_layer_norm, 1 },
     [OP_rms_norm] = { make_rms, run_rms_norm, 1 },   [OP_rope] = { make_rope, run_rope, 2 },           [OP_attention] = { make_attention, run_attention, 1 },
     [OP_add] = { make_two, run_add, 1 },             [OP_gelu] = { make_one, run_gelu, 2 },            [OP_silu_gate] = { make_two, run_silu_gate, 1 },
     [OP_select] = { make_one, run_select, 1 },       [OP_columns] = { make_one, run_columns, 2 },      [OP_dropout] = { make_one, run_dropout, 1 },
@@ -114,6 +126,7 @@ static double objective(struct gradient_case *g, struct machine *m, struct tape 
     struct arena_mark mark = arena_mark(&m->step);
     struct tensor *out = g->run(g, &r);
     double f = 0;
+    if (tape) tape_gradients(&r, out, NULL);
     for (size_t i = 0; i < out->rows * out->cols; i++) {
         float u = g->op == OP_head_loss ? weights[i] : normal(99, i);
         f += (double)tensor_f32(out)[i] * (double)u;
