@@ -5,6 +5,7 @@
  * memory cost"). Both give the same bits. */
 #include "model/model_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 /* What a block that is kept left: its tape and result, and where its memory begins. */
@@ -102,12 +103,25 @@ static void run_kept(const struct model *m, struct run *r, struct streams *s, si
     keep_stream(m, r, s, i + 1, k->out, k->mark);
 }
 
+enum { STREAM_NOISE = 1 << 20 };      /* of random numbers; dropouts have smaller ones */
+
+/* NEFTune (Jain et al. 2023): x += uniform(-1, 1) alpha / sqrt(L d) in training, L being the length of the row's sequence. */
+static void add_noise(const struct exec *e, const struct batch *batch, struct tensor *x)
+{
+    for (size_t begin = 0, end; begin < batch->rows; begin = end) {
+        for (end = begin + 1; end < batch->rows && batch->sequence[end] == batch->sequence[begin];) end++;
+        float size = e->embedding_noise / sqrtf((float)((end - begin) * x->cols));
+        for (size_t i = begin * x->cols; i < end * x->cols; i++) tensor_f32(x)[i] += size * (float)(2 * random_unit(batch->seed, STREAM_NOISE, i) - 1);
+    }
+}
+
 static void run_forward(const struct model *m, struct run *r, struct streams *s)
 {
     struct exec *e = r->exec;
     new_stream(e, &s->x[0], r->batch->rows, m->config.embd);
     struct arena_mark mark = arena_mark(e->step);
     keep_stream(m, r, s, 0, embed_tokens(m, r), mark);
+    if (r->is_training && e->embedding_noise > 0 && e->status == SC_OK) add_noise(e, r->batch, &s->x[0]);
     for (size_t i = 0; i < s->layers && !is_cancelled(e); i++) {
         s->x[i].learns = i > s->from || (i == s->from && embedding_learns(m));
         if (i >= s->first_kept || (i == s->from && e->keep_bytes)) { run_kept(m, r, s, i); continue; }

@@ -160,6 +160,7 @@ struct exec {
     size_t keep_bytes;                   /* of blocks' activations that model_learn may keep instead of computing them again */
     bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
     struct arena *step;                  /* outputs and scratch of this pass                  */
+    float embedding_noise;               /* alpha of NEFTune in training; 0: none             */
     bool is_dry;                         /* memory is taken, but nothing large is computed: to measure what a pass needs */
     sc_status status;
     const atomic_int *cancel;            /* set from outside: status becomes SC_E_CANCELLED at the next block */

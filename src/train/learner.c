@@ -112,7 +112,8 @@ sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_confi
 
 static struct exec learner_exec(struct learner *l)
 {
-    return (struct exec){ .pool = l->rt->pool, .backend = l->rt->backend, .kernels = l->rt->kernels, .many_rows = true, .step = &l->step, .cancel = &l->rt->cancel };
+    return (struct exec){ .pool = l->rt->pool, .backend = l->rt->backend, .kernels = l->rt->kernels, .many_rows = true, .step = &l->step, .cancel = &l->rt->cancel,
+                          .keep_bytes = l->config->recompute ? 0 : SIZE_MAX, .embedding_noise = (float)l->config->neftune_noise_alpha };
 }
 
 /* A gradient that is not there yet, but wanted: a dry pass only asks whether one is. */
