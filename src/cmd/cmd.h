@@ -45,8 +45,8 @@ int  command_run_part(const struct command *self, int argc, char **argv);
 
 /* ORDER commands.c */
 extern const struct command command_pull, command_list, command_show, command_rm, command_init, command_convert,
-    command_tokenize, command_template, command_complete, command_score, command_chat, command_data, command_bench, command_doctor,
-    command_help, command_completion;
+    command_tokenize, command_template, command_complete, command_score, command_chat, command_data, command_train, command_plan, command_bench,
+    command_doctor, command_help, command_completion;
 
 /* ---- args.c: flags from the rows --------------------------------------------------------------------------------------- */
 
@@ -114,6 +114,7 @@ bool use_color(const struct args_common *c, FILE *to);   /* --color, NO_COLOR, T
 /* sc_on_event; `user` is the struct args_common. Notes become lines; an event with "bytes" (or "done") and "total" moves
  * a bar, on a terminal only; "file", "tensor" or "what" names what is under way. */
 void draw_event(void *user, const char *json);
+int  terminal_columns(void);                             /* of standard error; 80 if unknown */
 double seconds_now(void);                                /* of a clock that only rises */
 void progress_clear(struct args_common *c);              /* takes the bar off before other output */
 /* Text of a model or a file for a terminal: control characters other than newline and tab, C1, bidirectional controls,
