@@ -9,6 +9,6 @@
 struct train_view { struct args_common *common; const sc_train_config *config; json_t *done; double drawn; };
 void train_event(void *user, const char *json);
 void train_summary(struct train_view *v);       /* what `done` says, for people; nothing without it */
-void plan_print(FILE *to, const json_t *plan);  /* members one a line; those named *_bytes as amounts of memory */
+void plan_print(FILE *to, const json_t *plan);  /* members one a line; those named *_bytes and all in "parts" as memory */
 
 #endif

@@ -88,7 +88,7 @@ static void show_evaluation(struct train_view *v, const json_t *event)
     char text[256] = "";
     append_number(text, sizeof text, "  loss %.4f", number(event, "loss"));
     append_number(text, sizeof text, "  perplexity %.4g", number(event, "perplexity"));
-    append_number(text, sizeof text, "  reward accuracy %.3f", number(event, "reward_accuracy"));
+    append_number(text, sizeof text, "  rewards right %.3f", number(event, "rewards_accuracy"));
     if (isfinite(number(event, "step"))) note(v->common, "held out, step %.0f%s", number(event, "step"), text);
     else note(v->common, "held out%s", text);
 }
@@ -125,7 +125,10 @@ void train_event(void *user, const char *json)
         if (!is_quiet) show_indented("", text_of(event, "answer"));
     } else if (strcmp(kind, "save") == 0) {
         progress_clear(v->common);
-        note(v->common, "saved %s", text_of(event, "path"));
+        note(v->common, "saved step %.0f", number(event, "step"));
+    } else if (strcmp(kind, "skipped") == 0) {
+        progress_clear(v->common);
+        note(v->common, "step %.0f is left out: %s", number(event, "step"), text_of(event, "why"));
     } else draw_event(v->common, json);
     json_decref(event);
 }
@@ -133,12 +136,13 @@ void train_event(void *user, const char *json)
 void train_summary(struct train_view *v)
 {
     char text[256] = "";
+    const json_t *results = json_object_get(v->done, "results");
     progress_clear(v->common);
     if (!v->done) return;
-    append_number(text, sizeof text, ", %.0f steps", number(v->done, "steps"));
-    append_number(text, sizeof text, ", loss %.4f", number(v->done, "loss"));
-    append_number(text, sizeof text, ", held out %.4f", number(v->done, "eval_loss"));
-    append_number(text, sizeof text, ", %.0f s", number(v->done, "seconds"));
+    append_number(text, sizeof text, ", %.0f steps", number(results, "steps"));
+    append_number(text, sizeof text, ", %.0f tokens", number(results, "tokens"));
+    append_number(text, sizeof text, ", best held-out loss %.4f", number(results, "best_loss"));
+    append_number(text, sizeof text, ", %.0f s", number(results, "seconds"));
     note(v->common, "Done%s.", text);
 }
 
@@ -146,12 +150,13 @@ void train_summary(struct train_view *v)
 
 enum { PLAN_DEPTH = 4 };
 
-static void print_member(FILE *to, const char *key, const json_t *value, int depth)
+/* `in_bytes`: a part of an amount of memory. */
+static void print_member(FILE *to, const char *key, const json_t *value, int depth, bool in_bytes)
 {
     char amount[32] = "";
     size_t n = strlen(key);
-    bool is_bytes = json_is_number(value) && n >= 5 && strcmp(key + n - 5, "bytes") == 0;
-    if (is_bytes) n = n > 5 ? n - 6 : n;
+    bool is_named = n > 6 && strcmp(key + n - 6, "_bytes") == 0, is_bytes = json_is_number(value) && (in_bytes || is_named);
+    if (is_named) n -= 6;
     fprintf(to, "%*s", 2 * depth, "");
     for (size_t i = 0; i < n; i++) putc(key[i] == '_' ? ' ' : key[i], to);
     if (is_bytes) format_bytes(amount, sizeof amount, json_number_value(value));
@@ -163,23 +168,23 @@ static void print_member(FILE *to, const char *key, const json_t *value, int dep
     putc('\n', to);
 }
 
-static void print_plan(FILE *to, const json_t *value, int depth)
+static void print_plan(FILE *to, const json_t *value, int depth, bool in_bytes)
 {
     size_t i;
     const char *key;
     json_t *member;
     if (depth > PLAN_DEPTH) return;
     json_object_foreach((json_t *)value, key, member) {
-        print_member(to, key, member, depth);
-        print_plan(to, member, depth + 1);
+        print_member(to, key, member, depth, in_bytes);
+        print_plan(to, member, depth + 1, in_bytes || strcmp(key, "parts") == 0);
     }
     json_array_foreach(value, i, member) {
         if (json_is_string(member)) {
             fprintf(to, "%*s", 2 * depth, "");
             print_safe(to, json_string_value(member), json_string_length(member));
             putc('\n', to);
-        } else print_plan(to, member, depth + 1);
+        } else print_plan(to, member, depth + 1, in_bytes);
     }
 }
 
-void plan_print(FILE *to, const json_t *plan) { print_plan(to, plan, 0); }
+void plan_print(FILE *to, const json_t *plan) { print_plan(to, plan, 0, false); }

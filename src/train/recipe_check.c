@@ -109,6 +109,7 @@ static sc_status check_lora(const sc_train_config *c, sc_error *err)
     if (c->lora_r) return SC_OK;
     if (c->lora_dropout > 0) return FAIL(err, SC_E_ARGUMENT, "lora_dropout is %g without adapters; give lora_r a rank such as 16, or leave it out", c->lora_dropout);
     if (c->use_rslora) return FAIL(err, SC_E_ARGUMENT, "use_rslora is true without adapters; give lora_r a rank such as 16, or leave it out");
+    if (*c->init_adapter) return FAIL(err, SC_E_ARGUMENT, "init_adapter is %.200s without adapters; give lora_r its rank, or leave it out", c->init_adapter);
     if (*c->quantize_base)
         return FAIL(err, SC_E_ARGUMENT, "quantize_base is %s without adapters, and quantised weights cannot be trained themselves; give lora_r a rank such as 16, or leave it out", c->quantize_base);
     return SC_OK;

@@ -316,6 +316,7 @@ TEST(contradictions)
     contradicts("lora_dropout: 0.1\n", "lora_dropout is 0.1 without adapters");
     contradicts("quantize_base: nf4\n", "quantize_base is nf4 without adapters");
     contradicts("use_rslora: true\n", "use_rslora is true without adapters");
+    contradicts("init_adapter: a\n", "init_adapter is a without adapters");
     contradicts("use_peft: true\nlora_r: 0\n", "use_peft is true, but lora_r is 0");
     contradicts("bf16: true\nweights: f32\n", "bf16 is true, but weights is f32");
     contradicts("loss_type: dpo\npacking: chop\n", "packing is chop");

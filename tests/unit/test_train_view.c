@@ -67,11 +67,12 @@ static void others(struct train_view *v)
     train_event(v, "{\"event\":\"note\",\"text\":\"the template added 4 tokens\"}");
     train_event(v, "{\"event\":\"eval\",\"step\":8,\"loss\":1.5,\"perplexity\":4.4817}");
     train_event(v, "{\"event\":\"sample\",\"prompt\":\"Hi?\",\"answer\":\"one\\n\\u001b[2Jtwo\\n\"}");
-    train_event(v, "{\"event\":\"save\",\"path\":\"o/checkpoint-8\"}");
+    train_event(v, "{\"event\":\"save\",\"step\":8}");
+    train_event(v, "{\"event\":\"skipped\",\"step\":9,\"why\":\"spike\"}");
     train_event(v, "{\"event\":\"something_new\",\"x\":1}");
     train_event(v, "{\"event\":\"step\"}");
     train_event(v, "no JSON");
-    train_event(v, "{\"event\":\"done\",\"steps\":8,\"loss\":1.25,\"eval_loss\":1.5,\"seconds\":61.2}");
+    train_event(v, "{\"event\":\"done\",\"path\":\"o\",\"results\":{\"steps\":8,\"tokens\":8192,\"best_loss\":1.5,\"seconds\":61.2}}");
     train_summary(v);
 }
 
@@ -80,8 +81,8 @@ TEST(other_events)
     struct args_common c = { 0 };
     sc_train_config config = { .logging_steps = 1 };
     struct train_view v = { .common = &c, .config = &config };
-    CHECK_STR(shown(&v, others), "the template added 4 tokens\nheld out, step 8  loss 1.5000  perplexity 4.482\n  > Hi?\n  one\n  ^[[2Jtwo\nsaved o/checkpoint-8\n"
-                                 "Done, 8 steps, loss 1.2500, held out 1.5000, 61 s.\n");
+    CHECK_STR(shown(&v, others), "the template added 4 tokens\nheld out, step 8  loss 1.5000  perplexity 4.482\n  > Hi?\n  one\n  ^[[2Jtwo\nsaved step 8\nstep 9 is left out: spike\n"
+                                 "Done, 8 steps, 8192 tokens, best held-out loss 1.5000, 61 s.\n");
     CHECK(v.done);
     json_decref(v.done);
 }
@@ -91,10 +92,10 @@ TEST(plan_as_text)
     char *text = NULL;
     size_t n;
     FILE *to = open_memstream(&text, &n);
-    json_t *plan = json_loads("{\"peak_bytes\":1500000000,\"memory\":{\"weights_bytes\":270000000,\"moments\":{\"bytes\":0}},\"rows\":8,\"model\":\"a\\u001bb\",\"fits\":true,\"notes\":[\"x\"]}", 0, NULL);
+    json_t *plan = json_loads("{\"peak_bytes\":1500000000,\"parts\":{\"weights\":270000000,\"trained\":0},\"rows\":8,\"model\":\"a\\u001bb\",\"fits\":true,\"notes\":[\"x\"]}", 0, NULL);
     plan_print(to, plan);
     fclose(to);
-    CHECK_STR(text, "peak: 1.5 GB\nmemory:\n  weights: 270 MB\n  moments:\n    bytes: 0 B\nrows: 8\nmodel: a^[b\nfits: yes\nnotes:\n  x\n");
+    CHECK_STR(text, "peak: 1.5 GB\nparts:\n  weights: 270 MB\n  trained: 0 B\nrows: 8\nmodel: a^[b\nfits: yes\nnotes:\n  x\n");
     json_decref(plan);
     free(text);
 }
