@@ -71,7 +71,8 @@ const struct file_tensor *model_file_find(const struct model_file *m, const char
  * other JSON files and the chat template are read where it has them. */
 sc_status adapter_file_open(struct model_file **out, const char *directory, sc_error *err);
 bool      adapter_is_at(const char *path);      /* a directory with adapter_config.json and no config.json */
-
+/* One safetensors file by itself: config is NULL. Same rules. */
+sc_status tensor_file_open(struct model_file **out, const char *path, sc_error *err);
 const struct gguf_value *gguf_find(const struct model_file *m, const char *key);            /* NULL if absent */
 /* Typed reads with messages that name file and key; any integer type of fitting value is accepted. */
 sc_status gguf_need_int(int64_t *out, const struct model_file *m, const char *key, int64_t min, int64_t max, sc_error *err);
@@ -111,6 +112,8 @@ void gguf_writer_discard(struct gguf_writer *w);                            /* f
  * Tensors are written in the given order (the caller sorts); metadata {"format":"pt"}. */
 struct safetensors_writer;
 sc_status safetensors_writer_open(struct safetensors_writer **out, const char *directory, const struct tensor_plan *tensors, size_t n, uint64_t shard_bytes, sc_error *err);
+/* The same for one file of any name. */
+sc_status safetensors_writer_open_file(struct safetensors_writer **out, const char *path, const struct tensor_plan *tensors, size_t n, sc_error *err);
 sc_status safetensors_writer_data(struct safetensors_writer *w, const void *data, size_t bytes, sc_error *err);
 sc_status safetensors_writer_finish(struct safetensors_writer *w, sc_error *err);
 void safetensors_writer_discard(struct safetensors_writer *w);

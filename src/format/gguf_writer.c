@@ -140,8 +140,8 @@ static sc_status append_infos(struct gguf_writer *w, struct buf *header, const s
     size_t offset = 0;
     for (size_t i = 0; i < n; i++) {
         const struct tensor_plan *t = &tensors[i];
-        if (strlen(t->name) > 63 || !tensor_bytes(&w->bytes[i], t->dtype, t->n_dims, t->dims))
-            return FAIL(err, SC_E_ARGUMENT, "%s: GGUF cannot hold tensor \"%s\" as %s: its name has more than 63 bytes, or its rows are no whole number of blocks",
+        if (strlen(t->name) > 63 || dtypes[t->dtype].gguf < 0 || !tensor_bytes(&w->bytes[i], t->dtype, t->n_dims, t->dims))
+            return FAIL(err, SC_E_ARGUMENT, "%s: GGUF cannot hold tensor \"%s\" as %s: its name has more than 63 bytes, its rows are no whole number of blocks, or the type has no number",
                         w->file.path, t->name, dtypes[t->dtype].name);
         append_string(header, t->name, strlen(t->name));
         append_u32(header, (uint32_t)t->n_dims);

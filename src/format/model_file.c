@@ -182,3 +182,16 @@ sc_status adapter_file_open(struct model_file **out, const char *directory, sc_e
     *out = m;
     return SC_OK;
 }
+
+sc_status tensor_file_open(struct model_file **out, const char *path, sc_error *err)
+{
+    struct mapped_file f;
+    *out = NULL;
+    struct model_file *m = model_file_new(MODEL_HF, path);
+    sc_status status = model_file_map(m, &f, path, err);
+    if (status == SC_OK) status = safetensors_parse(m, f.data, f.size, path, err);
+    if (status == SC_OK) status = model_file_index_tensors(m, err);
+    if (status != SC_OK) { model_file_close(m); return status; }
+    *out = m;
+    return SC_OK;
+}

@@ -9,7 +9,8 @@
 struct planned { const char *name; size_t bytes, shard; struct tensor_plan plan; };
 
 struct safetensors_writer {
-    char *directory;
+    char *directory;                        /* or the one file */
+    bool is_file;
     struct planned *tensors; size_t n;
     struct name_store names;
     size_t n_shards;
@@ -50,7 +51,7 @@ static sc_status shard_begin(struct safetensors_writer *w, sc_error *err)
     for (; end < w->n && w->tensors[end].shard == shard; end++) data += w->tensors[end].bytes;
     append_header(&header, w->tensors + w->at, end - w->at);
     shard_name(w, shard, name);
-    char *path = path_join(w->directory, name);
+    char *path = w->is_file ? mem_strdup(w->directory) : path_join(w->directory, name);
     uint64_t header_bytes = header.len;
     sc_status status;
     TRY_DONE(file_writer_open(&w->file, path, err));
@@ -102,12 +103,13 @@ static sc_status plan_shards(struct safetensors_writer *w, const struct tensor_p
     return SC_OK;
 }
 
-sc_status safetensors_writer_open(struct safetensors_writer **out, const char *directory, const struct tensor_plan *tensors, size_t n, uint64_t shard_bytes, sc_error *err)
+static sc_status writer_open(struct safetensors_writer **out, const char *path, bool is_file, const struct tensor_plan *tensors, size_t n, uint64_t shard_bytes, sc_error *err)
 {
     *out = NULL;
-    if (n == 0) return FAIL(err, SC_E_ARGUMENT, "%s: a model needs at least one tensor", directory);
+    if (n == 0) return FAIL(err, SC_E_ARGUMENT, "%s: a model needs at least one tensor", path);
     struct safetensors_writer *w = mem_zero(1, sizeof *w);
-    w->directory = mem_strdup(directory);
+    w->directory = mem_strdup(path);
+    w->is_file = is_file;
     w->n = n;
     w->n_shards = 1;
     w->tensors = mem_zero(n, sizeof *w->tensors);
@@ -116,6 +118,16 @@ sc_status safetensors_writer_open(struct safetensors_writer **out, const char *d
     if (status != SC_OK) { safetensors_writer_discard(w); return status; }
     *out = w;
     return SC_OK;
+}
+
+sc_status safetensors_writer_open(struct safetensors_writer **out, const char *directory, const struct tensor_plan *tensors, size_t n, uint64_t shard_bytes, sc_error *err)
+{
+    return writer_open(out, directory, false, tensors, n, shard_bytes, err);
+}
+
+sc_status safetensors_writer_open_file(struct safetensors_writer **out, const char *path, const struct tensor_plan *tensors, size_t n, sc_error *err)
+{
+    return writer_open(out, path, true, tensors, n, 0, err);
 }
 
 sc_status safetensors_writer_data(struct safetensors_writer *w, const void *data, size_t bytes, sc_error *err)

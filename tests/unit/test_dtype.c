@@ -91,6 +91,7 @@ TEST(dtype_round_trip_error_is_bounded)
     static const struct { enum dtype type; double bound; } row[] = {
         { DTYPE_F32, 0 }, { DTYPE_F64, 0 }, { DTYPE_F16, 3e-4 }, { DTYPE_BF16, 2e-3 }, { DTYPE_Q8_0, 6e-3 }, { DTYPE_Q4_0, 0.1 },
         { DTYPE_Q4_1, 0.09 }, { DTYPE_Q5_0, 0.05 }, { DTYPE_Q5_1, 0.045 }, { DTYPE_Q4_K, 0.0740 }, { DTYPE_Q5_K, 0.0370 }, { DTYPE_Q6_K, 0.0180 },
+        { DTYPE_NF4, 0.095 },
     };
     enum { MANY = 64 * 256 };
     float *x = malloc(MANY * sizeof *x);
@@ -187,6 +188,6 @@ TEST(dtype_names)
     CHECK_INT(dtype_row_bytes(DTYPE_Q6_K, 512), 420);
     for (int i = 0; i < DTYPE_COUNT; i++) {
         CHECK(dtype_by_name(&t, dtypes[i].name) && (int)t == i);
-        CHECK(dtype_by_gguf(&t, (uint32_t)dtypes[i].gguf) && (int)t == i);
+        CHECK(dtype_by_gguf(&t, (uint32_t)dtypes[i].gguf) ? (int)t == i : dtypes[i].gguf < 0);
     }
 }

@@ -17,7 +17,7 @@ static void sample_make(struct sample *s, uint64_t seed, bool safetensors_only)
         struct tensor_plan *t = &s->plan[i];
         snprintf(s->names[i], sizeof s->names[i], i % 3 ? "blk.%zu.weight" : "t\"%zu\\é\n", i);
         *t = (struct tensor_plan) { .name = s->names[i], .n_dims = (int)pick(seed, &at, 5) };
-        do t->dtype = (enum dtype)pick(seed, &at, DTYPE_COUNT); while (safetensors_only && !dtypes[t->dtype].safetensors);
+        do t->dtype = (enum dtype)pick(seed, &at, DTYPE_COUNT); while (safetensors_only ? !dtypes[t->dtype].safetensors : dtypes[t->dtype].gguf < 0);
         if (dtypes[t->dtype].block > 1 && t->n_dims == 0) t->n_dims = 1;
         size_t rows = 1;
         for (int d = 0; d < t->n_dims; d++) {

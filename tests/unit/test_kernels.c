@@ -116,7 +116,7 @@ static void check_linear(const char *set, enum dtype t, size_t rows, size_t cols
 TEST(linear_is_the_same_for_1_2_7_16_and_512_rows)
 {
     for (size_t s = 0; s < 3; s++)
-        for (int t = DTYPE_F32; t <= DTYPE_Q6_K; t++) {
+        for (int t = DTYPE_F32; t <= DTYPE_NF4; t++) {
             size_t block = dtypes[t].block;
             check_linear(set_names[s], (enum dtype)t, 37, block == 1 ? 93 : block == 32 ? 160 : 512);
             check_linear(set_names[s], (enum dtype)t, 5, block == 1 ? 7 : block);
@@ -129,7 +129,7 @@ TEST(vector_unpacking_equals_scalar)
     float *w = normals(N, 4);
     for (size_t s = 1; s < 3; s++) {
         const struct cpu_kernels *k = kernels(set_names[s]), *scalar = kernels("scalar");
-        for (int t = DTYPE_F16; k && t <= DTYPE_Q6_K; t++) {
+        for (int t = DTYPE_F16; k && t <= DTYPE_NF4; t++) {
             void *data = quantized((enum dtype)t, w, 1, N);
             static float a[N], b[N], scale[2][N / 16], min[2][N / 32];
             static int8_t q[2][N];
