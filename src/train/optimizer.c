@@ -15,11 +15,11 @@ enum { PIECE = 1 << 14 };                    /* a multiple of MOMENT_BLOCK */
 
 /* The nearest code by the upper half of a float: code[h] is that of the least float with this half. Halves are narrower
  * than the cells of the map, so the rest of the float decides between this code and the next. */
-struct code_finder { const float *map; uint8_t code[1 << 16]; float middle[256]; };
+struct code_finder { uint8_t code[1 << 16]; float middle[256]; unsigned zero; };      /* zero: the code of 0 */
 
 static void code_finder_init(struct code_finder *f, const float map[256])
 {
-    f->map = map;
+    f->zero = (unsigned)dynamic_nearest(map, 0);
     for (int i = 0; i < 255; i++) f->middle[i] = (map[i] + map[i + 1]) / 2;
     f->middle[255] = INFINITY;
     for (uint32_t h = 0; h < 1 << 16; h++) {
@@ -38,26 +38,31 @@ static float *moments8_read(float *restrict out, const struct moments8 *m, const
     return out;
 }
 
-/* A moment that is not finite becomes zero. A negative one never does: its sign is that of the coming steps. */
-static void moments8_write(struct moments8 *m, const struct code_finder *f, size_t at, float *restrict x, size_t n)
+/* A moment that is not finite becomes zero. A negative one never does: its sign is that of the coming steps. The largest
+ * is sought by the bits of magnitudes, which rise as these do. */
+static void moments8_write(struct moments8 *m, const struct code_finder *f, size_t at, const float *restrict x, size_t n)
 {
     uint8_t *restrict code = m->code + at;
-    float largest = 0;
+    uint32_t bits[MOMENT_BLOCK];
+    float scaled[MOMENT_BLOCK], largest;
+    int32_t most = 0;
+    memcpy(bits, x, n * sizeof *bits);
     for (size_t i = 0; i < n; i++) {
-        float size = fabsf(x[i]);
-        x[i] = size <= FLT_MAX ? x[i] : 0;
-        size = size <= FLT_MAX ? size : 0;
-        largest = size > largest ? size : largest;
+        int32_t size = (int32_t)(bits[i] & 0x7fffffff);
+        bits[i] = size < 0x7f800000 ? bits[i] : 0;
+        size = size < 0x7f800000 ? size : 0;
+        most = size > most ? size : most;
     }
+    memcpy(&largest, &most, sizeof largest);
+    memcpy(scaled, bits, n * sizeof *bits);
     m->largest[at / MOMENT_BLOCK] = largest;
     float divisor = largest > 0 ? largest : 1;
-    for (size_t i = 0; i < n; i++) x[i] /= divisor;
+    for (size_t i = 0; i < n; i++) scaled[i] /= divisor;
+    memcpy(bits, scaled, n * sizeof *bits);
     for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        unsigned c = f->code[bits >> 16];
-        c += x[i] > f->middle[c];
-        code[i] = (uint8_t)(c - (x[i] < 0 && f->map[c] == 0));
+        unsigned c = f->code[bits[i] >> 16];
+        c += scaled[i] > f->middle[c];
+        code[i] = (uint8_t)(c - (scaled[i] < 0 && c == f->zero));
     }
 }
 
@@ -105,21 +110,52 @@ static float *widen(float *restrict out, const uint16_t *restrict in, size_t n)
     return out;
 }
 
-/* Adds 16 random bits below the 16 that stay, so the value is the true one on average. One Philox block gives eight. */
+/* As f32_to_bf16, on whole vectors. */
+static void narrow(uint16_t *restrict out, const float *restrict in, size_t n)
+{
+    uint32_t bits[MOMENT_BLOCK];
+    memcpy(bits, in, n * sizeof *bits);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t b = bits[i], is_nan = (b & 0x7fffffff) > 0x7f800000;
+        out[i] = (uint16_t)(is_nan ? b >> 16 | 64 : (b + 0x7fff + (b >> 16 & 1)) >> 16);
+    }
+}
+
+enum { LANES = MOMENT_BLOCK / 8 };          /* Philox blocks of 128 bits for MOMENT_BLOCK elements */
+
+/* philox() for LANES counters beside each other: { first + lane, parameter, step, a word of its own }. */
+static void random_lanes(uint32_t out[4][LANES], uint32_t first, uint32_t parameter, uint32_t step, uint64_t seed)
+{
+    uint32_t *restrict c0 = out[0], *restrict c1 = out[1], *restrict c2 = out[2], *restrict c3 = out[3], k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (uint32_t l = 0; l < LANES; l++) {
+        c0[l] = first + l;
+        c1[l] = parameter;
+        c2[l] = step;
+        c3[l] = 0x726f756e;
+    }
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+        for (size_t l = 0; l < LANES; l++) {
+            uint64_t p0 = (uint64_t)0xD2511F53u * c0[l], p1 = (uint64_t)0xCD9E8D57u * c2[l];
+            c0[l] = (uint32_t)(p1 >> 32) ^ c1[l] ^ k0;
+            c2[l] = (uint32_t)(p0 >> 32) ^ c3[l] ^ k1;
+            c1[l] = (uint32_t)p1;
+            c3[l] = (uint32_t)p0;
+        }
+}
+
+/* Adds 16 random bits below the 16 that stay, so the value is the true one on average. Element i of the block takes half
+ * of word i / LANES / 2 of lane i % LANES. */
 static void narrow_at_random(uint16_t *restrict out, const float *restrict in, size_t n, const struct update *u, size_t parameter, size_t at)
 {
-    const uint32_t key[2] = { (uint32_t)u->c->seed, (uint32_t)(u->c->seed >> 32) };
-    for (size_t i = 0; i < n; i += 8) {
-        uint32_t random[4], bits[8] = { 0 };
-        philox(random, (const uint32_t[4]){ (uint32_t)((at + i) / 8), (uint32_t)parameter, (uint32_t)u->step, 0x726f756e }, key);    /* a stream of its own */
-        size_t count = n - i < 8 ? n - i : 8;
-        memcpy(bits, in + i, count * sizeof *bits);
-        for (size_t j = 0; j < 8; j++) {
-            uint32_t noise = j % 2 ? random[j / 2] >> 16 : random[j / 2] & 0xffff;
-            bits[j] = (bits[j] & 0x7f800000) == 0x7f800000 ? bits[j] >> 16 | ((bits[j] & 0x7fffff) ? 64 : 0) : (bits[j] + noise) >> 16;
+    uint32_t random[4][LANES], bits[MOMENT_BLOCK] = { 0 };
+    random_lanes(random, (uint32_t)(at / 8), (uint32_t)parameter, (uint32_t)u->step, u->c->seed);
+    memcpy(bits, in, n * sizeof *bits);
+    for (size_t part = 0; part < 8; part++)
+        for (size_t l = 0; l < LANES; l++) {
+            uint32_t b = bits[part * LANES + l], noise = random[part / 2][l] >> (part % 2 * 16) & 0xffff, is_number = (b & 0x7f800000) != 0x7f800000;
+            bits[part * LANES + l] = (is_number ? b + noise : b | (b & 0x7fffff ? 1 << 22 : 0)) >> 16;
         }
-        for (size_t j = 0; j < count; j++) out[i + j] = (uint16_t)bits[j];
-    }
+    for (size_t i = 0; i < n; i++) out[i] = (uint16_t)bits[i];
 }
 
 /* At most MOMENT_BLOCK elements, one block of moments. */
@@ -135,7 +171,7 @@ static void update_block(const struct update *u, size_t which, size_t at, size_t
     u->arithmetic(u, &s);
     if (p->m8) moments8_write(p->m8, u->finder[0], at, s.m, n);
     if (p->v8 && u->has_second) moments8_write(p->v8, u->finder[1], at, s.v, n);
-    if (half && p->value) dtypes[DTYPE_BF16].from_f32(half, s.value, n);
+    if (half && p->value) narrow(half, s.value, n);
     else if (half) narrow_at_random(half, s.value, n, u, which, at);
 }
 
