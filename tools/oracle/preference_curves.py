@@ -42,7 +42,8 @@ REWARDS = ["chosen", "rejected", "margins", "accuracies"]
 
 def make_tokenizer(folder):
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=os.path.join(folder, "tokenizer.json"))
-    tokenizer.add_special_tokens({"additional_special_tokens": common.TOKENS, "eos_token": "<|end|>", "pad_token": "<|endoftext|>"})
+    tokenizer.add_tokens(common.TOKENS, special_tokens=True)         # first, so that ids are in this order
+    tokenizer.add_special_tokens({"eos_token": "<|end|>", "pad_token": "<|endoftext|>"})
     tokenizer.padding_side = "left"
     tokenizer.chat_template = TEMPLATE
     return tokenizer

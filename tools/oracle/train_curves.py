@@ -55,7 +55,7 @@ CASES = {
     "starcoder2_full": ("starcoder2", recipe(lr_scheduler_type="linear", weight_decay=0.05)),
     "llama_full": ("llama", recipe(lr_scheduler_type="constant_with_warmup", gradient_accumulation_steps=3)),
     "qwen2_full": ("qwen2", recipe(lr_scheduler_type="constant", warmup_steps=0, max_grad_norm=0.5, per_device_train_batch_size=2)),
-    "gpt_bigcode_lora": ("gpt_bigcode", recipe(max_steps=100, gradient_accumulation_steps=3, warmup_steps=10, learning_rate=1e-2, lora_r=4,
+    "gpt_bigcode_lora": ("gpt_bigcode", recipe(max_steps=100, gradient_accumulation_steps=3, warmup_steps=10, learning_rate=1e-2, weight_decay=0.1, lora_r=4,
                                                lora_alpha=8.0, lora_target_modules="c_attn,c_proj", train_new_tokens="true")),
     "llama_rslora": ("llama", recipe(learning_rate=1e-2, lora_r=4, lora_alpha=6.0, use_rslora=True, weight_decay=0.1,
                                      lora_target_modules="all-linear", train_new_tokens="false")),

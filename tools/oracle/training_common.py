@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import transformers
-from transformers import AutoModelForCausalLM, Trainer, get_scheduler
+from transformers import AutoConfig, AutoModelForCausalLM, Trainer, get_scheduler
 
 TOKENS = ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 
@@ -96,8 +96,13 @@ def add_rows(model, n):
 
 
 def load_model(folder, dtype=torch.float32, new_tokens=len(TOKENS)):
-    """Weights of the folder plus rows of the template's tokens; eval() alone means dropout 0, gradients work as ever."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
+    """Weights of the folder plus rows of the template's tokens. Dropout is 0 in the configuration too: TRL's
+    disable_dropout does not reach the attention of gpt_bigcode, which has no module for it."""
+    config = AutoConfig.from_pretrained(folder)
+    for key in ("attn_pdrop", "resid_pdrop", "embd_pdrop", "attention_dropout", "residual_dropout", "embedding_dropout"):
+        if hasattr(config, key):
+            setattr(config, key, 0.0)
+    model = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype, attn_implementation="eager").eval()
     model.config.use_cache = False
     return model, add_rows(model, new_tokens) if new_tokens else []
 
