@@ -42,10 +42,12 @@ static void learn_token(struct leaf *l, int32_t id, struct target_of of)
 static void put_segment(struct leaf *l, const struct shard *s, uint64_t k, bool joined, bool whole)
 {
     const struct shard_segment *segment = &s->segment[k];
+    uint32_t length = segment->length;
+    while (whole && length && !flag_trained(s->flag[segment->token_begin + length - 1])) length--;   /* no target behind the answer's end */
     uint32_t turn = 0;
     bool was_trained = false, any = false;
     assert(l->rows + segment->length <= l->capacity);
-    for (uint32_t i = 0; i < segment->length; i++) {
+    for (uint32_t i = 0; i < length; i++) {
         uint64_t at = segment->token_begin + i;
         bool begins = joined ? l->rows == 0 : i == 0, is_trained = flag_trained(s->flag[at]);
         if (is_trained && !was_trained) turn += any;

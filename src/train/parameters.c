@@ -90,8 +90,8 @@ static void collect(struct collecting *c, struct model *m)
     *c->t = (struct trainable){ .values = c->config->values, .moments = c->config->moments };
     model_each(m, collect_one, c);
     bool has_rows = m->extra.rows && (c->config->new_rows || c->config->is_full);
-    if (has_rows) put(c, &m->extra, false, "new_tokens", "")->is_embedding = true;
-    if (has_rows && m->extra_head.data != m->extra.data) put(c, &m->extra_head, false, "new_tokens.head", "")->is_embedding = true;
+    if (has_rows) put(c, &m->extra, true, "new_tokens", "")->is_embedding = true;
+    if (has_rows && m->extra_head.data != m->extra.data) put(c, &m->extra_head, true, "new_tokens.head", "")->is_embedding = true;
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@ enum moment_storage { MOMENT_F32, MOMENT_8BIT };
 enum { MOMENT_BLOCK = 256, MOMENT_8BIT_LEAST = 4096 };
 struct moments8 { uint8_t *code; float *largest; };
 /* One trained tensor. grad is the leaf's, in the model's tensor too (f32). Names as in PEFT or Hugging Face files. Norms,
- * biases and single rows do not decay. Whatever is asked for, adapters, norms, biases and new rows are f32 alone: the
+ * biases do not decay (as in Hugging Face's Trainer, where new rows do). Whatever is asked for, adapters, norms, biases and new rows are f32 alone: the
  * kernels read these as f32. */
 struct parameter {
     char name[128]; size_t rows, cols; bool decays, is_embedding;
@@ -102,7 +102,8 @@ void leaf_init(struct leaf *l, size_t capacity);
 void leaf_release(struct leaf *l);
 /* Fills from row `row` of a shard; weights are left to the caller. */
 void leaf_fill(struct leaf *l, const struct shard *s, uint64_t row, bool joined);
-/* The same for a pair; `whole_chosen`: all tokens of the chosen sample are targets, as ORPO's likelihood wants it. */
+/* The same for a pair; `whole_chosen`: all tokens of the chosen sample are targets, as ORPO's likelihood wants it, but for
+ * what stands behind the answer's end, which TRL does not have. */
 void leaf_fill_pair(struct leaf *l, const struct shard *s, uint64_t row, bool whole_chosen);
 
 /* ---- recipe.c ------------------------------------------------------------------------------------------------------------------- */
