@@ -470,11 +470,44 @@ static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size
 #undef FETCH
 }
 
+/* 8 x 8 elements turned: column j of the eight lines goes to out + j * width. */
+INLINE void turn8(float *out, size_t width, const float *const line[8], size_t p)
+{
+    __m256 v[8], t[8];
+    for (int i = 0; i < 8; i++) v[i] = _mm256_loadu_ps(line[i] + p);
+    for (int i = 0; i < 8; i += 2) { t[i] = _mm256_unpacklo_ps(v[i], v[i + 1]); t[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]); }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            v[i + 2 * j] = _mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0x44);
+            v[i + 2 * j + 1] = _mm256_shuffle_ps(t[i + j], t[i + 2 + j], 0xEE);
+        }
+    for (size_t j = 0; j < 4; j++) _mm256_storeu_ps(out + j * width, _mm256_permute2f128_ps(v[j], v[j + 4], 0x20));
+    for (size_t j = 0; j < 4; j++) _mm256_storeu_ps(out + (j + 4) * width, _mm256_permute2f128_ps(v[j], v[j + 4], 0x31));
+}
+
+/* Eight lines at a time, the last ones first: where the width is no multiple of eight, a store reaches into what is
+ * written after it. */
+static void interleave(float *out, size_t width, const float *const *line, size_t lines, size_t n)
+{
+    size_t p = 0;
+    for (; lines == width && p + 8 < n; p += 8)
+        for (size_t g = (width + 7) / 8; g-- > 0;) {
+            const float *eight[8];
+            for (size_t i = 0; i < 8; i++) eight[i] = line[8 * g + i < width ? 8 * g + i : width - 1];
+            turn8(out + p * width + 8 * g, width, eight, p);
+        }
+    for (; p < n; p++) {
+        for (size_t i = 0; i < lines; i++) out[p * width + i] = line[i][p];
+        for (size_t i = lines; i < width; i++) out[p * width + i] = 0;
+    }
+}
+
 void cpu_fill_avx2(struct cpu_kernels *k)
 {
     k->gemm_m = 6;
     k->gemm_n = 16;
     k->gemm_tile = gemm_tile;
+    k->interleave = interleave;
     k->dot_f32 = dot_f32;
     k->dot_i8 = dot_i8;
     k->quantize_row = quantize_row;

@@ -43,6 +43,8 @@ struct cpu_kernels {
      * gemm_m x gemm_n elements of the tile. */
     size_t gemm_m, gemm_n;
     void (*gemm_tile)(float *c, size_t ldc, const float *a, const float *b, size_t k, bool add);
+    /* A panel of lines: out[p * width + i] = line[i][p] for p < n, 0 where i >= lines. */
+    void (*interleave)(float *out, size_t width, const float *const *line, size_t lines, size_t n);
     /* Runs `rounds` of independent multiply-adds in registers; returns how many operations that were. */
     double (*burst_f32)(size_t rounds);
     double (*burst_i8)(size_t rounds);
@@ -65,10 +67,10 @@ void cpu_measure(struct machine_limits *out, struct pool *pool);
 /* A matrix as stored, rows x cols with `stride` elements from row to row (whole rows for block types), used as it is or
  * transposed. */
 struct gemm_side { const void *data; enum dtype dtype; size_t stride; bool transposed; };
-/* C (m, n) = or += A (m, k) B (k, n), as used. Each element is summed along k in rising order, in blocks of GEMM_K, for
+/* C (m, n) = or += A (m, k) B (k, n), as used. Each element is summed along k in rising order for
  * any m, n and number of threads. */
 struct gemm { float *c; size_t ldc, m, n, k; struct gemm_side a, b; bool add; };
-enum { GEMM_K = 256 };
+enum { GEMM_K = 320 };
 void   gemm_run(struct exec *e, const struct gemm *g);                                  /* on the pool */
 size_t gemm_scratch(const struct cpu_kernels *k, size_t m, size_t n);                   /* floats      */
 void   gemm_serial(const struct cpu_kernels *k, float *scratch, const struct gemm *g);  /* on one thread */

@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-enum { BLOCK_M = 96, BLOCK_N = 1024 };       /* rows of A and columns of B packed at a time; multiples of every tile */
+/* Rows of A and columns of B packed at a time; multiples of every tile. Few rows a piece: threads end together. */
+enum { BLOCK_M = 48, BLOCK_N = 1024 };
 enum { TILE_MAX = 32 * 16 };
 
 static size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -32,11 +33,7 @@ static void pack_rows(const struct cpu_kernels *k, const struct gemm_side *s, si
 {
     const float *line[64];
     for (size_t i = 0; i < lines; i++) line[i] = row_part(k, s, first + i, from, n, scratch + i * GEMM_K);
-    for (size_t p = 0; p < n; p++) {
-        float *to = out + p * width;
-        for (size_t i = 0; i < lines; i++) to[i] = line[i][p];
-        for (size_t i = lines; i < width; i++) to[i] = 0;
-    }
+    k->interleave(out, width, line, lines, n);
 }
 
 /* The same where lines are columns of the matrix. `all` panels beside each other, so that a row is unpacked once. */
@@ -75,6 +72,16 @@ static void multiply(const struct cpu_kernels *k, float *c, size_t ldc, const fl
         }
 }
 
+/* Steps along k: even ones, at borders of blocks. */
+static size_t k_step(const struct gemm *g)
+{
+    size_t unit = 32, steps = (g->k + GEMM_K - 1) / GEMM_K;
+    unit = dtypes[g->a.dtype].block > unit ? dtypes[g->a.dtype].block : unit;
+    unit = dtypes[g->b.dtype].block > unit ? dtypes[g->b.dtype].block : unit;
+    size_t even = round_up((g->k + steps - 1) / steps, unit);
+    return even <= GEMM_K ? even : GEMM_K / unit * unit;
+}
+
 static size_t unpack_floats(void) { return (size_t)BLOCK_N + 64 * GEMM_K; }
 
 /* ---- one thread ----------------------------------------------------------------------------------------------------------- */
@@ -89,9 +96,10 @@ size_t gemm_scratch(const struct cpu_kernels *k, size_t m, size_t n)
 void gemm_serial(const struct cpu_kernels *k, float *scratch, const struct gemm *g)
 {
     float *a = scratch, *b = a + packed_floats(least(g->m, BLOCK_M), k->gemm_m), *unpacked = b + packed_floats(least(g->n, BLOCK_N), k->gemm_n);
+    size_t step = k_step(g);
     for (size_t j = 0; j < g->n; j += BLOCK_N)
-        for (size_t p = 0; p < g->k; p += GEMM_K) {
-            size_t n = least(BLOCK_N, g->n - j), n_k = least(GEMM_K, g->k - p);
+        for (size_t p = 0; p < g->k; p += step) {
+            size_t n = least(BLOCK_N, g->n - j), n_k = least(step, g->k - p);
             pack(k, &g->b, g->b.transposed, j, n, k->gemm_n, p, n_k, b, unpacked);
             for (size_t i = 0; i < g->m; i += BLOCK_M) {
                 size_t m = least(BLOCK_M, g->m - i);
@@ -136,7 +144,7 @@ void gemm_run(struct exec *e, const struct gemm *g)
 {
     struct arena_mark mark = arena_mark(e->step);
     struct gemm_job job = { .k = e->kernels, .g = g };
-    size_t threads = (size_t)pool_threads(e->pool), width = least(g->n, 4 * BLOCK_N);
+    size_t threads = (size_t)pool_threads(e->pool), width = least(g->n, 4 * BLOCK_N), step = k_step(g);
     /* Enough pieces for an even end; few columns need few rows a piece. */
     job.block_m = least(BLOCK_M, round_up((g->m + 4 * threads - 1) / (4 * threads), job.k->gemm_m));
     job.row_blocks = (g->m + job.block_m - 1) / job.block_m;
@@ -145,9 +153,9 @@ void gemm_run(struct exec *e, const struct gemm *g)
     job.b = arena_take(e->step, packed_floats(width, job.k->gemm_n) * sizeof(float));
     job.scratch = arena_take(e->step, job.scratch_floats * threads * sizeof(float));
     for (job.j = 0; job.j < g->n; job.j += width)
-        for (job.p = 0; job.p < g->k; job.p += GEMM_K) {
+        for (job.p = 0; job.p < g->k; job.p += step) {
             job.n = least(width, g->n - job.j);
-            job.n_k = least(GEMM_K, g->k - job.p);
+            job.n_k = least(step, g->k - job.p);
             size_t panels = (job.n + job.k->gemm_n - 1) / job.k->gemm_n, col_blocks = (job.n + job.block_n - 1) / job.block_n;
             /* A column of the matrix is cheap to take where panels beside each other are packed in one go. */
             cpu_split(e, panels, least(8, BLOCK_N / job.k->gemm_n), (double)(job.k->gemm_n * job.n_k), pack_b_panels, &job);

@@ -255,10 +255,18 @@ static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size
     for (size_t i = 0; i < 4; i++) memcpy(c + i * ldc, acc[i], sizeof acc[i]);
 }
 
+static void interleave(float *out, size_t width, const float *const *line, size_t lines, size_t n)
+{
+    for (size_t p = 0; p < n; p++, out += width) {
+        for (size_t i = 0; i < lines; i++) out[i] = line[i][p];
+        for (size_t i = lines; i < width; i++) out[i] = 0;
+    }
+}
+
 void cpu_fill_scalar(struct cpu_kernels *k)
 {
     *k = (struct cpu_kernels){
-        .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .accumulate = accumulate,
+        .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .interleave = interleave, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .accumulate = accumulate,
         .silu_gate = silu_gate_row, .silu_gate_backward = silu_gate_backward, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,
