@@ -13,7 +13,21 @@ enum { KEY_TILE = 64, ROW_TILE = 8, HEAD_TILE = 8 };
 
 /* ---- rope --------------------------------------------------------------------------------------------------------------- */
 
-struct rope_job { const struct op_call *c; const float *cosine, *sine; };   /* (R, dims/2) */
+struct rope_job { const struct op_call *c; float *cosine, *sine; };   /* (R, dims/2) */
+
+static void rope_angles(void *arg, size_t from, size_t to, int worker)
+{
+    const struct rope_job *job = arg;
+    const struct rope *p = job->c->attr.rope.rope;
+    size_t half = p->dims / 2;
+    (void)worker;
+    for (size_t r = from; r < to; r++)
+        for (size_t i = 0; i < half; i++) {
+            double angle = (double)job->c->batch->position[r] * p->frequency[i];
+            job->cosine[r * half + i] = (float)cos(angle) * p->magnitude;
+            job->sine[r * half + i] = (float)sin(angle) * p->magnitude;
+        }
+}
 
 static void rope_rows(void *arg, size_t from, size_t to, int worker)
 {
@@ -65,14 +79,8 @@ static void rope_run(struct exec *e, const struct op_call *c, void (*rows_fn)(vo
     const struct rope *p = c->attr.rope.rope;
     size_t rows = c->out->rows, half = p->dims / 2;
     struct arena_mark mark = arena_mark(e->step);
-    float *cosine = arena_take(e->step, rows * half * sizeof(float)), *sine = arena_take(e->step, rows * half * sizeof(float));
-    for (size_t r = 0; r < rows; r++)
-        for (size_t i = 0; i < half; i++) {
-            double angle = (double)c->batch->position[r] * p->frequency[i];
-            cosine[r * half + i] = (float)cos(angle) * p->magnitude;
-            sine[r * half + i] = (float)sin(angle) * p->magnitude;
-        }
-    struct rope_job job = { c, cosine, sine };
+    struct rope_job job = { c, arena_take(e->step, rows * half * sizeof(float)), arena_take(e->step, rows * half * sizeof(float)) };
+    cpu_split(e, rows, ROW_TILE, (double)half * 50, rope_angles, &job);
     cpu_split(e, rows, ROW_TILE, (double)c->out->cols, rows_fn, &job);
     arena_rewind(e->step, mark);
 }

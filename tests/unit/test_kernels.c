@@ -273,3 +273,43 @@ TEST(missing_kernel_sets_are_named)
     CHECK_FAILS(cpu_backend.kernels(&k, "sse9", err), SC_E_ARGUMENT, "expected auto, scalar, avx2 or avx512");
     CHECK_OK(cpu_backend.kernels(&k, "auto", err));
 }
+
+TEST(panels_interleave_lines)
+{
+    static const size_t widths[] = { 4, 6, 12, 16, 32 };
+    enum { LENGTH = 41 };
+    float *x = normals(32 * LENGTH, 9);
+    const float *line[32];
+    for (size_t i = 0; i < 32; i++) line[i] = x + i * LENGTH;
+    for (size_t s = 0; s < 3; s++)
+        for (size_t w = 0; kernels(set_names[s]) && w < 5; w++)
+            for (size_t lines = widths[w] - 1; lines <= widths[w]; lines++)
+                for (size_t n = 0; n <= LENGTH; n += n < 16 ? 1 : 5) {
+                    size_t width = widths[w], wrong = 0;
+                    float *out = mem_zero(n * width + 1, sizeof *out);      /* exactly as large: the sanitizer sees more */
+                    out[n * width] = 7;
+                    kernels(set_names[s])->interleave(out, width, line, lines, n);
+                    for (size_t p = 0; p < n; p++)
+                        for (size_t i = 0; i < width; i++) wrong += out[p * width + i] != (i < lines ? line[i][p] : 0);
+                    if (wrong || out[n * width] != 7) test_failed(__FILE__, __LINE__, "%s: %zu of %zu lines, %zu long: %zu elements differ", set_names[s], lines, width, n, wrong);
+                    mem_free(out);
+                }
+    mem_free(x);
+}
+
+/* The vector kernels of the gate's gradient against the scalar one. */
+TEST(gate_gradients_agree)
+{
+    enum { N = 203 };
+    float *gate = normals(N, 1), *up = normals(N, 2), *g = normals(N, 3), found[2][N], want[2][N];
+    kernels("scalar")->silu_gate_backward(want[0], want[1], gate, up, g, N);
+    for (size_t s = 1; s < 3; s++) {
+        if (!kernels(set_names[s])) continue;
+        kernels(set_names[s])->silu_gate_backward(found[0], found[1], gate, up, g, N);
+        for (size_t k = 0; k < 2; k++)
+            for (size_t i = 0; i < N; i++) CHECK(fabsf(found[k][i] - want[k][i]) < 2e-6f * (1 + fabsf(want[k][i])));
+    }
+    mem_free(gate);
+    mem_free(up);
+    mem_free(g);
+}
