@@ -87,8 +87,19 @@ extern const struct schedule schedules[];                  /* linear, cosine, co
 
 /* ---- adapter_file.c, merge.c: PEFT's files --------------------------------------------------------------------------------- */
 
-/* adapter_model.safetensors and adapter_config.json as PEFT writes and reads them, new rows as trainable_token_indices. */
+/* The JSON files beside saved weights (tokenizer.json, generation_config.json ...) as the model is now: with added tokens,
+ * its template and its end tokens. Empty for a model without tokenizer. A row of NULL ends them. */
+struct companions { struct save_extra extra[8]; size_t n; };
+sc_status companions_make(struct companions *out, const sc_model *m, sc_error *err);
+void      companions_release(struct companions *c);
+/* adapter_model.safetensors and adapter_config.json as PEFT writes and reads them, new rows as trainable_token_indices, with
+ * the companions. `base` goes into base_model_name_or_path. Files appear one by one, adapter_config.json last. */
 sc_status adapter_save(const char *directory, const sc_model *m, const struct adapter_config *c, const char *base, bool new_rows, sc_error *err);
+
+/* Reads back what was saved from `live` (an adapter directory, a model directory, a GGUF file): its logits must be those of
+ * the live model, apart from the rounding of the type it is stored in, and its dialogues the same tokens. SC_E_FORMAT with
+ * both figures otherwise. *difference: of the logits, as part of their range. */
+sc_status saved_model_check(double *difference, const sc_model *live, const char *path, sc_error *err);
 
 /* ---- leaves.c: rows of a data set as batches ------------------------------------------------------------------------------------ */
 
