@@ -75,7 +75,9 @@ static void collect_one(void *user, const struct model_tensor *t)
     weight_name(name, t->row, MODEL_HF, t->layer, t->is_bias);
     bool is_matrix = !t->is_bias && !(t->row->flags & WF_NORM);
     if (c->config->is_full) {
-        put(c, t->tensor, is_matrix, name, "")->is_embedding = t->row->role == W_EMBED || t->row->role == W_POSITION;
+        struct parameter *p = put(c, t->tensor, is_matrix, name, "");
+        p->is_embedding = t->row->role == W_EMBED || t->row->role == W_POSITION;
+        p->is_matrix = is_matrix;
         return;
     }
     const struct lora *l = is_matrix && role_is_per_layer(t->row->role) ? ((const struct weight *)t->tensor)->lora : NULL;
@@ -124,7 +126,7 @@ static void move_values(struct parameter *p, float *value, uint16_t *half)
         if (half) dtypes[DTYPE_BF16].from_f32(half + r * t->cols, row, t->cols);
     }
     mem_free(scratch);
-    if (p->decays) file_forget(t->data, t->rows * tensor_row_bytes(t));       /* norms and biases are not in the file's memory */
+    if (p->is_matrix) file_forget(t->data, t->rows * tensor_row_bytes(t));    /* others are not in the file's memory */
     t->dtype = half ? DTYPE_BF16 : DTYPE_F32;
     t->data = half ? (void *)half : value;
 }
@@ -132,7 +134,7 @@ static void move_values(struct parameter *p, float *value, uint16_t *half)
 static void lay_out_values(struct layout *l, struct parameter *p, enum value_storage values)
 {
     size_t n = p->rows * p->cols;
-    bool is_half = values != VALUE_F32 && p->decays;
+    bool is_half = values != VALUE_F32 && p->is_matrix;
     float *value = is_half && values == VALUE_BF16_STOCHASTIC ? NULL : take(l, n, sizeof *value);
     uint16_t *half = is_half ? take(l, n, sizeof *half) : NULL;
     if (l->base) move_values(p, value, half);

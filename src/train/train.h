@@ -23,7 +23,7 @@ struct moments8 { uint8_t *code; float *largest; };
  * biases do not decay (as in Hugging Face's Trainer, where new rows do). Whatever is asked for, adapters, norms, biases and new rows are f32 alone: the
  * kernels read these as f32. */
 struct parameter {
-    char name[128]; size_t rows, cols; bool decays, is_embedding;
+    char name[128]; size_t rows, cols; bool decays, is_embedding, is_matrix /* of the file, in full training */;
     struct tensor *tensor;             /* of the model; its data changes                                                 */
     float *value;                      /* f32 values: the tensor's data or the master; NULL with VALUE_BF16_STOCHASTIC    */
     float *grad, *m, *v;               /* m, v NULL with 8-bit moments                                                   */

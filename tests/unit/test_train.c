@@ -21,7 +21,7 @@ TEST(full_training_lists_every_tensor_once_in_a_fixed_order)
     CHECK(parameter_find(&t, "transformer.wte.weight")->is_embedding && parameter_find(&t, "transformer.wpe.weight")->is_embedding);
     CHECK(!parameter_find(&t, "transformer.h.0.attn.c_attn.weight")->is_embedding);
     CHECK(parameter_find(&t, "transformer.h.1.mlp.c_fc.weight")->decays && !parameter_find(&t, "transformer.h.1.mlp.c_fc.bias")->decays);
-    CHECK(!parameter_find(&t, "transformer.h.0.ln_1.weight")->decays && !parameter_find(&t, "new_tokens")->decays);
+    CHECK(!parameter_find(&t, "transformer.h.0.ln_1.weight")->decays && parameter_find(&t, "new_tokens")->decays && !parameter_find(&t, "new_tokens")->is_matrix);
     for (size_t i = 0; i < t.n; i++) {
         const struct parameter *p = &t.parameter[i];
         CHECK_INT(p->begin, at);
