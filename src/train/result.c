@@ -2,8 +2,40 @@
  * recipe wants one. Each is read back and must compute what the model in memory computes. */
 #include "train/train_internal.h"
 
+#include <string.h>
+
+static sc_status check(const struct learner *l, struct journal *j, const char *path, sc_error *err)
+{
+    double difference;
+    TRY(saved_model_check(&difference, l->model, path, err));
+    journal_note(j, "%s: read back, logits differ by %.1e of their range", path, difference);
+    return SC_OK;
+}
+
+static sc_status save_model(const struct learner *l, struct journal *j, const char *out, const char *type, sc_error *err)
+{
+    struct companions companions = { 0 };
+    sc_status status = companions_make(&companions, l->model, err);
+    if (status == SC_OK) {
+        companions.extra[companions.n] = (struct save_extra){ 0 };
+        const struct model_save_config save = { .out = out, .type = type, .overwrite = true, .with_adapters = true, .extras = companions.extra, .pool = l->rt->pool, .cancel = &l->rt->cancel };
+        status = model_save(&l->model->model, l->model->file, &save, err);
+    }
+    companions_release(&companions);
+    return status == SC_OK ? check(l, j, out, err) : status;
+}
+
 sc_status result_write(struct learner *l, struct journal *j, sc_error *err)
 {
-    (void)l; (void)j; (void)err;
-    return SC_OK;
+    const sc_train_config *c = l->config;
+    if (l->what.is_full) TRY(save_model(l, j, c->output_dir, l->what.values == VALUE_F32 ? "" : "bf16", err));
+    else {
+        TRY(adapter_save(c->output_dir, l->model, &l->adapter, c->model_name_or_path, l->what.new_rows, err));
+        TRY(check(l, j, c->output_dir, err));
+    }
+    if (!c->export_gguf || !*c->export_gguf) return SC_OK;
+    char *path = path_join(c->output_dir, "model.gguf");
+    sc_status status = save_model(l, j, path, c->export_gguf, err);
+    mem_free(path);
+    return status;
 }
