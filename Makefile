@@ -20,6 +20,8 @@ CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,rea
 LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o)
 CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+# Tests of the AVX-512 kernels for machines without them, where SIMDe (libsimde-dev) is installed.
+SIMDE_TESTS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(addprefix $(BUILD)/simde_,kernels gradients learn))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all test setup-test check lint asan ubsan tsan fuzz fuzz-programs bench install clean demo FORCE
@@ -68,6 +70,13 @@ $(BUILD)/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/test.o $(BUILD)/int
 $(BUILD)/test_chat: $(BUILD)/tests/unit/test_chat.o $(BUILD)/tests/test.o $(BUILD)/cmd.a $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS) $(CMD_LIBS)
 
+# The AVX-512 kernels on a processor without them: avx512.c by SIMDe takes the place of the object in the archive.
+$(BUILD)/simde/avx512.o: src/cpu/avx512.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) -isystem tests/simde $(CFLAGS_ALL) -O3 -mavx2 -mfma -mf16c -Wno-psabi -MMD -MP -c -o $@ $<
+$(BUILD)/simde_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/test.o $(BUILD)/simde/avx512.o $(BUILD)/tests/simde/features.o $(BUILD)/internal.a
+	$(CC) $(SANITIZE) -Wl,--wrap=system_cpu -o $@ $^ $(LIBS)
+
 $(BUILD)/bench_%: $(BUILD)/bench/%.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
@@ -77,8 +86,8 @@ $(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 test: setup-test
-	@$(MAKE) --no-print-directory all $(TESTS)
-	@tools/run_tests.sh $(BUILD) $(TESTS)
+	@$(MAKE) --no-print-directory all $(TESTS) $(SIMDE_TESTS)
+	@tools/run_tests.sh $(BUILD) $(TESTS) $(SIMDE_TESTS)
 
 setup-test:
 	@tools/setup.sh test
@@ -147,4 +156,4 @@ FORCE:
 clean:
 	rm -rf build
 
--include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d $(BUILD)/bench/*.d)
+-include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d) $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d $(BUILD)/bench/*.d $(BUILD)/simde/*.d)

@@ -5,6 +5,9 @@
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#ifndef KEEP   /* tests/simde/immintrin.h has its own */
+#define KEEP(x) __asm__ volatile("" : "+v"(x))   /* the optimizer may assume nothing of x */
+#endif
 
 INLINE float reduce8(__m256 a)
 {
@@ -104,7 +107,7 @@ static double burst_f32(size_t rounds)
     for (int i = 0; i < 10; i++) a[i] = _mm512_set1_ps((float)i);
     for (size_t r = 0; r < rounds; r++) {
         for (int i = 0; i < 10; i++) a[i] = _mm512_fmadd_ps(a[i], w, b);
-        __asm__ volatile("" : "+v"(w));
+        KEEP(w);
     }
     volatile float keep = 0;
     for (int i = 0; i < 10; i++) keep = keep + reduce(a[i]);
@@ -117,7 +120,7 @@ static double burst_i8(size_t rounds)
     for (int i = 0; i < 10; i++) a[i] = _mm512_set1_epi32(i);
     for (size_t r = 0; r < rounds; r++) {
         for (int i = 0; i < 10; i++) a[i] = _mm512_dpbusd_epi32(a[i], x, w);
-        __asm__ volatile("" : "+v"(w));
+        KEEP(w);
     }
     volatile int keep = 0;
     for (int i = 0; i < 10; i++) keep = keep + _mm512_reduce_add_epi32(a[i]);
