@@ -1,5 +1,6 @@
 /* pipeline.c - reads records in batches, lets the pool work on them, and hands the results on in the order of the input:
- * what depends on order (duplicates, counts, the sink) is the same for any number of threads. */
+ * what depends on order (duplicates, counts, the sink) is the same for any number of threads. While the pool works on one
+ * batch, one of its threads hands on the results of the batch before and reads the one behind it. */
 #include "data/prepare.h"
 
 #include <stdio.h>
@@ -8,9 +9,12 @@
 enum { BATCH_RECORDS = 1024, BATCH_BYTES = 8 << 20 };
 static const double EVENT_SECONDS = 0.2;
 
+struct record_batch { struct work *work; size_t n; };
 struct pipeline {
     sc_runtime *rt; const struct plan *plan; struct workshop shop; struct reader *reader; struct dedup *dedup; struct counts *counts;
     dialogue_sink *sink; void *user;
+    struct record_batch batch[2]; int current;                   /* the one being worked on */
+    bool more; sc_status status; sc_error error;          /* of the reader; of what has a fixed order */
     double started, told;
 };
 
@@ -40,17 +44,17 @@ static void tell_progress(struct pipeline *p, bool at_end)
 }
 
 /* Fills the batch; a record that cannot be read takes its place with its error. */
-static sc_status read_batch(struct pipeline *p, size_t *n, bool *more)
+static sc_status read_batch(struct pipeline *p, struct record_batch *b)
 {
     size_t bytes = 0;
-    for (*n = 0; *more && *n < BATCH_RECORDS && bytes < BATCH_BYTES;) {
-        struct work *w = &p->shop.work[*n];
+    while (p->more && b->n < BATCH_RECORDS && bytes < BATCH_BYTES) {
+        struct work *w = &b->work[b->n];
         *w = (struct work) { 0 };
-        w->status = reader_next(p->reader, &w->record, more, &w->error);
-        if (w->status == SC_OK && !*more) break;
-        if (w->status != SC_OK && w->status != SC_E_FORMAT) { ++*n; return w->status; }
+        w->status = reader_next(p->reader, &w->record, &p->more, &w->error);
+        if (w->status == SC_OK && !p->more) break;
+        b->n++;
+        if (w->status != SC_OK && w->status != SC_E_FORMAT) { p->error = w->error; return w->status; }
         bytes += w->record.len;
-        ++*n;
     }
     return SC_OK;
 }
@@ -69,9 +73,12 @@ static sc_status finish_dialogue(struct pipeline *p, struct work *w, size_t i, s
     struct prepared *d = &w->prepared[i];
     if (d->why == KEEP && p->dedup) d->why = check_duplicate(p, &w->record, d);
     counts_add(p->counts, w, d, &w->dialogues.dialogue[i]);
-    if (*d->reason) tell(p, "dropped", d->reason);
+    char text[400];
+    if (*d->reason) {
+        snprintf(text, sizeof text, "%.180s, line %llu: %s", w->record.file, (unsigned long long)w->record.line, d->reason);
+        tell(p, "dropped", text);
+    }
     if (d->has_hit) {
-        char text[300];
         snprintf(text, sizeof text, "%.90s, line %llu contains %s %.90s, line %llu (%.0f %%)", w->record.file, (unsigned long long)w->record.line, d->hit.is_exact ? "text of" : "much of",
                  d->hit.file, (unsigned long long)d->hit.line, 100 * d->hit.share);
         tell(p, "overlap", text);
@@ -93,44 +100,72 @@ static sc_status finish_record(struct pipeline *p, struct work *w, sc_error *err
         tell(p, "skipped", w->error.message);
         return SC_OK;
     }
+    p->counts->without_dialogue += !w->dialogues.len;     /* a tree that the switches leave nothing of */
     for (size_t i = 0; i < w->dialogues.len; i++) TRY(finish_dialogue(p, w, i, err));
     return SC_OK;
 }
 
+static void batch_release(struct record_batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) work_release(&b->work[i]);
+    b->n = 0;
+}
+
+/* The batch that was worked on hands its results on and takes the next records. */
+static void batch_turn(struct pipeline *p, struct record_batch *b)
+{
+    for (size_t i = 0; i < b->n && p->status == SC_OK; i++) p->status = finish_record(p, &b->work[i], &p->error);
+    batch_release(b);
+    if (p->status == SC_OK) p->status = read_batch(p, b);
+    if (p->status == SC_OK) tell_progress(p, false);
+}
+
+/* Item 0 is the one of fixed order; meanwhile the others work on the batch read before. */
+static void run_item(void *arg, size_t i, int worker)
+{
+    struct pipeline *p = arg;
+    if (i) work_one(&p->shop, i - 1, worker);
+    else batch_turn(p, &p->batch[!p->current]);
+}
+
 static sc_status run_batches(struct pipeline *p, sc_error *err)
 {
-    for (bool more = true; more;) {
-        size_t n;
-        sc_status status = read_batch(p, &n, &more);
-        if (status == SC_OK) pool_run(p->rt->pool, n, work_one, &p->shop);
-        else if (err && n) *err = p->shop.work[n - 1].error;
-        for (size_t i = 0; i < n; i++) {
-            if (status == SC_OK) status = finish_record(p, &p->shop.work[i], err);
-            work_release(&p->shop.work[i]);
-        }
-        TRY(status);
+    batch_turn(p, &p->batch[!p->current]);
+    while (p->status == SC_OK && p->batch[!p->current].n) {
+        p->current = !p->current;
+        p->shop.work = p->batch[p->current].work;
+        pool_run(p->rt->pool, p->batch[p->current].n + 1, run_item, p);
         if (p->rt->cancel) return FAIL(err, SC_E_CANCELLED, "interrupted; nothing was written");
-        tell_progress(p, !more);
+        if (p->status == SC_OK && !p->batch[!p->current].n) {       /* there was no more to read */
+            p->current = !p->current;
+            batch_turn(p, &p->batch[!p->current]);
+        }
     }
-    return SC_OK;
+    if (p->status != SC_OK && err) *err = p->error;
+    if (p->status == SC_OK) tell_progress(p, true);
+    return p->status;
 }
 
 sc_status pipeline_run(sc_runtime *rt, const struct plan *plan, const struct renderer *renderer, struct counts *counts, json_t **inputs, dialogue_sink *sink, void *user, sc_error *err)
 {
     const sc_prepare_config *c = plan->config;
     struct overlap *overlap = NULL;
-    struct pipeline p = { .rt = rt, .plan = plan, .counts = counts, .sink = sink, .user = user, .started = clock_seconds() };
+    struct pipeline p = { .rt = rt, .plan = plan, .counts = counts, .sink = sink, .user = user, .more = true, .started = clock_seconds() };
     const struct reader_config reader = { c->inputs, c->n_inputs, c->seed };
     sc_status status = SC_OK;
     *inputs = NULL;
     if (c->overlap && *c->overlap) TRY_DONE(overlap_open(&overlap, &c->overlap, 1, err));
     TRY_DONE(reader_open(&p.reader, &reader, err));
     if (plan->dedup != 2) p.dedup = dedup_open(plan->dedup == 1);
-    p.shop = (struct workshop) { plan, renderer, overlap, mem_zero(BATCH_RECORDS, sizeof *p.shop.work) };
+    p.shop = (struct workshop) { plan, renderer, overlap, NULL };
+    for (int i = 0; i < 2; i++) p.batch[i].work = mem_zero(BATCH_RECORDS, sizeof *p.batch[i].work);
     TRY_DONE(run_batches(&p, err));
     *inputs = reader_describe(p.reader);
 done:
-    mem_free(p.shop.work);
+    for (int i = 0; i < 2; i++) {
+        batch_release(&p.batch[i]);
+        mem_free(p.batch[i].work);
+    }
     dedup_close(p.dedup);
     reader_close(p.reader);
     overlap_close(overlap);

@@ -42,7 +42,7 @@ void work_release(struct work *w);
 
 /* ---- pipeline.c: records to workers, and back in order -------------------------------------------------------------------- */
 
-/* Called once for each dialogue in the order of the input, on one thread; duplicates are known by then. */
+/* Called once for each dialogue in the order of the input, one after the other; duplicates are known by then. */
 typedef sc_status dialogue_sink(void *user, const struct work *w, struct prepared *p, struct dialogue *d, sc_error *err);
 /* Reads all inputs of the plan. `renderer` NULL: clean only. `inputs` becomes reader_describe; the caller owns it. */
 sc_status pipeline_run(sc_runtime *rt, const struct plan *plan, const struct renderer *renderer, struct counts *counts, json_t **inputs, dialogue_sink *sink, void *user, sc_error *err);
@@ -51,7 +51,7 @@ sc_status pipeline_run(sc_runtime *rt, const struct plan *plan, const struct ren
 
 struct group_count { char *name; uint64_t dialogues, samples, tokens, trained; };
 struct counts {
-    uint64_t records, skipped, dialogues, kept, samples, turns, tokens[WHO_COUNT], trained, dropped[DROP_COUNT], pieces_dropped, cut, lengths[40], overlaps;
+    uint64_t records, skipped, without_dialogue, dialogues, kept, samples, turns, tokens[WHO_COUNT], trained, dropped[DROP_COUNT], pieces_dropped, cut, lengths[40], overlaps;
     struct clean_notes notes;
     struct group_count *source, *language; size_t n_sources, n_languages;
 };
