@@ -80,7 +80,7 @@ static sc_status set_row(const struct option *row, void *at, const char *value, 
         return SC_OK;
     }
     case OPT_CHOICE:
-        if (!choice_has(row->choices, value)) return FAIL(err, SC_E_ARGUMENT, "%s is \"%s\", expected one of %s", row->name, value, row->choices);
+        if (!choice_has(row->choices, value)) return FAIL(err, SC_E_ARGUMENT, "%s is \"%s\", expected one of %s", row->name, value, row->choices + (row->choices[0] == '|'));
         *(const char **)at = value;
         return SC_OK;
     case OPT_STRING:

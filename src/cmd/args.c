@@ -54,6 +54,13 @@ static bool from_flag(struct option_ref *out, const struct command *command, con
     return true;
 }
 
+bool option_is_hidden(const struct command *command, const char *row)
+{
+    for (size_t i = 0; command->hidden && command->hidden[i]; i++)
+        if (!strcmp(command->hidden[i], row)) return true;
+    return false;
+}
+
 bool option_find(struct option_ref *out, const struct command *command, const char *name)
 {
     const struct flag *own = flag_find(command->flags, name, false);

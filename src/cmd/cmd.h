@@ -31,6 +31,7 @@ struct command {
     int (*run)(const struct command *self, int argc, char **argv);  /* argv[0] is the first after the command's name */
     const char *const *tables;               /* option tables whose rows are flags; ends with NULL; may be NULL */
     const struct flag *flags;                /* its own; may be NULL                              */
+    const char *const *hidden;               /* rows of the tables that mean nothing here: not in help; ends with NULL; may be NULL */
     const char *details;                     /* more help: what it does, examples; may be NULL    */
     const struct row_default *defaults;      /* ends with row NULL; may be NULL                   */
     /* A command of several parts: their rows, named "data show"; ends with NULL. Its run is command_run_part. */
@@ -86,6 +87,7 @@ int  args_integer(const struct args *a, const char *flag, long long *out, long l
 int  usage_error(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The row of command's own flags or tables that `name` means; used by help and parser. */
 struct option_ref { const struct flag *flag; int table; sc_option_row row; };   /* flag NULL: row of tables[table]; -1: runtime */
+bool option_is_hidden(const struct command *command, const char *row);
 bool option_find(struct option_ref *out, const struct command *command, const char *name);
 
 /* Sampling flags beside the table "sample": add SAMPLE_FLAGS to the command's rows, call sample_from_args after parsing.

@@ -39,6 +39,19 @@ static void job_summary(struct job_events *j)
         if (j->kind[i].n > NOTES_MAX && !j->common->verbose) note(j->common, "... and %llu more %s; -v shows all", j->kind[i].n - NOTES_MAX, j->kind[i].name);
 }
 
+/* Reasons as the manifest has them, in words. */
+static const char *reason_words(const char *reason)
+{
+    static const char *const words[][2] = {
+        { "roles", "with roles that do not take turns" }, { "no_answer", "without an answer" }, { "duplicate", "duplicate" }, { "near_duplicate", "near-duplicate" },
+        { "language", "in other languages" }, { "overlap", "found in evaluation sets" }, { "short", "too short" }, { "no_trained", "with nothing to train" },
+        { "too_long", "too long" }, { "unaligned", "that the tokenizer changes" }, { "template", "refused by the template" },
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(words[i][0], reason)) return words[i][1];
+    return reason;
+}
+
 /* What came out, and what was left out and why. */
 static void note_counts(const struct args_common *c, const json_t *stats)
 {
@@ -49,11 +62,15 @@ static void note_counts(const struct args_common *c, const json_t *stats)
     size_t at = 0;
     format_count(rows, sizeof rows, member_count(stats, "rows"));
     format_count(tokens, sizeof tokens, all);
-    if (all) note(c, "%s dialogues, %s tokens, %.1f %% of them trained", rows, tokens, 100 * (double)trained / (double)all);
-    else note(c, "%s dialogues", rows);
+    if (all) note(c, "%s dialogue%s, %s tokens, %.1f %% of them trained", rows, member_count(stats, "rows") == 1 ? "" : "s", tokens, 100 * (double)trained / (double)all);
+    else note(c, "%s dialogue%s", rows, member_count(stats, "rows") == 1 ? "" : "s");
     json_object_foreach(json_object_get(stats, "dropped"), name, n)
-        if (at < sizeof list - 80) at += (size_t)snprintf(list + at, sizeof list - at, "%s%" JSON_INTEGER_FORMAT " %.30s", at ? ", " : "", json_integer_value(n), name);
+        if (at < sizeof list - 80) at += (size_t)snprintf(list + at, sizeof list - at, "%s%" JSON_INTEGER_FORMAT " %.40s", at ? ", " : "", json_integer_value(n), reason_words(name));
     if (at) note(c, "left out: %s", list);
+    long long empty = member_count(stats, "records_without_dialogue");
+    if (empty)
+        note(c, "%lld of %lld records gave no dialogue: trees not ready for export (--all-states keeps them), deleted (--keep-deleted), written by models\n"
+                "(--keep-synthetic), or left out by --lang, --reviewed-only or --min-turns", empty, member_count(stats, "records"));
 }
 
 static int job_finish(struct job_events *j, struct opened *o, sc_status status, const sc_error *err, const char *out)
@@ -117,7 +134,7 @@ static const struct flag prepare_flags[] = {
 static const struct command data_prepare = {
     .name = "data prepare", .operands = "IN...", .summary = "dialogues to shards of tokens, each with its label",
     .min_operands = 1, .max_operands = ARGS_MAX_OPERANDS, .run = run_prepare, .tables = prepare_tables, .flags = prepare_flags,
-    .details = "IN is a file of dialogues in any known format (JSON, JSONL, gzip, zstd, Parquet, Arrow, CSV, text), a directory, a\n"
+    .details = "IN is a file of dialogues in any known format (JSON, JSONL, gzip, zstd, Parquet, CSV, text), a directory, a\n"
                "pattern, or org/dataset of the Hub; with \":0.5\" behind it only that share. Labels come from the template: what an\n"
                "assistant has to write is trained, all else is not. The same command gives the same bytes.\n\n"
                "  starchat data prepare chats.jsonl --tokenizer MODEL --template no_system --out chats\n"
@@ -126,9 +143,10 @@ static const struct command data_prepare = {
 
 /* ---- convert --------------------------------------------------------------------------------------------------------------------- */
 
+static const char *const token_rows[] = { "block_size", "packing", "overlength", "train_on", "test_size", "split_by", NULL };
+
 static int run_convert(const struct command *self, int argc, char **argv)
 {
-    static const char *const token_rows[] = { "block_size", "packing", "overlength", "train_on", "test_size", "split_by" };
     struct args a;
     struct opened o = { 0 };
     struct data_inputs inputs = { 0 };
@@ -136,7 +154,7 @@ static int run_convert(const struct command *self, int argc, char **argv)
     sc_error err = { 0 };
     int code = args_parse(&a, self, argc, argv, (void *const[]){ &config });
     if (code != ARGS_GO) return code;
-    for (size_t i = 0; i < sizeof token_rows / sizeof *token_rows; i++)
+    for (size_t i = 0; token_rows[i]; i++)
         if (args_sets(&a, token_rows[i])) return usage_error(self, "--%s has no meaning here, it is about tokens; see: starchat data prepare", token_rows[i]);
     struct job_events events = { .common = &a.common };
     config.out = a.operand[a.n_operands - 1];
@@ -155,7 +173,7 @@ static int run_convert(const struct command *self, int argc, char **argv)
 static const struct flag json_flags[] = { FLAG_JSON, FLAG_END };
 static const struct command data_convert = {
     .name = "data convert", .operands = "IN... OUT.jsonl", .summary = "dialogues of any format to lines {\"messages\":[...]}",
-    .min_operands = 2, .max_operands = ARGS_MAX_OPERANDS, .run = run_convert, .tables = prepare_tables, .flags = json_flags,
+    .min_operands = 2, .max_operands = ARGS_MAX_OPERANDS, .run = run_convert, .tables = prepare_tables, .flags = json_flags, .hidden = token_rows,
     .details = "Reads and cleans as `data prepare` does, with the same options as far as they are about dialogues.\n\n"
                "  starchat data convert trees.jsonl.gz dialogues.jsonl --lang en --best-only",
 };

@@ -17,11 +17,12 @@ static void visit(on_entry *each, void *user, const char *dashes, const char *na
     each(user, &e);
 }
 
-static void visit_table(on_entry *each, void *user, const char *table)
+static void visit_table(on_entry *each, void *user, const struct command *c, const char *table)
 {
     const sc_options *o = sc_options_for(table);
     sc_option_row row;
-    for (size_t i = 0; o && sc_options_row(&row, o, i); i++) visit(each, user, "--", row.name, row.value, row.help);
+    for (size_t i = 0; o && sc_options_row(&row, o, i); i++)
+        if (!c || !option_is_hidden(c, row.name)) visit(each, user, "--", row.name, row.value, row.help);
 }
 
 static void visit_flags(on_entry *each, void *user, const struct command *c)
@@ -33,12 +34,12 @@ static void visit_flags(on_entry *each, void *user, const struct command *c)
         if (f->short_name) visit(each, user, "-", f->short_name, value, help);
         if (f->name) visit(each, user, "--", f->name, value, help);
     }
-    for (int i = 0; c->tables && c->tables[i]; i++) visit_table(each, user, c->tables[i]);
+    for (int i = 0; c->tables && c->tables[i]; i++) visit_table(each, user, c, c->tables[i]);
 }
 
 static void visit_common(on_entry *each, void *user)
 {
-    visit_table(each, user, "runtime");
+    visit_table(each, user, NULL, "runtime");
     visit(each, user, "--", "seed", "N", "seed of everything random");
     visit(each, user, "--", "color", "auto|always|never", "colours");
     visit(each, user, "--", "quiet", NULL, "no messages besides errors");

@@ -66,7 +66,7 @@ static void visit_options(const struct command *c, void (*each)(FILE *to, const 
     for (int k = 0; c->tables && c->tables[k]; k++) {
         const sc_options *o = sc_options_for(c->tables[k]);
         for (size_t i = 0; o && sc_options_row(&row, o, i); i++) {
-            if (!row.help || !*row.help) continue;
+            if (!row.help || !*row.help || option_is_hidden(c, row.name)) continue;
             struct option_text t = describe(c, row.name, NULL, row.value);
             t.help = row.help;
             t.fallback = fallback_of(c, &row);

@@ -144,12 +144,26 @@ static sc_status query_make(struct buf *b, struct table_source *s, sc_error *err
     return status;
 }
 
+/* The first sentence of DuckDB's message, without its kind of error and the file, which stand before it already. */
+static const char *reason_in(const char *message, size_t *len)
+{
+    const char *line_end = message + strcspn(message, "\n"), *kind = strstr(message, "Error: "), *file = strstr(message, "Failed to read file \"");
+    const char *begin = kind && kind < line_end ? kind + strlen("Error: ") : message;
+    const char *behind = file && file < line_end ? strstr(file, "\": ") : NULL;
+    if (behind && behind < line_end) begin = behind + strlen("\": ");
+    const char *end = strstr(begin, ". ");
+    *len = (size_t)((end && end < line_end ? end : line_end) - begin);
+    return begin;
+}
+
 static sc_status failed(struct table_source *s, const char *why, sc_error *err)
 {
-    char q[200];
+    char q[200], line[40] = "";
+    size_t len = 0;
+    const char *reason = reason_in(why && *why ? why : "no reason given", &len);
     s->is_broken = true;
-    if (!why) why = "no reason given";
-    return FAIL(err, SC_E_FORMAT, "line %llu: the table cannot be read: %s", (unsigned long long)s->row + 1, error_quote(q, sizeof q, why, strcspn(why, "\n")));
+    if (s->row) snprintf(line, sizeof line, "line %llu: ", (unsigned long long)s->row + 1);
+    return FAIL(err, SC_E_FORMAT, "%sDuckDB cannot read the table%s: %s", line, s->row ? " from here on" : "", error_quote(q, sizeof q, reason, len));
 }
 
 /* Needs no network, and no more than it must. */

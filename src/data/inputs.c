@@ -119,7 +119,7 @@ static sc_status directory_add(struct input_list *l, const char *path, size_t in
     TRY(directory_walk(l, path, input, 0, err));
     directory_choose(l, begin);
     if (l->n_files > begin) return SC_OK;
-    return FAIL(err, SC_E_ARGUMENT, "%s has no file of a known kind; expected .jsonl, .json, .parquet, .arrow, .csv, .tsv (also .gz, .zst) or text and source code", path);
+    return FAIL(err, SC_E_ARGUMENT, "%s has no file of a known kind; expected .jsonl, .json, .parquet, .csv, .tsv (also .gz, .zst) or text and source code", path);
 }
 
 /* Stars at `stars` stand for directories of any depth: all files below whose last parts match the rest of the pattern. */

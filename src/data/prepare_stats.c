@@ -82,7 +82,7 @@ json_t *counts_describe(const struct counts *c)
     for (size_t i = 0; i < last; i++) json_array_append_new(lengths, json_integer((json_int_t)c->lengths[i]));
     json_t *out = json_object();
     const struct { const char *key; uint64_t n; } numbers[] = {
-        { "records", c->records }, { "records_skipped", c->skipped }, { "dialogues", c->dialogues }, { "rows", c->kept }, { "samples", c->samples }, { "turns", c->turns },
+        { "records", c->records }, { "records_skipped", c->skipped }, { "records_without_dialogue", c->without_dialogue }, { "dialogues", c->dialogues }, { "rows", c->kept }, { "samples", c->samples }, { "turns", c->turns },
         { "tokens", tokens }, { "trained", c->trained }, { "too_long", c->cut }, { "pieces_without_trained_token", c->pieces_dropped },
         { "duplicates", c->dropped[DROP_DUPLICATE] + c->dropped[DROP_NEAR_DUPLICATE] }, { "overlaps", c->overlaps }, { "merged_turns", c->notes.merged_turns },
         { "empty_turns", c->notes.empty_turns }, { "emails", c->notes.emails }, { "ips", c->notes.ips }, { "keys", c->notes.keys },
