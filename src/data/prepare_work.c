@@ -123,6 +123,14 @@ static sc_status prepare_dialogue(struct prepared *p, const struct workshop *s, 
     return status;
 }
 
+/* Samples are all that is wanted of a dialogue now; here its memory is still near. */
+static void messages_release(struct dialogue *d)
+{
+    json_decref(d->messages);
+    json_decref(d->tools);
+    d->messages = d->tools = NULL;
+}
+
 void work_one(void *workshop, size_t i, int worker)
 {
     const struct workshop *s = workshop;
@@ -134,7 +142,10 @@ void work_one(void *workshop, size_t i, int worker)
     for (size_t k = 0; k < w->dialogues.len && w->status == SC_OK; k++) {
         w->status = prepare_dialogue(&w->prepared[k], s, &w->dialogues.dialogue[k], &w->error);
         if (w->status != SC_OK) error_prefix(&w->error, w->status, "%s, line %llu", w->record.file, (unsigned long long)w->record.line);
+        if (s->renderer) messages_release(&w->dialogues.dialogue[k]);
     }
+    mem_free(w->record.text);
+    w->record.text = NULL;
 }
 
 void work_release(struct work *w)
