@@ -67,8 +67,10 @@ static sc_status read_run(enum run_found *found, const json_t *recipe, const cha
     TRY(json_read_file(&run, file, 1 << 24, err));
     const json_t *before = json_object_get(run, "recipe");
     const char *key = first_difference(recipe, before);
-    sc_status status = key ? other_recipe(directory, key, before, recipe, err) : json_opt_string(&state, run, "state", "", file, err);
-    if (status == SC_OK) *found = strcmp(state, "finished") == 0 ? RUN_FINISHED : RUN_RESUMES;
+    sc_status status = json_opt_string(&state, run, "state", "", file, err);
+    bool has_begun = status == SC_OK && strcmp(state, "opening") != 0;
+    if (key && has_begun) status = other_recipe(directory, key, before, recipe, err);
+    if (status == SC_OK) *found = strcmp(state, "finished") == 0 ? RUN_FINISHED : key ? RUN_NEW : RUN_RESUMES;
     json_decref(run);
     return status;
 }
@@ -103,6 +105,32 @@ static void clear(const char *output)
     }
 }
 
+/* Files and directories whose name goes on with ".tmp-" or ".part" behind `begin`: a process that was killed left them. */
+static void sweep(const char *directory, const char *begin)
+{
+    DIR *d = opendir(directory);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        const char *rest = e->d_name + strlen(begin);
+        if (strncmp(e->d_name, begin, strlen(begin)) != 0 || !(*begin ? strncmp(rest, ".tmp-", 5) == 0 : strstr(rest, ".tmp-") || strstr(rest, ".part"))) continue;
+        char *path = path_join(directory, e->d_name);
+        if (unlink(path) != 0) remove_plain_directory(path);
+        mem_free(path);
+    }
+    if (d) closedir(d);
+}
+
+static void sweep_leftovers(const char *output)
+{
+    char *parent = mem_strdup(output), *slash;
+    size_t n = strlen(parent);
+    while (n > 1 && parent[n - 1] == '/') parent[--n] = 0;
+    sweep(output, "");
+    slash = strrchr(parent, '/');
+    if (slash) *slash = 0;
+    sweep(!slash ? "." : slash == parent ? "/" : parent, slash ? slash + 1 : parent);
+    mem_free(parent);
+}
+
 static sc_status take_lock(int *lock, const char *output, sc_error *err)
 {
     char *path = path_join(output, "run.lock");
@@ -121,12 +149,13 @@ sc_status run_open(enum run_found *found, json_t **recipe, int *lock, const sc_t
     TRY(describe(recipe, c, err));
     TRY(path_make_directories(c->output_dir, err));
     TRY(take_lock(lock, c->output_dir, err));
+    sweep_leftovers(c->output_dir);
     char *file = path_join(c->output_dir, "run.json");
     sc_status status = SC_OK;
     if (path_exists(file) && !c->overwrite_output_dir) status = read_run(found, *recipe, file, c->output_dir, err);
     if (status == SC_OK && *found == RUN_NEW) {
         clear(c->output_dir);
-        status = run_write(c, *recipe, "running", NULL, err);
+        status = run_write(c, *recipe, "opening", NULL, err);
     }
     mem_free(file);
     return status;

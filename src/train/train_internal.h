@@ -146,7 +146,7 @@ sc_status result_write(struct learner *l, struct journal *j, sc_error *err);
 
 /* ---- run.c: the output directory ------------------------------------------------------------------------------------------------------------ */
 
-/* run.json: the recipe, the program, and whether it is finished. A lock keeps a second process out while `lock` is open. */
+/* run.json: the recipe, the program, and how far it is: opening (another recipe may still take its place), running, finished. A lock keeps a second process out while `lock` is open. */
 enum run_found { RUN_NEW, RUN_RESUMES, RUN_FINISHED };
 sc_status run_open(enum run_found *found, json_t **recipe, int *lock, const sc_train_config *c, sc_error *err);
 sc_status run_write(const sc_train_config *c, const json_t *recipe, const char *state, const json_t *results, sc_error *err);

@@ -247,6 +247,7 @@ sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err)
     }
     TRY_DONE(open_all(&t, err));
     TRY_DONE(resume(&t, found == RUN_RESUMES, err));
+    TRY_DONE(run_write(c, t.recipe, "running", NULL, err));
     TRY_DONE(preference_open(&t.preference, &t.l, &t.data, c->output_dir, &t.journal, err));
     status = run_steps(&t, err);
     if (status == SC_E_CANCELLED) status = stopped(&t, err);

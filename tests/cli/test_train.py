@@ -21,7 +21,7 @@ SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="starchat-train-"))
 KILLS = int(os.environ.get("STARCHAT_KILLS", "50"))
 RESULT = ["adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "trainer_state.json"]
 
-CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 265, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 267, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
           "num_key_value_heads": 2, "intermediate_size": 128, "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
           "tie_word_embeddings": True, "initializer_range": 0.1, "bos_token_id": 261, "eos_token_id": 261}
 RECIPE = {"model_name_or_path": "model", "dataset_name": "dialogues.jsonl", "dialogue_template": "no_system", "block_size": 64, "max_steps": 60, "total_train_batch_size": 2,
@@ -122,7 +122,7 @@ def test_bad_input():
     recipe("bad", max_steps=2)
     refused(run("train", "bad.yaml", "dataset_name=torn.jsonl"), "torn.jsonl", "line 1")
     refused(run("train", "bad.yaml", "dataset_name=missing.jsonl"), "missing.jsonl")
-    refused(run("train", "bad.yaml", "dataset_name=empty.jsonl"), "no dialogue")
+    refused(run("train", "bad.yaml", "dataset_name=empty.jsonl"), "empty.jsonl", "no record")
     refused(run("train", "bad.yaml", "dataset_name=unanswered.jsonl"), "no dialogue is left")
     refused(run("train", "bad.yaml", "block_size=16", "overlength=drop"), "no dialogue is left", "too_long")
     refused(run("train", "bad.yaml", "model_name_or_path=missing"), "missing")

@@ -95,7 +95,7 @@ TEST(bad_configs_are_refused)
         { QV, "{\"alora_invocation_tokens\":[1]}", "activated LoRA" }, { QV, "{\"layer_replication\":[[0,2]]}", "repeated layers" },
         { QV, "{\"target_parameters\":[\"x\"]}", "single parameters" }, { QV, "{\"use_quantum\":true}", "sets use_quantum" },
         { QV, "{\"init_lora_weights\":\"pissa_niter_4\"}", "changes the base as well" }, { QV, "{\"init_lora_weights\":\"loftq\"}", "changes the base as well" },
-        { QV, "{\"r\":0}", "r " }, { QV, "{\"r\":\"four\"}", "r " }, { QV, "{\"r\":8}", "has rank 4, but adapter_config.json says 8" },
+        { QV, "{\"r\":0}", "\"r\" is 0" }, { QV, "{\"r\":\"four\"}", "\"r\" is a string" }, { QV, "{\"r\":8}", "has rank 4, but adapter_config.json says 8" },
         { QV, "{\"lora_alpha\":\"x\"}", "lora_alpha" }, { QV, "{\"lora_alpha\":-1}", "lora_alpha" }, { QV, "{\"lora_dropout\":2}", "lora_dropout" },
         { QV, "{\"target_modules\":7}", "target_modules is neither a string" }, { QV, "{\"target_modules\":[1]}", "target_modules is neither a string" },
         { QV, "{\"target_modules\":[\"q_proj\"]}", "does not name (target_modules)" }, { QV, "{\"target_modules\":[\"q_proj\",\"v_proj\",\"k_proj\"]}", "is missing" },

@@ -19,9 +19,9 @@ static inline sc_runtime *train_runtime(int threads)
     return rt;
 }
 
-static const char BIGCODE_CONFIG[] = "{\"architectures\":[\"GPTBigCodeForCausalLM\"],\"model_type\":\"gpt_bigcode\",\"vocab_size\":265,\"n_embd\":32,\"n_layer\":2,\"n_head\":4,\"n_inner\":64,"
+static const char BIGCODE_CONFIG[] = "{\"architectures\":[\"GPTBigCodeForCausalLM\"],\"model_type\":\"gpt_bigcode\",\"vocab_size\":267,\"n_embd\":32,\"n_layer\":2,\"n_head\":4,\"n_inner\":64,"
     "\"n_positions\":128,\"multi_query\":true,\"activation_function\":\"gelu\",\"layer_norm_epsilon\":1e-5,\"initializer_range\":0.1,\"bos_token_id\":0,\"eos_token_id\":0}";
-static const char LLAMA_CONFIG[] = "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"vocab_size\":265,\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+static const char LLAMA_CONFIG[] = "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"vocab_size\":267,\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
     "\"num_key_value_heads\":2,\"intermediate_size\":48,\"max_position_embeddings\":128,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"hidden_act\":\"silu\",\"tie_word_embeddings\":true,"
     "\"initializer_range\":0.1,\"bos_token_id\":0,\"eos_token_id\":0}";
 
