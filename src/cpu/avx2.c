@@ -343,6 +343,43 @@ static float exp_tile(float s[64], float max)
     return reduce(sum);
 }
 
+static float largest(const float *s, size_t n)
+{
+    __m256 most[4];
+    size_t i = 0;
+    for (int l = 0; l < 4; l++) most[l] = _mm256_set1_ps(-__builtin_inff());
+    for (; i + 32 <= n; i += 32)
+        for (size_t l = 0; l < 4; l++) most[l] = _mm256_max_ps(most[l], _mm256_loadu_ps(s + i + 8 * l));
+    float lane[8], max = -__builtin_inff();
+    _mm256_storeu_ps(lane, _mm256_max_ps(_mm256_max_ps(most[0], most[1]), _mm256_max_ps(most[2], most[3])));
+    for (size_t l = 0; l < 8; l++) max = lane[l] > max ? lane[l] : max;
+    for (; i < n; i++) max = s[i] > max ? s[i] : max;
+    return max;
+}
+
+static float exp_row(float *s, size_t n, float scale, float shift)
+{
+    float sum = 0, tile[64];
+    size_t at = 0;
+    for (; at + 64 <= n; at += 64) {
+        for (size_t i = at; i < at + 64; i += 8) _mm256_storeu_ps(s + i, _mm256_mul_ps(_mm256_loadu_ps(s + i), _mm256_set1_ps(scale)));
+        sum += exp_tile(s + at, shift);
+    }
+    if (at == n) return sum;
+    for (size_t i = 0; i < 64; i++) tile[i] = i < n - at ? s[at + i] * scale : -__builtin_inff();
+    sum += exp_tile(tile, shift);
+    memcpy(s + at, tile, (n - at) * sizeof *tile);
+    return sum;
+}
+
+static void softmax_gradient(float *dp, const float *p, size_t n, float delta, float scale)
+{
+    size_t i = 0;
+    __m256 d = _mm256_set1_ps(delta), f = _mm256_set1_ps(scale);
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(dp + i, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(p + i), _mm256_sub_ps(_mm256_loadu_ps(dp + i), d)), f));
+    for (; i < n; i++) dp[i] = p[i] * (dp[i] - delta) * scale;
+}
+
 static void accumulate(float *acc, float keep, const float *p, const float *v, size_t n, size_t d)
 {
     size_t i = 0;
@@ -512,6 +549,9 @@ void cpu_fill_avx2(struct cpu_kernels *k)
     k->dot_i8 = dot_i8;
     k->quantize_row = quantize_row;
     k->exp_tile = exp_tile;
+    k->largest = largest;
+    k->exp_row = exp_row;
+    k->softmax_gradient = softmax_gradient;
     k->accumulate = accumulate;
     k->silu_gate = silu_gate_row;
     k->silu_gate_backward = silu_gate_backward;

@@ -33,6 +33,12 @@ struct cpu_kernels {
     void (*quantize_row)(int8_t *q, float *scale, float *sum, const float *x, size_t n);
     /* s[i] = exp(s[i] - max) for i < 64; returns the sum of all. exp(-inf) is 0. */
     float (*exp_tile)(float s[64], float max);
+    /* Largest of n (-inf of none). */
+    float (*largest)(const float *s, size_t n);
+    /* s[i] = exp(s[i] * scale - shift) for i < n; returns the sum, by tiles of 64 as exp_tile makes them. */
+    float (*exp_row)(float *s, size_t n, float scale, float shift);
+    /* dp[i] = p[i] * (dp[i] - delta) * scale: from the gradient of probabilities to that of scores. */
+    void (*softmax_gradient)(float *dp, const float *p, size_t n, float delta, float scale);
     /* acc[i] = acc[i] * keep, then += p[j] * v[j * d + i] for j in rising order. */
     void (*accumulate)(float *acc, float keep, const float *p, const float *v, size_t n, size_t d);
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);

@@ -63,23 +63,9 @@ static void make_scores(const struct batch_attention *a, size_t h, size_t from, 
 /* exp(scale s - shift) of scores[begin, end), zero elsewhere in [0, n); returns the sum. */
 static float exp_row(const struct batch_attention *a, float *scores, size_t begin, size_t end, size_t n, float shift)
 {
-    float scale = a->c->attr.attention.scale, tile[64], sum = 0;
     memset(scores, 0, begin * sizeof *scores);
     memset(scores + end, 0, (n - end) * sizeof *scores);
-    for (size_t at = begin; at < end; at += 64) {
-        size_t count = least(64, end - at);
-        for (size_t i = 0; i < 64; i++) tile[i] = i < count ? scores[at + i] * scale : -INFINITY;
-        sum += a->k->exp_tile(tile, shift);
-        memcpy(scores + at, tile, count * sizeof *tile);
-    }
-    return sum;
-}
-
-static float largest(const float *s, size_t n)
-{
-    float max = -INFINITY;
-    for (size_t i = 0; i < n; i++) max = s[i] > max ? s[i] : max;
-    return max;
+    return a->k->exp_row(scores + begin, end - begin, a->c->attr.attention.scale, shift);
 }
 
 static void forward_piece(const struct batch_attention *a, size_t piece, size_t h, float *scratch)
@@ -95,7 +81,7 @@ static void forward_piece(const struct batch_attention *a, size_t piece, size_t 
     for (size_t r = from; r < to; r++) {
         float *row = scores + (r - from) * n;
         size_t begin = first_key(a, s, r) - low, end = r + 1 - low;
-        float max = largest(row + begin, end - begin) * p->scale;
+        float max = a->k->largest(row + begin, end - begin) * p->scale;
         sums[r - from] = exp_row(a, row, begin, end, n, max);
         if (c->aux) tensor_f32(c->aux)[r * p->heads + h] = max + logf(sums[r - from]);
     }
@@ -133,12 +119,6 @@ void cpu_attention_in_batch(struct exec *e, const struct op_call *c)
 
 /* ---- backward ------------------------------------------------------------------------------------------------------------------ */
 
-/* dS of a row in place of its dP: p (dp - delta) scale. */
-static void score_gradient(float *dp, const float *p, size_t n, float delta, float scale)
-{
-    for (size_t i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - delta) * scale;
-}
-
 static void backward_rows(const struct batch_attention *a, const struct sequence *s, size_t h, size_t from, float *scratch)
 {
     const struct op_call *c = a->c;
@@ -154,7 +134,7 @@ static void backward_rows(const struct batch_attention *a, const struct sequence
         float delta = 0;
         for (size_t i = 0; i < d; i++) delta += o[i] * go[i];
         exp_row(a, p + r * n, first_key(a, s, from + r) - low, from + r + 1 - low, n, tensor_f32(c->aux)[(from + r) * t->heads + h]);
-        score_gradient(dp + r * n, p + r * n, n, delta, t->scale);
+        a->k->softmax_gradient(dp + r * n, p + r * n, n, delta, t->scale);
     }
     size_t at = (h * out->rows + low) * d;
     if (v->grad) gemm_serial(a->k, rest, &(struct gemm){ a->value_grad + at, d, n, d, m, side(p, n, true), side(dout, out->cols, false), true });

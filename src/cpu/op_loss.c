@@ -27,7 +27,7 @@ static void loss_rows(void *arg, size_t from, size_t to, int worker)
         assert(label < job->vocab);
         double sum = 0;
         float chosen = s[label];
-        for (size_t j = 0; j < job->vocab; j++) max = s[j] > max ? s[j] : max;
+        max = job->k->largest(s, job->vocab);
         for (size_t j = 0; j < job->vocab; j += 64) {
             size_t n = job->vocab - j < 64 ? job->vocab - j : 64;
             for (size_t t = 0; t < 64; t++) tile[t] = t < n ? s[j + t] : -INFINITY;

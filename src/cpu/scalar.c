@@ -195,6 +195,30 @@ static float exp_tile(float s[64], float max)
     return reduce(a);
 }
 
+static float largest(const float *s, size_t n)
+{
+    float max = -INFINITY;
+    for (size_t i = 0; i < n; i++) max = s[i] > max ? s[i] : max;
+    return max;
+}
+
+static float exp_row(float *s, size_t n, float scale, float shift)
+{
+    float tile[64], sum = 0;
+    for (size_t at = 0; at < n; at += 64) {
+        size_t count = n - at < 64 ? n - at : 64;
+        for (size_t i = 0; i < 64; i++) tile[i] = i < count ? s[at + i] * scale : -INFINITY;
+        sum += exp_tile(tile, shift);
+        memcpy(s + at, tile, count * sizeof *tile);
+    }
+    return sum;
+}
+
+static void softmax_gradient(float *dp, const float *p, size_t n, float delta, float scale)
+{
+    for (size_t i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - delta) * scale;
+}
+
 static void accumulate(float *acc, float keep, const float *p, const float *v, size_t n, size_t d)
 {
     for (size_t i = 0; i < d; i++) acc[i] *= keep;
@@ -266,7 +290,8 @@ static void interleave(float *out, size_t width, const float *const *line, size_
 void cpu_fill_scalar(struct cpu_kernels *k)
 {
     *k = (struct cpu_kernels){
-        .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .interleave = interleave, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .accumulate = accumulate,
+        .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .interleave = interleave, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .largest = largest, .exp_row = exp_row,
+        .softmax_gradient = softmax_gradient, .accumulate = accumulate,
         .silu_gate = silu_gate_row, .silu_gate_backward = silu_gate_backward, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,

@@ -313,3 +313,28 @@ TEST(gate_gradients_agree)
     mem_free(up);
     mem_free(g);
 }
+
+/* Maximum, exponentials and gradient of a softmax row, any length, against the scalar kernels. */
+TEST(softmax_rows_agree)
+{
+    enum { N = 203 };
+    const struct cpu_kernels *scalar = kernels("scalar");
+    float *x = normals(N, 1), *y = normals(N, 2), found[N], want[N];
+    for (size_t s = 0; s < 3; s++)
+        for (size_t n = 0; kernels(set_names[s]) && n <= N; n += n < 70 ? 1 : 19) {
+            const struct cpu_kernels *k = kernels(set_names[s]);
+            CHECK(k->largest(x, n) == scalar->largest(x, n));
+            memcpy(found, x, sizeof found);
+            memcpy(want, x, sizeof want);
+            float a = k->exp_row(found, n, 0.7f, 1.5f), b = scalar->exp_row(want, n, 0.7f, 1.5f);
+            CHECK(fabsf(a - b) <= 1e-5f * fabsf(b));
+            for (size_t i = 0; i < N; i++) CHECK(fabsf(found[i] - want[i]) <= (i < n ? 1e-6f * want[i] : 0));
+            memcpy(found, y, sizeof found);
+            memcpy(want, y, sizeof want);
+            k->softmax_gradient(found, x, n, 0.3f, 0.9f);
+            scalar->softmax_gradient(want, x, n, 0.3f, 0.9f);
+            for (size_t i = 0; i < N; i++) CHECK(fabsf(found[i] - want[i]) <= 1e-6f * (1 + fabsf(want[i])));
+        }
+    mem_free(x);
+    mem_free(y);
+}
