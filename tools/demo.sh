@@ -1,7 +1,8 @@
 #!/bin/sh
 # The first command of the README: installs what building needs, builds, fetches the default model, lets it answer the
-# three plotting tasks of prompts/plot_*.txt, and opens the chat when a person is at the terminal.
-# DEMO_MODEL chooses another model, DEMO_TOKENS the most tokens of an answer.
+# three plotting tasks of prompts/plot_*.txt; then fine-tunes it by recipes/demo.yaml on the dialogues in data/, shows the
+# held-out loss before and after, lets the result answer, and opens the chat with it when a person is at the terminal.
+# DEMO_MODEL chooses another model, DEMO_TOKENS the most tokens of an answer, DEMO_STEPS the steps of training (0: none).
 set -eu
 cd "$(dirname "$0")/.."
 model=${DEMO_MODEL:-smollm2:135m-instruct}
@@ -17,4 +18,14 @@ for prompt in prompts/plot_*.txt; do
     build/starchat chat "$model" -p "$(cat "$prompt")" --max-tokens "$tokens" --seed 1 --no-save </dev/null
     echo
 done
+[ "${DEMO_STEPS:-1}" = 0 ] || {
+    echo "training: recipes/demo.yaml, some minutes; Ctrl-C saves, and the same command goes on from there" >&2
+    build/starchat train recipes/demo.yaml model_name_or_path="$model" ${DEMO_STEPS:+max_steps="$DEMO_STEPS"}
+    model=runs/demo
+    for prompt in 'How do I list all files that are larger than 100 MB?' 'Write a Python function that reverses a string.'; do
+        printf '\n> %s\n' "$prompt"
+        build/starchat chat "$model" -p "$prompt" --max-tokens "$tokens" --seed 1 --no-save </dev/null
+        echo
+    done
+}
 if [ -t 0 ] && [ -t 1 ]; then exec build/starchat chat "$model"; fi

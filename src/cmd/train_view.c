@@ -133,12 +133,22 @@ void train_event(void *user, const char *json)
     json_decref(event);
 }
 
+/* "held-out loss 1.4300 (1.38 to 1.48) before, 1.2100 (1.16 to 1.26) after". */
+static void note_gain(struct train_view *v, const json_t *results)
+{
+    const json_t *before = json_object_get(results, "eval_before"), *after = json_object_get(results, "eval_after");
+    if (before && after && number(after, "step") > number(before, "step"))
+        note(v->common, "Held-out loss %.4f (95 %%: %.4f to %.4f) before, %.4f (%.4f to %.4f) after, %.0f dialogues.", number(before, "loss"), number(before, "low"), number(before, "high"), number(after, "loss"),
+             number(after, "low"), number(after, "high"), number(after, "dialogues"));
+}
+
 void train_summary(struct train_view *v)
 {
     char text[256] = "";
     const json_t *results = json_object_get(v->done, "results");
     progress_clear(v->common);
     if (!v->done) return;
+    note_gain(v, results);
     append_number(text, sizeof text, ", %.0f steps", number(results, "steps"));
     append_number(text, sizeof text, ", %.0f tokens", number(results, "tokens"));
     append_number(text, sizeof text, ", best held-out loss %.4f", number(results, "best_loss"));

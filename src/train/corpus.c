@@ -14,6 +14,22 @@ static bool is_prepared(const char *path)
     return is;
 }
 
+static int64_t stat_of(const json_t *event, const char *name) { return json_integer_value(json_object_get(json_object_get(event, "stats"), name)); }
+
+/* Events of the preparation go on to the caller, but its end is not that of the run. */
+static void forward(void *user, const char *json)
+{
+    const sc_train_config *c = user;
+    json_t *event = json_loads(json, 0, NULL);
+    const char *name = json_string_value(json_object_get(event, "event"));
+    if (name && strcmp(name, "done") == 0) {
+        const struct journal quiet = { .config = c };
+        journal_note(&quiet, "prepared %lld dialogues: %lld samples, %lld tokens, %.1f %% of them trained", (long long)stat_of(event, "rows"), (long long)stat_of(event, "samples"), (long long)stat_of(event, "tokens"),
+                     100.0 * (double)stat_of(event, "trained") / (double)(stat_of(event, "tokens") ? stat_of(event, "tokens") : 1));
+    } else if (c->on_event) c->on_event(c->user, json);
+    json_decref(event);
+}
+
 static sc_status prepare(sc_runtime *rt, const sc_train_config *c, const char *const *inputs, size_t n, double test_size, const char *out, sc_error *err)
 {
     sc_prepare_config p;
@@ -31,8 +47,8 @@ static sc_status prepare(sc_runtime *rt, const sc_train_config *c, const char *c
     p.lang = c->lang;
     p.test_size = test_size;
     p.seed = c->seed;
-    p.on_event = c->on_event;
-    p.user = c->user;
+    p.on_event = forward;
+    p.user = (void *)(uintptr_t)c;
     return sc_prepare(rt, &p, err);
 }
 

@@ -136,8 +136,9 @@ int64_t   checkpoint_newest(const char *output);           /* step, -1: none */
 
 /* ---- train_report.c ----------------------------------------------------------------------------------------------------------------------- */
 
-/* report.html with curves, from events.jsonl; and trainer_state.json, all_results.json as transformers writes them. */
-sc_status report_write(const char *output, const sc_train_config *c, const json_t *recipe, sc_error *err);
+/* report.html with curves, from events.jsonl; and trainer_state.json, all_results.json as transformers writes them. Adds the
+ * evaluations before and after to `results`. */
+sc_status report_write(const char *output, const sc_train_config *c, const json_t *recipe, json_t *results, sc_error *err);
 
 /* ---- result.c: what others can use ------------------------------------------------------------------------------------------------------------ */
 

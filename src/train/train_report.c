@@ -241,11 +241,34 @@ static double mean_loss(const json_t *events)
     return n ? sum / (double)n : 0;
 }
 
-sc_status report_write(const char *output, const sc_train_config *c, const json_t *recipe, sc_error *err)
+/* The first and the last evaluation: what the run was worth. */
+static void add_evaluations(json_t *results, const json_t *events)
+{
+    static const char *const members[] = { "step", "loss", "low", "high", "dialogues", "rewards_accuracy", NULL };
+    const json_t *first = NULL, *last = NULL, *event;
+    size_t i;
+    json_array_foreach(events, i, event) {
+        if (!is_event(event, "eval")) continue;
+        if (!first) first = event;
+        last = event;
+    }
+    json_t *before = json_object(), *after = json_object();
+    for (i = 0; first && members[i]; i++) {
+        copy_member(before, members[i], first, members[i]);
+        copy_member(after, members[i], last, members[i]);
+    }
+    if (first) json_object_set(results, "eval_before", before);
+    if (first) json_object_set(results, "eval_after", after);
+    json_decref(before);
+    json_decref(after);
+}
+
+sc_status report_write(const char *output, const sc_train_config *c, const json_t *recipe, json_t *run_results, sc_error *err)
 {
     json_t *events = NULL;
     sc_status status = SC_OK;
     TRY_DONE(read_events(&events, output, err));
+    add_evaluations(run_results, events);
     TRY_DONE(write_page(output, events, recipe, err));
     double step = last_number(events, "step", "step"), epoch = last_number(events, "step", "epoch"), eval_loss = last_number(events, "eval", "loss");
     TRY_DONE(write_json(output, "trainer_state.json", json_pack("{s:f, s:I, s:b, s:b, s:I, s:f, s:I, s:o}", "epoch", epoch, "global_step", (json_int_t)step, "is_local_process_zero", 1, "is_world_process_zero", 1,

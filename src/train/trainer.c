@@ -227,7 +227,7 @@ static sc_status finish(struct trainer *t, sc_error *err)
     TRY(result_write(&t->l, &t->journal, err));
     t->results = json_pack("{s:I, s:f, s:I, s:o, s:I}", "steps", (json_int_t)t->s.step, "seconds", t->s.seconds, "tokens", (json_int_t)t->s.tokens, "best_loss", number(t->s.best_loss), "best_step", (json_int_t)t->s.best_step);
     TRY(journal_sync(&t->journal, err));
-    TRY(report_write(c->output_dir, c, t->recipe, err));
+    TRY(report_write(c->output_dir, c, t->recipe, t->results, err));
     json_t *done = json_pack("{s:s, s:I, s:s, s:O}", "event", "done", "step", (json_int_t)t->s.step, "path", c->output_dir, "results", t->results);
     TRY(journal_put(&t->journal, done, err));
     TRY(journal_sync(&t->journal, err));
