@@ -5,6 +5,7 @@ CC      ?= cc
 BUILD   ?= build
 OPT     ?= -O2
 SANITIZE ?=
+JOBS    ?= $(shell nproc)
 
 PACKAGES := jansson libpcre2-8 libutf8proc libcurl libcrypto zlib libzstd yaml-0.1
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wdouble-promotion -Wvla -Werror
@@ -86,7 +87,7 @@ $(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 test: setup-test
-	@$(MAKE) --no-print-directory all $(TESTS) $(SIMDE_TESTS)
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(SIMDE_TESTS)
 	@tools/run_tests.sh $(BUILD) $(TESTS) $(SIMDE_TESTS)
 
 setup-test:
@@ -101,7 +102,7 @@ asan:
 ubsan:
 	@UBSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory test BUILD=build/ubsan OPT=-O1 SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all"
 tsan:
-	@$(MAKE) --no-print-directory all build/tsan/test_base build/tsan/test_infer BUILD=build/tsan OPT=-O1 SANITIZE=-fsanitize=thread
+	@$(MAKE) --no-print-directory -j$(JOBS) all build/tsan/test_base build/tsan/test_infer BUILD=build/tsan OPT=-O1 SANITIZE=-fsanitize=thread
 	@STARCHAT_SOURCE=$(CURDIR) build/tsan/test_base && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_infer
 
 FUZZ_SECONDS ?= 10
@@ -111,7 +112,7 @@ $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 fuzz-programs: $(FUZZERS)
 fuzz:
-	@$(MAKE) --no-print-directory fuzz-programs BUILD=build/fuzz CC=clang OPT=-O1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" CFLAGS="-fsanitize=fuzzer-no-link"
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-programs BUILD=build/fuzz CC=clang OPT=-O1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" CFLAGS="-fsanitize=fuzzer-no-link"
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZERS))
 
 check: test

@@ -62,6 +62,13 @@ static sc_status evaluate_row(struct eval_result *out, struct ratio *ratio, stru
     return SC_OK;
 }
 
+static void tell_progress(const sc_train_config *c, uint64_t done, uint64_t total)
+{
+    char text[120];
+    snprintf(text, sizeof text, "{\"event\":\"progress\",\"what\":\"held-out rows\",\"done\":%llu,\"total\":%llu}", (unsigned long long)done, (unsigned long long)total);
+    if (c->on_event) c->on_event(c->user, text);
+}
+
 sc_status evaluate(struct eval_result *out, struct learner *l, const struct corpus *data, const struct preference *p, sc_error *err)
 {
     struct leaf leaf;
@@ -70,7 +77,10 @@ sc_status evaluate(struct eval_result *out, struct learner *l, const struct corp
     double begin = clock_seconds();
     *out = (struct eval_result){ .rows = data->eval.rows };
     leaf_init(&leaf, data->eval.longest + 1);
-    for (uint64_t i = 0; i < data->eval.rows && status == SC_OK; i++) status = evaluate_row(out, &ratio, l, data, p, &leaf, i, err);
+    for (uint64_t i = 0; i < data->eval.rows && status == SC_OK; i++) {
+        tell_progress(l->config, i, data->eval.rows);
+        status = evaluate_row(out, &ratio, l, data, p, &leaf, i, err);
+    }
     leaf_release(&leaf);
     TRY(status);
     set_interval(out, &ratio);

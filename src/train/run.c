@@ -60,7 +60,8 @@ static sc_status other_recipe(const char *path, const char *key, const json_t *b
     return status;
 }
 
-static sc_status read_run(enum run_found *found, const json_t *recipe, const char *file, const char *directory, sc_error *err)
+/* The same recipe goes on, also where overwriting is allowed: what was computed is not thrown away. */
+static sc_status read_run(enum run_found *found, const json_t *recipe, const char *file, const char *directory, bool may_overwrite, sc_error *err)
 {
     json_t *run = NULL;
     const char *state;
@@ -69,8 +70,8 @@ static sc_status read_run(enum run_found *found, const json_t *recipe, const cha
     const char *key = first_difference(recipe, before);
     sc_status status = json_opt_string(&state, run, "state", "", file, err);
     bool has_begun = status == SC_OK && strcmp(state, "opening") != 0;
-    if (key && has_begun) status = other_recipe(directory, key, before, recipe, err);
-    if (status == SC_OK) *found = strcmp(state, "finished") == 0 ? RUN_FINISHED : key ? RUN_NEW : RUN_RESUMES;
+    if (key && has_begun && !may_overwrite) status = other_recipe(directory, key, before, recipe, err);
+    if (status == SC_OK) *found = key ? RUN_NEW : strcmp(state, "finished") == 0 ? RUN_FINISHED : RUN_RESUMES;
     json_decref(run);
     return status;
 }
@@ -88,10 +89,12 @@ void remove_plain_directory(const char *path)
     rmdir(path);
 }
 
+static const char *const directories[] = { "data", "eval_data", "runs", NULL };
+
 /* What an earlier run of another recipe made; nothing else is touched. */
 static void clear(const char *output)
 {
-    static const char *const directories[] = { "data", "eval_data", "runs", NULL }, *const files[] = { "reference.bin", "events.jsonl", "report.html", NULL };
+    static const char *const files[] = { "reference.bin", "events.jsonl", "report.html", "adapter_config.json", "adapter_model.safetensors", "trainer_state.json", "all_results.json", NULL };
     checkpoint_sweep(output, 0, -1);
     for (size_t i = 0; directories[i]; i++) {
         char *path = path_join(output, directories[i]);
@@ -131,6 +134,18 @@ static void sweep_leftovers(const char *output)
     mem_free(parent);
 }
 
+/* A place that no run has used: directories of the user's must not be taken for its own. */
+static sc_status check_fresh(const char *output, sc_error *err)
+{
+    for (size_t i = 0; directories[i]; i++) {
+        char *path = path_join(output, directories[i]);
+        bool exists = path_exists(path);
+        mem_free(path);
+        if (exists) return FAIL(err, SC_E_ARGUMENT, "%s has a %s that is not of a run, and a run would write there; choose another output_dir", output, directories[i]);
+    }
+    return SC_OK;
+}
+
 static sc_status take_lock(int *lock, const char *output, sc_error *err)
 {
     char *path = path_join(output, "run.lock");
@@ -152,9 +167,10 @@ sc_status run_open(enum run_found *found, json_t **recipe, int *lock, const sc_t
     sweep_leftovers(c->output_dir);
     char *file = path_join(c->output_dir, "run.json");
     sc_status status = SC_OK;
-    if (path_exists(file) && !c->overwrite_output_dir) status = read_run(found, *recipe, file, c->output_dir, err);
+    bool was_used = path_exists(file);
+    status = was_used ? read_run(found, *recipe, file, c->output_dir, c->overwrite_output_dir, err) : check_fresh(c->output_dir, err);
     if (status == SC_OK && *found == RUN_NEW) {
-        clear(c->output_dir);
+        if (was_used) clear(c->output_dir);
         status = run_write(c, *recipe, "opening", NULL, err);
     }
     mem_free(file);

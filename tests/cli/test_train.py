@@ -65,7 +65,7 @@ def test_killed_at_random_moments():
     done = run("train", "whole.yaml", "-q")
     assert done.returncode == 0, done.stderr
     begun = time.monotonic()
-    assert run("train", "whole.yaml", "overwrite_output_dir=true", "-q").returncode == 0
+    assert run("train", "whole.yaml", "output_dir=timed", "-q").returncode == 0
     length = time.monotonic() - begun
     dice, kills, runs = random.Random(20261128), 0, 0
     while kills < KILLS:
