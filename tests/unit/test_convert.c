@@ -221,12 +221,10 @@ TEST(convert_permutes_rows_of_q_and_k)
 TEST(convert_separates_heads_of_fused_qkv)
 {
     struct model_config c = { .heads = 3, .kv_heads = 3, .head_dim = 2 };
-    struct job j = { .config = &c };
-    struct out_tensor to = { .order = ROWS_TO_BLOCKS }, back = { .order = ROWS_TO_HEADS };
     static const size_t expected[18] = { 0, 1, 6, 7, 12, 13, 2, 3, 8, 9, 14, 15, 4, 5, 10, 11, 16, 17 };
     for (size_t r = 0; r < 18; r++) {
-        CHECK_INT(source_row(&j, &to, r), expected[r]);
-        CHECK_INT(source_row(&j, &back, expected[r]), r);
+        CHECK_INT(row_source(&c, ROWS_TO_BLOCKS, r), expected[r]);
+        CHECK_INT(row_source(&c, ROWS_TO_HEADS, expected[r]), r);
     }
 }
 
