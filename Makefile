@@ -96,9 +96,10 @@ setup-test:
 lint:
 	@tools/check_layers.sh && tools/check_size.sh && tools/check_banned.sh && tools/check_symbols.sh $(BUILD)/libstarchat.a && echo "lint: ok"
 
-# The same tests under a sanitizer, in a build directory of its own.
+# The same tests under a sanitizer, in a build directory of its own. libstdc++ is for DuckDB: AddressSanitizer must find
+# the function that throws C++ exceptions when the program starts.
 asan:
-	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory test BUILD=build/asan OPT=-O1 SANITIZE=-fsanitize=address
+	@ASAN_OPTIONS=detect_leaks=1 $(MAKE) --no-print-directory test BUILD=build/asan OPT=-O1 SANITIZE="-fsanitize=address -Wl,--no-as-needed -lstdc++ -Wl,--as-needed"
 ubsan:
 	@UBSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory test BUILD=build/ubsan OPT=-O1 SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all"
 tsan:

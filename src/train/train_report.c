@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { EVENTS_BYTES_MAX = 1 << 30, WIDTH = 720, HEIGHT = 240, LEFT = 56, BOTTOM = 28, POINTS_MAX = 4000 };
+enum { EVENTS_BYTES_MAX = 1 << 30, WIDTH = 720, HEIGHT = 240, LEFT = 74, BOTTOM = 28, POINTS_MAX = 4000 };
 
 /* ---- reading the events ------------------------------------------------------------------------------------------------------ */
 
