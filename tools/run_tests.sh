@@ -28,7 +28,7 @@ if [ -x tests/cli/run.sh ]; then
     add cli $?
 fi
 # Under a sanitizer everything is slow; what is killed often is killed less often there.
-[ "$build" = build ] || export STARCHAT_KILLS="${STARCHAT_KILLS:-5}"
+[ "$build" = build ] || export STARCHAT_SANITIZED=1 STARCHAT_KILLS="${STARCHAT_KILLS:-5}"
 if [ -n "$(command -v python3)" ]; then
     python3 tests/cli/test_chat.py "$build/starchat" >"$log" 2>&1
     add chat_terminal $?
