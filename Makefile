@@ -113,7 +113,7 @@ $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 fuzz-programs: $(FUZZERS)
 fuzz:
-	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-programs BUILD=build/fuzz CC=clang OPT=-O1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" CFLAGS="-fsanitize=fuzzer-no-link"
+	@$(MAKE) --no-print-directory -j$(JOBS) fuzz-programs BUILD=build/fuzz CC=clang OPT=-O1 SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" CFLAGS="-fsanitize=fuzzer-no-link -Wno-missing-field-initializers"
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(patsubst $(BUILD)/%,build/fuzz/%,$(FUZZERS))
 
 check: test

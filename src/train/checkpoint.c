@@ -95,7 +95,7 @@ static sc_status state_read(struct run_state *s, const json_t *o, const char *wh
     for (size_t i = 0; i < N_NUMBERS; i++) TRY(json_need_int((int64_t *)((char *)s + state_numbers[i].offset), o, state_numbers[i].name, -1, INT64_MAX, what, err));
     TRY(json_need_int(&tokens, o, "tokens", 0, INT64_MAX, what, err));
     TRY(json_opt_real(&s->seconds, o, "seconds", 0, 0, 1e18, what, err));
-    TRY(json_opt_real(&s->best_loss, o, "best_loss", INFINITY, -1e300, INFINITY, what, err));
+    TRY(json_opt_real(&s->best_loss, o, "best_loss", HUGE_VAL, -1e300, HUGE_VAL, what, err));
     s->tokens = (uint64_t)tokens;
     int64_t expected = s->window.n < LOSS_WINDOW ? s->window.n : LOSS_WINDOW;
     if ((int64_t)json_array_size(window) != expected) return FAIL(err, SC_E_FORMAT, "%s: \"window\" has %zu losses, expected %lld", what, json_array_size(window), (long long)expected);

@@ -90,7 +90,7 @@ static void draw_curve(struct buf *out, const struct box *b, const struct curve 
 /* One or two curves in one drawing; nothing where there is nothing. */
 static void draw_plot(struct buf *out, const char *title, struct curve *curves, size_t n)
 {
-    struct box b = { INFINITY, -INFINITY, INFINITY, -INFINITY };
+    struct box b = { HUGE_VAL, -HUGE_VAL, HUGE_VAL, -HUGE_VAL };
     for (size_t i = 0; i < n; i++) widen(&b, &curves[i]);
     if (b.x1 < b.x0) return;
     buf_printf(out, "<h2>%s</h2>\n<p class=\"sub\">", title);

@@ -25,7 +25,7 @@ static int64_t steps_of(const struct trainer *t, double epochs) { return (int64_
 static void set_length(struct trainer *t)
 {
     const sc_train_config *c = t->c;
-    t->s = (struct run_state){ .best_loss = INFINITY, .best_step = -1, .last_eval = -1 };
+    t->s = (struct run_state){ .best_loss = HUGE_VAL, .best_step = -1, .last_eval = -1 };
     t->s.total = c->max_steps > 0 ? c->max_steps : steps_of(t, c->num_train_epochs);
     if (t->s.total < 1) t->s.total = 1;
     t->s.warmup = c->warmup_steps > 0 ? c->warmup_steps : (int64_t)ceil(c->warmup_ratio * (double)t->s.total);
