@@ -102,6 +102,11 @@ sc_status json_opt_bool(bool *out, const json_t *object, const char *key, bool f
 sc_status json_opt_string(const char **out, const json_t *object, const char *key, const char *fallback, const char *what, sc_error *err); /* borrowed */
 sc_status json_write(sc_text *out, const json_t *value, bool indent);
 
+/* ---- json_tree.c ---------------------------------------------------------------------------------------------------- */
+
+/* The value of strict JSON without duplicate keys, nested at most `depth_max` levels; NULL for anything else. Caller owns it. */
+json_t *json_tree(const char *text, size_t len, int depth_max);
+
 /* ---- json_scan.c: strict JSON read once from left to right, without building a tree ------------------------------- */
 
 /* A cursor over text that is known to be valid UTF-8. */

@@ -1,4 +1,5 @@
-/* json.c - jansson with a depth limit (checked before parsing), duplicate keys refused, and messages that name the file and the key. */
+/* json.c - JSON with a depth limit, duplicate keys refused, and messages that name the file and the key: the tree builder reads
+ * what is good, jansson finds the words for what is not. */
 #include "base/base.h"
 
 #include <string.h>
@@ -48,7 +49,7 @@ static json_t *load_reals(const char *text, size_t len, json_error_t *e)
     return loaded;
 }
 
-/* The value, or NULL with the reason in *e: where a number or a word is wrong its text may hold anything. */
+/* What the tree builder gives up on. The value, or NULL with the reason in *e: where a number or a word is wrong its text may hold anything. */
 static json_t *load(const char *text, size_t len, json_error_t *e, char reason[2 * sizeof e->text])
 {
     json_t *loaded = json_loadb(text, len, LOAD_FLAGS, e);
@@ -61,7 +62,7 @@ sc_status json_read(json_t **out, const char *text, size_t len, const char *what
 {
     json_error_t e;
     char reason[2 * sizeof e.text];
-    *out = NULL;
+    if ((*out = json_tree(text, len, JSON_DEPTH))) return SC_OK;
     if (!depth_is_fine(text, len)) return FAIL(err, SC_E_FORMAT, "%s: JSON nested deeper than %d levels", what, JSON_DEPTH);
     *out = load(text, len, &e, reason);
     return *out ? SC_OK : FAIL(err, SC_E_FORMAT, "%s: not valid JSON at line %d, column %d: %s", what, e.line, e.column, reason);
@@ -71,7 +72,7 @@ sc_status json_read_line(json_t **out, const char *text, size_t len, uint64_t li
 {
     json_error_t e;
     char reason[2 * sizeof e.text];
-    *out = NULL;
+    if ((*out = json_tree(text, len, JSON_DEPTH))) return SC_OK;
     if (!depth_is_fine(text, len)) return FAIL(err, SC_E_FORMAT, "line %llu: JSON nested deeper than %d levels", (unsigned long long)line, JSON_DEPTH);
     *out = load(text, len, &e, reason);
     unsigned long long at = line + (*out || e.line < 2 ? 0 : (unsigned)e.line - 1);

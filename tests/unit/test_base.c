@@ -113,6 +113,39 @@ TEST(json_messages_name_file_and_key)
     CHECK_FAILS(json_read(&o, deep, sizeof deep, "t", err), SC_E_FORMAT, "deeper than 128");
 }
 
+/* What the tree builder takes has jansson's value; `is_taken`: it must take it. */
+static bool tree_agrees(const char *text, size_t len, bool is_taken)
+{
+    json_t *ours = json_tree(text, len, 128), *theirs = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool is_good = ours ? theirs && json_equal(ours, theirs) : !is_taken && !theirs;
+    json_decref(ours);
+    json_decref(theirs);
+    return is_good;
+}
+
+TEST(json_tree_equals_jansson)
+{
+    static const char *const good[] = { "null", " true ", "false", "0", "-0", "-17", "123456789012345678", "1234567890123456789", "-9223372036854775808", "1.5e-3", "1E2", "\"\"", "\"a\\u00e9\\ud83d\\ude00\\n\\/\"",
+        "\"\\u0000x\"", "\"twelve bytes \\\" and then more of them, \xC3\xA9\"", "[]", "[1,[2,{}],\"x\"]", "{}", "{\"a\":{\"a\":1},\"b\":[{\"a\":2}],\"\":null}", "{\"a key of more than sixty-four bytes, which no longer fits the one on the stack\":1}" };
+    static const char *const bad[] = { "", " ", "nul", "nulll", "+1", "01", "-", "1.", ".5", "1e", "1e999", "99999999999999999999", "\"", "\"\\x\"", "\"\\ud800\"", "\"\\ude00\\ud83d\"", "\"a\nb\"", "\"\xFF\"", "[1,]", "[,1]", "[1 2]", "[", "{\"a\"}",
+        "{\"a\":}", "{\"a\":1,}", "{a:1}", "{\"a\":1,\"\\u0061\":2}", "{\"\\u0000\":1}", "1 2", "{}{}", "tru", "--1", "1-1", "[1}", "\x1F\"\"" };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) CHECK(tree_agrees(good[i], strlen(good[i]), true));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK(tree_agrees(bad[i], strlen(bad[i]), false));
+    CHECK(!json_tree("[[1]]", 5, 1));
+}
+
+TEST(json_tree_equals_jansson_on_damaged_text)
+{
+    static const char whole[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"a \\\"b\\\" \\u00e9 \\ud83d\\ude00 \xC3\xA9\"},{\"n\":[-1.5e3,12,null,true,{}]}],\"x\":[[],\"\"]}";
+    static const char bytes[] = "{}[]\",:\\ue0-1.\n\x80 tnd";
+    char text[sizeof whole];
+    for (uint64_t i = 0; i < 20000; i++) {
+        memcpy(text, whole, sizeof text);
+        for (uint64_t k = 0; k <= i % 3; k++) text[random_u32(7, i, 2 * k) % (sizeof whole - 1)] = bytes[random_u32(7, i, 2 * k + 1) % (sizeof bytes - 1)];
+        if (!tree_agrees(text, sizeof whole - 1, false)) { CHECK_STR(text, "taken by both or by neither"); return; }
+    }
+}
+
 static void count(void *arg, size_t i, int worker) { (void)worker; ((int *)arg)[i]++; }
 
 TEST(pool_runs_each_index_once)
