@@ -310,6 +310,7 @@ typedef struct {
     const char *lora_target_modules;     /* PEFT's names with commas, or all-linear                              */
     bool        use_rslora;
     const char *train_new_tokens;        /* auto (if the template added tokens), true, false                     */
+    const char *init_new_tokens;         /* mean (of all rows, as transformers); end: the template's end token begins as the model's own */
     const char *quantize_base;           /* "" as stored; nf4, q8_0, q4_0 ...: of the frozen base under LoRA     */
     const char *weights;                 /* f32, bf16 (with f32 master), bf16_stochastic (without)               */
     bool        bf16;                    /* the original's key: weights bf16                                     */
@@ -326,6 +327,7 @@ typedef struct {
     const char *lr_scheduler_type;       /* cosine, linear, constant, constant_with_warmup, warmup_lr            */
     double      warmup_ratio;
     int64_t     warmup_steps;            /* above 0 it wins over warmup_ratio                                    */
+    double      attn_pdrop, resid_pdrop, embd_pdrop;   /* the model's own dropout; 0: none, whatever its config says */
     double      neftune_noise_alpha;     /* 0: off                                                               */
     /* when what is looked at and kept */
     const char *evaluation_strategy, *save_strategy;   /* no, steps, epoch                                       */

@@ -170,6 +170,7 @@ bool      path_is_directory(const char *path);
 char     *path_join(const char *directory, const char *name);          /* mem_free it */
 bool      path_ends_with(const char *path, const char *suffix);
 sc_status path_make_directories(const char *path, sc_error *err);      /* like mkdir -p */
+void      remove_plain_directory(const char *path);                    /* with the files in it; directories in it stay, and it too then */
 double    clock_seconds(void);                                         /* monotonic */
 void      system_random(void *out, size_t bytes);                      /* from the kernel */
 int       system_cores(void);                                          /* this process may run on */
@@ -186,6 +187,7 @@ void   philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
 /* Number i of stream (seed, stream). */
 uint32_t random_u32(uint64_t seed, uint64_t stream, uint64_t i);
 double   random_unit(uint64_t seed, uint64_t stream, uint64_t i);      /* in [0, 1), 53 bits */
+void     random_drop(float *x, size_t n, float p, uint64_t seed, uint64_t stream, uint64_t first); /* x[j] = 0 with probability p (by number first+j), else x[j] / (1-p) */
 void     random_normal(float *out, size_t n, uint64_t seed, uint64_t stream, uint64_t first); /* N(0,1), out[j] = number first+j */
 
 /* ---- sha256.c -------------------------------------------------------------------------------------------------------- */

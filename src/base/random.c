@@ -42,6 +42,17 @@ double random_unit(uint64_t seed, uint64_t stream, uint64_t i)
     return (double)(((uint64_t)bits[0] << 32 | bits[1]) >> 11) * 0x1p-53;
 }
 
+void random_drop(float *x, size_t n, float p, uint64_t seed, uint64_t stream, uint64_t first)
+{
+    uint32_t bits[4], below = (uint32_t)((double)p * 4294967296.0);
+    float scale = 1 / (1 - p);
+    for (size_t j = 0; j < n; j++) {
+        uint64_t at = first + j;
+        if (j == 0 || at % 4 == 0) block(bits, seed, stream, at / 4);
+        x[j] = bits[at % 4] >= below ? x[j] * scale : 0;
+    }
+}
+
 /* Box-Muller: a block's four words give four normals. */
 static void four_normals(float out[4], uint64_t seed, uint64_t stream, uint64_t i)
 {

@@ -1,6 +1,7 @@
 /* system.c - files and the machine: every Linux call that the layers above need. */
 #include "base/base.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -188,6 +189,19 @@ sc_status path_make_directories(const char *path, sc_error *err)
     if (status == SC_OK && !path_is_directory(path)) status = FAIL(err, SC_E_IO, "%s exists and is not a directory", path);
     mem_free(p);
     return status;
+}
+
+void remove_plain_directory(const char *path)
+{
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        char *file = path_join(path, e->d_name);
+        unlink(file);
+        mem_free(file);
+    }
+    if (d) closedir(d);
+    rmdir(path);
 }
 
 double clock_seconds(void)

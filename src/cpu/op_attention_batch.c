@@ -2,7 +2,7 @@
  *
  * out = P v with P = softmax(scale q k') over the keys a row may see. With the log-sum-exp of each row kept, P is
  * computed again in backward (Dao et al. 2022): v' += P' out', S' = P (out' v' - rowsum(out' out)), q' += scale S' k,
- * k' += scale S' q. A piece of work is one head and some query rows (forward) or one head of one sequence (backward);
+ * k' += scale S' q; with dropout D both P in the products with v and out' v' are multiplied by D. A piece of work is one head and some query rows (forward) or one head of one sequence (backward);
  * no more than QUERY_ROWS rows of scores exist at a time. Heads that share keys add their parts in the order of heads. */
 #include "cpu/cpu.h"
 
@@ -68,6 +68,14 @@ static float exp_row(const struct batch_attention *a, float *scores, size_t begi
     return a->k->exp_row(scores + begin, end - begin, a->c->attr.attention.scale, shift);
 }
 
+/* Dropout of the probabilities of rows [from, from + m), `n` columns from key `low` on: the same numbers in both directions. */
+static void drop(const struct batch_attention *a, size_t h, size_t from, size_t low, float *p, size_t m, size_t n)
+{
+    const struct attention *t = &a->c->attr.attention;
+    uint64_t rows = a->c->out->rows, stream = dropout_stream(t->layer, DROP_ATTENTION);
+    for (size_t r = 0; r < m && t->dropout > 0; r++) random_drop(p + r * n, n, t->dropout, a->c->batch->seed, stream, (h * rows + from + r) * rows + low);
+}
+
 static void forward_piece(const struct batch_attention *a, size_t piece, size_t h, float *scratch)
 {
     const struct op_call *c = a->c;
@@ -85,6 +93,7 @@ static void forward_piece(const struct batch_attention *a, size_t piece, size_t 
         sums[r - from] = exp_row(a, row, begin, end, n, max);
         if (c->aux) tensor_f32(c->aux)[r * p->heads + h] = max + logf(sums[r - from]);
     }
+    drop(a, h, from, low, scores, to - from, n);
     gemm_serial(a->k, rest, &(struct gemm){ out, c->out->cols, to - from, d, n, side(scores, n, false),
                                            side(tensor_f32(v) + low * v->cols + h / (p->heads / p->kv_heads) * d, v->cols, false), false });
     for (size_t r = 0; r < to - from; r++)
@@ -129,6 +138,7 @@ static void backward_rows(const struct batch_attention *a, const struct sequence
     const float *dout = out->grad + from * out->cols + h * d;
     make_scores(a, h, from, to, low, p, rest);
     gemm_serial(a->k, rest, &(struct gemm){ dp, n, m, n, d, side(dout, out->cols, false), side(tensor_f32(v) + low * v->cols + g * d, v->cols, true), false });
+    drop(a, h, from, low, dp, m, n);
     for (size_t r = 0; r < m; r++) {
         const float *o = tensor_f32(out) + (from + r) * out->cols + h * d, *go = dout + r * out->cols;
         float delta = 0;
@@ -136,6 +146,7 @@ static void backward_rows(const struct batch_attention *a, const struct sequence
         exp_row(a, p + r * n, first_key(a, s, from + r) - low, from + r + 1 - low, n, tensor_f32(c->aux)[(from + r) * t->heads + h]);
         a->k->softmax_gradient(dp + r * n, p + r * n, n, delta, t->scale);
     }
+    drop(a, h, from, low, p, m, n);
     size_t at = (h * out->rows + low) * d;
     if (v->grad) gemm_serial(a->k, rest, &(struct gemm){ a->value_grad + at, d, n, d, m, side(p, n, true), side(dout, out->cols, false), true });
     if (k->grad) gemm_serial(a->k, rest, &(struct gemm){ a->key_grad + at, d, n, d, m, side(dp, n, true), side(tensor_f32(q) + from * q->cols + h * d, q->cols, false), true });

@@ -104,17 +104,21 @@ void cpu_silu_gate_backward(struct exec *e, const struct op_call *c)
 
 /* ---- dropout ---------------------------------------------------------------------------------------------------------------- */
 
+enum { DROP_AT_ONCE = 256 };
 /* to[i] += from_values[i] * mask / (1 - p) */
 struct dropping { const struct op_call *c; const float *from_values; float *to; };
 
 static void dropout_range(void *arg, size_t from, size_t to, int worker)
 {
     const struct dropping *d = arg;
-    float p = d->c->attr.dropout.p, scale = 1 / (1 - p);
-    uint32_t below = (uint32_t)((double)p * 4294967296.0);
+    float kept[DROP_AT_ONCE];
     (void)worker;
-    for (size_t i = from; i < to; i++)
-        if (random_u32(d->c->attr.dropout.seed, d->c->attr.dropout.stream, i) >= below) d->to[i] += d->from_values[i] * scale;
+    for (size_t n; from < to; from += n) {
+        n = to - from < DROP_AT_ONCE ? to - from : DROP_AT_ONCE;
+        memcpy(kept, d->from_values + from, n * sizeof *kept);
+        random_drop(kept, n, d->c->attr.dropout.p, d->c->attr.dropout.seed, d->c->attr.dropout.stream, from);
+        for (size_t i = 0; i < n; i++) d->to[from + i] += kept[i];
+    }
 }
 
 void cpu_dropout(struct exec *e, const struct op_call *c)

@@ -3,7 +3,6 @@
  * leaves nothing behind. */
 #include "data/prepare.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,19 +91,6 @@ static sc_status open_text(struct prepare_job *j, sc_error *err)
 /* ---- directories --------------------------------------------------------------------------------------------------------- */
 
 /* A directory of plain files, ours: all of it goes. */
-static void remove_directory(const char *path)
-{
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        char *file = path_join(path, e->d_name);
-        unlink(file);
-        mem_free(file);
-    }
-    if (d) closedir(d);
-    rmdir(path);
-}
-
 static sc_status check_output(const struct prepare_job *j, sc_error *err)
 {
     const char *out = j->config->out;
@@ -132,7 +118,7 @@ static sc_status make_directory(struct prepare_job *j, sc_error *err)
     sc_status status = slash && slash != parent ? path_make_directories(parent, err) : SC_OK;
     mem_free(parent);
     TRY(status);
-    if (path_exists(j->directory)) remove_directory(j->directory);
+    if (path_exists(j->directory)) remove_plain_directory(j->directory);
     if (mkdir(j->directory, 0777) != 0) return FAIL(err, SC_E_IO, "cannot make the directory %s.partial: %s", j->config->out, strerror(errno));
     return SC_OK;
 }
@@ -146,7 +132,7 @@ static sc_status publish(struct prepare_job *j, sc_error *err)
     if (replaces && rename(j->config->out, old.data) != 0) { buf_release(&old); return FAIL(err, SC_E_IO, "cannot replace %s: %s", j->config->out, strerror(errno)); }
     sc_status status = SC_OK;
     if (rename(j->directory, j->config->out) != 0) status = FAIL(err, SC_E_IO, "cannot give %s its name: %s", j->config->out, strerror(errno));
-    if (replaces) remove_directory(old.data);
+    if (replaces) remove_plain_directory(old.data);
     buf_release(&old);
     return status;
 }
@@ -293,7 +279,7 @@ static void job_release(struct prepare_job *j)
         mem_free(j->split[i].file);
         json_decref(j->split[i].shards);
     }
-    if (j->directory) remove_directory(j->directory);
+    if (j->directory) remove_plain_directory(j->directory);
     mem_free(j->directory);
     renderer_close(&j->renderer);
     chat_template_release(&j->chat);

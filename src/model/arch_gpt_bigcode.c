@@ -99,12 +99,12 @@ static struct tensor *block(struct run *r, const struct block *b, struct tensor 
 {
     const struct model_config *c = b->config;
     const struct layer *l = b->layer;
-    const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, 0, c->attention_scale };
+    const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, 0, c->attention_scale, 0 };
     struct tensor *qkv[3];
     split_qkv(r, c, linear(r, layer_norm(r, x, &l->norm1), &l->qkv), qkv);
-    x = linear_onto(r, x, attention(r, qkv[0], qkv[1], qkv[2], &a), &l->o);
+    x = linear_residual(r, x, attention(r, qkv[0], qkv[1], qkv[2], &a), &l->o, b->index, DROP_AFTER_ATTENTION);
     struct tensor *h = gelu(r, linear(r, layer_norm(r, x, &l->norm2), &l->up), c->gelu);
-    return linear_onto(r, x, h, &l->down);
+    return linear_residual(r, x, h, &l->down, b->index, DROP_AFTER_MLP);
 }
 
 const struct arch arch_gpt_bigcode = {

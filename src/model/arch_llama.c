@@ -143,14 +143,14 @@ static struct tensor *block(struct run *r, const struct block *b, struct tensor 
     const struct model_config *c = b->config;
     const struct layer *l = b->layer;
     const size_t window = !c->is_windowed || c->is_windowed[b->index] ? c->window : 0;
-    const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, window, c->attention_scale };
+    const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, window, c->attention_scale, 0 };
     struct tensor *h = rms_norm(r, x, &l->norm1);
     struct tensor *q = rope(r, linear(r, h, &l->q), c->head_dim, &c->rope);
     struct tensor *k = rope(r, linear(r, h, &l->k), c->head_dim, &c->rope);
-    x = linear_onto(r, x, attention(r, q, k, linear(r, h, &l->v), &a), &l->o);
+    x = linear_residual(r, x, attention(r, q, k, linear(r, h, &l->v), &a), &l->o, b->index, DROP_AFTER_ATTENTION);
     h = rms_norm(r, x, &l->norm2);
     h = silu_gate(r, linear(r, h, &l->gate), linear(r, h, &l->up));
-    return linear_onto(r, x, h, &l->down);
+    return linear_residual(r, x, h, &l->down, b->index, DROP_AFTER_MLP);
 }
 
 const struct arch arch_llama = {

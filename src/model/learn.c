@@ -60,7 +60,8 @@ static struct tensor *embed_tokens(const struct model *m, struct run *r)
 {
     struct tensor *x = embed(r, &m->embed, &m->extra, false);
     if (m->position.w.data) x = add(r, x, embed(r, &m->position, NULL, true));
-    return x;
+    float p = r->exec->dropout.embedding;
+    return r->is_training && p > 0 ? dropout(r, x, p, dropout_stream(0, DROP_EMBEDDING)) : x;
 }
 
 static bool is_cancelled(struct exec *e)
@@ -102,8 +103,6 @@ static void run_kept(const struct model *m, struct run *r, struct streams *s, si
     k->tape.len = 0;
     keep_stream(m, r, s, i + 1, k->out, k->mark);
 }
-
-enum { STREAM_NOISE = 1 << 20 };      /* of random numbers; dropouts have smaller ones */
 
 /* NEFTune (Jain et al. 2023): x += uniform(-1, 1) alpha / sqrt(L d) in training, L being the length of the row's sequence. */
 static void add_noise(const struct exec *e, const struct batch *batch, struct tensor *x)

@@ -146,6 +146,13 @@ struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct 
 
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w) { return linear_onto(r, NULL, x, w); }
 
+struct tensor *linear_residual(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w, size_t layer, enum dropout_place place)
+{
+    float p = r->exec->dropout.residual;
+    if (!r->is_training || p <= 0) return linear_onto(r, to, x, w);
+    return add(r, to, dropout(r, linear(r, x, w), p, dropout_stream(layer, place)));
+}
+
 struct tensor *dropout(struct run *r, const struct tensor *x, float p, uint64_t stream)
 {
     assert(p >= 0 && p < 1);
@@ -182,6 +189,7 @@ struct tensor *attention(struct run *r, const struct tensor *q, const struct ten
     assert(q->rows == r->batch->rows && k->rows == q->rows && v->rows == q->rows);
     assert(q->cols == a->heads * a->head_dim && k->cols == a->kv_heads * a->head_dim && v->cols == k->cols);
     struct op_call c = { .in = { q, k, v }, .out = new_output(r, q->rows, q->cols), .attr.attention = *a };
+    if (r->is_training) c.attr.attention.dropout = r->exec->dropout.attention;
     return call_with(r, OP_attention, &c, q->rows, a->heads);
 }
 

@@ -128,7 +128,7 @@ enum gelu_form { GELU_ERF, GELU_TANH };
 /* Rotary positions. Pair i of a head's first `dims` elements turns by position * frequency[i]; pairs are (i, i + dims/2),
  * or (2i, 2i + 1) when interleaved (GGUF's llama). Angles and sines are computed in double and rounded once to f32. */
 struct rope { size_t dims; const double *frequency; float magnitude; bool is_interleaved; }; /* magnitude: factor on cos and sin, 1 normally */
-struct attention { size_t layer, heads, kv_heads, head_dim, window; float scale; };  /* window 0: all; else key positions > p - window */
+struct attention { size_t layer, heads, kv_heads, head_dim, window; float scale, dropout; };  /* window 0: all; else key positions > p - window; dropout: of probabilities, in training */
 /* Columns first .. first+n-1 when stride is 0; else group g (of n / width) is columns first + g*stride .. + width. */
 struct columns { size_t first, n, width, stride; };
 
@@ -151,6 +151,11 @@ struct op_call {
     } attr;
 };
 
+/* Streams of random numbers of a pass: adapters' dropout takes those below the first. */
+enum { STREAM_NOISE = 1 << 20, STREAM_DROPOUT = 1 << 21, STREAMS_A_LAYER = 4 };
+enum dropout_place { DROP_ATTENTION, DROP_AFTER_ATTENTION, DROP_AFTER_MLP, DROP_EMBEDDING };
+static inline uint64_t dropout_stream(size_t layer, enum dropout_place place) { return STREAM_DROPOUT + layer * STREAMS_A_LAYER + place; }
+
 /* What a backend runs with. The status is sticky: once set, operators do nothing. */
 struct exec {
     struct pool *pool;
@@ -161,6 +166,7 @@ struct exec {
     bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
     struct arena *step;                  /* outputs and scratch of this pass                  */
     float embedding_noise;               /* alpha of NEFTune in training; 0: none             */
+    struct { float attention, residual, embedding; } dropout;   /* the model's own, in training: GPT-2's attn_pdrop, resid_pdrop, embd_pdrop */
     bool is_dry;                         /* memory is taken, but nothing large is computed: to measure what a pass needs */
     sc_status status;
     const atomic_int *cancel;            /* set from outside: status becomes SC_E_CANCELLED at the next block */
@@ -196,6 +202,8 @@ void tape_backward(struct run *r);
 struct tensor *embed(struct run *r, const struct weight *table, const struct tensor *extra, bool by_position);   /* extra: rows of ids behind the table, f32; NULL or 0 rows: none */
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w);
 struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w);   /* to + linear */
+/* to + linear, in training with the residual dropout on linear. */
+struct tensor *linear_residual(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w, size_t layer, enum dropout_place place);
 struct tensor *layer_norm(struct run *r, const struct tensor *x, const struct norm *n);
 struct tensor *rms_norm(struct run *r, const struct tensor *x, const struct norm *n);
 struct tensor *rope(struct run *r, const struct tensor *x, size_t head_dim, const struct rope *rope);

@@ -88,6 +88,31 @@ static sc_status attach(struct learner *l, sc_error *err)
     return l->model->adapter ? attach_existing(l, err) : adapter_attach(&l->model->model, &l->memory, &l->adapter, err);
 }
 
+/* ---- new tokens --------------------------------------------------------------------------------------------------------------- */
+
+static void copy_row(struct tensor *to, size_t row, const struct tensor *table, size_t from)
+{
+    dtypes[table->dtype].to_f32(tensor_f32(to) + row * to->cols, tensor_row(table, from), to->cols);
+}
+
+/* The new tokens that end an answer begin as the model's own first one does: it knows already when to say it. */
+static sc_status begin_as_end(struct learner *l, sc_error *err)
+{
+    struct model *m = &l->model->model;
+    int32_t own = -1;
+    size_t n = 0;
+    for (size_t i = 0; i < l->model->n_end && own < 0; i++)
+        if ((size_t)l->model->end[i] < m->config.vocab) own = l->model->end[i];
+    for (size_t i = 0; i < l->model->n_end && own >= 0; i++) {
+        size_t row = (size_t)l->model->end[i] - m->config.vocab;
+        if ((size_t)l->model->end[i] < m->config.vocab || row >= m->extra.rows) continue;
+        copy_row(&m->extra, row, &m->embed.w, (size_t)own);
+        if (m->extra_head.data != m->extra.data) copy_row(&m->extra_head, row, &m->head.w, (size_t)own);
+        n++;
+    }
+    return n ? SC_OK : FAIL(err, SC_E_ARGUMENT, "init_new_tokens is end, but %s; leave it out", own < 0 ? "the model has no end token of its own" : "the template adds no end token to this model");
+}
+
 sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_config *c, const char *chat_template, sc_error *err)
 {
     struct learner *l = out;
@@ -101,6 +126,7 @@ sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_confi
     bool new_rows = m->extra.rows && strcmp(c->train_new_tokens, "false") != 0;
     if (strcmp(c->train_new_tokens, "true") == 0 && !m->extra.rows)
         return FAIL(err, SC_E_ARGUMENT, "train_new_tokens is true, but the template adds no token that %s lacks", c->model_name_or_path);
+    if (strcmp(c->init_new_tokens, "end") == 0 && !l->model->adapter) TRY(begin_as_end(l, err));
     l->what = (struct trainable_config){ is_full, new_rows, find_storage(c), strstr(c->optim, "8bit") ? MOMENT_8BIT : MOMENT_F32 };
     if (!is_full) TRY(attach(l, err));
     if (c->quantize_base && *c->quantize_base) TRY(find_base_type(l, c->quantize_base, err));
@@ -113,7 +139,8 @@ sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_confi
 static struct exec learner_exec(struct learner *l)
 {
     return (struct exec){ .pool = l->rt->pool, .backend = l->rt->backend, .kernels = l->rt->kernels, .many_rows = true, .step = &l->step, .cancel = &l->rt->cancel,
-                          .keep_bytes = l->config->recompute ? 0 : SIZE_MAX, .embedding_noise = (float)l->config->neftune_noise_alpha };
+                          .keep_bytes = l->config->recompute ? 0 : SIZE_MAX, .embedding_noise = (float)l->config->neftune_noise_alpha,
+                          .dropout = { (float)l->config->attn_pdrop, (float)l->config->resid_pdrop, (float)l->config->embd_pdrop } };
 }
 
 /* A gradient that is not there yet, but wanted: a dry pass only asks whether one is. */

@@ -196,6 +196,12 @@ sc_status trainable_open(struct trainable *out, struct model *m, const struct tr
     return status;
 }
 
+void trainable_rest(struct trainable *t)
+{
+    const char *begin = (const char *)t->sum, *end = (const char *)(t->grad + t->elements);
+    if (t->memory) file_forget(begin, (size_t)(end - begin));
+}
+
 void trainable_close(struct trainable *t)
 {
     mem_unreserve(t->memory, t->memory_bytes);

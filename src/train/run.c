@@ -76,19 +76,6 @@ static sc_status read_run(enum run_found *found, const json_t *recipe, const cha
     return status;
 }
 
-void remove_plain_directory(const char *path)
-{
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-        char *file = path_join(path, e->d_name);
-        unlink(file);
-        mem_free(file);
-    }
-    if (d) closedir(d);
-    rmdir(path);
-}
-
 static const char *const directories[] = { "data", "eval_data", "runs", NULL };
 
 /* What an earlier run of another recipe made; nothing else is touched. */

@@ -47,6 +47,8 @@ sc_status adapter_attach(struct model *m, struct arena *memory, const struct ada
  * done; SC_E_MEMORY says how much is needed. */
 sc_status trainable_open(struct trainable *out, struct model *m, const struct trainable_config *c, sc_error *err);
 void      trainable_close(struct trainable *t);
+/* Gives the memory of the gradients back, when no step follows; they read as 0. */
+void      trainable_rest(struct trainable *t);
 /* The list alone, without memory: to see what is trained. Release with trainable_close. */
 void      trainable_list(struct trainable *out, struct model *m, const struct trainable_config *c);
 size_t    trainable_bytes(struct model *m, const struct trainable_config *c);   /* what trainable_open will take, for the plan */

@@ -152,6 +152,5 @@ enum run_found { RUN_NEW, RUN_RESUMES, RUN_FINISHED };
 sc_status run_open(enum run_found *found, json_t **recipe, int *lock, const sc_train_config *c, sc_error *err);
 sc_status run_write(const sc_train_config *c, const json_t *recipe, const char *state, const json_t *results, sc_error *err);
 sc_status run_check_space(const char *output, uint64_t bytes, sc_error *err);
-void      remove_plain_directory(const char *path);       /* with the files in it */
 
 #endif

@@ -225,6 +225,7 @@ static sc_status finish(struct trainer *t, sc_error *err)
         TRY(checkpoint_load_step(&t->l, c->output_dir, t->s.best_step, err));
     }
     arena_release(&t->l.step);                            /* room for the model that is read back */
+    trainable_rest(&t->l.trainable);
     TRY(result_write(&t->l, &t->journal, err));
     t->results = json_pack("{s:I, s:f, s:I, s:o, s:I}", "steps", (json_int_t)t->s.step, "seconds", t->s.seconds, "tokens", (json_int_t)t->s.tokens, "best_loss", number(t->s.best_loss), "best_step", (json_int_t)t->s.best_step);
     TRY(journal_sync(&t->journal, err));

@@ -79,7 +79,7 @@ static void make_attention(struct gradient_case *g)
 static struct tensor *run_attention(struct gradient_case *g, struct run *r)
 {
     const struct shape *s = g->shape;
-    return attention(r, &g->in[0], &g->in[1], &g->in[2], &(struct attention){ 0, s->heads, s->kv_heads, s->head_dim, s->window, 0.4f });
+    return attention(r, &g->in[0], &g->in[1], &g->in[2], &(struct attention){ 0, s->heads, s->kv_heads, s->head_dim, s->window, 0.4f, g->variant ? 0.3f : 0 });
 }
 
 static void make_one(struct gradient_case *g) { input(g, g->shape->rows, g->shape->cols); }
@@ -104,7 +104,7 @@ static struct tensor *run_head_loss(struct gradient_case *g, struct run *r) { g-
 
 static const struct { void (*make)(struct gradient_case *g); struct tensor *(*run)(struct gradient_case *g, struct run *r); int variants; } rows[] = {
     [OP_embed] = { make_embed, run_embed, 2 },       [OP_linear] = { make_linear, run_linear, 2 },     [OP_layer_norm] = { make_norm, run_layer_norm, 1 },
-    [OP_rms_norm] = { make_rms, run_rms_norm, 1 },   [OP_rope] = { make_rope, run_rope, 2 },           [OP_attention] = { make_attention, run_attention, 1 },
+    [OP_rms_norm] = { make_rms, run_rms_norm, 1 },   [OP_rope] = { make_rope, run_rope, 2 },           [OP_attention] = { make_attention, run_attention, 2 },
     [OP_add] = { make_two, run_add, 1 },             [OP_gelu] = { make_one, run_gelu, 2 },            [OP_silu_gate] = { make_two, run_silu_gate, 1 },
     [OP_select] = { make_one, run_select, 1 },       [OP_columns] = { make_one, run_columns, 2 },      [OP_dropout] = { make_one, run_dropout, 1 },
     [OP_head_loss] = { make_loss, run_head_loss, 1 },

@@ -177,6 +177,7 @@ TEST(keeping_blocks_changes_no_bit)
             struct sha256 h;
             learner_open(&l, test_path(names[i]), "auto", 2, true);
             l.exec.keep_bytes = keep[k];
+            l.exec.dropout.attention = l.exec.dropout.residual = l.exec.dropout.embedding = 0.2f;
             learn(&l, true);
             peak[k] = l.step.peak;
             sha256_begin(&h);
@@ -186,6 +187,79 @@ TEST(keeping_blocks_changes_no_bit)
             learner_close(&l);
         }
         CHECK(peak[4] > peak[0]);
+    }
+}
+
+/* A copy that may be changed. */
+static void own_values(void *user, const struct model_tensor *t)
+{
+    size_t bytes = t->tensor->rows * t->tensor->cols * sizeof(float);
+    t->tensor->data = memcpy(arena_take(user, bytes), t->tensor->data, bytes);
+}
+
+/* Elements of all tensors in one row: filled with their gradients, or, if it walks, added `by` times to their values. */
+struct direction { float *g, by; size_t n; bool walks; };
+
+static void along(void *user, const struct model_tensor *t)
+{
+    struct direction *d = user;
+    size_t n = t->tensor->rows * t->tensor->cols;
+    if (d->walks) for (size_t i = 0; i < n; i++) tensor_f32(t->tensor)[i] += d->by * d->g[d->n + i];
+    else {
+        d->g = mem_grow(d->g, (d->n + n) * sizeof *d->g);
+        memcpy(d->g + d->n, t->tensor->grad, n * sizeof *d->g);
+    }
+    d->n += n;
+}
+
+static double loss_along(struct learner *l, struct direction *d, float by)
+{
+    *d = (struct direction){ d->g, by, 0, true };
+    model_each(&l->model, along, d);
+    return learn(l, true);
+}
+
+/* With its dropout a model is a function of the seed that has a gradient; each of the three changes the loss. */
+TEST(dropout_of_models)
+{
+    static const char *const names[] = { "tests/golden/models/bigcode_mqa_erf", "tests/golden/models/starcoder2_window" };
+    for (size_t i = 0; i < 2; i++) {
+        struct learner l;
+        learner_open(&l, test_path(names[i]), "auto", 2, true);
+        model_each(&l.model, own_values, &l.grads);
+        model_tie(&l.model);
+        double plain = learn(&l, false);
+        float *const rates[] = { &l.exec.dropout.attention, &l.exec.dropout.residual, &l.exec.dropout.embedding };
+        for (size_t k = 0; k < 3; k++) {
+            *rates[k] = 0.2f;
+            double dropped = learn(&l, true);
+            CHECK(fabs(dropped - plain) > 1e-5 && fabs(learn(&l, true) - dropped) < 1e-12);
+            CHECK(fabs(learn(&l, false) - plain) < 1e-12);          /* evaluation has none */
+            *rates[k] = 0;
+        }
+        learner_close(&l);
+    }
+}
+
+TEST(dropout_of_models_has_its_gradient)
+{
+    static const char *const names[] = { "tests/golden/models/bigcode_mqa_erf", "tests/golden/models/starcoder2_window" };
+    for (size_t i = 0; i < 2; i++) {
+        struct learner l;
+        struct direction d = { 0 };
+        double length = 0;
+        learner_open(&l, test_path(names[i]), "auto", 2, true);
+        model_each(&l.model, own_values, &l.grads);
+        model_tie(&l.model);
+        l.exec.dropout.attention = l.exec.dropout.residual = l.exec.dropout.embedding = 0.2f;
+        learn(&l, true);
+        model_each(&l.model, along, &d);
+        for (size_t k = 0; k < d.n; k++) length += (double)d.g[k] * (double)d.g[k];
+        float by = (float)(5e-3 / length);
+        double up = loss_along(&l, &d, by), down = loss_along(&l, &d, -2 * by), found = (up - down) / (2 * (double)by);
+        CHECK(fabs(found / length - 1) < 5e-3);
+        mem_free(d.g);
+        learner_close(&l);
     }
 }
 

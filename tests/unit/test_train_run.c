@@ -48,6 +48,25 @@ TEST(adapters_lower_the_loss)
     setup_close(&s);
 }
 
+/* The new row of <|end|> is that of the model's own end token 0, the others the mean of all. */
+TEST(the_end_token_may_begin_as_the_models_own)
+{
+    struct setup s;
+    struct learner l;
+    setup_open(&s, LLAMA_CONFIG, false, 1);
+    sc_train_config c = train_recipe(s.model, s.inputs, s.out);
+    c.lora_r = 2;
+    c.init_new_tokens = "end";
+    CHECK_OK(learner_open(&l, s.rt, &c, "no_system", err));
+    const struct model *m = &l.model->model;
+    const float *own = tensor_f32(&m->embed.w), *row = tensor_f32(&m->extra);
+    size_t cols = m->extra.cols, end = (size_t)sc_token_id(sc_model_tokenizer(l.model), "<|end|>") - m->config.vocab;
+    CHECK(m->extra.rows == 4 && end < 4);
+    for (size_t i = 0; i < 4; i++) CHECK((memcmp(row + i * cols, own, cols * sizeof *own) == 0) == (i == end));
+    learner_close(&l);
+    setup_close(&s);
+}
+
 /* ---- stopping and going on -------------------------------------------------------------------------------------------------- */
 
 /* Cancels the runtime when an event of this step arrives. */
