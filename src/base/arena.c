@@ -76,6 +76,8 @@ sc_status mem_reserve(void **out, size_t bytes, const char *what, sc_error *err)
     return SC_OK;
 }
 
+void mem_prefer_large_pages(void *p, size_t bytes) { (void)madvise(p, bytes, MADV_HUGEPAGE); }
+
 void mem_unreserve(void *p, size_t bytes)
 {
     if (p) munmap(p, bytes ? bytes : 1);

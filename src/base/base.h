@@ -43,6 +43,7 @@ void  mem_free(void *p);                            /* NULL allowed */
  * untouched (zero) until used. Release with mem_unreserve. */
 sc_status mem_reserve(void **out, size_t bytes, const char *what, sc_error *err);
 void      mem_unreserve(void *p, size_t bytes);
+void      mem_prefer_large_pages(void *p, size_t bytes);       /* of mem_reserve, before it is used */
 
 /* Overflow-checked arithmetic on numbers from files: true when the result fits. */
 static inline bool size_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }

@@ -283,7 +283,7 @@ static void unpack_i8_q6_k(int8_t *q, float *scale, float *min, const void *in, 
     }
 }
 
-static void quantize_row(int8_t *q, float *scale, float *sum, const float *x, size_t n)
+static void quantize_row(int8_t *q, float *scale, float *sum, int16_t *sum16, const float *x, size_t n)
 {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -299,14 +299,16 @@ static void quantize_row(int8_t *q, float *scale, float *sum, const float *x, si
         float d = peak / 127, inverse = peak > 0 ? 127 / peak : 0;
         __m256i w[4];
         for (int i = 0; i < 4; i++) w[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], _mm256_set1_ps(inverse)));
-        __m256i total = _mm256_add_epi32(_mm256_add_epi32(w[0], w[1]), _mm256_add_epi32(w[2], w[3]));
+        __m256i total = _mm256_hadd_epi32(_mm256_add_epi32(w[0], w[1]), _mm256_add_epi32(w[2], w[3]));   /* in each half: two sums of the first 16, two of the others */
         __m128i t = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-        t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4E));
-        t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0xB1));
+        t = _mm_hadd_epi32(t, t);
         __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(w[0], w[1]), _mm256_packs_epi32(w[2], w[3]));
         _mm256_storeu_si256((__m256i *)(q + b * 32), _mm256_permutevar8x32_epi32(bytes, order));
         scale[b] = d;
-        sum[b] = d * (float)_mm_cvtsi128_si32(t);
+        int first = _mm_cvtsi128_si32(t), second = _mm_extract_epi32(t, 1);
+        sum[b] = d * (float)(first + second);
+        sum16[2 * b] = (int16_t)first;
+        sum16[2 * b + 1] = (int16_t)second;
     }
 }
 
@@ -558,6 +560,7 @@ void cpu_fill_avx2(struct cpu_kernels *k)
     k->gelu_tanh = gelu_tanh;
     k->burst_f32 = burst_f32;
     k->burst_i8 = burst_i8;
+    cpu_fill_panels_avx2(k);
     k->unpack_f32[DTYPE_F16] = unpack_f16;
     k->unpack_f32[DTYPE_BF16] = unpack_bf16;
     k->unpack_f32[DTYPE_Q8_0] = unpack_f32_q8_0;

@@ -136,4 +136,5 @@ void cpu_fill_avx512(struct cpu_kernels *k)
     k->dot_i8 = dot_i8;
     k->burst_f32 = burst_f32;
     k->burst_i8 = burst_i8;
+    cpu_fill_panels_vnni(k);
 }

@@ -70,7 +70,7 @@ void cpu_split(struct exec *e, size_t n, size_t grain, double work, void (*fn)(v
 }
 
 const struct backend cpu_backend = {
-    .name = "cpu", .probe = always, .kernels = choose_kernels, .kernels_name = kernels_name, .measure = cpu_measure,
+    .name = "cpu", .probe = always, .kernels = choose_kernels, .kernels_name = kernels_name, .packed_bytes = cpu_packed_bytes, .measure = cpu_measure,
     .op = {
 #define X(name) [OP_##name] = { cpu_##name, cpu_##name##_backward, OP_##name == OP_linear || OP_##name == OP_silu_gate || OP_##name == OP_rope },
         OPS(X)

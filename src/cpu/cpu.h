@@ -13,7 +13,8 @@ enum { TILE_W = 4, TILE_X = 4 };     /* most weight rows and activation rows of 
 /* Block types times int8 activations. A row of K elements in blocks of 32: value = scale[i / 16] * q[i] + min[i / 32]
  * for weights, value = scale[i / 32] * q[i] for activations. */
 struct i8_weights { const int8_t *q; const float *scale, *min; size_t cols; bool has_min; };   /* rows one after the other */
-struct i8_rows { const int8_t *q; const float *scale, *sum; size_t cols; };                     /* sum: scale * (sum of q) */
+struct i8_rows { const int8_t *q; const float *scale, *sum; const int16_t *sum16; size_t cols; };   /* sum: scale * (sum of q); sum16: sums of q over 16 elements */
+enum { PANEL = 8, PANEL_X = 4 };     /* weight rows of a panel (panel.c), activation rows of one tile */
 
 struct cpu_kernels {
     const char *name;
@@ -21,6 +22,8 @@ struct cpu_kernels {
     void (*dot_f32)(float *out, size_t out_stride, const float *w, size_t w_stride, size_t n_w, const float *x, size_t x_stride, size_t n_x, size_t k);
     /* The same for rows first_w.. and first_x..; cols is a multiple of 32. */
     void (*dot_i8)(float *out, size_t out_stride, const struct i8_weights *w, size_t first_w, size_t n_w, const struct i8_rows *x, size_t first_x, size_t n_x);
+    /* out[t * out_stride + r] = row r of the panel . row first_x + t, for r < n_w <= PANEL and t < n_x; NULL: no panels of this type. */
+    void (*dot_panel[DTYPE_COUNT])(float *out, size_t out_stride, const void *panel, size_t n_w, const struct i8_rows *x, size_t first_x, size_t n_x);
     /* A weight row to f32: exactly dtypes[t].to_f32. */
     void (*unpack_f32[DTYPE_COUNT])(float *out, const void *in, size_t n);
     /* Elements [first, first + n), whole blocks, of a row whose type has bytes at its head; NULL for other types. */
@@ -30,7 +33,7 @@ struct cpu_kernels {
     void (*unpack_i8[DTYPE_COUNT])(int8_t *q, float *scale, float *min, const void *in, size_t n);
     bool i8_has_min[DTYPE_COUNT];
     /* x to int8 blocks: scale = max |x| / 127, q rounded to nearest. */
-    void (*quantize_row)(int8_t *q, float *scale, float *sum, const float *x, size_t n);
+    void (*quantize_row)(int8_t *q, float *scale, float *sum, int16_t *sum16, const float *x, size_t n);
     /* s[i] = exp(s[i] - max) for i < 64; returns the sum of all. exp(-inf) is 0. */
     float (*exp_tile)(float s[64], float max);
     /* Largest of n (-inf of none). */
@@ -58,6 +61,8 @@ struct cpu_kernels {
 void cpu_fill_scalar(struct cpu_kernels *k);
 void cpu_fill_avx2(struct cpu_kernels *k);                    /* called only where the processor has it */
 void cpu_fill_avx512(struct cpu_kernels *k);
+void cpu_fill_panels_avx2(struct cpu_kernels *k);
+void cpu_fill_panels_vnni(struct cpu_kernels *k);
 
 extern const struct backend cpu_backend;
 
@@ -67,6 +72,14 @@ OPS(X)
 #undef X
 void cpu_attention_in_batch(struct exec *e, const struct op_call *c);    /* where the batch has no caches */
 void cpu_measure(struct machine_limits *out, struct pool *pool);
+
+/* ---- panel.c: block types with eight rows interleaved -------------------------------------------------------------------- */
+
+size_t panel_bytes(enum dtype t, size_t cols);                                          /* of one panel; 0: this type has none */
+/* Rows one after the other; those that lack to a whole panel are zero. */
+void   panel_pack(void *panel, enum dtype t, const void *rows, size_t n_rows, size_t cols);
+size_t cpu_panels_bytes(enum dtype t, size_t rows, size_t cols);
+size_t cpu_packed_bytes(const struct tensor *t);                                        /* op_linear.c */
 
 /* ---- gemm.c: products of large matrices, for training ------------------------------------------------------------------ */
 

@@ -3,12 +3,15 @@
  * embed: out[r] = table[id[r]]. Backward: table'[id[r]] += out'[r], in rising r.
  * linear: out = to + x w' + bias. Backward: x' += out' w, w' += (out')' x, bias' += column sums of out', to' += out'.
  * With an adapter, t = scale x a' and out has t b' besides: b' += (out')' t, t' = scale out' b, a' += (t')' x, x' += t' a.
+ * Weights that are packed are multiplied by panels of eight rows (panel.c); a strip of them is packed when it is first used.
  * For many rows (training) these are products of packed panels (gemm.c). For inference a piece of work is a strip of weight rows: four rows at a time are
  * unpacked into scratch (to f32, or to int8 with block scales) and multiplied with every row of x while they are in the
  * cache. The kernel sums each element along k in one order, so one row and many give the same bits. */
 #include "cpu/cpu.h"
 
 #include <assert.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 void cpu_embed(struct exec *e, const struct op_call *c)
@@ -99,6 +102,52 @@ static void linear_strip(void *arg, size_t from, size_t to, int worker)
     if (job->bias) add_bias(job, from, to);
 }
 
+/* ---- panels -------------------------------------------------------------------------------------------------------------- */
+
+enum { PANEL_STRIP = 4 * PANEL, TILE_BYTES = 160 << 10 };   /* rows of one piece; activations that stay in the cache meanwhile */
+enum { STRIP_RAW, STRIP_BEGUN, STRIP_DONE };
+
+/* Behind the panels: a byte for each strip. */
+static atomic_uchar *strip_states(const struct tensor *w) { return (atomic_uchar *)w->packed + round_up(cpu_panels_bytes(w->dtype, w->rows, w->cols), 64); }
+
+size_t cpu_packed_bytes(const struct tensor *t)
+{
+    size_t bytes = t->cols % dtypes[t->dtype].block ? 0 : cpu_panels_bytes(t->dtype, t->rows, t->cols);
+    return bytes ? round_up(bytes, 64) + round_up(t->rows / PANEL_STRIP + 1, 64) : 0;
+}
+
+/* The first to need a strip packs it; another thread that comes meanwhile waits. */
+static void pack_strip(const struct tensor *w, size_t strip, size_t from, size_t to)
+{
+    atomic_uchar *state = strip_states(w) + strip;
+    unsigned char raw = STRIP_RAW;
+    if (atomic_load_explicit(state, memory_order_acquire) == STRIP_DONE) return;
+    if (!atomic_compare_exchange_strong(state, &raw, STRIP_BEGUN)) {
+        while (atomic_load_explicit(state, memory_order_acquire) != STRIP_DONE) sched_yield();
+        return;
+    }
+    size_t bytes = panel_bytes(w->dtype, w->cols);
+    for (size_t r = from; r < to; r += PANEL)
+        panel_pack((char *)w->packed + r / PANEL * bytes, w->dtype, tensor_row(w, r), to - r < PANEL ? to - r : PANEL, w->cols);
+    file_forget(tensor_row(w, from), (to - from) * tensor_row_bytes(w));
+    atomic_store_explicit(state, STRIP_DONE, memory_order_release);
+}
+
+static void panel_strip(void *arg, size_t from, size_t to, int worker)
+{
+    const struct linear_job *job = arg;
+    const struct tensor *w = job->w;
+    size_t bytes = panel_bytes(w->dtype, w->cols), rows = job->x->rows, tile = TILE_BYTES / w->cols / PANEL_X * PANEL_X;
+    if (tile < PANEL_X) tile = PANEL_X;
+    (void)worker;
+    pack_strip(w, from / PANEL_STRIP, from, to);
+    for (size_t r = 0; r < rows; r += tile)
+        for (size_t j = from; j < to; j += PANEL)
+            job->k->dot_panel[w->dtype](tensor_f32(job->out) + r * job->out->cols + j, job->out->cols, (const char *)w->packed + j / PANEL * bytes, to - j < PANEL ? to - j : PANEL, &job->x8, r,
+                                        rows - r < tile ? rows - r : tile);
+    if (job->bias) add_bias(job, from, to);
+}
+
 static void quantize_rows(void *arg, size_t from, size_t to, int worker)
 {
     const struct linear_job *job = arg;
@@ -106,7 +155,7 @@ static void quantize_rows(void *arg, size_t from, size_t to, int worker)
     (void)worker;
     for (size_t r = from; r < to; r++)
         job->k->quantize_row((int8_t *)job->x8.q + r * k, (float *)job->x8.scale + r * blocks, (float *)job->x8.sum + r * blocks,
-                             tensor_f32(job->x) + r * k, k);
+                             (int16_t *)job->x8.sum16 + r * 2 * blocks, tensor_f32(job->x) + r * k, k);
 }
 
 /* ---- many rows ---------------------------------------------------------------------------------------------------------- */
@@ -217,10 +266,17 @@ void cpu_linear(struct exec *e, const struct op_call *c)
     size_t k = job.x->cols, rows = job.x->rows;
     struct arena_mark mark = arena_mark(e->step);
     if (e->int8_activations && kernels->unpack_i8[job.w->dtype]) {
+        size_t blocks = rows * k / 32;
         int8_t *q = arena_take(e->step, rows * k);
-        float *scale = arena_take(e->step, rows * k / 32 * sizeof(float)), *sum = arena_take(e->step, rows * k / 32 * sizeof(float));
-        job.x8 = (struct i8_rows){ q, scale, sum, k };
+        float *scale = arena_take(e->step, blocks * sizeof *scale), *sum = arena_take(e->step, blocks * sizeof *sum);
+        int16_t *sum16 = arena_take(e->step, 2 * blocks * sizeof *sum16);
+        job.x8 = (struct i8_rows){ q, scale, sum, sum16, k };
         cpu_split(e, rows, 8, (double)k, quantize_rows, &job);
+    }
+    if (job.x8.q && job.w->packed && job.w->packed_from == job.w->data) {
+        cpu_split(e, job.w->rows, PANEL_STRIP, (double)k * (double)rows, panel_strip, &job);
+        arena_rewind(e->step, mark);
+        return;
     }
     job.scratch_bytes = round_up(TILE_W * k * sizeof(float), 64);   /* the int8 form is smaller: 1 + 1/4 + 1/8 bytes */
     job.scratch = arena_take(e->step, job.scratch_bytes * (size_t)pool_threads(e->pool));

@@ -167,21 +167,108 @@ static void unpack_i8_q6_k(int8_t *q, float *scale, float *min, const void *in, 
     }
 }
 
-static void quantize_row(int8_t *q, float *scale, float *sum, const float *x, size_t n)
+static void quantize_row(int8_t *q, float *scale, float *sum, int16_t *sum16, const float *x, size_t n)
 {
     for (size_t b = 0; b < n / 32; b++, x += 32) {
         float most = 0;
         for (size_t i = 0; i < 32; i++) most = fmaxf(most, fabsf(x[i]));
         float d = most / 127, inverse = most > 0 ? 127 / most : 0;
-        int total = 0;
+        int total[2] = { 0 };
         for (size_t i = 0; i < 32; i++) {
             q[b * 32 + i] = (int8_t)lrintf(x[i] * inverse);
-            total += q[b * 32 + i];
+            total[i / 16] += q[b * 32 + i];
         }
         scale[b] = d;
-        sum[b] = d * (float)total;
+        sum[b] = d * (float)(total[0] + total[1]);
+        for (size_t i = 0; i < 2; i++) sum16[2 * b + i] = (int16_t)total[i];
     }
 }
+
+/* ---- panels ------------------------------------------------------------------------------------------------------------- */
+
+/* Byte `i` of row r in codes where rows take turns with four bytes. */
+static int code_at(const uint8_t *codes, size_t r, size_t i) { return codes[i / 4 * 4 * PANEL + 4 * r + i % 4]; }
+
+static int nibble_sum(const uint8_t *codes, size_t r, const int8_t *x)
+{
+    int sum = 0;
+    for (size_t i = 0; i < 16; i++) sum += (code_at(codes, r, i) & 15) * x[i] + (code_at(codes, r, i) >> 4) * x[16 + i];
+    return sum;
+}
+
+/* acc plus the product of block b of row r. */
+typedef float (*panel_block)(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum);
+
+static float block_q8_0(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum)
+{
+    int total = 0;
+    (void)sum;
+    for (size_t i = 0; i < 32; i++) total += (int8_t)code_at(p + 16, r, i) * x[i];
+    return fmaf((float)total, half_at(p + 2 * r) * *scale, acc);
+}
+
+static float block_q4_0(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum)
+{
+    int total = nibble_sum(p + 16, r, x);
+    (void)sum;
+    for (size_t i = 0; i < 32; i++) total -= 8 * x[i];
+    return fmaf((float)total, half_at(p + 2 * r) * *scale, acc);
+}
+
+static float block_q4_1(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum)
+{
+    acc = fmaf((float)nibble_sum(p + 32, r, x), half_at(p + 2 * r) * *scale, acc);
+    return fmaf(half_at(p + 16 + 2 * r), *sum, acc);
+}
+
+static float block_q4_k(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum)
+{
+    float a = 0, b = 0;
+    for (size_t g = 0; g < 8; g++) {
+        int total = 0;
+        for (size_t i = 0; i < 32; i++) total += (code_at(p + 160 + g / 2 * 256, r, i) >> (g % 2 * 4) & 15) * x[32 * g + i];
+        a = fmaf((float)(total * p[32 + 16 * g + r]), scale[g], a);
+        b = fmaf((float)p[40 + 16 * g + r], sum[g], b);
+    }
+    return fmaf(-b, half_at(p + 16 + 2 * r), fmaf(a, half_at(p + 2 * r), acc));
+}
+
+static float block_q6_k(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum)
+{
+    float a = 0;
+    (void)sum;
+    for (size_t g = 0; g < 8; g++) {
+        const uint8_t *low = p + 144 + g / 4 * 512 + g % 2 * 256, *high = p + 1168 + g / 4 * 256;
+        int total = 0;
+        for (size_t i = 0; i < 32; i++) {
+            int code = (code_at(low, r, i) >> (g % 4 / 2 * 4) & 15) | (code_at(high, r, i) >> (g % 4 * 2) & 3) << 4;
+            total += (code - 32) * x[32 * g + i] * (int8_t)p[16 + 16 * g + 2 * r + i / 16];
+        }
+        a = fmaf((float)total, scale[g], a);
+    }
+    return fmaf(a, half_at(p + 2 * r), acc);
+}
+
+static void dot_panel(float *out, size_t out_stride, const uint8_t *panel, size_t n_w, const struct i8_rows *x, size_t first_x, size_t n_x, enum dtype t, panel_block block)
+{
+    size_t blocks = x->cols / dtypes[t].block, groups = dtypes[t].block / 32, bytes = panel_bytes(t, dtypes[t].block);
+    for (size_t i = 0; i < n_x; i++)
+        for (size_t r = 0; r < n_w; r++) {
+            const int8_t *q = x->q + (first_x + i) * x->cols;
+            const float *scale = x->scale + (first_x + i) * x->cols / 32, *sum = x->sum + (first_x + i) * x->cols / 32;
+            float acc = 0;
+            for (size_t b = 0; b < blocks; b++) acc = block(acc, panel + b * bytes, r, q + b * groups * 32, scale + b * groups, sum + b * groups);
+            out[i * out_stride + r] = acc;
+        }
+}
+
+#define PANEL_KERNEL(name, type) static void dot_##name(float *out, size_t out_stride, const void *panel, size_t n_w, const struct i8_rows *x, size_t first_x, size_t n_x) \
+    { dot_panel(out, out_stride, panel, n_w, x, first_x, n_x, type, block_##name); }
+PANEL_KERNEL(q8_0, DTYPE_Q8_0)
+PANEL_KERNEL(q4_0, DTYPE_Q4_0)
+PANEL_KERNEL(q4_1, DTYPE_Q4_1)
+PANEL_KERNEL(q4_k, DTYPE_Q4_K)
+PANEL_KERNEL(q6_k, DTYPE_Q6_K)
 
 /* ---- attention and pointwise ------------------------------------------------------------------------------------------ */
 
@@ -296,6 +383,7 @@ void cpu_fill_scalar(struct cpu_kernels *k)
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,
                        [DTYPE_Q5_K] = unpack_i8_q5_k, [DTYPE_Q6_K] = unpack_i8_q6_k },
+        .dot_panel = { [DTYPE_Q8_0] = dot_q8_0, [DTYPE_Q4_0] = dot_q4_0, [DTYPE_Q4_1] = dot_q4_1, [DTYPE_Q4_K] = dot_q4_k, [DTYPE_Q6_K] = dot_q6_k },
         .unpack_part = { [DTYPE_NF4] = nf4_part_to_f32 },
         .i8_has_min = { [DTYPE_Q4_1] = true, [DTYPE_Q5_1] = true, [DTYPE_Q4_K] = true, [DTYPE_Q5_K] = true },
     };

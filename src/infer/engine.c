@@ -184,6 +184,7 @@ sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c
         TRY_DONE(add_template_tokens(m, err));
     }
     collect_end_tokens(m);
+    if (!strcmp(rt->activations, "int8")) TRY_DONE(model_pack(&m->model, rt->backend, (rt->memory_limit ? rt->memory_limit : system_memory()) / 10 * 9, err));
     *out = m;
     return SC_OK;
 done:

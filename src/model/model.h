@@ -98,6 +98,7 @@ struct model {
      * rows. extra_head is the same tensor when tied. */
     struct tensor extra, extra_head;
     struct arena memory;                     /* layers, converted vectors, extra rows */
+    void *packed; size_t packed_bytes;       /* see model_pack; NULL: none */
     size_t weight_bytes, parameters;         /* bytes read by a decode step; all parameters, a tied head once */
 };
 /* Binds the weights of an open file, which must outlive the model. Every tensor is checked for shape and type; a
@@ -106,6 +107,9 @@ sc_status model_bind(struct model *out, const struct model_file *f, sc_error *er
 void      model_release(struct model *m);
 /* Makes room for `n` more tokens behind the vocabulary; those that are there keep their rows. */
 void      model_add_rows(struct model *m, size_t n);
+/* Gives the matrices room for the form that the backend reads best, unless that takes more than `limit` bytes: then they
+ * are read as they lie in the file. For models that run with int8 activations. */
+sc_status model_pack(struct model *m, const struct backend *backend, uint64_t limit, sc_error *err);
 size_t    model_vocab(const struct model *m);                 /* with the extra rows */
 
 /* Runs the batch through all blocks; returns the normed hidden rows `row[0..n)` as (n, embd), in exec->step. NULL when

@@ -67,6 +67,8 @@ struct tensor {
     float *grad;         /* NULL: no gradient wanted, or a recorded result before tape_gradients */
     bool learns;         /* a result, or a block's input, whose gradient is wanted                */
     bool is_fresh;       /* grad holds nothing yet: what is first added to it is stored           */
+    void *packed;        /* room for the form that the backend reads best, filled at first use; NULL: none. It */
+    const void *packed_from;   /* stands for data only while data is this                         */
 };
 static inline bool tensor_learns(const struct tensor *t) { return t && (t->grad || t->learns); }
 static inline size_t tensor_row_bytes(const struct tensor *t) { return dtype_row_bytes(t->dtype, t->cols); }
@@ -183,6 +185,9 @@ struct backend {
     /* Kernel set by name ("auto", "scalar", "avx2", "avx512"); SC_E_UNSUPPORTED names what the machine lacks. */
     sc_status (*kernels)(const void **out, const char *name, sc_error *err);
     const char *(*kernels_name)(const void *kernels);
+    /* Bytes that tensor->packed needs, zero at first; 0: the backend reads this type as it is. What is packed of a tensor in
+     * a mapped file is let go of there. */
+    size_t (*packed_bytes)(const struct tensor *t);
     void (*measure)(struct machine_limits *out, struct pool *pool);   /* about a second; for `bench` and `doctor` */
     struct op_impl op[OP_COUNT];
 };

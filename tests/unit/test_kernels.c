@@ -123,6 +123,57 @@ TEST(linear_is_the_same_for_1_2_7_16_and_512_rows)
         }
 }
 
+/* A weight in a mapped file, since what is packed is let go of there, with room for its packed form. */
+static void packed_open(struct weight *w, struct mapped_file *f, enum dtype t, size_t rows, size_t cols)
+{
+    float *plain = normals(rows * cols, 1);
+    void *data = quantized(t, plain, rows, cols);
+    char *path = path_join(test_scratch(), "weight");
+    CHECK_OK(file_write(path, data, rows * dtype_row_bytes(t, cols), err));
+    CHECK_OK(file_map(f, path, err));
+    *w = (struct weight){ { .dtype = t, .rows = rows, .cols = cols, .data = (void *)(uintptr_t)f->data }, { .dtype = DTYPE_F32, .rows = 1, .cols = rows, .data = normals(rows, 3) }, NULL };
+    CHECK(cpu_backend.packed_bytes(&w->w) > 0);
+    w->w.packed = mem_zero(1, cpu_backend.packed_bytes(&w->w));
+    w->w.packed_from = w->w.data;
+    mem_free(plain);
+    mem_free(data);
+    mem_free(path);
+}
+
+static void packed_close(struct weight *w, struct mapped_file *f)
+{
+    mem_free(w->w.packed);
+    mem_free(w->bias.data);
+    file_unmap(f);
+}
+
+/* Panels: any number of rows and threads, and every set, give the scalar kernels' bits; and these are right. */
+TEST(packed_weights_multiply_alike_in_all_sets)
+{
+    static const enum dtype types[] = { DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q4_K, DTYPE_Q6_K };
+    static const size_t sizes[][2] = { { 37, 2 }, { 5, 1 }, { 96, 3 } };      /* rows; columns in units of 256 or 96 */
+    for (size_t i = 0; i < 15; i++) {
+        enum dtype t = types[i / 3];
+        size_t rows = sizes[i % 3][0], cols = sizes[i % 3][1] * (dtypes[t].block == 32 ? 96 : 256);
+        float *x = normals(512 * cols, 2), *first = NULL;
+        for (size_t s = 0; s < 3; s++) {
+            const struct cpu_kernels *k = kernels(set_names[s]);
+            struct weight w;
+            struct mapped_file f;
+            if (!k) continue;
+            packed_open(&w, &f, t, rows, cols);
+            float *found = run_linear(k, 2, true, &w, x, 11);
+            check_row_counts(k, true, &w, x);
+            double e = linear_error(k, true, &w, x);
+            if (!(e <= 1e-2)) test_failed(__FILE__, __LINE__, "%s %s: error %g", k->name, dtypes[t].name, e);
+            if (!first) first = found;
+            else if (memcmp(first, found, 11 * rows * sizeof *found)) test_failed(__FILE__, __LINE__, "%s %s %zu x %zu differs from scalar", k->name, dtypes[t].name, rows, cols);
+            packed_close(&w, &f);
+        }
+        mem_free(x);
+    }
+}
+
 TEST(vector_unpacking_equals_scalar)
 {
     enum { N = 1024 };
@@ -180,11 +231,12 @@ TEST(quantize_row_is_the_same_in_all_sets)
     memset(x + 64, 0, 32 * sizeof *x);   /* a block of zeros has scale 0 */
     int8_t q[3][320];
     float scale[3][10], sum[3][10];
+    int16_t sum16[3][20];
     for (size_t s = 0; s < 3; s++) {
         const struct cpu_kernels *k = kernels(set_names[s]);
         if (!k) continue;
-        k->quantize_row(q[s], scale[s], sum[s], x, 320);
-        CHECK(!memcmp(q[s], q[0], sizeof q[0]) && !memcmp(scale[s], scale[0], sizeof scale[0]) && !memcmp(sum[s], sum[0], sizeof sum[0]));
+        k->quantize_row(q[s], scale[s], sum[s], sum16[s], x, 320);
+        CHECK(!memcmp(q[s], q[0], sizeof q[0]) && !memcmp(scale[s], scale[0], sizeof scale[0]) && !memcmp(sum[s], sum[0], sizeof sum[0]) && !memcmp(sum16[s], sum16[0], sizeof sum16[0]));
     }
     CHECK(scale[0][2] == 0 && q[0][64] == 0);
     mem_free(x);
@@ -208,7 +260,7 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
     struct kv_cache *caches[] = { &cache };
     int32_t position[POSITIONS], sequence[POSITIONS] = { 0 };
     for (int i = 0; i < POSITIONS; i++) position[i] = i;
-    const struct attention attr = { 0, a->heads, a->kv_heads, DIM, a->window, 0.2f };
+    const struct attention attr = { 0, a->heads, a->kv_heads, DIM, a->window, 0.2f, 0 };
     for (size_t at = 0, n; at < POSITIONS; at += n) {
         n = POSITIONS - at < chunk ? POSITIONS - at : chunk;
         struct batch batch = { n, position + at, position + at, sequence, caches, 0 };

@@ -1,0 +1,231 @@
+/* panel_kernels.h - products of a panel of eight weight rows and rows of int8 activations, for 256-bit vectors. Included by
+ * one file for each instruction set, which says before how four products are summed, for eight weight rows in eight lanes:
+ *   sums, sums_zero, sums_add  sums of unsigned codes times x: at most 8 of codes <= 15, SIX_BIT_STEPS of codes <= 63
+ *   sums_total, sums_scaled    the int32 lanes, as they are and times a scale of scale_bytes or pair_scale
+ *   add_signed                 int32 lanes plus |w| times x with w's sign
+ * A lane sums its row block by block in rising order by fused multiply-adds, and integers are exact: any number of rows and
+ * every set, scalar.c's too, give the same bits. The loops over rows have a constant count, so that sums stay in registers. */
+#ifndef PANEL_KERNELS_H
+#define PANEL_KERNELS_H
+
+#include <string.h>
+
+struct panel_rows { const int8_t *q[PANEL_X]; const float *scale[PANEL_X], *sum[PANEL_X]; const int16_t *sum16[PANEL_X]; };
+
+INLINE struct panel_rows panel_rows_at(const struct i8_rows *x, size_t first, const size_t n)
+{
+    struct panel_rows p;
+    size_t blocks = x->cols / 32;
+    for (size_t t = 0; t < n; t++) {
+        p.q[t] = x->q + (first + t) * x->cols;
+        p.scale[t] = x->scale + (first + t) * blocks;
+        p.sum[t] = x->sum + (first + t) * blocks;
+        p.sum16[t] = x->sum16 + (first + t) * blocks * 2;
+    }
+    return p;
+}
+
+INLINE __m256i load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+INLINE __m256 halves(const uint8_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+/* Four activations for all lanes. */
+INLINE __m256i four(const int8_t *x)
+{
+    int32_t bits;
+    memcpy(&bits, x, 4);
+    return _mm256_set1_epi32(bits);
+}
+INLINE __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
+INLINE __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
+
+INLINE void store_lanes(float *out, size_t n_w, __m256 acc)
+{
+    if (n_w == PANEL) { _mm256_storeu_ps(out, acc); return; }
+    float lane[PANEL];
+    _mm256_storeu_ps(lane, acc);
+    memcpy(out, lane, n_w * sizeof *out);
+}
+
+/* 8 (the sum of a block's codes), in all lanes: what an offset of 8 adds to a sum. */
+INLINE __m256i offset8(const int16_t *sum16) { return _mm256_set1_epi32(8 * (sum16[0] + sum16[1])); }
+
+INLINE void q8_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
+{
+    __m256 acc[PANEL_X];
+    for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
+    for (size_t b = 0; b < blocks; b++, p += PANEL * 34) {
+        __m256i sum[PANEL_X];
+        for (size_t t = 0; t < n; t++) sum[t] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+        for (size_t v = 0; v < 8; v++) {
+            __m256i w = load(p + 16 + 32 * v), size = _mm256_abs_epi8(w);
+            for (size_t t = 0; t < n; t++) sum[t] = add_signed(sum[t], size, _mm256_sign_epi8(four(x->q[t] + 32 * b + 4 * v), w));
+        }
+        __m256 d = halves(p);
+        for (size_t t = 0; t < n; t++) acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[t]), _mm256_mul_ps(d, _mm256_set1_ps(x->scale[t][b])), acc[t]);
+    }
+    for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
+}
+
+/* Sums of 32 codes in 4 vectors: the low nibbles are the first 16 elements. */
+INLINE void nibble_sums(sums *s, const uint8_t *codes, const struct panel_rows *x, size_t at, const size_t n)
+{
+    for (size_t t = 0; t < n; t++) s[t] = sums_zero();
+#pragma GCC unroll 4
+    for (size_t v = 0; v < 4; v++) {
+        __m256i w = load(codes + 32 * v), low = low_nibbles(w), high = high_nibbles(w);
+        for (size_t t = 0; t < n; t++) s[t] = sums_add(s[t], low, four(x->q[t] + at + 4 * v));
+        for (size_t t = 0; t < n; t++) s[t] = sums_add(s[t], high, four(x->q[t] + at + 16 + 4 * v));
+    }
+}
+
+INLINE void q4_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
+{
+    __m256 acc[PANEL_X];
+    for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
+    for (size_t b = 0; b < blocks; b++, p += PANEL * 18) {
+        sums s[PANEL_X];
+        nibble_sums(s, p + 16, x, 32 * b, n);
+        __m256 d = halves(p);
+        for (size_t t = 0; t < n; t++) {
+            __m256i total = _mm256_sub_epi32(sums_total(s[t]), offset8(x->sum16[t] + 2 * b));
+            acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(d, _mm256_set1_ps(x->scale[t][b])), acc[t]);
+        }
+    }
+    for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
+}
+
+INLINE void q4_1_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
+{
+    __m256 acc[PANEL_X];
+    for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
+    for (size_t b = 0; b < blocks; b++, p += PANEL * 20) {
+        sums s[PANEL_X];
+        nibble_sums(s, p + 32, x, 32 * b, n);
+        __m256 d = halves(p), m = halves(p + 16);
+        for (size_t t = 0; t < n; t++) {
+            acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums_total(s[t])), _mm256_mul_ps(d, _mm256_set1_ps(x->scale[t][b])), acc[t]);
+            acc[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][b]), acc[t]);
+        }
+    }
+    for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
+}
+
+/* Two groups, 64 elements, of a Q4_K block: low nibbles, then high ones. */
+INLINE void q4_k_groups(__m256 *a, __m256 *b, const uint8_t *scales, const uint8_t *codes, const struct panel_rows *x, size_t block, const size_t n)
+{
+    sums low[PANEL_X], high[PANEL_X];
+    for (size_t t = 0; t < n; t++) low[t] = high[t] = sums_zero();
+#pragma GCC unroll 8
+    for (size_t v = 0; v < 8; v++) {
+        __m256i w = load(codes + 32 * v), first = low_nibbles(w), second = high_nibbles(w);
+        for (size_t t = 0; t < n; t++) low[t] = sums_add(low[t], first, four(x->q[t] + 32 * block + 4 * v));
+        for (size_t t = 0; t < n; t++) high[t] = sums_add(high[t], second, four(x->q[t] + 32 * block + 32 + 4 * v));
+    }
+    for (size_t g = 0; g < 2; g++) {
+        const __m256i scale = scale_bytes(scales + 16 * g);
+        const __m256 m = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(scales + 16 * g + 8))));
+        for (size_t t = 0; t < n; t++) {
+            a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums_scaled(g ? high[t] : low[t], scale)), _mm256_set1_ps(x->scale[t][block + g]), a[t]);
+            b[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][block + g]), b[t]);
+        }
+    }
+}
+
+INLINE void q4_k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
+{
+    __m256 acc[PANEL_X];
+    for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
+    for (size_t s = 0; s < blocks / 8; s++, p += PANEL * 148) {
+        __m256 a[PANEL_X], b[PANEL_X];
+        for (size_t t = 0; t < n; t++) a[t] = b[t] = _mm256_setzero_ps();
+        for (size_t g = 0; g < 8; g += 2) q4_k_groups(a, b, p + 32 + 16 * g, p + 160 + 128 * g, x, 8 * s + g, n);
+        __m256 d = halves(p), m = halves(p + 16);
+        for (size_t t = 0; t < n; t++) acc[t] = _mm256_fnmadd_ps(b[t], m, _mm256_fmadd_ps(a[t], d, acc[t]));
+    }
+    for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
+}
+
+/* 32 elements of a Q6_K block: the four bits at `shift` of 8 vectors, and the two high bits moved by `up` (> 0: left). */
+INLINE void q6_k_group(__m256 *a, const uint8_t *scales, const uint8_t *codes, const uint8_t *highs, const int shift, const int up, const struct panel_rows *x, size_t block, const size_t n)
+{
+    const __m256i pair = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)scales));   /* of both halves, for each row */
+    __m256i total[PANEL_X];
+    for (size_t t = 0; t < n; t++) total[t] = _mm256_setzero_si256();
+#pragma GCC unroll 2
+    for (int half = 0; half < 2; half++) {
+        const __m256i scale = pair_scale(pair, half);
+        sums s[PANEL_X];
+#pragma GCC unroll 4
+        for (int v = 0; v < 4; v++) {
+            size_t at = (size_t)(4 * half + v);
+            __m256i w = load(codes + 32 * at), h = load(highs + 32 * at);
+            h = up > 0 ? _mm256_slli_epi16(h, up) : _mm256_srli_epi16(h, -up);
+            w = _mm256_or_si256(shift ? high_nibbles(w) : low_nibbles(w), _mm256_and_si256(h, _mm256_set1_epi8(0x30)));
+            for (size_t t = 0; t < n; t++) s[t] = sums_add(v % SIX_BIT_STEPS ? s[t] : sums_zero(), w, four(x->q[t] + 32 * block + 4 * at));
+            if ((v + 1) % SIX_BIT_STEPS) continue;
+            for (size_t t = 0; t < n; t++) total[t] = _mm256_add_epi32(total[t], sums_scaled(s[t], scale));
+        }
+    }
+    for (size_t t = 0; t < n; t++) {
+        int32_t two;
+        memcpy(&two, x->sum16[t] + 2 * block, 4);
+        __m256i offset = _mm256_slli_epi32(_mm256_madd_epi16(pair, _mm256_set1_epi32(two)), 5);    /* codes begin at -32 */
+        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(total[t], offset)), _mm256_set1_ps(x->scale[t][block]), a[t]);
+    }
+}
+
+INLINE void q6_k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
+{
+    __m256 acc[PANEL_X];
+    for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
+    for (size_t s = 0; s < blocks / 8; s++, p += PANEL * 210) {
+        __m256 a[PANEL_X];
+        for (size_t t = 0; t < n; t++) a[t] = _mm256_setzero_ps();
+        for (size_t half = 0; half < 2; half++) {
+            const uint8_t *scales = p + 16 + 64 * half, *codes = p + 144 + 512 * half, *highs = p + 1168 + 256 * half;
+            size_t block = 8 * s + 4 * half;
+            q6_k_group(a, scales, codes, highs, 0, 4, x, block, n);
+            q6_k_group(a, scales + 16, codes + 256, highs, 0, 2, x, block + 1, n);
+            q6_k_group(a, scales + 32, codes, highs, 4, 0, x, block + 2, n);
+            q6_k_group(a, scales + 48, codes + 256, highs, 4, -2, x, block + 3, n);
+        }
+        __m256 d = halves(p);
+        for (size_t t = 0; t < n; t++) acc[t] = _mm256_fmadd_ps(a[t], d, acc[t]);
+    }
+    for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
+}
+
+#define PANEL_KERNEL(type) \
+static void dot_##type(float *out, size_t out_stride, const void *panel, size_t n_w, const struct i8_rows *x, size_t first, size_t n_x) \
+{ \
+    size_t blocks = x->cols / 32; \
+    struct panel_rows p; \
+    for (; n_x >= PANEL_X; n_x -= PANEL_X, first += PANEL_X, out += PANEL_X * out_stride) { \
+        p = panel_rows_at(x, first, PANEL_X); \
+        type##_tile(out, out_stride, panel, n_w, &p, blocks, PANEL_X); \
+    } \
+    if (n_x >= 2) { \
+        p = panel_rows_at(x, first, 2); \
+        type##_tile(out, out_stride, panel, n_w, &p, blocks, 2); \
+        n_x -= 2, first += 2, out += 2 * out_stride; \
+    } \
+    if (!n_x) return; \
+    p = panel_rows_at(x, first, 1); \
+    type##_tile(out, out_stride, panel, n_w, &p, blocks, 1); \
+}
+PANEL_KERNEL(q8_0)
+PANEL_KERNEL(q4_0)
+PANEL_KERNEL(q4_1)
+PANEL_KERNEL(q4_k)
+PANEL_KERNEL(q6_k)
+
+static void fill_panels(struct cpu_kernels *k)
+{
+    k->dot_panel[DTYPE_Q8_0] = dot_q8_0;
+    k->dot_panel[DTYPE_Q4_0] = dot_q4_0;
+    k->dot_panel[DTYPE_Q4_1] = dot_q4_1;
+    k->dot_panel[DTYPE_Q4_K] = dot_q4_k;
+    k->dot_panel[DTYPE_Q6_K] = dot_q6_k;
+}
+
+#endif
