@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DEPTHS = 32, MAX_RUNS = 1000 };
+enum { MAX_DEPTHS = 32, MAX_RUNS = 1000, MAX_TOGETHER = 256 };
 
 struct bench {
     struct args args;
     sc_model_config model;
     sc_session_config session;
     struct opened opened;
-    sc_session *s;
-    long long prompt, generate, runs, depth[MAX_DEPTHS];
+    sc_session *s, *more[MAX_TOGETHER];     /* more[0] is s; the others decode together with it */
+    long long prompt, generate, runs, together, depth[MAX_DEPTHS];
     int n_depths;
     int32_t *id; size_t n_id;      /* random tokens of the longest test */
     size_t vocab;
@@ -59,12 +59,14 @@ static sc_status run_prefill(struct bench *b, size_t depth, double *seconds, sc_
 
 static sc_status run_decode(struct bench *b, size_t depth, double *seconds, sc_error *err)
 {
-    size_t start = depth ? depth : 1;
-    sc_status status = sc_session_sync(b->s, b->id, start, err);
+    size_t start = depth ? depth : 1, n = (size_t)b->together;
+    sc_status status = SC_OK;
+    for (size_t k = 0; k < n && status == SC_OK; k++) status = sc_session_sync(b->more[k], b->id, start, err);
     double begin = seconds_now();
     for (size_t i = 0; i < (size_t)b->generate && status == SC_OK; i++) {
-        b->id[start + i] = random_token(b);
-        status = sc_session_sync(b->s, b->id, start + i + 1, err);
+        int32_t id[MAX_TOGETHER];
+        for (size_t k = 0; k < n; k++) id[k] = random_token(b);
+        status = sc_sessions_append(b->more, id, n, err);
     }
     *seconds = seconds_now() - begin;
     return status;
@@ -81,7 +83,7 @@ static int by_value(const void *a, const void *b)
 static sc_status measure(struct bench *b, bool is_decode, size_t depth, struct result *out, sc_error *err)
 {
     double rate[MAX_RUNS], sum = 0, squares = 0;
-    size_t tokens = (size_t)(is_decode ? b->generate : b->prompt), n = (size_t)b->runs;
+    size_t tokens = (size_t)(is_decode ? b->generate * b->together : b->prompt), n = (size_t)b->runs;
     for (size_t i = 0; i <= n; i++) {
         double seconds;
         sc_status status = is_decode ? run_decode(b, depth, &seconds, err) : run_prefill(b, depth, &seconds, err);
@@ -93,7 +95,7 @@ static sc_status measure(struct bench *b, bool is_decode, size_t depth, struct r
     qsort(rate, n, sizeof *rate, by_value);
     out->median = n % 2 ? rate[n / 2] : (rate[n / 2 - 1] + rate[n / 2]) / 2;
     out->deviation = n > 1 ? sqrt(squares / (double)(n - 1)) : 0;
-    double work = is_decode ? b->bytes : 2 * b->parameters, limit = is_decode ? b->bandwidth : b->peak;
+    double work = is_decode ? b->bytes / (double)b->together : 2 * b->parameters, limit = is_decode ? b->bandwidth : b->peak;
     out->share = work > 0 && limit > 0 ? work * out->median / limit : -1;
     return SC_OK;
 }
@@ -101,7 +103,7 @@ static sc_status measure(struct bench *b, bool is_decode, size_t depth, struct r
 static void print_result(const struct bench *b, const char *test, size_t depth, const struct result *r, bool is_first)
 {
     if (b->args.common.json) {
-        printf("%s{\"test\":\"%s\",\"depth\":%zu,\"tokens_per_second\":%.4f,\"stddev\":%.4f,\"share_of_limit\":", is_first ? "" : ",\n ", test, depth, r->median, r->deviation);
+        printf("%s{\"test\":\"%s\",\"depth\":%zu,\"together\":%lld,\"tokens_per_second\":%.4f,\"stddev\":%.4f,\"share_of_limit\":", is_first ? "" : ",\n ", test, depth, test[0] == 't' ? b->together : 1, r->median, r->deviation);
         if (r->share >= 0) printf("%.4f", r->share);
         else printf("null");
         printf(",\"runs\":%lld,\"kernels\":\"%s\",\"activations\":\"%s\"}", b->runs, b->kernels, b->args.common.runtime.activations);
@@ -195,6 +197,7 @@ static int parse(struct bench *b, const struct command *self, int argc, char **a
     if (code == ARGS_GO) code = args_integer(&b->args, "prompt", &b->prompt, 512, 0, 1 << 27);
     if (code == ARGS_GO) code = args_integer(&b->args, "generate", &b->generate, 128, 0, 1 << 27);
     if (code == ARGS_GO) code = args_integer(&b->args, "runs", &b->runs, 5, 1, MAX_RUNS);
+    if (code == ARGS_GO) code = args_integer(&b->args, "together", &b->together, 1, 1, MAX_TOGETHER);
     if (code == ARGS_GO) code = parse_depths(b);
     if (code == ARGS_GO && b->prompt == 0 && b->generate == 0) code = usage_error(self, "-p and -n are both 0, so there is nothing to measure");
     return code;
@@ -208,6 +211,9 @@ static int prepare(struct bench *b)
     b->n_id = (size_t)(deepest + most);
     if (b->session.context == 0) b->session.context = (int64_t)b->n_id;
     if (sc_session_open(&b->s, b->opened.model, &b->session, &err) != SC_OK) return fail_with(&b->args.common, &err);
+    b->more[0] = b->s;
+    for (long long k = 1; k < b->together && b->generate; k++)
+        if (sc_session_open(&b->more[k], b->opened.model, &b->session, &err) != SC_OK) return fail_with(&b->args.common, &err);
     (void)sc_session_logits(b->s, &b->vocab);
     b->id = malloc((b->n_id + 1) * sizeof *b->id);
     if (!b->id) return fail_text("no memory for %zu tokens", b->n_id);
@@ -226,6 +232,7 @@ static int run_bench(const struct command *self, int argc, char **argv)
     code = open_model(&b.opened, &b.args.common, &b.model, b.args.operand[0], true);
     if (code == ARGS_GO) code = prepare(&b);
     if (code == ARGS_GO) code = run_tests(&b);
+    for (int k = 1; k < MAX_TOGETHER; k++) sc_session_close(b.more[k]);
     sc_session_close(b.s);
     free(b.id);
     close_model(&b.opened);
@@ -237,6 +244,7 @@ static const struct flag flags[] = {
     { "prompt", "p", "N", "tokens of a prefill test [512]; 0: none", NULL },
     { "generate", "n", "N", "tokens of a decode test [128]; 0: none", NULL },
     { "runs", "r", "N", "how often each test is run after one warm-up [5]", NULL },
+    { "together", NULL, "N", "sequences that generate together [1]", NULL },
     { "depth", "d", "N,N,...", "tokens already in the context [0]", NULL },
     FLAG_JSON,
     FLAG_END,
@@ -244,7 +252,8 @@ static const struct flag flags[] = {
 const struct command command_bench = {
     .name = "bench", .operands = "MODEL", .summary = "prefill and decode speed against this machine's limits",
     .min_operands = 1, .max_operands = 1, .run = run_bench, .tables = tables, .flags = flags,
-    .details = "pp512: tokens/s of reading 512 tokens; tg128: of generating 128, one by one. The share of the limit is how\n"
+    .details = "pp512: tokens/s of reading 512 tokens; tg128: of generating 128, one by one (with --together, of all\n"
+               "sequences at once). The share of the limit is how\n"
                "much of the measured arithmetic peak (pp) or memory bandwidth (tg) the weights alone account for.\n\n"
                "  starchat bench MODEL -p 512 -n 128 --depth 0,1024,4096",
 };

@@ -2,10 +2,11 @@
  *
  * A panel holds the same blocks of eight rows side by side: first their scales, then their codes, four bytes of each row
  * in turn. So one vector holds four neighbours of all eight rows, every lane sums one row, and no sum goes across lanes.
- * Bytes are those of the file, but for Q4_K, whose 6-bit scales become bytes (2.8 % more). Per block, with r the row:
+ * Bytes are those of the file, but for Q4_K and Q5_K, whose 6-bit scales become bytes (2.8 and 2.3 % more). Per block, with r the row:
  *   Q8_0  d[r] f16; 8 x (4 bytes of each r)                         Q4_0  d[r]; 4 x (4 bytes of each r)
  *   Q4_1  d[r], m[r] f16; 4 x (4 bytes of each r)
  *   Q4_K  d[r], dmin[r] f16; for each of 8 groups scale[r], min[r] bytes; 32 x (4 bytes of each r)
+ *   Q5_K  the same, then 8 x (4 bytes of fifth bits of each r)
  *   Q6_K  d[r] f16; for each of 8 groups of 32 two scales of each r, int8; 32 x (4 bytes of low bits), 16 x (of high bits)
  * Block layouts: GGUF specification, ggml-common.h. */
 #include "cpu/cpu.h"
@@ -61,19 +62,34 @@ static void pack_q4_1(uint8_t *to, const uint8_t *const row[PANEL], size_t block
     }
 }
 
+/* d, dmin, and the 6-bit scales and minima as bytes: the heads of Q4_K and Q5_K. */
+static uint8_t *put_k_scales(uint8_t *to, const uint8_t *const row[PANEL])
+{
+    to = put_half(put_half(to, row, 0), row, 2);
+    for (size_t r = 0; r < PANEL; r++)
+        for (size_t g = 0; g < 8; g++) {
+            const uint8_t *s = row[r] + 4;
+            to[2 * PANEL * g + r] = (uint8_t)(g < 4 ? s[g] & 63 : (s[g + 4] & 15) | (s[g - 4] >> 6) << 4);
+            to[2 * PANEL * g + PANEL + r] = (uint8_t)(g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | (s[g] >> 6) << 4);
+        }
+    return to + 16 * PANEL;
+}
+
 static void pack_q4_k(uint8_t *to, const uint8_t *const row[PANEL], size_t blocks)
 {
     const uint8_t *at[PANEL];
     for (size_t b = 0; b < blocks; b++) {
         each_block(at, row, b, 144);
-        to = put_half(put_half(to, at, 0), at, 2);
-        for (size_t r = 0; r < PANEL; r++)
-            for (size_t g = 0; g < 8; g++) {
-                const uint8_t *s = at[r] + 4;
-                to[2 * PANEL * g + r] = (uint8_t)(g < 4 ? s[g] & 63 : (s[g + 4] & 15) | (s[g - 4] >> 6) << 4);
-                to[2 * PANEL * g + PANEL + r] = (uint8_t)(g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | (s[g] >> 6) << 4);
-            }
-        to = put_codes(to + 16 * PANEL, at, 16, 32);
+        to = put_codes(put_k_scales(to, at), at, 16, 32);
+    }
+}
+
+static void pack_q5_k(uint8_t *to, const uint8_t *const row[PANEL], size_t blocks)
+{
+    const uint8_t *at[PANEL];
+    for (size_t b = 0; b < blocks; b++) {
+        each_block(at, row, b, 176);
+        to = put_codes(put_codes(put_k_scales(to, at), at, 48, 32), at, 16, 8);
     }
 }
 
@@ -91,7 +107,7 @@ static void pack_q6_k(uint8_t *to, const uint8_t *const row[PANEL], size_t block
 
 static const struct panel_row rows[DTYPE_COUNT] = {
     [DTYPE_Q8_0] = { 34, PANEL * 34, pack_q8_0 }, [DTYPE_Q4_0] = { 18, PANEL * 18, pack_q4_0 }, [DTYPE_Q4_1] = { 20, PANEL * 20, pack_q4_1 },
-    [DTYPE_Q4_K] = { 144, PANEL * 148, pack_q4_k }, [DTYPE_Q6_K] = { 210, PANEL * 210, pack_q6_k },
+    [DTYPE_Q4_K] = { 144, PANEL * 148, pack_q4_k }, [DTYPE_Q5_K] = { 176, PANEL * 180, pack_q5_k }, [DTYPE_Q6_K] = { 210, PANEL * 210, pack_q6_k },
 };
 
 size_t panel_bytes(enum dtype t, size_t cols) { return cols / dtypes[t].block * rows[t].panel_bytes; }

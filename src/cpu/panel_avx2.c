@@ -1,12 +1,12 @@
 /* panel_avx2.c - panels with AVX2: maddubs multiplies unsigned by signed bytes and adds pairs to int16, which holds 8 such
- * sums of 4-bit codes (8 x 2 x 15 x 127) and 2 of 6-bit codes (2 x 2 x 63 x 127) before they are widened. */
+ * sums of 4-bit codes (8 x 2 x 15 x 127), 4 of 5-bit codes and 2 of 6-bit codes before they are widened. */
 #include "cpu/cpu.h"
 
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
 typedef __m256i sums;                                    /* sixteen int16 */
-enum { SIX_BIT_STEPS = 2 };
+enum { FIVE_BIT_STEPS = 4, SIX_BIT_STEPS = 2 };
 
 INLINE sums sums_zero(void) { return _mm256_setzero_si256(); }
 INLINE sums sums_add(sums s, __m256i codes, __m256i x) { return _mm256_add_epi16(s, _mm256_maddubs_epi16(codes, x)); }

@@ -1,6 +1,7 @@
 /* panel_kernels.h - products of a panel of eight weight rows and rows of int8 activations, for 256-bit vectors. Included by
  * one file for each instruction set, which says before how four products are summed, for eight weight rows in eight lanes:
- *   sums, sums_zero, sums_add  sums of unsigned codes times x: at most 8 of codes <= 15, SIX_BIT_STEPS of codes <= 63
+ *   sums, sums_zero, sums_add  sums of unsigned codes times x: at most 8 of codes <= 15, FIVE_BIT_STEPS of codes
+ *                              <= 31, SIX_BIT_STEPS of codes <= 63
  *   sums_total, sums_scaled    the int32 lanes, as they are and times a scale of scale_bytes or pair_scale
  *   add_signed                 int32 lanes plus |w| times x with w's sign
  * A lane sums its row block by block in rising order by fused multiply-adds, and integers are exact: any number of rows and
@@ -34,6 +35,7 @@ INLINE __m256i four(const int8_t *x)
     memcpy(&bits, x, 4);
     return _mm256_set1_epi32(bits);
 }
+INLINE __m256 bytes_f32(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p))); }
 INLINE __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 INLINE __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
 
@@ -110,40 +112,65 @@ INLINE void q4_1_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_
     for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
 }
 
-/* Two groups, 64 elements, of a Q4_K block: low nibbles, then high ones. */
-INLINE void q4_k_groups(__m256 *a, __m256 *b, const uint8_t *scales, const uint8_t *codes, const struct panel_rows *x, size_t block, const size_t n)
+/* The fifth bit of group g of eight, moved to its place. */
+INLINE __m256i fifth_bits(__m256i high, const int g)
 {
-    sums low[PANEL_X], high[PANEL_X];
-    for (size_t t = 0; t < n; t++) low[t] = high[t] = sums_zero();
+    return _mm256_and_si256(g <= 4 ? _mm256_slli_epi16(high, 4 - g) : _mm256_srli_epi16(high, g - 4), _mm256_set1_epi8(16));
+}
+
+/* Groups g and g + 1, 64 elements, of a Q4_K or (highs not NULL) Q5_K block: low nibbles, then high ones. */
+INLINE void k_groups(__m256 *a, __m256 *b, const uint8_t *scales, const uint8_t *codes, const uint8_t *highs, const int g, const struct panel_rows *x, size_t block, const size_t n)
+{
+    const size_t steps = highs ? FIVE_BIT_STEPS : 8;
+    const __m256i scale0 = scale_bytes(scales), scale1 = scale_bytes(scales + 16);
+    __m256i total0[PANEL_X], total1[PANEL_X];
+#pragma GCC unroll 2
+    for (size_t part = 0; part < 8 / steps; part++) {
+        sums low[PANEL_X], high[PANEL_X];
+        for (size_t t = 0; t < n; t++) low[t] = high[t] = sums_zero();
 #pragma GCC unroll 8
-    for (size_t v = 0; v < 8; v++) {
-        __m256i w = load(codes + 32 * v), first = low_nibbles(w), second = high_nibbles(w);
-        for (size_t t = 0; t < n; t++) low[t] = sums_add(low[t], first, four(x->q[t] + 32 * block + 4 * v));
-        for (size_t t = 0; t < n; t++) high[t] = sums_add(high[t], second, four(x->q[t] + 32 * block + 32 + 4 * v));
-    }
-    for (size_t g = 0; g < 2; g++) {
-        const __m256i scale = scale_bytes(scales + 16 * g);
-        const __m256 m = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(scales + 16 * g + 8))));
-        for (size_t t = 0; t < n; t++) {
-            a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums_scaled(g ? high[t] : low[t], scale)), _mm256_set1_ps(x->scale[t][block + g]), a[t]);
-            b[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][block + g]), b[t]);
+        for (size_t v = part * steps; v < (part + 1) * steps; v++) {
+            __m256i w = load(codes + 32 * v), first = low_nibbles(w), second = high_nibbles(w);
+            if (highs) {
+                __m256i h = load(highs + 32 * v);
+                first = _mm256_or_si256(first, fifth_bits(h, g));
+                second = _mm256_or_si256(second, fifth_bits(h, g + 1));
+            }
+            for (size_t t = 0; t < n; t++) low[t] = sums_add(low[t], first, four(x->q[t] + 32 * block + 4 * v));
+            for (size_t t = 0; t < n; t++) high[t] = sums_add(high[t], second, four(x->q[t] + 32 * block + 32 + 4 * v));
         }
+        for (size_t t = 0; t < n; t++) {
+            __m256i s0 = sums_scaled(low[t], scale0), s1 = sums_scaled(high[t], scale1);
+            total0[t] = part ? _mm256_add_epi32(total0[t], s0) : s0;
+            total1[t] = part ? _mm256_add_epi32(total1[t], s1) : s1;
+        }
+    }
+    const __m256 m0 = bytes_f32(scales + 8), m1 = bytes_f32(scales + 24);
+    for (size_t t = 0; t < n; t++) {
+        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total0[t]), _mm256_set1_ps(x->scale[t][block]), a[t]);
+        b[t] = _mm256_fmadd_ps(m0, _mm256_set1_ps(x->sum[t][block]), b[t]);
+        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total1[t]), _mm256_set1_ps(x->scale[t][block + 1]), a[t]);
+        b[t] = _mm256_fmadd_ps(m1, _mm256_set1_ps(x->sum[t][block + 1]), b[t]);
     }
 }
 
-INLINE void q4_k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
+INLINE void k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n, const bool has_high)
 {
     __m256 acc[PANEL_X];
     for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
-    for (size_t s = 0; s < blocks / 8; s++, p += PANEL * 148) {
+    for (size_t s = 0; s < blocks / 8; s++, p += has_high ? PANEL * 180 : PANEL * 148) {
         __m256 a[PANEL_X], b[PANEL_X];
         for (size_t t = 0; t < n; t++) a[t] = b[t] = _mm256_setzero_ps();
-        for (size_t g = 0; g < 8; g += 2) q4_k_groups(a, b, p + 32 + 16 * g, p + 160 + 128 * g, x, 8 * s + g, n);
+#pragma GCC unroll 4
+        for (int g = 0; g < 8; g += 2) k_groups(a, b, p + 32 + 16 * g, p + 160 + 128 * g, has_high ? p + 1184 : NULL, g, x, 8 * s + (size_t)g, n);
         __m256 d = halves(p), m = halves(p + 16);
         for (size_t t = 0; t < n; t++) acc[t] = _mm256_fnmadd_ps(b[t], m, _mm256_fmadd_ps(a[t], d, acc[t]));
     }
     for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
 }
+
+INLINE void q4_k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n) { k_tile(out, out_stride, p, n_w, x, blocks, n, false); }
+INLINE void q5_k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n) { k_tile(out, out_stride, p, n_w, x, blocks, n, true); }
 
 /* 32 elements of a Q6_K block: the four bits at `shift` of 8 vectors, and the two high bits moved by `up` (> 0: left). */
 INLINE void q6_k_group(__m256 *a, const uint8_t *scales, const uint8_t *codes, const uint8_t *highs, const int shift, const int up, const struct panel_rows *x, size_t block, const size_t n)
@@ -217,6 +244,7 @@ PANEL_KERNEL(q8_0)
 PANEL_KERNEL(q4_0)
 PANEL_KERNEL(q4_1)
 PANEL_KERNEL(q4_k)
+PANEL_KERNEL(q5_k)
 PANEL_KERNEL(q6_k)
 
 static void fill_panels(struct cpu_kernels *k)
@@ -225,6 +253,7 @@ static void fill_panels(struct cpu_kernels *k)
     k->dot_panel[DTYPE_Q4_0] = dot_q4_0;
     k->dot_panel[DTYPE_Q4_1] = dot_q4_1;
     k->dot_panel[DTYPE_Q4_K] = dot_q4_k;
+    k->dot_panel[DTYPE_Q5_K] = dot_q5_k;
     k->dot_panel[DTYPE_Q6_K] = dot_q6_k;
 }
 

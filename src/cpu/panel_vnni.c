@@ -5,7 +5,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 typedef __m256i sums;                                    /* eight int32 */
-enum { SIX_BIT_STEPS = 4 };
+enum { FIVE_BIT_STEPS = 8, SIX_BIT_STEPS = 4 };
 
 INLINE sums sums_zero(void) { return _mm256_setzero_si256(); }
 INLINE sums sums_add(sums s, __m256i codes, __m256i x) { return _mm256_dpbusd_epi32(s, codes, x); }

@@ -221,17 +221,25 @@ static float block_q4_1(float acc, const uint8_t *p, size_t r, const int8_t *x, 
     return fmaf(half_at(p + 16 + 2 * r), *sum, acc);
 }
 
-static float block_q4_k(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum)
+/* highs: fifth bits, NULL: none. */
+static float block_k(float acc, const uint8_t *p, const uint8_t *highs, size_t r, const int8_t *x, const float *scale, const float *sum)
 {
     float a = 0, b = 0;
     for (size_t g = 0; g < 8; g++) {
         int total = 0;
-        for (size_t i = 0; i < 32; i++) total += (code_at(p + 160 + g / 2 * 256, r, i) >> (g % 2 * 4) & 15) * x[32 * g + i];
+        for (size_t i = 0; i < 32; i++) {
+            int code = code_at(p + 160 + g / 2 * 256, r, i) >> (g % 2 * 4) & 15;
+            if (highs) code |= (code_at(highs, r, i) >> g & 1) << 4;
+            total += code * x[32 * g + i];
+        }
         a = fmaf((float)(total * p[32 + 16 * g + r]), scale[g], a);
         b = fmaf((float)p[40 + 16 * g + r], sum[g], b);
     }
     return fmaf(-b, half_at(p + 16 + 2 * r), fmaf(a, half_at(p + 2 * r), acc));
 }
+
+static float block_q4_k(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum) { return block_k(acc, p, NULL, r, x, scale, sum); }
+static float block_q5_k(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum) { return block_k(acc, p, p + 1184, r, x, scale, sum); }
 
 static float block_q6_k(float acc, const uint8_t *p, size_t r, const int8_t *x, const float *scale, const float *sum)
 {
@@ -268,6 +276,7 @@ PANEL_KERNEL(q8_0, DTYPE_Q8_0)
 PANEL_KERNEL(q4_0, DTYPE_Q4_0)
 PANEL_KERNEL(q4_1, DTYPE_Q4_1)
 PANEL_KERNEL(q4_k, DTYPE_Q4_K)
+PANEL_KERNEL(q5_k, DTYPE_Q5_K)
 PANEL_KERNEL(q6_k, DTYPE_Q6_K)
 
 /* ---- attention and pointwise ------------------------------------------------------------------------------------------ */
@@ -383,7 +392,7 @@ void cpu_fill_scalar(struct cpu_kernels *k)
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,
                        [DTYPE_Q5_K] = unpack_i8_q5_k, [DTYPE_Q6_K] = unpack_i8_q6_k },
-        .dot_panel = { [DTYPE_Q8_0] = dot_q8_0, [DTYPE_Q4_0] = dot_q4_0, [DTYPE_Q4_1] = dot_q4_1, [DTYPE_Q4_K] = dot_q4_k, [DTYPE_Q6_K] = dot_q6_k },
+        .dot_panel = { [DTYPE_Q8_0] = dot_q8_0, [DTYPE_Q4_0] = dot_q4_0, [DTYPE_Q4_1] = dot_q4_1, [DTYPE_Q4_K] = dot_q4_k, [DTYPE_Q5_K] = dot_q5_k, [DTYPE_Q6_K] = dot_q6_k },
         .unpack_part = { [DTYPE_NF4] = nf4_part_to_f32 },
         .i8_has_min = { [DTYPE_Q4_1] = true, [DTYPE_Q5_1] = true, [DTYPE_Q4_K] = true, [DTYPE_Q5_K] = true },
     };

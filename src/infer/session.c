@@ -174,6 +174,50 @@ sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_error *
     return SC_OK;
 }
 
+/* ---- several sessions together ---------------------------------------------------------------------------------------- */
+
+static sc_status check_together(sc_session *const *s, const int32_t *id, size_t n, sc_error *err)
+{
+    size_t vocab = n ? model_vocab(&s[0]->model->model) : 0;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i]->model != s[0]->model) return FAIL(err, SC_E_ARGUMENT, "session %zu is of another model than the first", i);
+        if (s[i]->length >= s[i]->cache.capacity) return FAIL(err, SC_E_ARGUMENT, "session %zu is full: its context holds %zu tokens", i, s[i]->cache.capacity);
+        if (id[i] < 0 || (size_t)id[i] >= vocab) return FAIL(err, SC_E_ARGUMENT, "token %d of session %zu is none, ids go from 0 to %zu", id[i], i, vocab - 1);
+        for (size_t k = 0; k < i; k++)
+            if (s[k] == s[i]) return FAIL(err, SC_E_ARGUMENT, "sessions %zu and %zu are the same", k, i);
+    }
+    return n ? SC_OK : FAIL(err, SC_E_ARGUMENT, "there is no session to append to");
+}
+
+sc_status sc_sessions_append(sc_session *const *s, const int32_t *id, size_t n, sc_error *err)
+{
+    TRY(check_together(s, id, n, err));
+    struct arena *step = &s[0]->step;
+    struct arena_mark mark = arena_mark(step);
+    struct exec e = session_exec(s[0]);
+    size_t vocab = model_vocab(&s[0]->model->model), *row = arena_take(step, n * sizeof *row);
+    int32_t *position = arena_take(step, n * sizeof *position), *sequence = arena_take(step, n * sizeof *sequence);
+    struct kv_cache **caches = arena_take(step, n * sizeof *caches);
+    for (size_t i = 0; i < n; i++) {
+        row[i] = i;
+        position[i] = (int32_t)s[i]->length;
+        sequence[i] = (int32_t)i;
+        caches[i] = &s[i]->cache;
+        s[i]->logits_at = 0;
+    }
+    const struct tensor *hidden = model_forward(&s[0]->model->model, &e, &(struct batch){ n, id, position, sequence, caches, 0 }, row, n);
+    float *logits = arena_take(step, n * vocab * sizeof *logits);
+    if (e.status == SC_OK) model_logits(&s[0]->model->model, &e, hidden, logits);
+    for (size_t i = 0; i < n && e.status == SC_OK; i++) {
+        memcpy(s[i]->logits, logits + i * vocab, vocab * sizeof *logits);
+        s[i]->token[s[i]->length++] = id[i];
+        s[i]->logits_at = s[i]->length;
+    }
+    arena_rewind(step, mark);
+    if (e.status == SC_E_CANCELLED) return FAIL(err, e.status, "cancelled");
+    return e.status == SC_OK ? SC_OK : FAIL(err, e.status, "the forward pass failed");
+}
+
 /* ---- scoring -------------------------------------------------------------------------------------------------------- */
 
 struct scoring { const int32_t *next; double *logprob; bool *greedy; size_t first; float *logits; };

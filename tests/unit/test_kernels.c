@@ -150,11 +150,11 @@ static void packed_close(struct weight *w, struct mapped_file *f)
 /* Panels: any number of rows and threads, and every set, give the scalar kernels' bits; and these are right. */
 TEST(packed_weights_multiply_alike_in_all_sets)
 {
-    static const enum dtype types[] = { DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q4_K, DTYPE_Q6_K };
-    static const size_t sizes[][2] = { { 37, 2 }, { 5, 1 }, { 96, 3 } };      /* rows; columns in units of 256 or 96 */
-    for (size_t i = 0; i < 15; i++) {
-        enum dtype t = types[i / 3];
-        size_t rows = sizes[i % 3][0], cols = sizes[i % 3][1] * (dtypes[t].block == 32 ? 96 : 256);
+    static const enum dtype types[] = { DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K };
+    static const size_t sizes[][2] = { { 21, 2 }, { 5, 1 } };      /* rows; columns in units of 256 or 96 */
+    for (size_t i = 0; i < 12; i++) {
+        enum dtype t = types[i / 2];
+        size_t rows = sizes[i % 2][0], cols = sizes[i % 2][1] * (dtypes[t].block == 32 ? 96 : 256);
         float *x = normals(512 * cols, 2), *first = NULL;
         for (size_t s = 0; s < 3; s++) {
             const struct cpu_kernels *k = kernels(set_names[s]);
