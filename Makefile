@@ -46,6 +46,8 @@ $(BUILD)/libstarchat.a: $(LIB_OBJ)
 	rm -f $@ && ar rcs $@ $(BUILD)/starchat_all.o
 
 $(BUILD)/cpu/avx2.o $(BUILD)/cpu/panel_avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
+# Sums reordered would no longer fit into the registers.
+$(BUILD)/cpu/panel_avx2.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += $(if $(findstring clang,$(CC)),,-fno-tree-reassoc)
 # Loops over all parameters.
 $(BUILD)/train/optimizer.o $(BUILD)/train/parameters.o: CFLAGS_ALL += -O3
 $(BUILD)/cpu/avx512.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c

@@ -118,39 +118,30 @@ INLINE __m256i fifth_bits(__m256i high, const int g)
     return _mm256_and_si256(g <= 4 ? _mm256_slli_epi16(high, 4 - g) : _mm256_srli_epi16(high, g - 4), _mm256_set1_epi8(16));
 }
 
-/* Groups g and g + 1, 64 elements, of a Q4_K or (highs not NULL) Q5_K block: low nibbles, then high ones. */
-INLINE void k_groups(__m256 *a, __m256 *b, const uint8_t *scales, const uint8_t *codes, const uint8_t *highs, const int g, const struct panel_rows *x, size_t block, const size_t n)
+/* Group g, 32 elements, of a Q4_K or (highs not NULL) Q5_K block: low nibbles of even groups, high ones of odd groups. One at
+ * a time, though both lie in the same bytes: the sums of two groups do not fit into the registers. */
+INLINE void k_group(__m256 *a, __m256 *b, const uint8_t *scales, const uint8_t *codes, const uint8_t *highs, const int g, const struct panel_rows *x, size_t block, const size_t n)
 {
     const size_t steps = highs ? FIVE_BIT_STEPS : 8;
-    const __m256i scale0 = scale_bytes(scales), scale1 = scale_bytes(scales + 16);
-    __m256i total0[PANEL_X], total1[PANEL_X];
+    const __m256i scale = scale_bytes(scales);
+    __m256i total[PANEL_X];
 #pragma GCC unroll 2
     for (size_t part = 0; part < 8 / steps; part++) {
-        sums low[PANEL_X], high[PANEL_X];
-        for (size_t t = 0; t < n; t++) low[t] = high[t] = sums_zero();
+        sums s[PANEL_X];
+        for (size_t t = 0; t < n; t++) s[t] = sums_zero();
 #pragma GCC unroll 8
         for (size_t v = part * steps; v < (part + 1) * steps; v++) {
-            __m256i w = load(codes + 32 * v), first = low_nibbles(w), second = high_nibbles(w);
-            if (highs) {
-                __m256i h = load(highs + 32 * v);
-                first = _mm256_or_si256(first, fifth_bits(h, g));
-                second = _mm256_or_si256(second, fifth_bits(h, g + 1));
-            }
-            for (size_t t = 0; t < n; t++) low[t] = sums_add(low[t], first, four(x->q[t] + 32 * block + 4 * v));
-            for (size_t t = 0; t < n; t++) high[t] = sums_add(high[t], second, four(x->q[t] + 32 * block + 32 + 4 * v));
+            __m256i w = load(codes + 32 * v);
+            w = g % 2 ? high_nibbles(w) : low_nibbles(w);
+            if (highs) w = _mm256_or_si256(w, fifth_bits(load(highs + 32 * v), g));
+            for (size_t t = 0; t < n; t++) s[t] = sums_add(s[t], w, four(x->q[t] + 32 * block + 4 * v));
         }
-        for (size_t t = 0; t < n; t++) {
-            __m256i s0 = sums_scaled(low[t], scale0), s1 = sums_scaled(high[t], scale1);
-            total0[t] = part ? _mm256_add_epi32(total0[t], s0) : s0;
-            total1[t] = part ? _mm256_add_epi32(total1[t], s1) : s1;
-        }
+        for (size_t t = 0; t < n; t++) total[t] = part ? _mm256_add_epi32(total[t], sums_scaled(s[t], scale)) : sums_scaled(s[t], scale);
     }
-    const __m256 m0 = bytes_f32(scales + 8), m1 = bytes_f32(scales + 24);
+    const __m256 m = bytes_f32(scales + 8);
     for (size_t t = 0; t < n; t++) {
-        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total0[t]), _mm256_set1_ps(x->scale[t][block]), a[t]);
-        b[t] = _mm256_fmadd_ps(m0, _mm256_set1_ps(x->sum[t][block]), b[t]);
-        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total1[t]), _mm256_set1_ps(x->scale[t][block + 1]), a[t]);
-        b[t] = _mm256_fmadd_ps(m1, _mm256_set1_ps(x->sum[t][block + 1]), b[t]);
+        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total[t]), _mm256_set1_ps(x->scale[t][block]), a[t]);
+        b[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][block]), b[t]);
     }
 }
 
@@ -161,8 +152,8 @@ INLINE void k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, 
     for (size_t s = 0; s < blocks / 8; s++, p += has_high ? PANEL * 180 : PANEL * 148) {
         __m256 a[PANEL_X], b[PANEL_X];
         for (size_t t = 0; t < n; t++) a[t] = b[t] = _mm256_setzero_ps();
-#pragma GCC unroll 4
-        for (int g = 0; g < 8; g += 2) k_groups(a, b, p + 32 + 16 * g, p + 160 + 128 * g, has_high ? p + 1184 : NULL, g, x, 8 * s + (size_t)g, n);
+#pragma GCC unroll 8
+        for (int g = 0; g < 8; g++) k_group(a, b, p + 32 + 16 * g, p + 160 + g / 2 * 256, has_high ? p + 1184 : NULL, g, x, 8 * s + (size_t)g, n);
         __m256 d = halves(p), m = halves(p + 16);
         for (size_t t = 0; t < n; t++) acc[t] = _mm256_fnmadd_ps(b[t], m, _mm256_fmadd_ps(a[t], d, acc[t]));
     }
