@@ -14,6 +14,7 @@ enum { TILE_W = 4, TILE_X = 4 };     /* most weight rows and activation rows of 
  * for weights, value = scale[i / 32] * q[i] for activations. */
 struct i8_weights { const int8_t *q; const float *scale, *min; size_t cols; bool has_min; };   /* rows one after the other */
 struct i8_rows { const int8_t *q; const float *scale, *sum; const int16_t *sum16; size_t cols; };   /* sum: scale * (sum of q); sum16: sums of q over 16 elements */
+enum { OUTER = 4, OUTER_F16 = 0, OUTER_F32 = 1 };
 enum { PANEL = 8, PANEL_X = 4 };     /* weight rows of a panel (panel.c), activation rows of one tile */
 
 struct cpu_kernels {
@@ -42,8 +43,9 @@ struct cpu_kernels {
     float (*exp_row)(float *s, size_t n, float scale, float shift);
     /* dp[i] = p[i] * (dp[i] - delta) * scale: from the gradient of probabilities to that of scores. */
     void (*softmax_gradient)(float *dp, const float *p, size_t n, float delta, float scale);
-    /* acc[i] = acc[i] * keep, then += p[j] * v[j * d + i] for j in rising order. */
-    void (*accumulate)(float *acc, float keep, const float *p, const float *v, size_t n, size_t d);
+    /* c[t][i] = (keep ? c[t][i] * keep[t] : 0) + sum over j < k, in rising order, of a[t][j] * b[j * b_stride + i], for t < n <=
+     * OUTER and i < cols; b is f16 or f32. The products of attention: queries with keys, probabilities with values. */
+    void (*outer[2])(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols);
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
     /* Of g for the gate and for up: g up s (1 + gate (1 - s)) and g gate s, s = 1 / (1 + exp(-gate)). */
     void (*silu_gate_backward)(float *to_gate, float *to_up, const float *gate, const float *up, const float *g, size_t n);

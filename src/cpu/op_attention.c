@@ -3,13 +3,13 @@
  * Attention with a running maximum (Milakov and Gimelshein 2018; FlashAttention): key positions are taken in tiles of 64
  * at absolute multiples of 64, so the score matrix never exists, and each (row, head) meets the same tiles in the same
  * order whether it comes in a prompt, alone, or after a rewind. A piece of work is some rows and some query heads that
- * share a key/value head: they share the tile once it is converted to f32. */
+ * share a key/value head; four of them at a time are multiplied with each vector of keys or values that is loaded. */
 #include "cpu/cpu.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { KEY_TILE = 64, ROW_TILE = 8, HEAD_TILE = 8 };
+enum { KEY_TILE = 64, ROW_TILE = 8, HEAD_TILE = 4 };
 
 /* ---- rope --------------------------------------------------------------------------------------------------------------- */
 
@@ -94,51 +94,41 @@ struct attention_job {
     const struct op_call *c;
     const struct cpu_kernels *k;
     size_t head_tiles;                      /* pieces of the query heads of one key/value head */
-    float *scratch; size_t scratch_floats;  /* per worker */
 };
 
-static size_t cache_at(const struct kv_cache *cache, size_t layer, size_t head, size_t position)
+/* First element of a layer and head. */
+static size_t cache_at(const struct kv_cache *cache, size_t layer, size_t head) { return (layer * cache->kv_heads + head) * kv_rows(cache->capacity) * cache->head_dim; }
+
+/* A key goes to its place in the tile, element by element. */
+static void store_key(const struct kv_cache *cache, size_t at, size_t position, const float *key)
 {
-    return ((layer * cache->kv_heads + head) * cache->capacity + position) * cache->head_dim;
+    size_t d = cache->head_dim;
+    at += position / KV_TILE * KV_TILE * d + position % KV_TILE;
+    for (size_t i = 0; i < d; i++) {
+        if (cache->dtype == DTYPE_F32) ((float *)cache->keys)[at + i * KV_TILE] = key[i];
+        else ((uint16_t *)cache->keys)[at + i * KV_TILE] = f32_to_f16(key[i]);
+    }
 }
 
-static void store_row(const struct op_call *c, size_t r)
+static void store_rows(void *arg, size_t from, size_t to, int worker)
 {
+    const struct op_call *c = arg;
     const struct attention *a = &c->attr.attention;
-    const struct kv_cache *cache = c->batch->caches[c->batch->sequence[r]];
-    const struct dtype_row *type = &dtypes[cache->dtype];
-    for (size_t g = 0; g < a->kv_heads; g++) {
-        size_t at = cache_at(cache, a->layer, g, (size_t)c->batch->position[r]) * type->bytes;
-        type->from_f32((char *)cache->keys + at, tensor_f32(c->in[1]) + r * c->in[1]->cols + g * a->head_dim, a->head_dim);
-        type->from_f32((char *)cache->values + at, tensor_f32(c->in[2]) + r * c->in[2]->cols + g * a->head_dim, a->head_dim);
+    size_t d = a->head_dim;
+    (void)worker;
+    for (size_t r = from; r < to; r++) {
+        const struct kv_cache *cache = c->batch->caches[c->batch->sequence[r]];
+        size_t position = (size_t)c->batch->position[r];
+        for (size_t g = 0; g < a->kv_heads; g++) {
+            size_t at = cache_at(cache, a->layer, g);
+            store_key(cache, at, position, tensor_f32(c->in[1]) + r * c->in[1]->cols + g * d);
+            dtypes[cache->dtype].from_f32((char *)cache->values + (at + position * d) * dtypes[cache->dtype].bytes, tensor_f32(c->in[2]) + r * c->in[2]->cols + g * d, d);
+        }
     }
 }
 
-/* n rows of keys or values from `position` on, as f32: converted into scratch, or where they are. */
-static const float *tile_rows(const struct attention_job *job, const struct kv_cache *cache, const void *base, size_t head, size_t position, size_t n, float *scratch)
-{
-    size_t at = cache_at(cache, job->c->attr.attention.layer, head, position);
-    if (cache->dtype == DTYPE_F32) return (const float *)base + at;
-    job->k->unpack_f32[cache->dtype](scratch, (const uint16_t *)base + at, n * cache->head_dim);
-    return scratch;
-}
-
-struct running { float max, sum; float *acc; };   /* of one row and head */
-
-/* Adds keys [low, high) of a tile that begins at `start`. scores: 64 products, valid in that range. */
-static void absorb_tile(const struct attention_job *job, struct running *s, float *scores, const float *values, size_t low, size_t high)
-{
-    const struct attention *a = &job->c->attr.attention;
-    float max = s->max;
-    for (size_t j = 0; j < KEY_TILE; j++) {
-        scores[j] = j >= low && j < high ? scores[j] * a->scale : -INFINITY;
-        max = scores[j] > max ? scores[j] : max;
-    }
-    float keep = expf(s->max - max);
-    s->sum = s->sum * keep + job->k->exp_tile(scores, max);
-    s->max = max;
-    job->k->accumulate(s->acc, keep, scores + low, values + low * a->head_dim, high - low, a->head_dim);
-}
+/* A row and head: what is summed so far, and where its query is. */
+struct running { float max, sum; float *acc; const float *q; size_t low, high; };
 
 /* Positions a row sees: [*low, *high). */
 static void row_range(const struct op_call *c, size_t r, size_t *low, size_t *high)
@@ -148,51 +138,72 @@ static void row_range(const struct op_call *c, size_t r, size_t *low, size_t *hi
     *low = window && window < *high ? *high - window : 0;
 }
 
-/* One tile of keys for `heads` heads from h of the rows [from, to) of one sequence. */
-static void attend_tile(const struct attention_job *job, size_t start, size_t from, size_t to, size_t h, size_t heads, struct running *state, float *scratch)
+/* Up to OUTER rows and heads with keys [begin, end) of the tile that begins at `start`; each sees its part of them. */
+static void absorb(const struct attention_job *job, const struct kv_cache *cache, size_t at, struct running *const *state, size_t n, size_t start, size_t begin, size_t end)
 {
-    const struct op_call *c = job->c;
-    const struct attention *a = &c->attr.attention;
-    const struct kv_cache *cache = c->batch->caches[c->batch->sequence[from]];
-    size_t d = a->head_dim, g = h / (a->heads / a->kv_heads), low, high, last = 0;
-    for (size_t r = from; r < to; r++) { row_range(c, r, &low, &high); last = high > last ? high : last; }
-    size_t n = last - start < KEY_TILE ? last - start : KEY_TILE;
-    const float *keys = tile_rows(job, cache, cache->keys, g, start, n, scratch);
-    const float *values = tile_rows(job, cache, cache->values, g, start, n, scratch + KEY_TILE * d);
-    float *scores = scratch + 2 * KEY_TILE * d;
-    for (size_t r = from; r < to; r++) {
-        row_range(c, r, &low, &high);
-        if (high <= start || low >= start + KEY_TILE) continue;
-        low = low > start ? low - start : 0;
-        high = high - start < KEY_TILE ? high - start : KEY_TILE;
-        const float *q = tensor_f32(c->in[0]) + r * c->in[0]->cols + h * d;
-        for (size_t i = 0; i < heads; i += TILE_X)
-            for (size_t j = 0; j < n; j += TILE_W)
-                job->k->dot_f32(scores + i * KEY_TILE + j, KEY_TILE, keys + j * d, d, n - j < TILE_W ? n - j : TILE_W,
-                                q + i * d, d, heads - i < TILE_X ? heads - i : TILE_X, d);
-        for (size_t i = 0; i < heads; i++)
-            absorb_tile(job, &state[(r - from) * heads + i], scores + i * KEY_TILE, values, low, high);
+    const struct attention *a = &job->c->attr.attention;
+    size_t d = a->head_dim, bytes = dtypes[cache->dtype].bytes;
+    const char *keys = (const char *)cache->keys + (at + start * d) * bytes, *values = (const char *)cache->values + (at + (start + begin) * d) * bytes;
+    float score[OUTER][KEY_TILE], keep[OUTER], *to[OUTER], *acc[OUTER];
+    const float *q[OUTER], *p[OUTER];
+    for (size_t t = 0; t < n; t++) { q[t] = state[t]->q; p[t] = score[t] + begin; acc[t] = state[t]->acc; }
+    for (size_t block = begin / KV_TILE * KV_TILE; block < end; block += KV_TILE) {
+        for (size_t t = 0; t < n; t++) to[t] = score[t] + block;
+        job->k->outer[cache->dtype == DTYPE_F32](to, NULL, q, n, keys + block * d * bytes, KV_TILE, d, KV_TILE);
+    }
+    for (size_t t = 0; t < n; t++) {
+        struct running *s = state[t];
+        size_t low = s->low > start + begin ? s->low - start : begin, high = s->high < start + end ? s->high - start : end;
+        float max = job->k->largest(score[t] + low, high - low) * a->scale;
+        max = max > s->max ? max : s->max;
+        keep[t] = expf(s->max - max);
+        s->sum = s->sum * keep[t] + job->k->exp_row(score[t] + low, high - low, a->scale, max);
+        s->max = max;
+        memset(score[t] + begin, 0, (low - begin) * sizeof score[t][0]);
+        memset(score[t] + high, 0, (end - high) * sizeof score[t][0]);
+    }
+    job->k->outer[cache->dtype == DTYPE_F32](acc, keep, p, n, values, d, end - begin, d);
+}
+
+/* One tile of keys for all rows and heads of a piece, OUTER at a time. */
+static void attend_tile(const struct attention_job *job, const struct kv_cache *cache, size_t at, struct running *state, size_t n, size_t start)
+{
+    struct running *some[OUTER];
+    size_t k = 0, begin = KEY_TILE, end = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct running *s = &state[i];
+        if (s->high > start && s->low < start + KEY_TILE) {
+            size_t low = s->low > start ? s->low - start : 0, high = s->high - start < KEY_TILE ? s->high - start : KEY_TILE;
+            begin = low < begin ? low : begin;
+            end = high > end ? high : end;
+            some[k++] = s;
+        }
+        if (k < OUTER && (i + 1 < n || !k)) continue;
+        absorb(job, cache, at, some, k, start, begin, end);
+        k = 0, begin = KEY_TILE, end = 0;
     }
 }
 
 /* Rows [from, to) of one sequence, `heads` heads from h on. */
-static void attend(const struct attention_job *job, size_t from, size_t to, size_t h, size_t heads, float *scratch)
+static void attend(const struct attention_job *job, size_t from, size_t to, size_t h, size_t heads)
 {
     const struct op_call *c = job->c;
-    size_t d = c->attr.attention.head_dim, low, high, first = SIZE_MAX, last = 0;
+    const struct attention *a = &c->attr.attention;
+    const struct kv_cache *cache = c->batch->caches[c->batch->sequence[from]];
+    size_t d = a->head_dim, first = SIZE_MAX, last = 0, n = 0;
     struct running state[ROW_TILE * HEAD_TILE];
-    for (size_t r = from; r < to; r++) {
-        row_range(c, r, &low, &high);
-        first = low < first ? low : first;
-        last = high > last ? high : last;
+    for (size_t r = from; r < to; r++)
         for (size_t i = 0; i < heads; i++) {
-            float *acc = tensor_f32(c->out) + r * c->out->cols + (h + i) * d;
-            memset(acc, 0, d * sizeof *acc);
-            state[(r - from) * heads + i] = (struct running){ -INFINITY, 0, acc };
+            struct running *s = &state[n++];
+            *s = (struct running){ -INFINITY, 0, tensor_f32(c->out) + r * c->out->cols + (h + i) * d, tensor_f32(c->in[0]) + r * c->in[0]->cols + (h + i) * d, 0, 0 };
+            memset(s->acc, 0, d * sizeof *s->acc);
+            row_range(c, r, &s->low, &s->high);
+            first = s->low < first ? s->low : first;
+            last = s->high > last ? s->high : last;
         }
-    }
-    for (size_t start = first / KEY_TILE * KEY_TILE; start < last; start += KEY_TILE) attend_tile(job, start, from, to, h, heads, state, scratch);
-    for (size_t i = 0; i < (to - from) * heads; i++)
+    size_t at = cache_at(cache, a->layer, h / (a->heads / a->kv_heads));
+    for (size_t start = first / KEY_TILE * KEY_TILE; start < last; start += KEY_TILE) attend_tile(job, cache, at, state, n, start);
+    for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < d; j++) state[i].acc[j] /= state[i].sum;
 }
 
@@ -203,7 +214,7 @@ static void attention_pieces(void *arg, size_t from, size_t to, int worker)
     const struct op_call *c = job->c;
     const struct attention *a = &c->attr.attention;
     size_t group = a->heads / a->kv_heads, per_tile = a->kv_heads * job->head_tiles;
-    float *scratch = job->scratch + (size_t)worker * job->scratch_floats;
+    (void)worker;
     for (size_t i = from; i < to; i++) {
         size_t row = i / per_tile * ROW_TILE, end = row + ROW_TILE < c->out->rows ? row + ROW_TILE : c->out->rows;
         size_t g = i % per_tile / job->head_tiles, part = i % job->head_tiles * HEAD_TILE;
@@ -211,7 +222,7 @@ static void attention_pieces(void *arg, size_t from, size_t to, int worker)
         while (row < end) {   /* a tile of rows may hold several sequences */
             size_t next = row + 1;
             while (next < end && c->batch->sequence[next] == c->batch->sequence[row]) next++;
-            attend(job, row, next, g * group + part, heads, scratch);
+            attend(job, row, next, g * group + part, heads);
             row = next;
         }
     }
@@ -222,15 +233,9 @@ void cpu_attention(struct exec *e, const struct op_call *c)
     if (!c->batch->caches) { cpu_attention_in_batch(e, c); return; }
     const struct attention *a = &c->attr.attention;
     size_t rows = c->out->rows, group = a->heads / a->kv_heads, longest = 0;
-    for (size_t r = 0; r < rows; r++) {
-        store_row(c, r);
-        longest = (size_t)c->batch->position[r] > longest ? (size_t)c->batch->position[r] : longest;
-    }
-    struct arena_mark mark = arena_mark(e->step);
+    cpu_split(e, rows, ROW_TILE, (double)(8 * a->kv_heads * a->head_dim), store_rows, (void *)(uintptr_t)c);
+    for (size_t r = 0; r < rows; r++) longest = (size_t)c->batch->position[r] > longest ? (size_t)c->batch->position[r] : longest;
     struct attention_job job = { .c = c, .k = e->kernels, .head_tiles = (group + HEAD_TILE - 1) / HEAD_TILE };
-    job.scratch_floats = KEY_TILE * (2 * a->head_dim + HEAD_TILE);
-    job.scratch = arena_take(e->step, job.scratch_floats * (size_t)pool_threads(e->pool) * sizeof(float));
     size_t pieces = (rows + ROW_TILE - 1) / ROW_TILE * a->kv_heads * job.head_tiles;
     cpu_split(e, pieces, 1, (double)(longest + 1) * (double)(a->head_dim * (group < HEAD_TILE ? group : HEAD_TILE)), attention_pieces, &job);
-    arena_rewind(e->step, mark);
 }

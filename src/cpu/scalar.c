@@ -315,12 +315,18 @@ static void softmax_gradient(float *dp, const float *p, size_t n, float delta, f
     for (size_t i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - delta) * scale;
 }
 
-static void accumulate(float *acc, float keep, const float *p, const float *v, size_t n, size_t d)
+static void outer(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols, bool is_half)
 {
-    for (size_t i = 0; i < d; i++) acc[i] *= keep;
-    for (size_t j = 0; j < n; j++)
-        for (size_t i = 0; i < d; i++) acc[i] += p[j] * v[j * d + i];
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < cols; i++) {
+            float sum = keep ? c[t][i] * keep[t] : 0;
+            for (size_t j = 0; j < k; j++) sum += a[t][j] * (is_half ? f16_to_f32(((const uint16_t *)b)[j * b_stride + i]) : ((const float *)b)[j * b_stride + i]);
+            c[t][i] = sum;
+        }
 }
+
+static void outer_f16(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, true); }
+static void outer_f32(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, false); }
 
 static void silu_gate_row(float *out, const float *gate, const float *up, size_t n)
 {
@@ -387,7 +393,7 @@ void cpu_fill_scalar(struct cpu_kernels *k)
 {
     *k = (struct cpu_kernels){
         .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .interleave = interleave, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .largest = largest, .exp_row = exp_row,
-        .softmax_gradient = softmax_gradient, .accumulate = accumulate,
+        .softmax_gradient = softmax_gradient, .outer = { outer_f16, outer_f32 },
         .silu_gate = silu_gate_row, .silu_gate_backward = silu_gate_backward, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,

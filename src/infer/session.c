@@ -22,7 +22,7 @@ struct sc_session {
 static sc_status reserve_cache(sc_session *s, const struct model_config *c, enum dtype dtype, size_t context, sc_error *err)
 {
     size_t one = c->layers * c->kv_heads * c->head_dim * dtypes[dtype].bytes, bytes;
-    if (!size_mul(one, 2 * context, &bytes))
+    if (!size_mul(one, 2 * kv_rows(context), &bytes))
         return FAIL(err, SC_E_ARGUMENT, "a context of %zu tokens is too large for this model's cache", context);
     uint64_t limit = s->model->runtime->memory_limit;
     if (limit && bytes > limit)

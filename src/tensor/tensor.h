@@ -84,13 +84,18 @@ struct norm   { struct tensor gain, bias; float eps; };        /* bias.data NULL
 
 /* ---- what one forward pass works on ----------------------------------------------------------------------------------- */
 
-/* Keys and values of one sequence and all layers. Element (layer, head, position, i) of keys is at
- * ((layer * kv_heads + head) * capacity + position) * head_dim + i; the same for values. dtype: f16 or f32. */
+/* Keys and values of one sequence and all layers, f16 or f32, each kv_elements long. Values of (layer, head, position) are
+ * the head_dim elements from ((layer * kv_heads + head) * rows + position) * head_dim on, rows being the capacity rounded up
+ * to whole tiles. Keys stand by tiles of KV_TILE positions, where element i of position p is at i * KV_TILE + p % KV_TILE:
+ * one vector holds the same element of neighbouring positions. */
+enum { KV_TILE = 16 };
+static inline size_t kv_rows(size_t capacity) { return (capacity + KV_TILE - 1) / KV_TILE * KV_TILE; }
 struct kv_cache {
     enum dtype dtype;
     size_t layers, kv_heads, head_dim, capacity;
     void *keys, *values;
 };
+static inline size_t kv_elements(size_t layers, size_t kv_heads, size_t head_dim, size_t capacity) { return layers * kv_heads * kv_rows(capacity) * head_dim; }
 
 /* The rows of one forward pass: row r is token[r] at position[r] of cache[sequence[r]]. Rows of one sequence stand in
  * rising position order without gaps, and all positions before its first row are in the cache already. Training has no

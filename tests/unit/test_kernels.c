@@ -252,7 +252,7 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
 {
     struct bench b;
     bench_init(&b, k, threads, false);
-    size_t qc = a->heads * DIM, kc = a->kv_heads * DIM, one = a->kv_heads * POSITIONS * DIM * dtypes[a->cache].bytes;
+    size_t qc = a->heads * DIM, kc = a->kv_heads * DIM, one = kv_elements(1, a->kv_heads, DIM, POSITIONS) * dtypes[a->cache].bytes;
     float *q = normals(POSITIONS * qc, 6), *key = normals(POSITIONS * kc, 7), *v = normals(POSITIONS * kc, 8), *out = mem_alloc(POSITIONS * qc * sizeof *out);
     struct kv_cache cache = { a->cache, 1, a->kv_heads, DIM, POSITIONS, mem_alloc(one), mem_alloc(one) };
     memset(cache.keys, 0xFF, one);     /* what was never written is not a number */
