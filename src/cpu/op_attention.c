@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEY_TILE = 64, ROW_TILE = 8, HEAD_TILE = 4 };
+enum { KEY_TILE = 64, ROW_TILE = 8, HEAD_TILE = 8 };
 
 /* ---- rope --------------------------------------------------------------------------------------------------------------- */
 
@@ -184,6 +184,18 @@ static void attend_tile(const struct attention_job *job, const struct kv_cache *
     }
 }
 
+enum { CACHE_LINE = 64 };
+
+/* Asks for the next tile of keys and values while this one is worked on: with few rows a pass waits for memory otherwise. */
+static void fetch_tile(const struct kv_cache *cache, size_t at, size_t start, size_t last)
+{
+    size_t bytes = dtypes[cache->dtype].bytes, n = kv_rows(last) - start < KEY_TILE ? kv_rows(last) - start : KEY_TILE, begin = (at + start * cache->head_dim) * bytes;
+    for (size_t i = 0; i < n * cache->head_dim * bytes; i += CACHE_LINE) {
+        __builtin_prefetch((const char *)cache->keys + begin + i);
+        __builtin_prefetch((const char *)cache->values + begin + i);
+    }
+}
+
 /* Rows [from, to) of one sequence, `heads` heads from h on. */
 static void attend(const struct attention_job *job, size_t from, size_t to, size_t h, size_t heads)
 {
@@ -202,7 +214,10 @@ static void attend(const struct attention_job *job, size_t from, size_t to, size
             last = s->high > last ? s->high : last;
         }
     size_t at = cache_at(cache, a->layer, h / (a->heads / a->kv_heads));
-    for (size_t start = first / KEY_TILE * KEY_TILE; start < last; start += KEY_TILE) attend_tile(job, cache, at, state, n, start);
+    for (size_t start = first / KEY_TILE * KEY_TILE; start < last; start += KEY_TILE) {
+        if (start + KEY_TILE < last) fetch_tile(cache, at, start + KEY_TILE, last);
+        attend_tile(job, cache, at, state, n, start);
+    }
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < d; j++) state[i].acc[j] /= state[i].sum;
 }
