@@ -178,6 +178,7 @@ typedef struct {
     uint64_t seed;
     int64_t  logprobs;           /* how many alternatives a step reports                                      */
     bool     ignore_eos;         /* end tokens do not end generation                                          */
+    int64_t  speculate;          /* most tokens guessed ahead from the text so far; changes speed alone; 0: none */
     const char *const *stop;     /* n_stop strings; the answer ends before the first that appears             */
     size_t   n_stop;
     const int32_t *stop_id;      /* besides the model's own end tokens                                        */
@@ -194,6 +195,7 @@ typedef enum { SC_STOP_END, SC_STOP_STRING, SC_STOP_LENGTH, SC_STOP_CONTEXT, SC_
 typedef struct {
     sc_stop reason;
     size_t  tokens;              /* generated, the end token not counted          */
+    size_t  passes, guessed;     /* passes through the model; tokens that had been guessed right and took none */
     double  seconds;             /* of generating                                 */
     const char *stop_string;     /* borrowed from the config, with SC_STOP_STRING */
 } sc_generation;

@@ -45,6 +45,18 @@ int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *history, s
 /* log softmax of one entry; sums in double over the whole row. */
 double  log_probability(const float *logits, size_t n, int32_t id);
 
+/* ---- lookup.c: guesses of what comes next -------------------------------------------------------------------------------- */
+
+enum { LOOKUP_MAX = 15, LOOKUP_KINDS = 4 };
+/* guess[0..n): what may follow, of which `seen` came true; accepted: how often guesses of a kind do; seconds[r]: of a pass over r rows, 0: unknown. */
+struct lookup { int32_t guess[LOOKUP_MAX]; size_t n, seen, kind; double accepted[LOOKUP_KINDS], seconds[LOOKUP_MAX + 2]; };
+void   lookup_init(struct lookup *l);
+/* Guesses at most `most` tokens behind history[0..n). */
+void   lookup_find(struct lookup *l, const int32_t *history, size_t n, size_t most);
+size_t lookup_worth(const struct lookup *l);                     /* how many of the guesses to compute */
+void   lookup_see(struct lookup *l, int32_t id);                 /* what really came next */
+void   lookup_time(struct lookup *l, size_t rows, double seconds);
+
 /* ---- stop.c: text until a stop string ------------------------------------------------------------------------------------ */
 
 /* Collects decoded bytes, hands out whole characters, holds back what may become a stop string. */

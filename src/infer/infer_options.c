@@ -38,6 +38,7 @@ static const struct option sample_rows[] = {
     ROW(sc_sample_config, repeat_last_n, OPT_INT, -1, 1 << 27, "-1", NULL, "how many tokens the penalties look back; -1: all"),
     ROW(sc_sample_config, seed, OPT_UINT, 0, 0, "0", NULL, "the same seed and prompt give the same answer"),
     ROW(sc_sample_config, logprobs, OPT_INT, 0, 100, "0", NULL, "alternatives reported for each token"),
+    ROW(sc_sample_config, speculate, OPT_INT, 0, 15, "15", NULL, "most tokens guessed ahead where the text repeats itself; the answer stays the same; 0: none"),
     ROW(sc_sample_config, ignore_eos, OPT_BOOL, 0, 0, "false", NULL, "generate on behind the end token"),
 };
 const struct sc_options sample_options = { "sample", sizeof(sc_sample_config), sample_rows, sizeof sample_rows / sizeof *sample_rows };

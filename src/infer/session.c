@@ -17,6 +17,7 @@ struct sc_session {
     float *logits;
     struct arena step;
     int32_t *position, *sequence;     /* of a chunk */
+    struct lookup lookup;
 };
 
 static sc_status reserve_cache(sc_session *s, const struct model_config *c, enum dtype dtype, size_t context, sc_error *err)
@@ -62,6 +63,7 @@ sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config
     s->logits = mem_alloc(model_vocab(&m->model) * sizeof *s->logits);
     s->position = mem_alloc(s->chunk * sizeof *s->position);
     s->sequence = mem_zero(s->chunk, sizeof *s->sequence);
+    lookup_init(&s->lookup);
     *out = s;
     return SC_OK;
 }
@@ -273,6 +275,9 @@ struct generation {
     sc_candidate *top;
     sc_on_text emit;
     void *user;
+    size_t most;               /* tokens of the answer */
+    size_t ahead, used;        /* guesses that were computed behind the past; how many of them came true */
+    float *rows;               /* logits of the last pass: behind its token, behind each guess */
 };
 
 static bool is_end(const struct generation *g, int32_t id)
@@ -322,11 +327,48 @@ static bool put_text(struct generation *g, sc_generation *out, const char *bytes
     return stop >= 0 || asked;
 }
 
-static sc_status append(struct generation *g, int32_t id, sc_error *err)
+static void keep_rows(sc_session *s, struct exec *e, const struct tensor *hidden, size_t first, void *arg)
+{
+    struct generation *g = arg;
+    model_logits(&s->model->model, e, hidden, g->rows + first * model_vocab(&s->model->model));
+}
+
+/* The pass over a token and guesses of what follows. All are in the cache then, but the past ends with the token. */
+static sc_status compute_ahead(struct generation *g, const sc_generation *out, int32_t id, sc_error *err)
 {
     sc_session *s = g->s;
+    struct lookup *l = &s->lookup;
+    int32_t ids[LOOKUP_MAX + 1] = { id };
+    size_t room = s->cache.capacity - s->length - 1, left = g->most - out->tokens, most = g->c->speculate < 0 ? 0 : (size_t)g->c->speculate;
+    most = most < room ? most : room;
+    s->token[s->length] = id;
+    lookup_find(l, s->token, s->length + 1, most < left ? most : left);
+    size_t m = lookup_worth(l), before = s->length;
+    memcpy(ids + 1, l->guess, m * sizeof *ids);
+    double begin = clock_seconds();
+    TRY(extend(s, ids, 1 + m, 0, keep_rows, g, err));
+    lookup_time(l, 1 + m, clock_seconds() - begin);
+    s->length = before + 1;
+    g->ahead = m;
+    g->used = 0;
+    return SC_OK;
+}
+
+/* Makes `id` part of the past; where it was guessed right its logits are there already. */
+static sc_status append(struct generation *g, sc_generation *out, int32_t id, sc_error *err)
+{
+    sc_session *s = g->s;
+    size_t vocab = model_vocab(&s->model->model);
     s->logits_at = 0;
-    TRY(extend(s, &id, 1, 0, keep_logits, NULL, err));
+    bool is_known = g->used < g->ahead && s->token[s->length] == id;
+    lookup_see(&s->lookup, id);
+    if (is_known) {
+        s->length++;
+        g->used++;
+        out->guessed++;
+    } else TRY(compute_ahead(g, out, id, err));
+    out->passes += !is_known;
+    memcpy(s->logits, g->rows + g->used * vocab, vocab * sizeof *s->logits);
     s->logits_at = s->length;
     return SC_OK;
 }
@@ -349,7 +391,7 @@ static sc_status step(struct generation *g, sc_generation *out, bool *done, sc_e
     *done = put_text(g, out, piece.data ? piece.data : "", piece.len, false);
     buf_release(&piece);
     g->end_byte[out->tokens++] = g->scanner.text.len + g->scanner.stream.n_held;
-    return append(g, id, err);
+    return append(g, out, id, err);
 }
 
 /* The past keeps only tokens whose text went out whole. */
@@ -376,7 +418,8 @@ sc_status sc_session_generate(sc_generation *out, sc_session *s, const sc_sample
     TRY(check_sampling(s, c, err));
     size_t room = s->cache.capacity - s->length, vocab = model_vocab(&s->model->model);
     size_t most = c->max_tokens >= 0 && (size_t)c->max_tokens <= room ? (size_t)c->max_tokens : room;
-    struct generation g = { .s = s, .c = c, .start = s->length, .emit = emit, .user = user };
+    struct generation g = { .s = s, .c = c, .start = s->length, .emit = emit, .user = user, .most = most };
+    g.rows = mem_alloc((size_t)(1 + (c->speculate > 0 ? LOOKUP_MAX : 0)) * vocab * sizeof *g.rows);
     g.logits = mem_alloc(vocab * sizeof *g.logits);
     g.end_byte = mem_alloc((most + 1) * sizeof *g.end_byte);
     g.top = mem_alloc((size_t)(c->logprobs + 1) * sizeof *g.top);
@@ -393,6 +436,7 @@ sc_status sc_session_generate(sc_generation *out, sc_session *s, const sc_sample
     stop_scanner_release(&g.scanner);
     sampler_release(&g.sampler);
     mem_free(g.logits);
+    mem_free(g.rows);
     mem_free(g.end_byte);
     mem_free(g.top);
     return status;

@@ -230,6 +230,119 @@ TEST(the_same_seed_gives_the_same_tokens)
     sc_runtime_close(rt);
 }
 
+/* A text that repeats itself, continued with and without guesses: the same tokens and log-probabilities, greedy and drawn. */
+static double said[300];
+static int note_step(void *user, const sc_step *step)
+{
+    (void)user;
+    said[n_picked] = step->logprob;
+    picked[n_picked++ % 64] = step->id;
+    return 0;
+}
+
+TEST(guesses_change_no_token)
+{
+    sc_runtime *rt = NULL;
+    sc_model *m = open_tiny(&rt);
+    int32_t ids[48], tokens[64];
+    double expected[300];
+    size_t guessed = 0;
+    for (size_t i = 0; i < 48; i++) ids[i] = (int32_t)(3 + i % 6 * 7);
+    for (int round = 0; round < 8; round++) {
+        static const sc_candidate often = { 17, 60 };
+        sc_sample_config c = defaults();
+        c.n_logit_bias = round >= 6;                       /* the same token again and again */
+        c.logit_bias = &often;
+        c.temperature = round / 2 * 0.4;
+        c.repeat_penalty = round % 2 ? 1.1 : 1;
+        c.max_tokens = 60;
+        c.ignore_eos = true;
+        c.seed = 5;
+        c.on_step = note_step;
+        for (int with = 0; with < 2; with++) {
+            sc_session *s = NULL;
+            sc_generation g;
+            n_picked = 0;
+            c.speculate = with ? 15 : 0;
+            CHECK_OK(sc_session_open(&s, m, &(sc_session_config){ .context = 110, .chunk = round == 4 ? 3 : 64 }, err));
+            CHECK_OK(sc_session_sync(s, ids, 48, err));
+            CHECK_OK(sc_session_generate(&g, s, &c, NULL, NULL, err));
+            CHECK_INT(g.tokens, 60);
+            CHECK_INT(g.passes + g.guessed, 60);
+            CHECK_INT(sc_session_length(s), 108);
+            if (with) CHECK(memcmp(tokens, picked, 60 * sizeof *tokens) == 0 && memcmp(expected, said, 60 * sizeof *said) == 0);
+            else CHECK(g.guessed == 0);
+            memcpy(tokens, picked, sizeof tokens);
+            memcpy(expected, said, sizeof expected);
+            guessed += g.guessed;
+            sc_session_close(s);
+        }
+    }
+    CHECK(guessed > 0);
+    sc_model_close(m);
+    sc_runtime_close(rt);
+}
+
+TEST(guesses_are_made_where_they_pay)
+{
+    struct lookup l;
+    int32_t text[] = { 9, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3 };
+    lookup_init(&l);
+    lookup_find(&l, text, 12, 15);
+    CHECK(l.n == 8 && l.guess[0] == 4 && l.guess[4] == 8 && l.guess[5] == 1);
+    for (size_t r = 1; r <= LOOKUP_MAX + 1; r++) lookup_time(&l, r, 1 + 0.01 * (double)r);
+    CHECK(lookup_worth(&l) >= 1);                          /* passes over many rows are cheap here */
+    for (int i = 0; i < 60; i++) {
+        lookup_find(&l, text, 12, 15);
+        lookup_see(&l, 0);                                 /* never right */
+    }
+    lookup_find(&l, text, 12, 15);
+    CHECK_INT(lookup_worth(&l), 0);
+    for (int i = 0; i < 60; i++) { lookup_find(&l, text, 12, 15); lookup_see(&l, 4); }
+    lookup_find(&l, text, 12, 15);
+    CHECK(lookup_worth(&l) > 4);
+    lookup_find(&l, text, 12, 2);
+    CHECK_INT(l.n, 2);
+    lookup_find(&l, text, 1, 15);
+    CHECK_INT(l.n, 0);
+}
+
+/* Sessions of different lengths, one token each in one pass: the logits of each alone. */
+TEST(sessions_together_get_the_logits_of_each_alone)
+{
+    sc_runtime *rt = NULL;
+    sc_model *m = open_tiny(&rt);
+    sc_session *alone[5] = { NULL }, *together[5] = { NULL };
+    int32_t ids[12] = { 3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8 }, next[5] = { 7, 2, 11, 3, 40 };
+    for (size_t i = 0; i < 5; i++) {
+        CHECK_OK(sc_session_open(&alone[i], m, &(sc_session_config){ .context = i == 4 ? 12 : 64 }, err));
+        CHECK_OK(sc_session_open(&together[i], m, &(sc_session_config){ .context = i == 4 ? 12 : 64 }, err));
+        CHECK_OK(sc_session_sync(alone[i], ids, 3 + 2 * i, err));
+        CHECK_OK(sc_session_sync(together[i], ids, 3 + 2 * i, err));
+        CHECK_OK(sc_sessions_append(&alone[i], &next[i], 1, err));
+    }
+    CHECK_OK(sc_sessions_append(together, next, 5, err));
+    for (size_t i = 0; i < 5; i++) {
+        size_t vocab;
+        const float *a = sc_session_logits(alone[i], &vocab), *b = sc_session_logits(together[i], NULL);
+        CHECK(a && b && memcmp(a, b, vocab * sizeof *a) == 0);
+        CHECK_INT(sc_session_length(together[i]), 4 + 2 * i);
+    }
+    CHECK_FAILS(sc_sessions_append(together, next, 5, err), SC_E_ARGUMENT, "session 4 is full: its context holds 12 tokens");
+    sc_session *kept = together[1];
+    together[1] = together[0];
+    CHECK_FAILS(sc_sessions_append(together, next, 2, err), SC_E_ARGUMENT, "sessions 0 and 1 are the same");
+    next[0] = -1;
+    CHECK_FAILS(sc_sessions_append(together, next, 1, err), SC_E_ARGUMENT, "token -1 of session 0");
+    CHECK_FAILS(sc_sessions_append(together, next, 0, err), SC_E_ARGUMENT, "no session");
+    for (size_t i = 0; i < 5; i++) {
+        sc_session_close(alone[i]);
+        sc_session_close(i == 1 ? kept : together[i]);
+    }
+    sc_model_close(m);
+    sc_runtime_close(rt);
+}
+
 TEST(cancel_stops_and_keeps_what_was_computed)
 {
     sc_runtime *rt = NULL;
