@@ -45,7 +45,7 @@ $(BUILD)/libstarchat.a: $(LIB_OBJ)
 	ld -r -o $(BUILD)/starchat_all.o $^ && objcopy --localize-hidden $(BUILD)/starchat_all.o
 	rm -f $@ && ar rcs $@ $(BUILD)/starchat_all.o
 
-$(BUILD)/cpu/avx2.o $(BUILD)/cpu/panel_avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
+$(BUILD)/cpu/avx2.o $(BUILD)/cpu/outer_avx2.o $(BUILD)/cpu/panel_avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
 # Sums reordered would no longer fit into the registers.
 $(BUILD)/cpu/panel_avx2.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += $(if $(findstring clang,$(CC)),,-fno-tree-reassoc)
 # Loops over all parameters.

@@ -382,53 +382,6 @@ static void softmax_gradient(float *dp, const float *p, size_t n, float delta, f
     for (; i < n; i++) dp[i] = p[i] * (dp[i] - delta) * scale;
 }
 
-INLINE __m256 load_any(const void *b, size_t at, const bool is_half)
-{
-    return is_half ? _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)b + at))) : _mm256_loadu_ps((const float *)b + at);
-}
-
-/* n x 16 sums in registers: with n = 4 as many as fused multiply-adds need to overlap. */
-INLINE void outer_16(float *const *c, const float *keep, const float *const *a, const size_t n, const void *b, size_t b_stride, size_t k, size_t at, const bool is_half)
-{
-    __m256 left[OUTER], right[OUTER];
-    for (size_t t = 0; t < n; t++) {
-        left[t] = keep ? _mm256_mul_ps(_mm256_loadu_ps(c[t] + at), _mm256_set1_ps(keep[t])) : _mm256_setzero_ps();
-        right[t] = keep ? _mm256_mul_ps(_mm256_loadu_ps(c[t] + at + 8), _mm256_set1_ps(keep[t])) : _mm256_setzero_ps();
-    }
-    for (size_t j = 0; j < k; j++) {
-        __m256 b0 = load_any(b, j * b_stride + at, is_half), b1 = load_any(b, j * b_stride + at + 8, is_half);
-        for (size_t t = 0; t < n; t++) {
-            __m256 x = _mm256_broadcast_ss(a[t] + j);
-            left[t] = _mm256_fmadd_ps(x, b0, left[t]);
-            right[t] = _mm256_fmadd_ps(x, b1, right[t]);
-        }
-    }
-    for (size_t t = 0; t < n; t++) {
-        _mm256_storeu_ps(c[t] + at, left[t]);
-        _mm256_storeu_ps(c[t] + at + 8, right[t]);
-    }
-}
-
-INLINE void outer(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols, const bool is_half)
-{
-    size_t i = 0;
-    for (; i + 16 <= cols; i += 16) switch (n) {
-        case 4: outer_16(c, keep, a, 4, b, b_stride, k, i, is_half); break;
-        case 3: outer_16(c, keep, a, 3, b, b_stride, k, i, is_half); break;
-        case 2: outer_16(c, keep, a, 2, b, b_stride, k, i, is_half); break;
-        default: outer_16(c, keep, a, 1, b, b_stride, k, i, is_half);
-    }
-    for (; i < cols; i++)
-        for (size_t t = 0; t < n; t++) {
-            float sum = keep ? c[t][i] * keep[t] : 0;
-            for (size_t j = 0; j < k; j++) sum += a[t][j] * (is_half ? half_at((const uint8_t *)b + 2 * (j * b_stride + i)) : ((const float *)b)[j * b_stride + i]);
-            c[t][i] = sum;
-        }
-}
-
-static void outer_f16(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, true); }
-static void outer_f32(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, false); }
-
 /* x / (1 + exp(-t)) */
 INLINE __m256 gate8(__m256 x, __m256 t)
 {
@@ -584,8 +537,7 @@ void cpu_fill_avx2(struct cpu_kernels *k)
     k->largest = largest;
     k->exp_row = exp_row;
     k->softmax_gradient = softmax_gradient;
-    k->outer[OUTER_F16] = outer_f16;
-    k->outer[OUTER_F32] = outer_f32;
+    cpu_fill_outer_avx2(k);
     k->silu_gate = silu_gate_row;
     k->silu_gate_backward = silu_gate_backward;
     k->gelu_tanh = gelu_tanh;

@@ -64,6 +64,7 @@ void cpu_fill_scalar(struct cpu_kernels *k);
 void cpu_fill_avx2(struct cpu_kernels *k);                    /* called only where the processor has it */
 void cpu_fill_avx512(struct cpu_kernels *k);
 void cpu_fill_panels_avx2(struct cpu_kernels *k);
+void cpu_fill_outer_avx2(struct cpu_kernels *k);
 void cpu_fill_panels_vnni(struct cpu_kernels *k);
 
 extern const struct backend cpu_backend;

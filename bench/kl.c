@@ -1,0 +1,133 @@
+/* kl.c - what storage types and int8 activations change: Kullback-Leibler divergence of the next-token distribution from that
+ * of a reference model with f32 activations, perplexities, and how often both say the same token first.
+ * Usage: bench_kl REFERENCE TEXT MODEL... [--activations f32|int8] [--tokens N]
+ * The text is read by windows of WINDOW tokens; the first half of each is context alone. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "infer/infer.h"
+
+enum { WINDOW = 512, ROWS = 32 };
+
+static void fail(const char *text)
+{
+    fprintf(stderr, "bench_kl: %s\n", text);
+    exit(1);
+}
+
+struct side { sc_runtime *rt; sc_model *model; struct arena step; struct kv_cache cache; };
+
+static void side_open(struct side *s, const char *path, const char *activations)
+{
+    sc_error e = { 0 };
+    arena_init(&s->step);
+    if (sc_runtime_open(&s->rt, &(sc_runtime_config){ .activations = activations }, &e) != SC_OK || sc_model_open(&s->model, s->rt, &(sc_model_config){ .path = path }, &e) != SC_OK) fail(e.message);
+    const struct model_config *c = &s->model->model.config;
+    size_t bytes = kv_elements(c->layers, c->kv_heads, c->head_dim, WINDOW) * sizeof(float);
+    s->cache = (struct kv_cache){ DTYPE_F32, c->layers, c->kv_heads, c->head_dim, WINDOW, mem_alloc(bytes), mem_alloc(bytes) };
+}
+
+static void side_close(struct side *s)
+{
+    mem_free(s->cache.keys);
+    mem_free(s->cache.values);
+    arena_release(&s->step);
+    sc_model_close(s->model);
+    sc_runtime_close(s->rt);
+}
+
+/* Logits behind `rows` tokens from position `at` on. */
+static void run(struct side *s, const int32_t *id, size_t at, size_t rows, float *logits)
+{
+    int32_t position[ROWS], sequence[ROWS] = { 0 };
+    size_t row[ROWS];
+    struct kv_cache *caches[] = { &s->cache };
+    struct exec e = { .pool = s->rt->pool, .backend = s->rt->backend, .kernels = s->rt->kernels, .int8_activations = !strcmp(s->rt->activations, "int8"), .step = &s->step };
+    struct arena_mark mark = arena_mark(&s->step);
+    for (size_t i = 0; i < rows; i++) row[i] = (size_t)(position[i] = (int32_t)(at + i)) - at;
+    const struct tensor *hidden = model_forward(&s->model->model, &e, &(struct batch){ rows, id + at, position, sequence, caches, 0 }, row, rows);
+    if (!hidden) fail("the forward pass failed");
+    model_logits(&s->model->model, &e, hidden, logits);
+    arena_rewind(&s->step, mark);
+}
+
+struct sums { double kl, worst, loss, reference_loss; size_t n, same; };
+
+static double log_sum(const float *x, size_t n)
+{
+    double max = -HUGE_VAL, sum = 0;
+    for (size_t i = 0; i < n; i++) max = (double)x[i] > max ? (double)x[i] : max;
+    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - max);
+    return max + log(sum);
+}
+
+static size_t first_of(const float *x, size_t n)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++) best = x[i] > x[best] ? i : best;
+    return best;
+}
+
+static void compare(struct sums *s, const float *p, const float *q, size_t vocab, int32_t next)
+{
+    double lp = log_sum(p, vocab), lq = log_sum(q, vocab), kl = 0;
+    for (size_t i = 0; i < vocab; i++) kl += exp((double)p[i] - lp) * (((double)p[i] - lp) - ((double)q[i] - lq));
+    s->kl += kl;
+    s->worst = kl > s->worst ? kl : s->worst;
+    s->loss += lq - (double)q[next];
+    s->reference_loss += lp - (double)p[next];
+    s->same += first_of(p, vocab) == first_of(q, vocab);
+    s->n++;
+}
+
+static struct sums measure(struct side *reference, struct side *other, const sc_tokens *text, size_t most)
+{
+    struct sums s = { 0 };
+    size_t vocab = model_vocab(&reference->model->model);
+    float *p = mem_alloc(ROWS * vocab * sizeof *p), *q = mem_alloc(ROWS * vocab * sizeof *q);
+    if (model_vocab(&other->model->model) != vocab) fail("the models have different vocabularies");
+    for (size_t begin = 0; begin + WINDOW < text->len && s.n < most; begin += WINDOW)
+        for (size_t at = 0; at < WINDOW; at += ROWS) {
+            run(reference, text->id + begin, at, ROWS, p);
+            run(other, text->id + begin, at, ROWS, q);
+            for (size_t i = 0; at >= WINDOW / 2 && i < ROWS; i++) compare(&s, p + i * vocab, q + i * vocab, vocab, text->id[begin + at + i + 1]);
+        }
+    mem_free(p);
+    mem_free(q);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    const char *activations = "f32", *path[64];
+    size_t n = 0, tokens = 2048;
+    sc_text text = { 0 };
+    sc_tokens ids = { 0 };
+    sc_error e = { 0 };
+    struct side reference;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--activations") && i + 1 < argc) activations = argv[++i];
+        else if (!strcmp(argv[i], "--tokens") && i + 1 < argc) tokens = strtoull(argv[++i], NULL, 10);
+        else if (n < 64) path[n++] = argv[i];
+    }
+    if (n < 3) { printf("bench_kl: nothing measured; give REFERENCE TEXT MODEL...\n"); return 0; }
+    side_open(&reference, path[0], "f32");
+    if (file_read(&text, path[1], 64 << 20, &e) != SC_OK || sc_encode(&ids, sc_model_tokenizer(reference.model), text.data, text.len, false, &e) != SC_OK) fail(e.message);
+    printf("| model | activations | KL, mean | KL, largest | same first token | perplexity | reference |\n|---|---|---|---|---|---|---|\n");
+    for (size_t i = 2; i < n; i++) {
+        struct side other;
+        side_open(&other, path[i], activations);
+        struct sums s = measure(&reference, &other, &ids, tokens);
+        double count = s.n ? (double)s.n : 1;
+        printf("| %s | %s | %.5f | %.3f | %.1f %% | %.3f | %.3f |\n", strrchr(path[i], '/') ? strrchr(path[i], '/') + 1 : path[i], activations, s.kl / count, s.worst, 100 * (double)s.same / count, exp(s.loss / count),
+               exp(s.reference_loss / count));
+        fflush(stdout);
+        side_close(&other);
+    }
+    side_close(&reference);
+    sc_tokens_free(&ids);
+    sc_text_free(&text);
+    return 0;
+}
