@@ -47,6 +47,15 @@ INLINE void store_lanes(float *out, size_t n_w, __m256 acc)
     memcpy(out, lane, n_w * sizeof *out);
 }
 
+enum { FETCH_AHEAD = 2048, CACHE_LINE = 64 };
+/* One row has little to do with each byte: what is FETCH_AHEAD bytes further is asked for, `bytes` of it. */
+INLINE void fetch(const uint8_t *p, const size_t bytes, const size_t n)
+{
+    if (n > 1) return;
+#pragma GCC unroll 4
+    for (size_t i = 0; i < bytes; i += CACHE_LINE) _mm_prefetch((const char *)p + FETCH_AHEAD + i, _MM_HINT_T0);
+}
+
 /* 8 (the sum of a block's codes), in all lanes: what an offset of 8 adds to a sum. */
 INLINE __m256i offset8(const int16_t *sum16) { return _mm256_set1_epi32(8 * (sum16[0] + sum16[1])); }
 
@@ -56,6 +65,7 @@ INLINE void q8_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_
     for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
     for (size_t b = 0; b < blocks; b++, p += PANEL * 34) {
         __m256i sum[PANEL_X];
+        fetch(p, PANEL * 34, n);
         for (size_t t = 0; t < n; t++) sum[t] = _mm256_setzero_si256();
 #pragma GCC unroll 8
         for (size_t v = 0; v < 8; v++) {
@@ -86,6 +96,7 @@ INLINE void q4_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_
     for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
     for (size_t b = 0; b < blocks; b++, p += PANEL * 18) {
         sums s[PANEL_X];
+        fetch(p, PANEL * 18, n);
         nibble_sums(s, p + 16, x, 32 * b, n);
         __m256 d = halves(p);
         for (size_t t = 0; t < n; t++) {
@@ -102,6 +113,7 @@ INLINE void q4_1_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_
     for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
     for (size_t b = 0; b < blocks; b++, p += PANEL * 20) {
         sums s[PANEL_X];
+        fetch(p, PANEL * 20, n);
         nibble_sums(s, p + 32, x, 32 * b, n);
         __m256 d = halves(p), m = halves(p + 16);
         for (size_t t = 0; t < n; t++) {
@@ -151,6 +163,7 @@ INLINE void k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, 
     for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
     for (size_t s = 0; s < blocks / 8; s++, p += has_high ? PANEL * 180 : PANEL * 148) {
         __m256 a[PANEL_X], b[PANEL_X];
+        fetch(p, has_high ? PANEL * 180 : PANEL * 148, n);
         for (size_t t = 0; t < n; t++) a[t] = b[t] = _mm256_setzero_ps();
 #pragma GCC unroll 8
         for (int g = 0; g < 8; g++) k_group(a, b, p + 32 + 16 * g, p + 160 + g / 2 * 256, has_high ? p + 1184 : NULL, g, x, 8 * s + (size_t)g, n);
@@ -198,6 +211,7 @@ INLINE void q6_k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_
     for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
     for (size_t s = 0; s < blocks / 8; s++, p += PANEL * 210) {
         __m256 a[PANEL_X];
+        fetch(p, PANEL * 210, n);
         for (size_t t = 0; t < n; t++) a[t] = _mm256_setzero_ps();
         for (size_t half = 0; half < 2; half++) {
             const uint8_t *scales = p + 16 + 64 * half, *codes = p + 144 + 512 * half, *highs = p + 1168 + 256 * half;
