@@ -132,7 +132,7 @@ static void print_record(struct complete *c, const sc_generation *g)
     printf(",\"stop_reason\":\"%s\",\"stop_string\":", stop_name(g->reason));
     if (g->reason == SC_STOP_STRING) print_json_string(stdout, g->stop_string, strlen(g->stop_string));
     else fputs("null", stdout);
-    printf(",\"prompt_tokens\":%zu,\"seconds\":%.6f,\"tokens_per_second\":%.3f,\"seed\":%llu,\"activations\":\"%s\"}\n", c->prompt.len,
+    printf(",\"prompt_tokens\":%zu,\"passes\":%zu,\"guessed\":%zu,\"seconds\":%.6f,\"tokens_per_second\":%.3f,\"seed\":%llu,\"activations\":\"%s\"}\n", c->prompt.len, g->passes, g->guessed,
            g->seconds, g->seconds > 0 ? (double)g->tokens / g->seconds : 0.0, (unsigned long long)c->sample.seed, c->args.common.runtime.activations);
 }
 
@@ -224,7 +224,8 @@ const struct command command_complete = {
     .name = "complete", .operands = "MODEL", .summary = "continue a prompt",
     .min_operands = 1, .max_operands = 1, .run = run_complete, .tables = tables, .flags = flags,
     .details = "Prints the completion only. --json prints one object at the end: text, tokens, ids, stop_reason,\n"
-               "tokens_per_second and, with --logprobs K, the K likeliest alternatives of each token.\n\n"
+               "tokens_per_second, passes through the model, tokens that were guessed right (--speculate) and, with --logprobs\n"
+               "K, the K likeliest alternatives of each token.\n\n"
                "  starchat complete MODEL -p 'def fibonacci(n):' -n 64 --stop $'\\n\\n'\n"
                "  starchat complete MODEL -p $'def f(x):\\n    ' --suffix $'\\n    return y' -n 32",
 };
