@@ -116,6 +116,17 @@ size_t cpu_packed_bytes(const struct tensor *t)
     return bytes ? round_up(bytes, 64) + round_up(t->rows / PANEL_STRIP + 1, 64) : 0;
 }
 
+enum { FORGET_BYTES = 1 << 20 };
+
+/* Lets go of the file's pages behind a packed strip, a MiB at a time and at the end all: a strip alone shares its first and
+ * last page with others. What another thread still reads comes back by itself. */
+static void forget_packed(const struct tensor *w, size_t from, size_t to)
+{
+    size_t row = tensor_row_bytes(w), end = to * row, begin = end > 2 * FORGET_BYTES ? end - 2 * FORGET_BYTES : 0;
+    if (to == w->rows) file_forget(w->data, end);
+    else if (end / FORGET_BYTES != from * row / FORGET_BYTES) file_forget((const char *)w->data + begin, end - begin);
+}
+
 /* The first to need a strip packs it; another thread that comes meanwhile waits. */
 static void pack_strip(const struct tensor *w, size_t strip, size_t from, size_t to)
 {
@@ -129,8 +140,8 @@ static void pack_strip(const struct tensor *w, size_t strip, size_t from, size_t
     size_t bytes = panel_bytes(w->dtype, w->cols);
     for (size_t r = from; r < to; r += PANEL)
         panel_pack((char *)w->packed + r / PANEL * bytes, w->dtype, tensor_row(w, r), to - r < PANEL ? to - r : PANEL, w->cols);
-    file_forget(tensor_row(w, from), (to - from) * tensor_row_bytes(w));
     atomic_store_explicit(state, STRIP_DONE, memory_order_release);
+    forget_packed(w, from, to);
 }
 
 static void panel_strip(void *arg, size_t from, size_t to, int worker)
