@@ -15,7 +15,7 @@ struct panel_rows { const int8_t *q[PANEL_X]; const float *scale[PANEL_X], *sum[
 
 INLINE struct panel_rows panel_rows_at(const struct i8_rows *x, size_t first, const size_t n)
 {
-    struct panel_rows p;
+    struct panel_rows p = { 0 };
     size_t blocks = x->cols / 32;
     for (size_t t = 0; t < n; t++) {
         p.q[t] = x->q + (first + t) * x->cols;
@@ -137,7 +137,6 @@ INLINE void k_group(__m256 *a, __m256 *b, const uint8_t *scales, const uint8_t *
     const size_t steps = highs ? FIVE_BIT_STEPS : 8;
     const __m256i scale = scale_bytes(scales);
     __m256i total[PANEL_X];
-#pragma GCC unroll 2
     for (size_t part = 0; part < 8 / steps; part++) {
         sums s[PANEL_X];
         for (size_t t = 0; t < n; t++) s[t] = sums_zero();

@@ -166,10 +166,12 @@ TEST(packed_weights_multiply_alike_in_all_sets)
             check_row_counts(k, true, &w, x);
             double e = linear_error(k, true, &w, x);
             if (!(e <= 1e-2)) test_failed(__FILE__, __LINE__, "%s %s: error %g", k->name, dtypes[t].name, e);
-            if (!first) first = found;
-            else if (memcmp(first, found, 11 * rows * sizeof *found)) test_failed(__FILE__, __LINE__, "%s %s %zu x %zu differs from scalar", k->name, dtypes[t].name, rows, cols);
+            if (first && memcmp(first, found, 11 * rows * sizeof *found)) test_failed(__FILE__, __LINE__, "%s %s %zu x %zu differs from scalar", k->name, dtypes[t].name, rows, cols);
+            if (first) mem_free(found);
+            else first = found;
             packed_close(&w, &f);
         }
+        mem_free(first);
         mem_free(x);
     }
 }
