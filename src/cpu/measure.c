@@ -52,6 +52,7 @@ void cpu_measure(struct machine_limits *out, struct pool *pool)
     const struct cpu_kernels *k = kernels;
     void *data = NULL;
     if (mem_reserve(&data, READ_BYTES, "the bandwidth measurement", NULL) == SC_OK) {
+        mem_prefer_large_pages(data, READ_BYTES);         /* as packed weights have */
         memset(data, 1, READ_BYTES);
         struct read_job job = { data, 0 };
         for (int round = 0; round < 5; round++) {
