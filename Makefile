@@ -45,12 +45,17 @@ $(BUILD)/libstarchat.a: $(LIB_OBJ)
 	ld -r -o $(BUILD)/starchat_all.o $^ && objcopy --localize-hidden $(BUILD)/starchat_all.o
 	rm -f $@ && ar rcs $@ $(BUILD)/starchat_all.o
 
-$(BUILD)/cpu/avx2.o $(BUILD)/cpu/outer_avx2.o $(BUILD)/cpu/panel_avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
+# Unrolled kernels take a minute to compile with a sanitizer at -O3.
+KERNEL_OPT := $(if $(SANITIZE),,-O3)
+$(BUILD)/cpu/avx2.o $(BUILD)/cpu/outer_avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
+$(BUILD)/cpu/panel_avx2.o: CFLAGS_ALL += $(KERNEL_OPT) -mavx2 -mfma -mf16c
 # Sums reordered would no longer fit into the registers.
 $(BUILD)/cpu/panel_avx2.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += $(if $(findstring clang,$(CC)),,-fno-tree-reassoc)
 # Loops over all parameters.
 $(BUILD)/train/optimizer.o $(BUILD)/train/parameters.o: CFLAGS_ALL += -O3
-$(BUILD)/cpu/avx512.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+$(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3
+$(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += $(KERNEL_OPT)
+$(BUILD)/cpu/avx512.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 
 # Files of the source tree that become part of the program.
 $(BUILD)/embedded/prompt_ta.c: prompts/TA_prompt_v1.txt tools/embed.sh
@@ -76,7 +81,7 @@ $(BUILD)/test_chat: $(BUILD)/tests/unit/test_chat.o $(BUILD)/tests/test.o $(BUIL
 # The AVX-512 kernels on a processor without them: avx512.c by SIMDe takes the place of the object in the archive.
 $(BUILD)/simde/%.o: src/cpu/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) -isystem tests/simde $(CFLAGS_ALL) -O3 -mavx2 -mfma -mf16c -Wno-psabi -MMD -MP -c -o $@ $<
+	$(CC) -isystem tests/simde $(CFLAGS_ALL) $(KERNEL_OPT) -mavx2 -mfma -mf16c -Wno-psabi -MMD -MP -c -o $@ $<
 $(BUILD)/simde_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/test.o $(BUILD)/simde/avx512.o $(BUILD)/simde/panel_vnni.o $(BUILD)/tests/simde/features.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -Wl,--wrap=system_cpu -o $@ $^ $(LIBS)
 
