@@ -149,7 +149,7 @@ SC_API void      sc_session_close(sc_session *s);
  * More tokens than the context holds is SC_E_ARGUMENT with both numbers; nothing is cut silently. */
 SC_API sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_error *err);
 /* Appends id[i] to session i of n, all of one model, in one pass: the weights are read once for all. Each gets the logits that
- * it would get alone. Every session needs a past and room for one more token. */
+ * it would get alone. Every session needs room for one more token. */
 SC_API sc_status sc_sessions_append(sc_session *const *s, const int32_t *id, size_t n, sc_error *err);
 SC_API size_t    sc_session_length(const sc_session *s);
 SC_API size_t    sc_session_capacity(const sc_session *s);

@@ -90,39 +90,29 @@ INLINE void nibble_sums(sums *s, const uint8_t *codes, const struct panel_rows *
     }
 }
 
-INLINE void q4_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
+/* Q4_1 has a minimum, Q4_0 codes that begin at -8. */
+INLINE void nibble_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n, const bool has_min)
 {
+    const size_t bytes = has_min ? PANEL * 20 : PANEL * 18;
     __m256 acc[PANEL_X];
     for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
-    for (size_t b = 0; b < blocks; b++, p += PANEL * 18) {
+    for (size_t b = 0; b < blocks; b++, p += bytes) {
         sums s[PANEL_X];
-        fetch(p, PANEL * 18, n);
-        nibble_sums(s, p + 16, x, 32 * b, n);
-        __m256 d = halves(p);
+        fetch(p, bytes, n);
+        nibble_sums(s, has_min ? p + 32 : p + 16, x, 32 * b, n);
+        __m256 d = halves(p), m = has_min ? halves(p + 16) : _mm256_setzero_ps();
         for (size_t t = 0; t < n; t++) {
-            __m256i total = _mm256_sub_epi32(sums_total(s[t]), offset8(x->sum16[t] + 2 * b));
+            __m256i total = sums_total(s[t]);
+            if (!has_min) total = _mm256_sub_epi32(total, offset8(x->sum16[t] + 2 * b));
             acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(d, _mm256_set1_ps(x->scale[t][b])), acc[t]);
+            if (has_min) acc[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][b]), acc[t]);
         }
     }
     for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
 }
 
-INLINE void q4_1_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
-{
-    __m256 acc[PANEL_X];
-    for (size_t t = 0; t < n; t++) acc[t] = _mm256_setzero_ps();
-    for (size_t b = 0; b < blocks; b++, p += PANEL * 20) {
-        sums s[PANEL_X];
-        fetch(p, PANEL * 20, n);
-        nibble_sums(s, p + 32, x, 32 * b, n);
-        __m256 d = halves(p), m = halves(p + 16);
-        for (size_t t = 0; t < n; t++) {
-            acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums_total(s[t])), _mm256_mul_ps(d, _mm256_set1_ps(x->scale[t][b])), acc[t]);
-            acc[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][b]), acc[t]);
-        }
-    }
-    for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
-}
+INLINE void q4_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n) { nibble_tile(out, out_stride, p, n_w, x, blocks, n, false); }
+INLINE void q4_1_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n) { nibble_tile(out, out_stride, p, n_w, x, blocks, n, true); }
 
 /* The fifth bit of group g of eight, moved to its place. */
 INLINE __m256i fifth_bits(__m256i high, const int g)

@@ -346,9 +346,10 @@ static sc_status compute_ahead(struct generation *g, const sc_generation *out, i
     size_t m = lookup_worth(l), before = s->length;
     memcpy(ids + 1, l->guess, m * sizeof *ids);
     double begin = clock_seconds();
-    TRY(extend(s, ids, 1 + m, 0, keep_rows, g, err));
+    sc_status status = extend(s, ids, 1 + m, 0, keep_rows, g, err);
+    if (s->length > before + 1) s->length = before + 1;   /* also where it was cancelled between chunks */
+    TRY(status);
     lookup_time(l, 1 + m, clock_seconds() - begin);
-    s->length = before + 1;
     g->ahead = m;
     g->used = 0;
     return SC_OK;

@@ -107,9 +107,9 @@ sc_status model_bind(struct model *out, const struct model_file *f, sc_error *er
 void      model_release(struct model *m);
 /* Makes room for `n` more tokens behind the vocabulary; those that are there keep their rows. */
 void      model_add_rows(struct model *m, size_t n);
-/* Gives the matrices room for the form that the backend reads best, unless that takes more than `limit` bytes: then they
- * are read as they lie in the file. For models that run with int8 activations. */
-sc_status model_pack(struct model *m, const struct backend *backend, uint64_t limit, sc_error *err);
+/* Gives the matrices room for the form that the backend reads best, unless that takes more than `limit` bytes (*too_large):
+ * then they are read as they lie in the file. For models that run with int8 activations. */
+sc_status model_pack(struct model *m, const struct backend *backend, uint64_t limit, bool *too_large, sc_error *err);
 size_t    model_vocab(const struct model *m);                 /* with the extra rows */
 
 /* Runs the batch through all blocks; returns the normed hidden rows `row[0..n)` as (n, embd), in exec->step. NULL when

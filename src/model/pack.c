@@ -26,12 +26,14 @@ static void pack_all(struct packing *p, struct model *m)
     pack_one(p, &m->head.w);
 }
 
-sc_status model_pack(struct model *m, const struct backend *backend, uint64_t limit, sc_error *err)
+sc_status model_pack(struct model *m, const struct backend *backend, uint64_t limit, bool *too_large, sc_error *err)
 {
     struct packing p = { .backend = backend };
+    *too_large = false;
     if (!backend->packed_bytes) return SC_OK;
     pack_all(&p, m);
-    if (!p.bytes || p.bytes > limit) return SC_OK;
+    *too_large = p.bytes > limit;
+    if (!p.bytes || *too_large) return SC_OK;
     TRY(mem_reserve(&m->packed, p.bytes, "the packed weights", err));
     m->packed_bytes = p.bytes;
     mem_prefer_large_pages(m->packed, p.bytes);
