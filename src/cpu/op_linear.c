@@ -107,30 +107,33 @@ static void linear_strip(void *arg, size_t from, size_t to, int worker)
 enum { PANEL_STRIP = 4 * PANEL, TILE_BYTES = 160 << 10 };   /* rows of one piece; activations that stay in the cache meanwhile */
 enum { STRIP_RAW, STRIP_BEGUN, STRIP_DONE };
 
-/* Behind the panels: a byte for each strip. */
-static atomic_uchar *strip_states(const struct tensor *w) { return (atomic_uchar *)w->packed + round_up(cpu_panels_bytes(w->dtype, w->rows, w->cols), 64); }
+/* Behind the panels: how many rows are packed, and the state of each strip. */
+struct strips { atomic_size_t rows; atomic_uchar state[]; };
+
+static struct strips *strips_of(const struct tensor *w) { return (struct strips *)((char *)w->packed + round_up(cpu_panels_bytes(w->dtype, w->rows, w->cols), 64)); }
 
 size_t cpu_packed_bytes(const struct tensor *t)
 {
     size_t bytes = t->cols % dtypes[t->dtype].block ? 0 : cpu_panels_bytes(t->dtype, t->rows, t->cols);
-    return bytes ? round_up(bytes, 64) + round_up(t->rows / PANEL_STRIP + 1, 64) : 0;
+    return bytes ? round_up(bytes, 64) + round_up(sizeof(struct strips) + t->rows / PANEL_STRIP + 1, 64) : 0;
 }
 
-enum { FORGET_BYTES = 1 << 20 };
+enum { FORGET_BYTES = 128 << 10 };
 
-/* Lets go of the file's pages behind a packed strip, a MiB at a time and at the end all: a strip alone shares its first and
- * last page with others. What another thread still reads comes back by itself. */
+/* Lets go of the file's pages behind a packed strip, 128 KiB at a time, and of all behind the last one: a strip alone shares its
+ * first and last page with others. What another thread still reads comes back by itself. */
 static void forget_packed(const struct tensor *w, size_t from, size_t to)
 {
     size_t row = tensor_row_bytes(w), end = to * row, begin = end > 2 * FORGET_BYTES ? end - 2 * FORGET_BYTES : 0;
-    if (to == w->rows) file_forget(w->data, end);
+    bool is_last = atomic_fetch_add(&strips_of(w)->rows, to - from) + (to - from) == w->rows;
+    if (is_last) file_forget(w->data, w->rows * row);
     else if (end / FORGET_BYTES != from * row / FORGET_BYTES) file_forget((const char *)w->data + begin, end - begin);
 }
 
 /* The first to need a strip packs it; another thread that comes meanwhile waits. */
 static void pack_strip(const struct tensor *w, size_t strip, size_t from, size_t to)
 {
-    atomic_uchar *state = strip_states(w) + strip;
+    atomic_uchar *state = &strips_of(w)->state[strip];
     unsigned char raw = STRIP_RAW;
     if (atomic_load_explicit(state, memory_order_acquire) == STRIP_DONE) return;
     if (!atomic_compare_exchange_strong(state, &raw, STRIP_BEGUN)) {

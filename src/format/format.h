@@ -65,6 +65,8 @@ struct model_file {
  * SC_E_UNSUPPORTED (pytorch_model.bin is refused with a hint). */
 sc_status model_file_open(struct model_file **out, const char *path, bool headers_only, sc_error *err);
 void      model_file_close(struct model_file *m);
+/* Gives back the memory of GGUF keys, tokenizer lists above all, once they were read; they can be read again. */
+void      model_file_forget_keys(const struct model_file *m);
 const struct file_tensor *model_file_find(const struct model_file *m, const char *name);   /* NULL if absent */
 
 /* A PEFT adapter directory: `config` is its adapter_config.json, the tensors are those of adapter_model.safetensors; the

@@ -74,6 +74,11 @@ struct model_file *model_file_new(enum model_kind kind, const char *path)
     return m;
 }
 
+void model_file_forget_keys(const struct model_file *m)
+{
+    if (m->kind == MODEL_GGUF && m->private->n_files) file_forget(m->private->files[0].data, m->data_offset);
+}
+
 void model_file_close(struct model_file *m)
 {
     if (!m) return;

@@ -184,6 +184,7 @@ sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c
         TRY_DONE(add_template_tokens(m, err));
     }
     collect_end_tokens(m);
+    model_file_forget_keys(m->file);
     bool too_large = false;
     if (!strcmp(rt->activations, "int8")) TRY_DONE(model_pack(&m->model, rt->backend, system_memory() / 10 * 9, &too_large, err));
     if (too_large) runtime_note(rt, "%s is too large to be packed in this machine's memory; it is read from the file as it is, which is slower", m->file->path);
