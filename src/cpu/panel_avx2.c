@@ -6,13 +6,12 @@
 
 #define INLINE static inline __attribute__((always_inline))
 typedef __m256i sums;                                    /* sixteen int16 */
-enum { FIVE_BIT_STEPS = 4, SIX_BIT_STEPS = 2 };
+enum { HAS_BYTE_SUMS = 0, FIVE_BIT_STEPS = 4, SIX_BIT_STEPS = 2 };
 
 INLINE sums sums_zero(void) { return _mm256_setzero_si256(); }
 INLINE sums sums_add(sums s, __m256i codes, __m256i x) { return _mm256_add_epi16(s, _mm256_maddubs_epi16(codes, x)); }
 INLINE __m256i sums_total(sums s) { return _mm256_madd_epi16(s, _mm256_set1_epi16(1)); }
 INLINE __m256i sums_scaled(sums s, __m256i scale) { return _mm256_madd_epi16(s, scale); }
-INLINE __m256i add_signed(__m256i s, __m256i size, __m256i x) { return _mm256_add_epi32(s, sums_total(_mm256_maddubs_epi16(size, x))); }
 
 /* A byte for each lane as two equal int16. */
 INLINE __m256i scale_bytes(const uint8_t *p)

@@ -1,9 +1,8 @@
 /* panel_kernels.h - products of a panel of eight weight rows and rows of int8 activations, for 256-bit vectors. Included by
  * one file for each instruction set, which says before how four products are summed, for eight weight rows in eight lanes:
  *   sums, sums_zero, sums_add  sums of unsigned codes times x: at most 8 of codes <= 15, FIVE_BIT_STEPS of codes
- *                              <= 31, SIX_BIT_STEPS of codes <= 63
+ *                              <= 31, SIX_BIT_STEPS of codes <= 63, 8 of codes <= 255 if HAS_BYTE_SUMS
  *   sums_total, sums_scaled    the int32 lanes, as they are and times a scale of scale_bytes or pair_scale
- *   add_signed                 int32 lanes plus |w| times x with w's sign
  * A lane sums its row block by block in rising order by fused multiply-adds, and integers are exact: any number of rows and
  * every set, scalar.c's too, give the same bits. The loops over rows have a constant count, so that sums stay in registers. */
 #ifndef PANEL_KERNELS_H
@@ -35,6 +34,19 @@ INLINE __m256i four(const int8_t *x)
     memcpy(&bits, x, 4);
     return _mm256_set1_epi32(bits);
 }
+/* A sum that is made here and stays in its register: compilers put additions off until products no longer fit. */
+INLINE __m256i held(__m256i v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
+INLINE sums add_held(sums s, __m256i codes, __m256i x) { return held(sums_add(s, codes, x)); }
+INLINE __m256i two16(const int16_t *x)
+{
+    int32_t bits;
+    memcpy(&bits, x, 4);
+    return _mm256_set1_epi32(bits);
+}
 INLINE __m256 bytes_f32(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p))); }
 INLINE __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 INLINE __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
@@ -56,8 +68,24 @@ INLINE void fetch(const uint8_t *p, const size_t bytes, const size_t n)
     for (size_t i = 0; i < bytes; i += CACHE_LINE) _mm_prefetch((const char *)p + FETCH_AHEAD + i, _MM_HINT_T0);
 }
 
-/* 8 (the sum of a block's codes), in all lanes: what an offset of 8 adds to a sum. */
-INLINE __m256i offset8(const int16_t *sum16) { return _mm256_set1_epi32(8 * (sum16[0] + sum16[1])); }
+/* n (the sum of a block of x), in all lanes: what codes that begin at -n add too much. */
+INLINE __m256i offset(const int16_t *sum16, const int16_t n) { return _mm256_madd_epi16(two16(sum16), _mm256_set1_epi16(n)); }
+
+/* Signed codes of a block times x: with 128 more where a sum takes such codes, else their sizes times x with their signs. */
+INLINE void signed_sums(__m256i *total, const uint8_t *codes, const struct panel_rows *x, size_t block, const size_t n)
+{
+    for (size_t t = 0; t < n; t++) total[t] = _mm256_setzero_si256();
+#pragma GCC unroll 8
+    for (size_t v = 0; v < 8; v++) {
+        __m256i w = load(codes + 32 * v), size = HAS_BYTE_SUMS ? _mm256_xor_si256(w, _mm256_set1_epi8(-128)) : _mm256_abs_epi8(w);
+        for (size_t t = 0; t < n; t++) {
+            __m256i x4 = four(x->q[t] + 32 * block + 4 * v);
+            if (!HAS_BYTE_SUMS) x4 = _mm256_sign_epi8(x4, w);
+            total[t] = held(HAS_BYTE_SUMS ? sums_add(total[t], size, x4) : _mm256_add_epi32(total[t], sums_total(sums_add(sums_zero(), size, x4))));
+        }
+    }
+    for (size_t t = 0; t < n && HAS_BYTE_SUMS; t++) total[t] = _mm256_sub_epi32(total[t], offset(x->sum16[t] + 2 * block, 128));
+}
 
 INLINE void q8_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n)
 {
@@ -66,12 +94,7 @@ INLINE void q8_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_
     for (size_t b = 0; b < blocks; b++, p += PANEL * 34) {
         __m256i sum[PANEL_X];
         fetch(p, PANEL * 34, n);
-        for (size_t t = 0; t < n; t++) sum[t] = _mm256_setzero_si256();
-#pragma GCC unroll 8
-        for (size_t v = 0; v < 8; v++) {
-            __m256i w = load(p + 16 + 32 * v), size = _mm256_abs_epi8(w);
-            for (size_t t = 0; t < n; t++) sum[t] = add_signed(sum[t], size, _mm256_sign_epi8(four(x->q[t] + 32 * b + 4 * v), w));
-        }
+        signed_sums(sum, p + 16, x, b, n);
         __m256 d = halves(p);
         for (size_t t = 0; t < n; t++) acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[t]), _mm256_mul_ps(d, _mm256_set1_ps(x->scale[t][b])), acc[t]);
     }
@@ -85,8 +108,8 @@ INLINE void nibble_sums(sums *s, const uint8_t *codes, const struct panel_rows *
 #pragma GCC unroll 4
     for (size_t v = 0; v < 4; v++) {
         __m256i w = load(codes + 32 * v), low = low_nibbles(w), high = high_nibbles(w);
-        for (size_t t = 0; t < n; t++) s[t] = sums_add(s[t], low, four(x->q[t] + at + 4 * v));
-        for (size_t t = 0; t < n; t++) s[t] = sums_add(s[t], high, four(x->q[t] + at + 16 + 4 * v));
+        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], low, four(x->q[t] + at + 4 * v));
+        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], high, four(x->q[t] + at + 16 + 4 * v));
     }
 }
 
@@ -103,7 +126,7 @@ INLINE void nibble_tile(float *out, size_t out_stride, const uint8_t *p, size_t 
         __m256 d = halves(p), m = has_min ? halves(p + 16) : _mm256_setzero_ps();
         for (size_t t = 0; t < n; t++) {
             __m256i total = sums_total(s[t]);
-            if (!has_min) total = _mm256_sub_epi32(total, offset8(x->sum16[t] + 2 * b));
+            if (!has_min) total = _mm256_sub_epi32(total, offset(x->sum16[t] + 2 * b, 8));
             acc[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), _mm256_mul_ps(d, _mm256_set1_ps(x->scale[t][b])), acc[t]);
             if (has_min) acc[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][b]), acc[t]);
         }
@@ -114,35 +137,44 @@ INLINE void nibble_tile(float *out, size_t out_stride, const uint8_t *p, size_t 
 INLINE void q4_0_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n) { nibble_tile(out, out_stride, p, n_w, x, blocks, n, false); }
 INLINE void q4_1_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, const struct panel_rows *x, size_t blocks, const size_t n) { nibble_tile(out, out_stride, p, n_w, x, blocks, n, true); }
 
-/* The fifth bit of group g of eight, moved to its place. */
-INLINE __m256i fifth_bits(__m256i high, const int g)
+/* The fifth bits of a pair of groups, which begin at bit `shift`, moved to their place: of the first or second group. */
+INLINE __m256i fifth_bits(__m256i high, __m128i shift, const bool is_odd)
 {
-    return _mm256_and_si256(g <= 4 ? _mm256_slli_epi16(high, 4 - g) : _mm256_srli_epi16(high, g - 4), _mm256_set1_epi8(16));
+    high = _mm256_srl_epi16(high, shift);
+    return _mm256_and_si256(_mm256_slli_epi16(high, is_odd ? 3 : 4), _mm256_set1_epi8(16));
 }
 
-/* Group g, 32 elements, of a Q4_K or (highs not NULL) Q5_K block: low nibbles of even groups, high ones of odd groups. One at
+/* A group, 32 elements, of a Q4_K or (highs not NULL) Q5_K block: low nibbles of even groups, high ones of odd groups. One at
  * a time, though both lie in the same bytes: the sums of two groups do not fit into the registers. */
-INLINE void k_group(__m256 *a, __m256 *b, const uint8_t *scales, const uint8_t *codes, const uint8_t *highs, const int g, const struct panel_rows *x, size_t block, const size_t n)
+INLINE void k_group(__m256 *a, const uint8_t *scales, const uint8_t *codes, const uint8_t *highs, __m128i shift, const bool is_odd, const struct panel_rows *x, size_t block, const size_t n)
 {
     const size_t steps = highs ? FIVE_BIT_STEPS : 8;
     const __m256i scale = scale_bytes(scales);
     __m256i total[PANEL_X];
+#pragma GCC unroll 2
     for (size_t part = 0; part < 8 / steps; part++) {
         sums s[PANEL_X];
         for (size_t t = 0; t < n; t++) s[t] = sums_zero();
 #pragma GCC unroll 8
         for (size_t v = part * steps; v < (part + 1) * steps; v++) {
             __m256i w = load(codes + 32 * v);
-            w = g % 2 ? high_nibbles(w) : low_nibbles(w);
-            if (highs) w = _mm256_or_si256(w, fifth_bits(load(highs + 32 * v), g));
-            for (size_t t = 0; t < n; t++) s[t] = sums_add(s[t], w, four(x->q[t] + 32 * block + 4 * v));
+            w = is_odd ? high_nibbles(w) : low_nibbles(w);
+            if (highs) w = _mm256_or_si256(w, fifth_bits(load(highs + 32 * v), shift, is_odd));
+            for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], w, four(x->q[t] + 32 * block + 4 * v));
         }
-        for (size_t t = 0; t < n; t++) total[t] = part ? _mm256_add_epi32(total[t], sums_scaled(s[t], scale)) : sums_scaled(s[t], scale);
+        for (size_t t = 0; t < n; t++) total[t] = held(part ? _mm256_add_epi32(total[t], sums_scaled(s[t], scale)) : sums_scaled(s[t], scale));
     }
-    const __m256 m = bytes_f32(scales + 8);
-    for (size_t t = 0; t < n; t++) {
-        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total[t]), _mm256_set1_ps(x->scale[t][block]), a[t]);
-        b[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][block]), b[t]);
+    for (size_t t = 0; t < n; t++) a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total[t]), _mm256_set1_ps(x->scale[t][block]), a[t]);
+}
+
+/* Sums of minima times x over the 8 groups of a block. */
+INLINE void k_minima(__m256 *b, const uint8_t *scales, const struct panel_rows *x, size_t block, const size_t n)
+{
+    for (size_t t = 0; t < n; t++) b[t] = _mm256_setzero_ps();
+#pragma GCC unroll 8
+    for (size_t g = 0; g < 8; g++) {
+        const __m256 m = bytes_f32(scales + 16 * g + 8);
+        for (size_t t = 0; t < n; t++) b[t] = _mm256_fmadd_ps(m, _mm256_set1_ps(x->sum[t][block + g]), b[t]);
     }
 }
 
@@ -153,11 +185,18 @@ INLINE void k_tile(float *out, size_t out_stride, const uint8_t *p, size_t n_w, 
     for (size_t s = 0; s < blocks / 8; s++, p += has_high ? PANEL * 180 : PANEL * 148) {
         __m256 a[PANEL_X], b[PANEL_X];
         fetch(p, has_high ? PANEL * 180 : PANEL * 148, n);
-        for (size_t t = 0; t < n; t++) a[t] = b[t] = _mm256_setzero_ps();
-#pragma GCC unroll 8
-        for (int g = 0; g < 8; g++) k_group(a, b, p + 32 + 16 * g, p + 160 + g / 2 * 256, has_high ? p + 1184 : NULL, g, x, 8 * s + (size_t)g, n);
+        for (size_t t = 0; t < n; t++) a[t] = _mm256_setzero_ps();
+#pragma GCC unroll 1
+        for (size_t g = 0; g < 8; g += 2) {     /* not unrolled: the loop has to fit into the cache of decoded instructions */
+            const __m128i shift = _mm_cvtsi32_si128((int)g);
+            const uint8_t *codes = p + 160 + 128 * g, *highs = has_high ? p + 1184 : NULL;
+            k_group(a, p + 32 + 16 * g, codes, highs, shift, false, x, 8 * s + g, n);
+            k_group(a, p + 48 + 16 * g, codes, highs, shift, true, x, 8 * s + g + 1, n);
+        }
         __m256 d = halves(p), m = halves(p + 16);
-        for (size_t t = 0; t < n; t++) acc[t] = _mm256_fnmadd_ps(b[t], m, _mm256_fmadd_ps(a[t], d, acc[t]));
+        for (size_t t = 0; t < n; t++) acc[t] = _mm256_fmadd_ps(a[t], d, acc[t]);
+        k_minima(b, p + 32, x, 8 * s, n);
+        for (size_t t = 0; t < n; t++) acc[t] = _mm256_fnmadd_ps(b[t], m, acc[t]);
     }
     for (size_t t = 0; t < n; t++) store_lanes(out + t * out_stride, n_w, acc[t]);
 }
@@ -181,16 +220,14 @@ INLINE void q6_k_group(__m256 *a, const uint8_t *scales, const uint8_t *codes, c
             __m256i w = load(codes + 32 * at), h = load(highs + 32 * at);
             h = up > 0 ? _mm256_slli_epi16(h, up) : _mm256_srli_epi16(h, -up);
             w = _mm256_or_si256(shift ? high_nibbles(w) : low_nibbles(w), _mm256_and_si256(h, _mm256_set1_epi8(0x30)));
-            for (size_t t = 0; t < n; t++) s[t] = sums_add(v % SIX_BIT_STEPS ? s[t] : sums_zero(), w, four(x->q[t] + 32 * block + 4 * at));
+            for (size_t t = 0; t < n; t++) s[t] = add_held(v % SIX_BIT_STEPS ? s[t] : sums_zero(), w, four(x->q[t] + 32 * block + 4 * at));
             if ((v + 1) % SIX_BIT_STEPS) continue;
-            for (size_t t = 0; t < n; t++) total[t] = _mm256_add_epi32(total[t], sums_scaled(s[t], scale));
+            for (size_t t = 0; t < n; t++) total[t] = held(_mm256_add_epi32(total[t], sums_scaled(s[t], scale)));
         }
     }
     for (size_t t = 0; t < n; t++) {
-        int32_t two;
-        memcpy(&two, x->sum16[t] + 2 * block, 4);
-        __m256i offset = _mm256_slli_epi32(_mm256_madd_epi16(pair, _mm256_set1_epi32(two)), 5);    /* codes begin at -32 */
-        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(total[t], offset)), _mm256_set1_ps(x->scale[t][block]), a[t]);
+        __m256i below = _mm256_slli_epi32(_mm256_madd_epi16(pair, two16(x->sum16[t] + 2 * block)), 5);    /* codes begin at -32 */
+        a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(total[t], below)), _mm256_set1_ps(x->scale[t][block]), a[t]);
     }
 }
 
