@@ -51,7 +51,7 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;
-SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "sample", "pull", "convert", "init", "merge", "prepare"; NULL if unknown */
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare"; NULL if unknown */
 SC_API void      sc_options_defaults(const sc_options *o, void *config);
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
@@ -161,7 +161,7 @@ SC_API sc_status sc_session_score(double *logprob, bool *greedy, sc_session *s, 
 
 typedef struct { int32_t id; float logprob; } sc_candidate;
 /* One generated token: its text bytes as decoded so far may be incomplete characters. */
-typedef struct { int32_t id; double logprob; const sc_candidate *top; size_t n_top; } sc_step;
+typedef struct { int32_t id; double logprob; const sc_candidate *top; size_t n_top; } sc_step;   /* logprob: NaN without config.logprobs */
 typedef int (*sc_on_step)(void *user, const sc_step *step);   /* nonzero ends generation */
 
 typedef struct {
@@ -205,6 +205,34 @@ typedef struct {
 SC_API sc_status sc_session_generate(sc_generation *out, sc_session *s, const sc_sample_config *c, sc_on_text emit, void *user, sc_error *err);
 /* Tokens of a fill-in-the-middle prompt in the model's own form; SC_E_UNSUPPORTED if it has none. */
 SC_API sc_status sc_encode_fim(sc_tokens *out, const sc_model *m, const char *prefix, const char *suffix, sc_error *err);
+
+/* ---- prompt cache: what sessions have read, on disk ------------------------------------------------------------- */
+
+/* A directory of files for the owner alone. They hold the state of prompts, from which their text can be found out. Any
+ * number of processes may use one. What is damaged, or of another model, version or machine, is never used. A cache belongs
+ * to one thread at a time. */
+typedef struct sc_prompt_cache sc_prompt_cache;
+typedef struct {
+    const char *directory;            /* as of sc_prompt_cache_home                                            */
+    bool        prompt_cache;         /* for commands: whether to use one                                      */
+    int64_t     prompt_cache_mib;     /* most MiB of all files; what was used longest ago is removed           */
+    double      prompt_cache_seconds; /* what takes less to read again is not kept                             */
+} sc_prompt_cache_config;             /* options "prompt_cache" */
+SC_API sc_status sc_prompt_cache_home(sc_text *out, sc_error *err);   /* reads STARCHAT_HOME, XDG_CACHE_HOME, HOME */
+/* SC_E_IO: others than the owner may write there. The directory is made when something is kept. */
+SC_API sc_status sc_prompt_cache_open(sc_prompt_cache **out, const sc_prompt_cache_config *c, sc_error *err);
+SC_API void      sc_prompt_cache_close(sc_prompt_cache *c);
+/* Takes into the past what is kept of the longest beginning of id[0..n-1), if that is more than the session has of it. Sync
+ * then computes the rest, with the same bits as without. Returns how many tokens came from disk. `c` NULL: none. Files that
+ * are no use are removed; events of the runtime tell: {"event":"detail","text":...}. */
+SC_API size_t    sc_session_restore(sc_session *s, sc_prompt_cache *c, const int32_t *id, size_t n);
+/* Tokens of the past that sc_session_keep would keep; 0 where they are few or quick to read again. */
+SC_API size_t    sc_session_unkept(const sc_session *s, const sc_prompt_cache *c);
+/* Writes the past, if that pays; *kept: tokens that are on disk now, 0: it does not pay. `is_over` (may be NULL) is asked
+ * between files: true ends it early. */
+SC_API sc_status sc_session_keep(size_t *kept, sc_session *s, sc_prompt_cache *c, bool (*is_over)(void *user), void *user, sc_error *err);
+SC_API sc_status sc_prompt_cache_describe(sc_text *json, const sc_prompt_cache *c);   /* {"directory","files","bytes","max_bytes"} */
+SC_API uint64_t  sc_prompt_cache_clear(sc_prompt_cache *c);                           /* removes all; returns bytes   */
 
 /* ---- the store and the hub ------------------------------------------------------------------------------------ */
 

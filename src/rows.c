@@ -11,6 +11,6 @@ const struct backend *const backends[] = { &cpu_backend, NULL };
 const struct arch *const archs[] = { &arch_gpt_bigcode, &arch_starcoder2, &arch_llama, &arch_qwen2, NULL };
 
 const struct sc_options *const option_tables[] = {
-    &runtime_options, &model_options, &session_options, &sample_options, &pull_options, &convert_options, &init_options, &prepare_options, &train_options,
+    &runtime_options, &model_options, &session_options, &prompt_cache_options, &sample_options, &pull_options, &convert_options, &init_options, &prepare_options, &train_options,
     &merge_options, NULL,
 };

@@ -150,7 +150,7 @@ void pool_run(struct pool *p, size_t n, void (*fn)(void *arg, size_t i, int work
 
 /* ---- system.c: files, clock, machine --------------------------------------------------------------------------------- */
 
-struct mapped_file { const uint8_t *data; size_t size; };              /* read-only; size 0: data NULL */
+struct mapped_file { const uint8_t *data; size_t size; int64_t modified; };   /* read-only; size 0: data NULL; modified: ns since 1970 */
 sc_status file_map(struct mapped_file *out, const char *path, sc_error *err);
 void      file_unmap(struct mapped_file *f);
 /* Lets go of the memory behind a part of a mapping that will not be read again soon; reading it again still works. */
@@ -179,6 +179,8 @@ uint64_t  system_memory(void);                                         /* bytes 
 uint64_t  system_peak_memory(void);                                    /* VmHWM of this process */
 struct cpu_features { bool avx2, fma, f16c, avx512f, avx512bw, avx512vl, avx512_vnni, avx512_bf16, avx_vnni, amx_int8, amx_bf16; char model[64]; };
 const struct cpu_features *system_cpu(void);
+/* Another text for every build of this program or library, for what only the same code may read back. */
+void      system_build(char out[48]);
 /* Edit distance with swaps, for "did you mean": small strings only. */
 int       text_distance(const char *a, const char *b);
 

@@ -30,7 +30,7 @@ sc_status file_map(struct mapped_file *out, const char *path, sc_error *err)
     } else if (st.st_size > 0) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED) status = FAIL(err, SC_E_IO, "cannot map %s: %s", path, strerror(errno));
-        else *out = (struct mapped_file){ p, (size_t)st.st_size };
+        else *out = (struct mapped_file){ p, (size_t)st.st_size, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec };
     }
     close(fd);
     return status;

@@ -14,13 +14,13 @@
 enum { INPUT_BYTES_MAX = 64 << 20, WAIT_MS = 2000 };
 #define DEFAULT_MODEL "smollm2:135m-instruct"
 
-static const char *const chat_tables[] = { "model", "session", "sample", NULL };
+static const char *const chat_tables[] = { "model", "session", "prompt_cache", "sample", NULL };
 static const struct flag chat_flags[] = {
     { "prompt", "p", "TEXT", "one answer to this message, then end; text piped in is added to it", NULL },
     { "system", "s", "TEXT", "system message", NULL },
     { "few-shot", NULL, "ta|FILE", "a base model as assistant: a text of example dialogues, Human: and Assistant:", NULL },
     { "continue", "c", NULL, "go on with the last conversation", NULL },
-    { "no-save", NULL, NULL, "keep neither this conversation nor what is typed", NULL },
+    { "no-save", NULL, NULL, "keep neither this conversation nor what is typed nor the prompt's state", NULL },
     SAMPLE_FLAGS,
     FLAG_JSON,
     FLAG_END,
@@ -172,6 +172,8 @@ static int run_once(struct chat *c, struct saved *last, const char *message, siz
     if (c->common->verbose) chat_report(c, end);
     else if (c->last.reason == SC_STOP_LENGTH) note(c->common, "the answer was cut after %lld tokens; -n N allows more", (long long)c->sample.max_tokens);
     else if (c->last.reason == SC_STOP_CONTEXT) note(c->common, "the answer was cut: the context of %zu tokens is full; --context N gives more", sc_session_capacity(c->session));
+    fflush(stdout);
+    chat_keep(c);                                     /* when the answer is out */
     return EXIT_DONE;
 }
 
@@ -249,6 +251,7 @@ static int run_terminal(struct chat *c, struct opened *o, struct saved *last)
         converse(c);
         sc_cancel(c->runtime);                        /* what is read ahead is of no use any more */
         chat_ahead_end(c);
+        chat_keep(c);
         code = EXIT_DONE;
     }
     terminal_close(&c->terminal);
@@ -276,6 +279,7 @@ static int open_chat(struct chat *c, struct opened *o, struct args *a, sc_model_
 static void close_chat(struct chat *c)
 {
     sc_session_close(c->session);
+    sc_prompt_cache_close(c->cache);
     conversation_release(&c->talk);
     conversation_release(&c->kept);
     fewshot_release(&c->fewshot);
@@ -315,8 +319,9 @@ static int run_chat(const struct command *self, int argc, char **argv)
     struct args a;
     sc_model_config model;
     sc_session_config session;
+    sc_prompt_cache_config cache;
     sc_text home = { 0 };
-    int code = args_parse(&a, self, argc, argv, (void *const[]){ &model, &session, &c.sample });
+    int code = args_parse(&a, self, argc, argv, (void *const[]){ &model, &session, &cache, &c.sample });
     if (code != ARGS_GO) return code;
     c.common = &a.common;
     c.template_name = model.chat_template && *model.chat_template ? model.chat_template : NULL;
@@ -325,6 +330,7 @@ static int run_chat(const struct command *self, int argc, char **argv)
     c.is_kept = !args_has(&a, "no-save");
     if (sc_store_home(&home, NULL) == SC_OK) c.home = strdup(home.data);
     sc_text_free(&home);
+    c.cache = open_prompt_cache(&a.common, &cache);
     return start(&c, &a, &model, &session);
 }
 

@@ -173,6 +173,7 @@ struct chat {
     int32_t *past; size_t n_past, past_cap; /* tokens the session holds */
     size_t chunk, step;                     /* tokens read at once: at most, at present */
     struct { pthread_t thread; sc_tokens prompt; atomic_bool is_stopped; bool is_on; } ahead;
+    sc_prompt_cache *cache;                 /* NULL: none */
     struct answer_figures last;
     struct string answer;                   /* text of the present answer */
     struct markdown markdown;
@@ -199,9 +200,10 @@ void chat_dim(const struct chat *c, const char *format, ...) __attribute__((form
 /* Brings the session to the prompt; fills c->last.prompt and reused. */
 sc_status chat_read_prompt(struct chat *c, const sc_tokens *prompt, sc_error *err);
 void past_keep(struct chat *c, const int32_t *id, size_t n, size_t from);   /* past[from..] = id[0..n), and ends there */
-/* Reads, in a thread, what the next answer needs in any case, until `end` is called; nothing else may touch the session
+/* Reads, in a thread, what the next answer needs in any case, and keeps what was read, until `end` is called; nothing else may touch the session
  * or the conversation meanwhile. */
 void chat_ahead_begin(struct chat *c);
 void chat_ahead_end(struct chat *c);
+void chat_keep(struct chat *c);                           /* the session's past to the prompt cache, if conversations are kept and it pays */
 
 #endif

@@ -1,6 +1,6 @@
 /* chat_prompt.c - reading the prompt: only what the session does not hold already, in steps of about half a second, so
  * that there is progress to show and Ctrl-C is quick on a large model too; and ahead of time, while the person types:
- * a few-shot prompt or a continued conversation. Steps change no result: the session's numbers do not depend on them. */
+ * a few-shot prompt or a continued conversation, which then goes to the prompt cache. Steps change no result: the session's numbers do not depend on them. */
 #include "cmd/chat.h"
 
 #include <stdlib.h>
@@ -36,6 +36,12 @@ static void note_past(struct chat *c, const sc_tokens *prompt, sc_status status)
     past_keep(c, prompt->id, is_prefix ? sc_session_length(c->session) : 0, 0);
 }
 
+/* What an earlier start has read already. */
+static void restore(struct chat *c, const sc_tokens *prompt)
+{
+    if (sc_session_restore(c->session, c->cache, prompt->id, prompt->len)) past_keep(c, prompt->id, sc_session_length(c->session), 0);
+}
+
 /* One step from *at on. Never syncs to less than what is kept: that would forget the rest. */
 static sc_status read_step(struct chat *c, const sc_tokens *prompt, size_t *at, sc_error *err)
 {
@@ -59,6 +65,7 @@ static void show_progress(const struct chat *c, size_t done, size_t all)
 
 sc_status chat_read_prompt(struct chat *c, const sc_tokens *prompt, sc_error *err)
 {
+    restore(c, prompt);
     size_t at = common_prefix(c, prompt);
     bool is_shown = false;
     double begin = seconds_now();
@@ -77,13 +84,27 @@ sc_status chat_read_prompt(struct chat *c, const sc_tokens *prompt, sc_error *er
 
 /* ---- ahead of time ------------------------------------------------------------------------------------------------------ */
 
+static bool is_ahead_over(void *user)
+{
+    const struct chat *c = user;
+    return c->ahead.is_stopped;
+}
+
+void chat_keep(struct chat *c)
+{
+    if (c->is_kept) keep_prompt(c->common, c->session, c->cache, is_ahead_over, c);
+}
+
 static void *read_ahead(void *arg)
 {
     struct chat *c = arg;
+    restore(c, &c->ahead.prompt);
     size_t at = common_prefix(c, &c->ahead.prompt);
     sc_status status = SC_OK;
-    while (status == SC_OK && at < c->ahead.prompt.len && !c->ahead.is_stopped) status = read_step(c, &c->ahead.prompt, &at, NULL);
-    note_past(c, &c->ahead.prompt, status);
+    bool is_read = false;
+    for (; status == SC_OK && at < c->ahead.prompt.len && !c->ahead.is_stopped; is_read = true) status = read_step(c, &c->ahead.prompt, &at, NULL);
+    if (is_read) note_past(c, &c->ahead.prompt, status);
+    if (!c->ahead.is_stopped) chat_keep(c);
     return NULL;
 }
 
@@ -92,7 +113,7 @@ void chat_ahead_begin(struct chat *c)
     sc_tokens *prompt = &c->ahead.prompt;
     if (c->ahead.is_on || (!c->talk.n && !c->has_fewshot) || chat_encode(c, prompt, NULL) != SC_OK) return;
     bool is_worth_it = prompt->len < sc_session_capacity(c->session) && prompt->len - common_prefix(c, prompt) >= AHEAD_LEAST;
-    c->ahead.is_stopped = false;
+    is_worth_it = is_worth_it || (c->is_kept && sc_session_unkept(c->session, c->cache));
     if (is_worth_it) c->ahead.is_on = pthread_create(&c->ahead.thread, NULL, read_ahead, c) == 0;
     if (!c->ahead.is_on) sc_tokens_free(prompt);
 }
@@ -103,5 +124,5 @@ void chat_ahead_end(struct chat *c)
     c->ahead.is_stopped = true;
     pthread_join(c->ahead.thread, NULL);
     sc_tokens_free(&c->ahead.prompt);
-    c->ahead.is_on = false;
+    c->ahead.is_on = c->ahead.is_stopped = false;
 }

@@ -47,7 +47,7 @@ int  command_run_part(const struct command *self, int argc, char **argv);
 /* ORDER commands.c */
 extern const struct command command_pull, command_list, command_show, command_rm, command_init, command_convert, command_merge,
     command_tokenize, command_template, command_complete, command_score, command_chat, command_data, command_train, command_plan, command_bench,
-    command_doctor, command_help, command_completion;
+    command_cache, command_doctor, command_help, command_completion;
 
 /* ---- args.c: flags from the rows --------------------------------------------------------------------------------------- */
 
@@ -160,6 +160,10 @@ struct opened { sc_runtime *runtime; sc_model *model; sc_text path, adapter; str
 int  open_runtime(struct opened *o, struct args_common *c);     /* runtime and interrupt alone */
 int  open_model(struct opened *o, struct args_common *c, sc_model_config *m, const char *name, bool pull_missing);
 void close_model(struct opened *o);
+/* The prompt cache of the store's home; NULL where it is switched off or cannot be used, which --verbose tells. */
+sc_prompt_cache *open_prompt_cache(const struct args_common *c, sc_prompt_cache_config *config);
+/* Keeps the session's past if that pays; failures are told with --verbose alone. */
+void keep_prompt(const struct args_common *c, sc_session *s, sc_prompt_cache *cache, bool (*is_over)(void *user), void *user);
 /* Yes or no on the terminal; false without one. */
 bool ask(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -12,6 +12,8 @@ struct complete {
     struct args args;
     sc_model_config model;
     sc_session_config session;
+    sc_prompt_cache_config cache;
+    size_t reused;
     sc_sample_config sample;
     struct sample_extra extra;
     struct opened opened;
@@ -132,7 +134,7 @@ static void print_record(struct complete *c, const sc_generation *g)
     printf(",\"stop_reason\":\"%s\",\"stop_string\":", stop_name(g->reason));
     if (g->reason == SC_STOP_STRING) print_json_string(stdout, g->stop_string, strlen(g->stop_string));
     else fputs("null", stdout);
-    printf(",\"prompt_tokens\":%zu,\"passes\":%zu,\"guessed\":%zu,\"seconds\":%.6f,\"tokens_per_second\":%.3f,\"seed\":%llu,\"activations\":\"%s\"}\n", c->prompt.len, g->passes, g->guessed,
+    printf(",\"prompt_tokens\":%zu,\"reused_tokens\":%zu,\"passes\":%zu,\"guessed\":%zu,\"seconds\":%.6f,\"tokens_per_second\":%.3f,\"seed\":%llu,\"activations\":\"%s\"}\n", c->prompt.len, c->reused, g->passes, g->guessed,
            g->seconds, g->seconds > 0 ? (double)g->tokens / g->seconds : 0.0, (unsigned long long)c->sample.seed, c->args.common.runtime.activations);
 }
 
@@ -146,9 +148,19 @@ static int check_bias(const struct complete *c, sc_session *s)
     return ARGS_GO;
 }
 
+static sc_status read_and_generate(struct complete *c, sc_session *s, sc_prompt_cache *cache, sc_generation *g, sc_error *err)
+{
+    (void)sc_session_restore(s, cache, c->prompt.id, c->prompt.len);
+    sc_status status = sc_session_sync(s, c->prompt.id, c->prompt.len, err);
+    if (status != SC_OK) return status;
+    c->reused = sc_session_reused(s);
+    return sc_session_generate(g, s, &c->sample, on_text, c, err);
+}
+
 static int generate(struct complete *c)
 {
     sc_session *s = NULL;
+    sc_prompt_cache *cache = NULL;
     sc_generation g;
     sc_error err = { 0 };
     int code = EXIT_DONE;
@@ -162,15 +174,18 @@ static int generate(struct complete *c)
         sc_session_close(s);
         return EXIT_USAGE;
     }
-    if (status == SC_OK) status = sc_session_sync(s, c->prompt.id, c->prompt.len, &err);
-    if (status == SC_OK) status = sc_session_generate(&g, s, &c->sample, on_text, c, &err);
-    sc_session_close(s);
+    if (status == SC_OK) cache = open_prompt_cache(&c->args.common, &c->cache);
+    if (status == SC_OK) status = read_and_generate(c, s, cache, &g, &err);
     if (!c->text && isatty(STDOUT_FILENO) && c->last && c->last != '\n') putchar('\n');
     if (status != SC_OK) code = fail_with(&c->args.common, &err);
     else if (c->text) print_record(c, &g);
     if (status == SC_OK && c->args.common.verbose)
-        note(&c->args.common, "%zu tokens of prompt, %zu generated, %.2f tokens/s, ended by %s", c->prompt.len, g.tokens,
+        note(&c->args.common, "%zu tokens of prompt, %zu of them reused, %zu generated, %.2f tokens/s, ended by %s", c->prompt.len, c->reused, g.tokens,
              g.seconds > 0 ? (double)g.tokens / g.seconds : 0.0, stop_name(g.reason));
+    fflush(stdout);
+    if (status == SC_OK) keep_prompt(&c->args.common, s, cache, NULL, NULL);   /* when the answer is out */
+    sc_prompt_cache_close(cache);
+    sc_session_close(s);
     return code;
 }
 
@@ -192,7 +207,7 @@ static int run_complete(const struct command *self, int argc, char **argv)
     struct complete c = { 0 };
     sc_error err = { 0 };
     size_t len = 0;
-    int code = args_parse(&c.args, self, argc, argv, (void *const[]){ &c.sample, &c.session, &c.model });
+    int code = args_parse(&c.args, self, argc, argv, (void *const[]){ &c.sample, &c.session, &c.cache, &c.model });
     if (code == ARGS_GO) code = sample_from_args(&c.sample, &c.extra, &c.args);
     if (code == ARGS_GO && args_has(&c.args, "suffix") && args_has(&c.args, "special"))
         code = usage_error(self, "--special cannot be combined with --suffix, which places the special tokens itself");
@@ -211,7 +226,7 @@ static int run_complete(const struct command *self, int argc, char **argv)
     return code;
 }
 
-static const char *const tables[] = { "sample", "session", "model", NULL };
+static const char *const tables[] = { "sample", "session", "prompt_cache", "model", NULL };
 static const struct flag flags[] = {
     { "prompt", "p", "TEXT", "the prompt; standard input if not given", NULL },
     { "suffix", NULL, "TEXT", "fill in the middle between the prompt and this text", NULL },

@@ -100,6 +100,34 @@ static void print_machine(const json_t *runtime, const json_t *limits)
     print_row("peak", text);
 }
 
+/* {"directory","files","bytes","max_bytes"}; NULL where there can be none. */
+static json_t *cache_json(void)
+{
+    sc_prompt_cache_config config;
+    sc_prompt_cache *cache = NULL;
+    sc_text directory = { 0 }, text = { 0 };
+    json_t *value = NULL;
+    sc_options_defaults(sc_options_for("prompt_cache"), &config);
+    sc_status status = sc_prompt_cache_home(&directory, NULL);
+    config.directory = directory.data;
+    if (status == SC_OK) status = sc_prompt_cache_open(&cache, &config, NULL);
+    if (status == SC_OK && sc_prompt_cache_describe(&text, cache) == SC_OK) value = json_loadb(text.data, text.len, 0, NULL);
+    sc_prompt_cache_close(cache);
+    sc_text_free(&directory);
+    sc_text_free(&text);
+    return value;
+}
+
+static void print_cache(void)
+{
+    char text[512], bytes[32];
+    json_t *cache = cache_json();
+    format_bytes(bytes, sizeof bytes, json_number_value(json_object_get(cache, "bytes")));
+    if (cache) snprintf(text, sizeof text, "%s in %s (`starchat cache --clear` removes it)", bytes, json_string_value(json_object_get(cache, "directory")));
+    print_row("prompt cache", cache ? text : "cannot be used: `starchat cache` says why");
+    json_decref(cache);
+}
+
 static void print_plain(const json_t *runtime, const json_t *limits, const struct finding *f, int n, const char *home)
 {
     char text[512], bytes[32];
@@ -112,6 +140,7 @@ static void print_plain(const json_t *runtime, const json_t *limits, const struc
     print_row("models in", home);
     format_bytes(bytes, sizeof bytes, free_disk(home));
     print_row("free disk", bytes);
+    print_cache();
 }
 
 static void print_json(json_t *runtime, json_t *limits, const struct finding *f, int n, const char *home)
@@ -120,6 +149,7 @@ static void print_json(json_t *runtime, json_t *limits, const struct finding *f,
     for (int i = 0; i < n; i++)
         json_object_set_new(tools, f[i].name, json_pack("{s:b, s:s?, s:s, s:s?}", "found", f[i].found != NULL, "what", f[i].found, "use", f[i].use, "install", f[i].found ? NULL : f[i].install));
     all = json_pack("{s:O?, s:O?, s:o, s:s, s:I}", "runtime", runtime, "limits", limits, "tools", tools, "home", home, "free_disk_bytes", (json_int_t)free_disk(home));
+    json_object_set_new(all, "prompt_cache", cache_json());
     char *text = json_dumps(all, JSON_INDENT(2));
     if (text) puts(text);
     free(text);

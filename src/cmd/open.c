@@ -141,6 +141,32 @@ int open_model(struct opened *o, struct args_common *c, sc_model_config *m, cons
     return ARGS_GO;
 }
 
+sc_prompt_cache *open_prompt_cache(const struct args_common *c, sc_prompt_cache_config *config)
+{
+    sc_prompt_cache *cache = NULL;
+    sc_text directory = { 0 };
+    sc_error err = { 0 };
+    if (!config->prompt_cache || !config->prompt_cache_mib) return NULL;
+    sc_status status = sc_prompt_cache_home(&directory, &err);
+    config->directory = directory.data;
+    if (status == SC_OK) status = sc_prompt_cache_open(&cache, config, &err);
+    if (status != SC_OK && c->verbose) note(c, "No prompt cache: %s.", err.message);
+    config->directory = NULL;
+    sc_text_free(&directory);
+    return cache;
+}
+
+void keep_prompt(const struct args_common *c, sc_session *s, sc_prompt_cache *cache, bool (*is_over)(void *user), void *user)
+{
+    sc_error err = { 0 };
+    size_t kept;
+    double begin = seconds_now();
+    sc_status status = sc_session_keep(&kept, s, cache, is_over, user, &err);
+    if (!c->verbose) return;
+    if (status != SC_OK) note(c, "The prompt is not kept: %s.", err.message);
+    else if (kept) note(c, "%zu tokens of the prompt cache written in %.3f s.", kept, seconds_now() - begin);
+}
+
 void close_model(struct opened *o)
 {
     interrupt_end(&o->interrupt);

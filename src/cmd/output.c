@@ -249,11 +249,12 @@ void draw_event(void *user, const char *json)
     if (c->quiet) return;
     json_t *event = json_loads(json, 0, NULL);
     const json_t *bytes = json_object_get(event, "bytes"), *done = bytes ? bytes : json_object_get(event, "done");
-    const char *text = member_text(event, "text");
+    const char *text = member_text(event, "text"), *kind = member_text(event, "event");
+    bool is_wanted = c->verbose || !kind || strcmp(kind, "detail") != 0;
     if (!text) text = member_text(event, "message");
     if (json_is_number(done)) {
         if (isatty(STDERR_FILENO)) progress_event(c, event, done, bytes != NULL);
-    } else if (text) {
+    } else if (text && is_wanted) {
         progress_clear(c);
         note(c, "%s", text);
     }

@@ -67,6 +67,9 @@ sc_status model_file_open(struct model_file **out, const char *path, bool header
 void      model_file_close(struct model_file *m);
 /* Gives back the memory of GGUF keys, tokenizer lists above all, once they were read; they can be read again. */
 void      model_file_forget_keys(const struct model_file *m);
+/* Adds what tells this model from any other to a digest: sizes and times of its files, names, shapes and a sample of every
+ * tensor, config and scalar keys. Tokenizer lists are left out. Reads a few bytes a tensor, not the weights. */
+void      model_file_identify(const struct model_file *m, struct sha256 *to);
 const struct file_tensor *model_file_find(const struct model_file *m, const char *name);   /* NULL if absent */
 
 /* A PEFT adapter directory: `config` is its adapter_config.json, the tensors are those of adapter_model.safetensors; the

@@ -79,6 +79,37 @@ void model_file_forget_keys(const struct model_file *m)
     if (m->kind == MODEL_GGUF && m->private->n_files) file_forget(m->private->files[0].data, m->data_offset);
 }
 
+static void identify_tensor(const struct file_tensor *t, struct sha256 *to)
+{
+    enum { SAMPLE = 256 };
+    size_t n = t->bytes < SAMPLE ? t->bytes : SAMPLE;
+    sha256_add(to, t->name, strlen(t->name) + 1);
+    sha256_add(to, &t->dtype, sizeof t->dtype);
+    sha256_add(to, t->dims, (size_t)t->n_dims * sizeof *t->dims);
+    if (n) sha256_add(to, (const char *)t->data + (t->bytes - n) / 2, n);
+}
+
+void model_file_identify(const struct model_file *m, struct sha256 *to)
+{
+    const struct format_private *p = m->private;
+    char *config = m->config ? json_dumps(m->config, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    for (size_t i = 0; i < p->n_files; i++) {
+        sha256_add(to, &p->files[i].size, sizeof p->files[i].size);
+        sha256_add(to, &p->files[i].modified, sizeof p->files[i].modified);
+    }
+    if (config) sha256_add(to, config, strlen(config) + 1);
+    free(config);
+    for (size_t i = 0; i < m->n_values; i++) {
+        const struct gguf_value *v = &m->values[i];
+        sha256_add(to, v->key, strlen(v->key) + 1);
+        sha256_add(to, &v->type, sizeof v->type);
+        if (v->type == GGUF_ARRAY) sha256_add(to, &v->count, sizeof v->count);
+        else if (v->type == GGUF_STRING) sha256_add(to, v->v.s.text, v->v.s.len);
+        else sha256_add(to, &v->v.u, sizeof v->v.u);
+    }
+    for (size_t i = 0; i < m->n_tensors; i++) identify_tensor(&m->tensors[i], to);
+}
+
 void model_file_close(struct model_file *m)
 {
     if (!m) return;

@@ -73,6 +73,19 @@ sc_status sc_store_home(sc_text *out, sc_error *err)
     return SC_OK;
 }
 
+sc_status sc_prompt_cache_home(sc_text *out, sc_error *err)
+{
+    char *path, *home = NULL;
+    *out = (sc_text){ 0 };
+    if (variable("STARCHAT_HOME")) path = path_join(home = expand_home(variable("STARCHAT_HOME")), "prompt-cache");
+    else if (variable("XDG_CACHE_HOME")) path = path_join(variable("XDG_CACHE_HOME"), "starchat/prompt-cache");
+    else if (variable("HOME")) path = path_join(variable("HOME"), ".cache/starchat/prompt-cache");
+    else return FAIL(err, SC_E_ARGUMENT, "no place for the prompt cache: HOME is not set; set STARCHAT_HOME to a directory");
+    mem_free(home);
+    *out = (sc_text){ path, strlen(path) };
+    return SC_OK;
+}
+
 /* ---- the Hub ----------------------------------------------------------------------------------------------------------- */
 
 static char *trimmed(const char *text, size_t len)

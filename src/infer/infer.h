@@ -16,6 +16,7 @@ struct sc_runtime {
     atomic_int cancel;
 };
 void runtime_note(const sc_runtime *rt, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* {"event":"note","text":...} */
+void runtime_detail(const sc_runtime *rt, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* the same, "detail": for who asks */
 
 enum { MAX_END_TOKENS = 16 };
 struct sc_model {
@@ -57,6 +58,15 @@ size_t lookup_worth(const struct lookup *l);                     /* how many of 
 void   lookup_see(struct lookup *l, int32_t id);                 /* what really came next */
 void   lookup_time(struct lookup *l, size_t rows, double seconds);
 
+/* ---- session.c, for prompt_cache.c -------------------------------------------------------------------------------------- */
+
+/* token[0..length) is the past, [0, kept) of it is on disk; seconds_a_token: of reading a prompt here, 0: unknown. */
+struct session_past { const sc_model *model; struct kv_cache *cache; const int32_t *token; size_t length, kept; double seconds_a_token; };
+void   session_past(struct session_past *out, sc_session *s);
+void   session_cut(sc_session *s, size_t length);                           /* forgets what is behind */
+void   session_adopt(sc_session *s, const int32_t *id, size_t length);       /* id[0..length) is the past, its rows stand in the cache */
+void   session_set_kept(sc_session *s, size_t kept);
+
 /* ---- stop.c: text until a stop string ------------------------------------------------------------------------------------ */
 
 /* Collects decoded bytes, hands out whole characters, holds back what may become a stop string. */
@@ -70,6 +80,6 @@ int    stop_scanner_put(struct stop_scanner *s, const char *bytes, size_t len, b
 
 /* ---- infer_options.c ------------------------------------------------------------------------------------------------------- */
 
-extern const struct sc_options runtime_options, model_options, session_options, sample_options;
+extern const struct sc_options runtime_options, model_options, session_options, sample_options, prompt_cache_options;
 
 #endif

@@ -25,6 +25,13 @@ static const struct option session_rows[] = {
 };
 const struct sc_options session_options = { "session", sizeof(sc_session_config), session_rows, sizeof session_rows / sizeof *session_rows };
 
+static const struct option prompt_cache_rows[] = {
+    ROW(sc_prompt_cache_config, prompt_cache, OPT_BOOL, 0, 0, "true", NULL, "keep what long prompts leave behind on disk, and read the same beginning only once"),
+    ROW(sc_prompt_cache_config, prompt_cache_mib, OPT_INT, 0, 1 << 30, "1024", NULL, "most MiB of it; what was used longest ago goes first"),
+    ROW(sc_prompt_cache_config, prompt_cache_seconds, OPT_REAL, 0, 1e9, "1", NULL, "keep only what took this many seconds to read"),
+};
+const struct sc_options prompt_cache_options = { "prompt_cache", sizeof(sc_prompt_cache_config), prompt_cache_rows, sizeof prompt_cache_rows / sizeof *prompt_cache_rows };
+
 static const struct option sample_rows[] = {
     ROW(sc_sample_config, max_tokens, OPT_INT, -1, 1 << 27, "256", NULL, "most tokens to generate; -1: until the context is full"),
     ROW(sc_sample_config, temperature, OPT_REAL, 0, 100, "0", NULL, "0: always the likeliest token"),

@@ -34,21 +34,34 @@ void sc_cancel(sc_runtime *rt) { rt->cancel = 1; }
 
 void sc_cancel_reset(sc_runtime *rt) { rt->cancel = 0; }
 
-void runtime_note(const sc_runtime *rt, const char *format, ...)
+static void send_text(const sc_runtime *rt, const char *event, const char *format, va_list args)
 {
     if (!rt->on_event) return;
     char text[512];
-    va_list args;
-    va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
-    va_end(args);
     struct buf b;
     buf_init(&b, 0);
-    buf_puts(&b, "{\"event\":\"note\",\"text\":");
+    buf_printf(&b, "{\"event\":\"%s\",\"text\":", event);
     buf_put_json_string(&b, text, strlen(text));
     buf_putc(&b, '}');
     rt->on_event(rt->user, b.data);
     buf_release(&b);
+}
+
+void runtime_note(const sc_runtime *rt, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    send_text(rt, "note", format, args);
+    va_end(args);
+}
+
+void runtime_detail(const sc_runtime *rt, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    send_text(rt, "detail", format, args);
+    va_end(args);
 }
 
 sc_status sc_runtime_describe(sc_text *out, const sc_runtime *rt)

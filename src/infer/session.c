@@ -13,6 +13,8 @@ struct sc_session {
     size_t cache_bytes;
     int32_t *token;                   /* the past: length of capacity */
     size_t length, reused, chunk;
+    size_t kept;                      /* of the past, on disk: see prompt_cache.c */
+    size_t read_tokens; double read_seconds;      /* of all syncs */
     size_t logits_at;                 /* logits belong to a past of this length; 0: none */
     float *logits;
     struct arena step;
@@ -158,7 +160,24 @@ static void rewind_to(sc_session *s, size_t length)
 {
     s->length = length;
     if (s->logits_at > length) s->logits_at = 0;
+    if (s->kept > length) s->kept = length;
 }
+
+void session_past(struct session_past *out, sc_session *s)
+{
+    *out = (struct session_past){ s->model, &s->cache, s->token, s->length, s->kept, s->read_tokens ? s->read_seconds / (double)s->read_tokens : 0 };
+}
+
+void session_cut(sc_session *s, size_t length) { rewind_to(s, length); }
+
+void session_adopt(sc_session *s, const int32_t *id, size_t length)
+{
+    memcpy(s->token, id, length * sizeof *id);
+    s->length = s->kept = length;
+    s->logits_at = 0;
+}
+
+void session_set_kept(sc_session *s, size_t kept) { s->kept = kept; }
 
 sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_error *err)
 {
@@ -171,7 +190,11 @@ sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_error *
     s->reused = s->length;
     size_t rest = n - s->length;
     s->logits_at = 0;
-    TRY(extend(s, id + s->length, rest, rest - 1, keep_logits, NULL, err));
+    double begin = clock_seconds();
+    sc_status status = extend(s, id + s->length, rest, rest - 1, keep_logits, NULL, err);
+    s->read_seconds += clock_seconds() - begin;
+    s->read_tokens += s->length - s->reused;
+    TRY(status);
     s->logits_at = n;
     return SC_OK;
 }
@@ -382,8 +405,9 @@ static sc_status step(struct generation *g, sc_generation *out, bool *done, sc_e
     if (is_end(g, id)) { out->reason = SC_STOP_END; *done = true; return SC_OK; }
     if (g->c->on_step) {
         size_t vocab = model_vocab(&s->model->model);
+        bool is_asked = g->c->logprobs > 0;   /* a sum over the whole vocabulary */
         fill_top(g, vocab);
-        const sc_step report = { id, log_probability(s->logits, vocab, id), g->top, (size_t)g->c->logprobs };
+        const sc_step report = { id, is_asked ? log_probability(s->logits, vocab, id) : (double)NAN, g->top, (size_t)g->c->logprobs };
         if (g->c->on_step(g->user, &report)) { out->reason = SC_STOP_CALLBACK; *done = true; return SC_OK; }
     }
     struct buf piece;

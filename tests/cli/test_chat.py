@@ -407,6 +407,52 @@ def test_continues_a_one_shot():
     assert none.returncode == 1 and b"no conversation to continue" in none.stderr
 
 
+def test_prompts_are_kept_for_the_next_start():
+    home = new_home()
+    kept = home / "prompt-cache"
+    few = SCRATCH / "long.txt"
+    few.write_text(FEW_SHOT.replace("Two.", "Two, if nobody changes what one is. " * 20))
+    few_shot = ("--few-shot", str(few), "--prompt-cache-seconds", "0", "--ignore-eos", "-n", "20", "--seed", "4", "--json")
+
+    def answer(*more):
+        run = chat(*few_shot, "-p", "first", *more, home=home, template=False)
+        assert run.returncode == 0, run
+        return json.loads(run.stdout)
+    without = answer("--no-save")
+    assert not kept.exists() and without["reused_tokens"] == 0
+    assert answer("--no-prompt-cache")["text"] == without["text"] and not kept.exists()
+    first, second, third = answer(), answer(), answer("--no-prompt-cache")
+    assert first["reused_tokens"] == third["reused_tokens"] == 0 and second["reused_tokens"] > first["prompt_tokens"] - 33 > 500, (first, second)
+    assert first["text"] == second["text"] == third["text"] == without["text"]
+    assert kept.stat().st_mode & 0o777 == 0o700 and all(f.stat().st_mode & 0o777 == 0o600 for f in kept.iterdir())
+
+    # What is damaged is told with --verbose, and read again.
+    for f in kept.iterdir():
+        f.write_bytes(f.read_bytes()[:-1] + b"!")
+    run = chat(*few_shot, "-p", "first", "--verbose", home=home, template=False)
+    assert json.loads(run.stdout)["text"] == first["text"] and b"prompt cache is removed: its checksum is wrong" in run.stderr, run
+
+    # Read ahead of the first message, and found by the next start though nothing was ever asked.
+    shutil.rmtree(kept)
+    with Chat("--few-shot", str(few), "--prompt-cache-seconds", "0", home=home, template=False) as c:
+        deadline = time.monotonic() + WAIT
+        while not (kept.exists() and any(kept.glob("*.kv"))) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert answer()["reused_tokens"] > 500
+
+    # A long prompt of `complete`, which shows and clears the cache too.
+    line = [PROGRAM, "complete", MODEL, "-p", "a long beginning " * 40, "-n", "10", "--json", "--prompt-cache-seconds", "0"]
+    runs = [json.loads(subprocess.run(line, env=environment(home), capture_output=True, check=True).stdout) for _ in range(2)]
+    assert runs[0]["text"] == runs[1]["text"] and (runs[0]["reused_tokens"], runs[1]["reused_tokens"]) == (0, runs[0]["prompt_tokens"] // 32 * 32), runs
+
+    def cache(*more):
+        return subprocess.run([PROGRAM, "cache", *more], env=environment(home), capture_output=True, check=True).stdout
+    assert json.loads(cache("--json"))["files"] == len(list(kept.glob("*.kv"))) > 30
+    assert str(kept).encode() in cache()
+    cache("--clear")
+    assert json.loads(cache("--json"))["bytes"] == 0 and not kept.exists()
+
+
 def test_mistakes():
     rows = [
         (chat(*ONCE), 2, b"the message is empty"),
