@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Speed of starchat beside llama.cpp on the same GGUF file, same machine, same run: rounds alternate, medians and their ratio.
+"""Speed of starchat beside its peers on the same GGUF file, same machine, same run: rounds alternate, medians and their ratio.
 
 llama.cpp is the newest of PyPI (llama-cpp-python), which pip builds for this machine's instruction set when it is missing
 from --venv. Both use the same number of threads; llama.cpp runs with its default repacking and with flash attention.
 Tests: ppN reads N tokens, tgN generates N one by one, tgN@D behind D tokens, bN@D generates 32 tokens for N sequences together.
 
-Usage: peers.py MODEL.gguf... [--starchat build/starchat] [--venv DIRECTORY] [--tests pp512,tg64,tg32@4096] [--rounds 3] [--threads 2]
+With --ik, the llama-bench of an ik_llama.cpp that you built yourself is one more column: with flash attention and its
+repacking at run time; it has no tests of several sequences.
+
+Usage: peers.py MODEL.gguf... [--starchat build/starchat] [--venv DIRECTORY] [--ik PATH/TO/llama-bench] [--no-llama]
+                [--tests pp512,tg64,tg32@4096] [--rounds 3] [--threads 2]
 """
 import argparse
 import json
@@ -105,6 +109,20 @@ def ours(args, path):
     return found
 
 
+def ik(args, path):
+    """Tokens a second of each test that it has; its rows behind a depth come as one test of both."""
+    found = {}
+    for test in args.tests.split(","):
+        kind, n, depth = parse(test)
+        if kind == "b" or (kind == "pp" and depth):
+            continue
+        shape = ["-p", str(n), "-n", "0"] if kind == "pp" else ["-p", "0", "-n", "0", "-gp", f"{depth},{n}"] if depth else ["-p", "0", "-n", str(n)]
+        line = [args.ik, "-m", path, "-t", str(args.threads), "-fa", "1", "-rtr", "1", "-r", "1", "-o", "json"] + shape
+        out = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+        found[test] = json.loads(out[out.index("["):])[-1]["avg_ts"]
+    return found
+
+
 def prepare(args):
     python = os.path.join(args.venv, "bin/python")
     if not os.path.exists(python):
@@ -116,14 +134,25 @@ def prepare(args):
 
 
 def compare(args):
-    version = prepare(args)
-    print(f"starchat beside llama.cpp (llama-cpp-python {version}), {args.threads} threads, medians of {args.rounds} alternating rounds, tokens/s\n")
-    print("| file | test | starchat | llama.cpp | ratio |\n|---|---|---|---|---|")
+    engines = [("starchat", ours)]
+    if not args.no_llama:
+        print(f"llama.cpp of llama-cpp-python {prepare(args)}")
+        engines.append(("llama.cpp", peer))
+    if args.ik:
+        engines.append(("ik_llama.cpp", ik))
+    names = [name for name, _ in engines]
+    print(f"{args.threads} threads, medians of {args.rounds} alternating rounds, tokens/s; ratio: starchat to the one before\n")
+    print("| file | test | starchat |" + "".join(f" {name} | ratio |" for name in names[1:]) + "\n" + "|---" * (2 * len(names) + 1) + "|")
     for path in args.models:
-        rounds = [(ours(args, path), peer(args, path)) for _ in range(args.rounds)]
+        rounds = [[measure(args, path) for _, measure in engines] for _ in range(args.rounds)]
         for test in args.tests.split(","):
-            a, b = (statistics.median(r[i][test] for r in rounds) for i in (0, 1))
-            print(f"| {os.path.basename(path)} | {test} | {a:.1f} | {b:.1f} | {a / b:.2f} |", flush=True)
+            print_row(os.path.basename(path), test, rounds, len(engines))
+
+
+def print_row(file, test, rounds, n):
+    speed = [statistics.median(r[i][test] for r in rounds) if test in rounds[0][i] else None for i in range(n)]
+    cells = [f" {s:.1f} | {speed[0] / s:.2f} |" if s else " - | - |" for s in speed[1:]]
+    print(f"| {file} | {test} | {speed[0]:.1f} |" + "".join(cells), flush=True)
 
 
 def main():
@@ -131,6 +160,8 @@ def main():
     p.add_argument("models", nargs="+")
     p.add_argument("--starchat", default="build/starchat")
     p.add_argument("--venv", default="build/peers")
+    p.add_argument("--ik", help="llama-bench of ik_llama.cpp")
+    p.add_argument("--no-llama", action="store_true", help="without llama.cpp")
     p.add_argument("--tests", default="pp512,tg64,tg32@4096")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--threads", type=int, default=2)

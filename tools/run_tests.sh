@@ -32,7 +32,7 @@ fi
 if [ -n "$(command -v python3)" ]; then
     python3 tests/cli/test_chat.py "$build/starchat" >"$log" 2>&1
     add chat_terminal $?
-    for name in damage convert train; do
+    for name in damage convert train compare; do
         python3 "tests/cli/test_$name.py" "$build/starchat" >"$log" 2>&1
         add "cli_$name" $?
     done
