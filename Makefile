@@ -47,10 +47,10 @@ $(BUILD)/libstarchat.a: $(LIB_OBJ)
 
 # Unrolled kernels take a minute to compile with a sanitizer at -O3.
 KERNEL_OPT := $(if $(SANITIZE),,-O3)
-$(BUILD)/cpu/avx2.o $(BUILD)/cpu/outer_avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
+$(BUILD)/cpu/avx2.o $(BUILD)/cpu/outer_avx2.o $(BUILD)/cpu/mix_avx2.o: CFLAGS_ALL += -O3 -mavx2 -mfma -mf16c
 $(BUILD)/cpu/panel_avx2.o: CFLAGS_ALL += $(KERNEL_OPT) -mavx2 -mfma -mf16c
 # Sums reordered would no longer fit into the registers.
-$(BUILD)/cpu/panel_avx2.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += $(if $(findstring clang,$(CC)),,-fno-tree-reassoc)
+$(BUILD)/cpu/panel_avx2.o $(BUILD)/cpu/panel_vnni.o $(BUILD)/cpu/mix_avx2.o: CFLAGS_ALL += $(if $(findstring clang,$(CC)),,-fno-tree-reassoc)
 # Loops over all parameters.
 $(BUILD)/train/optimizer.o $(BUILD)/train/parameters.o: CFLAGS_ALL += -O3
 $(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3

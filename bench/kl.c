@@ -1,6 +1,6 @@
 /* kl.c - what storage types and int8 activations change: Kullback-Leibler divergence of the next-token distribution from that
  * of a reference model with f32 activations, perplexities, and how often both say the same token first.
- * Usage: bench_kl REFERENCE TEXT MODEL... [--activations f32|int8] [--tokens N]
+ * Usage: bench_kl REFERENCE TEXT MODEL... [--activations f32|int8] [--cache f32|f16|q8_0] [--tokens N]
  * The text is read by windows of WINDOW tokens; the first half of each is context alone. */
 #include <math.h>
 #include <stdio.h>
@@ -19,14 +19,14 @@ static void fail(const char *text)
 
 struct side { sc_runtime *rt; sc_model *model; struct arena step; struct kv_cache cache; };
 
-static void side_open(struct side *s, const char *path, const char *activations)
+static void side_open(struct side *s, const char *path, const char *activations, enum dtype cache)
 {
     sc_error e = { 0 };
     arena_init(&s->step);
     if (sc_runtime_open(&s->rt, &(sc_runtime_config){ .activations = activations }, &e) != SC_OK || sc_model_open(&s->model, s->rt, &(sc_model_config){ .path = path }, &e) != SC_OK) fail(e.message);
     const struct model_config *c = &s->model->model.config;
-    size_t bytes = kv_elements(c->layers, c->kv_heads, c->head_dim, WINDOW) * sizeof(float);
-    s->cache = (struct kv_cache){ DTYPE_F32, c->layers, c->kv_heads, c->head_dim, WINDOW, mem_alloc(bytes), mem_alloc(bytes) };
+    size_t bytes = kv_elements(c->layers, c->kv_heads, c->head_dim, WINDOW) / c->head_dim * dtype_row_bytes(cache, c->head_dim);
+    s->cache = (struct kv_cache){ cache, c->layers, c->kv_heads, c->head_dim, WINDOW, mem_alloc(bytes), mem_alloc(bytes) };
 }
 
 static void side_close(struct side *s)
@@ -103,22 +103,24 @@ int main(int argc, char **argv)
 {
     const char *activations = "f32", *path[64];
     size_t n = 0, tokens = 2048;
+    enum dtype cache = DTYPE_F32;
     sc_text text = { 0 };
     sc_tokens ids = { 0 };
     sc_error e = { 0 };
     struct side reference;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--activations") && i + 1 < argc) activations = argv[++i];
+        else if (!strcmp(argv[i], "--cache") && i + 1 < argc) { if (!dtype_by_name(&cache, argv[++i])) fail("no such type of cache"); }
         else if (!strcmp(argv[i], "--tokens") && i + 1 < argc) tokens = strtoull(argv[++i], NULL, 10);
         else if (n < 64) path[n++] = argv[i];
     }
     if (n < 3) { printf("bench_kl: nothing measured; give REFERENCE TEXT MODEL...\n"); return 0; }
-    side_open(&reference, path[0], "f32");
+    side_open(&reference, path[0], "f32", DTYPE_F32);
     if (file_read(&text, path[1], 64 << 20, &e) != SC_OK || sc_encode(&ids, sc_model_tokenizer(reference.model), text.data, text.len, false, &e) != SC_OK) fail(e.message);
     printf("| model | activations | KL, mean | KL, largest | same first token | perplexity | reference |\n|---|---|---|---|---|---|---|\n");
     for (size_t i = 2; i < n; i++) {
         struct side other;
-        side_open(&other, path[i], activations);
+        side_open(&other, path[i], activations, cache);
         struct sums s = measure(&reference, &other, &ids, tokens);
         double count = s.n ? (double)s.n : 1;
         printf("| %s | %s | %.5f | %.3f | %.1f %% | %.3f | %.3f |\n", strrchr(path[i], '/') ? strrchr(path[i], '/') + 1 : path[i], activations, s.kl / count, s.worst, 100 * (double)s.same / count, exp(s.loss / count),

@@ -140,7 +140,7 @@ SC_API const char *sc_model_notice(const sc_model *m);              /* what open
 typedef struct sc_session sc_session;
 typedef struct {
     int64_t     context;     /* most tokens it can hold; 0: the model's own, capped at 8192 */
-    const char *cache_type;  /* "f16" or "f32"                           */
+    const char *cache_type;  /* "f16", "f32" or "q8_0"                   */
     int64_t     chunk;       /* most rows in one forward pass            */
 } sc_session_config;         /* options "session" */
 SC_API sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config *c, sc_error *err);

@@ -538,6 +538,7 @@ void cpu_fill_avx2(struct cpu_kernels *k)
     k->exp_row = exp_row;
     k->softmax_gradient = softmax_gradient;
     cpu_fill_outer_avx2(k);
+    cpu_fill_mix_avx2(k);
     k->silu_gate = silu_gate_row;
     k->silu_gate_backward = silu_gate_backward;
     k->gelu_tanh = gelu_tanh;

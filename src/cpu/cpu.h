@@ -46,6 +46,10 @@ struct cpu_kernels {
     /* c[t][i] = (keep ? c[t][i] * keep[t] : 0) + sum over j < k, in rising order, of a[t][j] * b[j * b_stride + i], for t < n <=
      * OUTER and i < cols; b is f16 or f32. The products of attention: queries with keys, probabilities with values. */
     void (*outer[2])(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols);
+    /* acc[t][i] = acc[t][i] * keep[t] + sum over 32 positions j of p[t][j] * value j, for i < d and t < n <= OUTER, from a block of
+     * values of a Q8_0 cache (cache_q8.c). For each 32 elements p times the values' scales, none negative, is rounded to 127
+     * steps of its largest. */
+    void (*mix_q8)(float *const *acc, const float *keep, const float *const *p, size_t n, const void *block, size_t d);
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
     /* Of g for the gate and for up: g up s (1 + gate (1 - s)) and g gate s, s = 1 / (1 + exp(-gate)). */
     void (*silu_gate_backward)(float *to_gate, float *to_up, const float *gate, const float *up, const float *g, size_t n);
@@ -65,6 +69,7 @@ void cpu_fill_avx2(struct cpu_kernels *k);                    /* called only whe
 void cpu_fill_avx512(struct cpu_kernels *k);
 void cpu_fill_panels_avx2(struct cpu_kernels *k);
 void cpu_fill_outer_avx2(struct cpu_kernels *k);
+void cpu_fill_mix_avx2(struct cpu_kernels *k);
 void cpu_fill_panels_vnni(struct cpu_kernels *k);
 
 extern const struct backend cpu_backend;
@@ -83,6 +88,13 @@ size_t panel_bytes(enum dtype t, size_t cols);                                  
 void   panel_pack(void *panel, enum dtype t, const void *rows, size_t n_rows, size_t cols);
 size_t cpu_panels_bytes(enum dtype t, size_t rows, size_t cols);
 size_t cpu_packed_bytes(const struct tensor *t);                                        /* op_linear.c */
+
+/* ---- cache_q8.c: keys and values in Q8_0 ---------------------------------------------------------------------------------- */
+
+/* Puts a key and a value, head_dim elements each, at `position` of a layer and head. */
+void q8_cache_store(const struct kv_cache *cache, size_t layer, size_t head, size_t position, const float *key, const float *value);
+const char *q8_cache_keys(const struct kv_cache *cache, size_t layer, size_t head, size_t block);      /* panels of PANEL positions */
+const char *q8_cache_values(const struct kv_cache *cache, size_t layer, size_t head, size_t block);
 
 /* ---- gemm.c: products of large matrices, for training ------------------------------------------------------------------ */
 

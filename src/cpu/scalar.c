@@ -325,6 +325,24 @@ static void outer(float *const *c, const float *keep, const float *const *a, siz
         }
 }
 
+static void mix_q8(float *const *acc, const float *keep, const float *const *p, size_t n, const void *block, size_t d)
+{
+    const uint8_t *scales = block;
+    const int8_t *codes = (const int8_t *)(scales + d / 32 * 2 * KV_BLOCK);
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < d; i++) {
+            float v[KV_BLOCK], most = 0;
+            for (size_t j = 0; j < KV_BLOCK; j++) {
+                v[j] = p[t][j] > 0 ? p[t][j] * half_at(scales + (i / 32 * KV_BLOCK + j) * 2) : 0;   /* a scale nobody wrote may be no number */
+                most = fmaxf(most, v[j]);
+            }
+            int total = 0;
+            for (size_t j = 0; j < KV_BLOCK; j++)
+                total += (int)lrintf(v[j] * (most > 0 ? 127 / most : 0)) * codes[i / PANEL * PANEL * KV_BLOCK + (j / 4 * PANEL + i % PANEL) * 4 + j % 4];
+            acc[t][i] = fmaf((float)total, most / 127, acc[t][i] * keep[t]);
+        }
+}
+
 static void outer_f16(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, true); }
 static void outer_f32(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, false); }
 
@@ -393,7 +411,7 @@ void cpu_fill_scalar(struct cpu_kernels *k)
 {
     *k = (struct cpu_kernels){
         .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .interleave = interleave, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .largest = largest, .exp_row = exp_row,
-        .softmax_gradient = softmax_gradient, .outer = { outer_f16, outer_f32 },
+        .softmax_gradient = softmax_gradient, .outer = { outer_f16, outer_f32 }, .mix_q8 = mix_q8,
         .silu_gate = silu_gate_row, .silu_gate_backward = silu_gate_backward, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
                        [DTYPE_Q5_0] = unpack_i8_q5_0, [DTYPE_Q5_1] = unpack_i8_q5_1, [DTYPE_Q4_K] = unpack_i8_q4_k,

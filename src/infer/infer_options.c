@@ -20,7 +20,7 @@ const struct sc_options model_options = { "model", sizeof(sc_model_config), mode
 
 static const struct option session_rows[] = {
     ROW(sc_session_config, context, OPT_INT, 0, 1 << 27, "0", NULL, "most tokens of prompt and answer; 0: the model's, at most 8192"),
-    ROW(sc_session_config, cache_type, OPT_CHOICE, 0, 0, "f16", "f16|f32", "precision of the key/value cache"),
+    ROW(sc_session_config, cache_type, OPT_CHOICE, 0, 0, "f16", "f16|f32|q8_0", "precision of the key/value cache"),
     ROW(sc_session_config, chunk, OPT_INT, 1, 8192, "256", NULL, "most tokens in one forward pass"),
 };
 const struct sc_options session_options = { "session", sizeof(sc_session_config), session_rows, sizeof session_rows / sizeof *session_rows };

@@ -24,7 +24,7 @@ struct sc_session {
 
 static sc_status reserve_cache(sc_session *s, const struct model_config *c, enum dtype dtype, size_t context, sc_error *err)
 {
-    size_t one = c->layers * c->kv_heads * c->head_dim * dtypes[dtype].bytes, bytes;
+    size_t one = c->layers * c->kv_heads * dtype_row_bytes(dtype, c->head_dim), bytes;
     if (!size_mul(one, 2 * kv_rows(context), &bytes))
         return FAIL(err, SC_E_ARGUMENT, "a context of %zu tokens is too large for this model's cache", context);
     uint64_t limit = s->model->runtime->memory_limit;
@@ -53,8 +53,11 @@ sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config
     size_t context;
     enum dtype dtype = DTYPE_F16;
     TRY(choose_context(&context, m, c->context, err));
-    if (c->cache_type && *c->cache_type && (!dtype_by_name(&dtype, c->cache_type) || (dtype != DTYPE_F16 && dtype != DTYPE_F32)))
-        return FAIL(err, SC_E_ARGUMENT, "cache type is \"%s\", expected f16 or f32", c->cache_type);
+    if (c->cache_type && *c->cache_type && (!dtype_by_name(&dtype, c->cache_type) || (dtype != DTYPE_F16 && dtype != DTYPE_F32 && dtype != DTYPE_Q8_0)))
+        return FAIL(err, SC_E_ARGUMENT, "cache type is \"%s\", expected f16, f32 or q8_0", c->cache_type);
+    size_t head = m->model.config.head_dim;
+    if (dtype == DTYPE_Q8_0 && (head % 32 || head > 1024))
+        return FAIL(err, SC_E_ARGUMENT, "a cache in q8_0 takes heads of a multiple of 32 dimensions, up to 1024, and those of %s have %zu; choose f16", m->file->path, head);
     sc_session *s = mem_zero(1, sizeof *s);
     s->model = m;
     s->chunk = c->chunk > 0 ? (size_t)c->chunk : 256;

@@ -84,12 +84,13 @@ struct norm   { struct tensor gain, bias; float eps; };        /* bias.data NULL
 
 /* ---- what one forward pass works on ----------------------------------------------------------------------------------- */
 
-/* Keys and values of one sequence and all layers, f16 or f32, each kv_elements long. Values of (layer, head, position) are
- * the head_dim elements from ((layer * kv_heads + head) * rows + position) * head_dim on, rows being the capacity rounded up
- * to whole tiles. Keys stand by tiles of KV_TILE positions, where element i of position p is at i * KV_TILE + p % KV_TILE:
- * one vector holds the same element of neighbouring positions. */
-enum { KV_TILE = 16 };
-static inline size_t kv_rows(size_t capacity) { return (capacity + KV_TILE - 1) / KV_TILE * KV_TILE; }
+/* Keys and values of one sequence and all layers, f16, f32 or Q8_0, each kv_elements long. (layer, head) begins at element
+ * (layer * kv_heads + head) * rows * head_dim, rows being the capacity rounded up to whole blocks of KV_BLOCK positions.
+ * f16, f32: values of a position are head_dim elements from position * head_dim on; keys stand by tiles of KV_TILE positions, where
+ * element i of position p is at i * KV_TILE + p % KV_TILE: one vector holds the same element of neighbouring positions.
+ * Q8_0: KV_BLOCK positions stand together as src/cpu/cache_q8.c says; head_dim is a multiple of 32. */
+enum { KV_TILE = 16, KV_BLOCK = 32 };
+static inline size_t kv_rows(size_t capacity) { return (capacity + KV_BLOCK - 1) / KV_BLOCK * KV_BLOCK; }
 struct kv_cache {
     enum dtype dtype;
     size_t layers, kv_heads, head_dim, capacity;

@@ -246,23 +246,23 @@ TEST(quantize_row_is_the_same_in_all_sets)
 
 /* ---- attention ---------------------------------------------------------------------------------------------------------- */
 
-enum { POSITIONS = 300, DIM = 24 };
-struct attention_case { size_t heads, kv_heads, window; enum dtype cache; };
+enum { POSITIONS = 300, MOST_DIM = 64 };
+struct attention_case { size_t heads, kv_heads, window; enum dtype cache; size_t dim; };
 
-/* Runs all positions through the cache, `chunk` rows a pass; the result is (POSITIONS, heads * DIM). */
+/* Runs all positions through the cache, `chunk` rows a pass; the result is (POSITIONS, heads * dim). */
 static float *run_attention(const struct cpu_kernels *k, const struct attention_case *a, size_t chunk, int threads)
 {
     struct bench b;
     bench_init(&b, k, threads, false);
-    size_t qc = a->heads * DIM, kc = a->kv_heads * DIM, one = kv_elements(1, a->kv_heads, DIM, POSITIONS) * dtypes[a->cache].bytes;
+    size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim, one = kv_elements(1, a->kv_heads, a->dim, POSITIONS) / a->dim * dtype_row_bytes(a->cache, a->dim);
     float *q = normals(POSITIONS * qc, 6), *key = normals(POSITIONS * kc, 7), *v = normals(POSITIONS * kc, 8), *out = mem_alloc(POSITIONS * qc * sizeof *out);
-    struct kv_cache cache = { a->cache, 1, a->kv_heads, DIM, POSITIONS, mem_alloc(one), mem_alloc(one) };
+    struct kv_cache cache = { a->cache, 1, a->kv_heads, a->dim, POSITIONS, mem_alloc(one), mem_alloc(one) };
     memset(cache.keys, 0xFF, one);     /* what was never written is not a number */
     memset(cache.values, 0xFF, one);
     struct kv_cache *caches[] = { &cache };
     int32_t position[POSITIONS], sequence[POSITIONS] = { 0 };
     for (int i = 0; i < POSITIONS; i++) position[i] = i;
-    const struct attention attr = { 0, a->heads, a->kv_heads, DIM, a->window, 0.2f, 0 };
+    const struct attention attr = { 0, a->heads, a->kv_heads, a->dim, a->window, 0.2f, 0 };
     for (size_t at = 0, n; at < POSITIONS; at += n) {
         n = POSITIONS - at < chunk ? POSITIONS - at : chunk;
         struct batch batch = { n, position + at, position + at, sequence, caches, 0 };
@@ -280,16 +280,16 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
 /* The definition, in double, of one row and head. */
 static double attention_error(const struct attention_case *a, const float *found, size_t row, size_t head)
 {
-    size_t qc = a->heads * DIM, kc = a->kv_heads * DIM, g = head / (a->heads / a->kv_heads);
+    size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim, g = head / (a->heads / a->kv_heads);
     float *q = normals(POSITIONS * qc, 6), *key = normals(POSITIONS * kc, 7), *v = normals(POSITIONS * kc, 8);
-    double acc[DIM] = { 0 }, sum = 0, worst = 0;
+    double acc[MOST_DIM] = { 0 }, sum = 0, worst = 0;
     for (size_t j = a->window && row + 1 > a->window ? row + 1 - a->window : 0; j <= row; j++) {
         double s = 0;
-        for (size_t i = 0; i < DIM; i++) s += (double)q[row * qc + head * DIM + i] * (double)key[j * kc + g * DIM + i];
+        for (size_t i = 0; i < a->dim; i++) s += (double)q[row * qc + head * a->dim + i] * (double)key[j * kc + g * a->dim + i];
         sum += s = exp(s * 0.2);
-        for (size_t i = 0; i < DIM; i++) acc[i] += s * (double)v[j * kc + g * DIM + i];
+        for (size_t i = 0; i < a->dim; i++) acc[i] += s * (double)v[j * kc + g * a->dim + i];
     }
-    for (size_t i = 0; i < DIM; i++) worst = fmax(worst, fabs(acc[i] / sum - (double)found[row * qc + head * DIM + i]));
+    for (size_t i = 0; i < a->dim; i++) worst = fmax(worst, fabs(acc[i] / sum - (double)found[row * qc + head * a->dim + i]));
     mem_free(q);
     mem_free(key);
     mem_free(v);
@@ -299,14 +299,15 @@ static double attention_error(const struct attention_case *a, const float *found
 TEST(attention_is_the_same_in_any_chunks_and_right)
 {
     static const struct attention_case cases[] = {
-        { 16, 1, 0, DTYPE_F16 }, { 9, 3, 0, DTYPE_F32 }, { 4, 4, 70, DTYPE_F16 }, { 6, 2, 5, DTYPE_F32 },
+        { 16, 1, 0, DTYPE_F16, 24 }, { 9, 3, 0, DTYPE_F32, 24 }, { 4, 4, 70, DTYPE_F16, 24 }, { 6, 2, 5, DTYPE_F32, 24 },
+        { 16, 1, 0, DTYPE_Q8_0, 64 }, { 9, 3, 70, DTYPE_Q8_0, 32 }, { 3, 3, 5, DTYPE_Q8_0, 64 },
     };
     for (size_t s = 0; s < 3; s++)
-        for (size_t i = 0; i < 4; i++) {
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             const struct cpu_kernels *k = kernels(set_names[s]);
             if (!k) continue;
             const struct attention_case *a = &cases[i];
-            size_t bytes = POSITIONS * a->heads * DIM * sizeof(float);
+            size_t bytes = POSITIONS * a->heads * a->dim * sizeof(float);
             float *whole = run_attention(k, a, POSITIONS, 1);
             static const size_t chunks[] = { 1, 2, 7, 16, 65 };
             for (size_t j = 0; j < 5; j++) {
@@ -314,11 +315,45 @@ TEST(attention_is_the_same_in_any_chunks_and_right)
                 if (memcmp(part, whole, bytes)) test_failed(__FILE__, __LINE__, "%s case %zu: chunks of %zu differ", k->name, i, chunks[j]);
                 mem_free(part);
             }
-            double bound = a->cache == DTYPE_F16 ? 3e-3 : 1e-5;
+            double bound = a->cache == DTYPE_Q8_0 ? 4e-2 : a->cache == DTYPE_F16 ? 3e-3 : 1e-5;
             static const size_t rows[] = { 0, 1, 63, 64, 200, 299 };
             for (size_t j = 0; j < 6; j++) CHECK(attention_error(a, whole, rows[j], a->heads - 1) < bound);
             mem_free(whole);
         }
+}
+
+TEST(mixing_values_is_the_same_in_all_sets)
+{
+    enum { D = 96 };
+    float *p = normals(OUTER * KV_BLOCK, 9), *x = normals(2 * KV_BLOCK * D, 10), found[3][OUTER * D], keep[OUTER] = { 0, 1, 0.3f, 0.7f };
+    size_t bytes = kv_elements(1, 1, D, KV_BLOCK) / D * dtype_row_bytes(DTYPE_Q8_0, D);
+    const struct kv_cache cache = { DTYPE_Q8_0, 1, 1, D, KV_BLOCK, mem_alloc(bytes), mem_alloc(bytes) };
+    memset(cache.values, 0xFF, bytes);
+    for (size_t i = 0; i < OUTER * KV_BLOCK; i++) p[i] = i % 5 && i % KV_BLOCK < 30 ? p[i] * p[i] : 0;
+    for (size_t i = 0; i < 30; i++) q8_cache_store(&cache, 0, 0, i, x + i * D, x + (KV_BLOCK + i) * D);
+    for (size_t s = 0; s < 3; s++) {
+        const struct cpu_kernels *k = kernels(set_names[s]);
+        if (!k) continue;
+        for (size_t n = 1; n <= OUTER; n++) {
+            float *acc[OUTER];
+            const float *row[OUTER];
+            for (size_t t = 0; t < n; t++) {
+                acc[t] = found[s] + t * D;
+                row[t] = p + t * KV_BLOCK;
+                for (size_t i = 0; i < D; i++) acc[t][i] = (float)i;
+            }
+            k->mix_q8(acc, keep, row, n, q8_cache_values(&cache, 0, 0, 0), D);
+            CHECK(!memcmp(found[s], found[0], n * D * sizeof(float)));
+        }
+        for (size_t t = 0; t < OUTER; t++)
+            for (size_t i = 0; i < D; i++) {
+                double expected = (double)keep[t] * (double)i;
+                for (size_t j = 0; j < 30; j++) expected += (double)p[t * KV_BLOCK + j] * (double)x[(KV_BLOCK + j) * D + i];
+                CHECK(fabs((double)found[s][t * D + i] - expected) < 1);
+            }
+    }
+    void *const used[] = { p, x, cache.keys, cache.values };
+    for (size_t i = 0; i < 4; i++) mem_free(used[i]);
 }
 
 TEST(missing_kernel_sets_are_named)

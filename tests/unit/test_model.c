@@ -139,6 +139,8 @@ static int check_model(const char *path, const char *kernels)
     if (!(check_prompt(m, &g, "f16") <= 5e-3)) test_failed(__FILE__, __LINE__, "%s: f16 cache", path);
     check_same_bits(m, &g, "f32");
     check_same_bits(m, &g, "f16");
+    sc_session *none = NULL;
+    CHECK_FAILS(sc_session_open(&none, m, &(sc_session_config){ .cache_type = "q8_0" }, err), SC_E_ARGUMENT, "multiple of 32");
     check_greedy(m, &g);
     mem_free(g.logits);
     sc_model_close(m);

@@ -48,8 +48,8 @@ static void close_model(struct fixture *f)
 
 static void make_model(const struct fixture *f, const char *path, uint64_t seed)
 {
-    static const char config[] = "{\"model_type\":\"llama\",\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":97,\"hidden_size\":32,\"num_hidden_layers\":3,"
-        "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":48,\"max_position_embeddings\":2048,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"hidden_act\":\"silu\"}";
+    static const char config[] = "{\"model_type\":\"llama\",\"architectures\":[\"LlamaForCausalLM\"],\"vocab_size\":97,\"hidden_size\":32,\"num_hidden_layers\":2,"
+        "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":32,\"intermediate_size\":48,\"max_position_embeddings\":2048,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"hidden_act\":\"silu\"}";
     char *json = path_join(test_scratch(), "config.json");
     CHECK_OK(file_write(json, config, sizeof config - 1, err));
     sc_init_config c;
@@ -149,10 +149,10 @@ static size_t count_files(const struct fixture *f)
 
 TEST(a_restored_session_has_the_same_bits)
 {
-    static const char *const types[] = { "f16", "f32" };
+    static const char *const types[] = { "f16", "f32", "q8_0" };
     struct fixture f;
     setup(&f);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         CHECK_INT(same_bits(&f, types[i], 0, f.id, N), 0);
         CHECK_INT(read_and_keep(&f, types[i], f.id, N), 384);
         CHECK_INT(count_files(&f), 12);
@@ -316,7 +316,7 @@ TEST(the_size_is_bounded_and_beginnings_stay)
     struct fixture f;
     setup(&f);
     open_cache(&f, 1);
-    size_t file = chunk_bytes(&(struct kv_cache){ DTYPE_F16, 3, 2, 8, 0, NULL, NULL }), most = (1u << 20) / file;
+    size_t file = chunk_bytes(&(struct kv_cache){ DTYPE_F16, 2, 1, 32, 0, NULL, NULL }), most = (1u << 20) / file;
     int32_t id[1024];
     for (size_t k = 0; k < 12; k++) {
         for (size_t i = 0; i < 1024; i++) id[i] = (int32_t)(random_u32(6 + k, 0, i) % f.vocab);

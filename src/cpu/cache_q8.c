@@ -1,0 +1,48 @@
+/* cache_q8.c - keys and values in Q8_0: half the memory of f16, and int8 products for both sides of attention.
+ *
+ * KV_BLOCK positions of a layer and head stand together, with as many bytes as so many rows of Q8_0. Their keys are four panels of
+ * eight rows (panel.c), so scores are the same products as those of weights. Their values are multiplied along positions:
+ *   scale[i / 32][position] f16, then for each eight elements 8 x (4 positions of each), int8. */
+#include "cpu/cpu.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { MOST_DIM = 1024, Q8_BYTES = 34, LANES = 8 };
+
+static size_t block_at(const struct kv_cache *c, size_t layer, size_t head, size_t block)
+{
+    return ((layer * c->kv_heads + head) * kv_rows(c->capacity) + block * KV_BLOCK) * dtype_row_bytes(DTYPE_Q8_0, c->head_dim);
+}
+
+const char *q8_cache_keys(const struct kv_cache *c, size_t layer, size_t head, size_t block) { return (const char *)c->keys + block_at(c, layer, head, block); }
+const char *q8_cache_values(const struct kv_cache *c, size_t layer, size_t head, size_t block) { return (const char *)c->values + block_at(c, layer, head, block); }
+
+/* Row `r` of a panel. */
+static void put_key(char *panel, size_t r, const uint8_t *q8, size_t blocks)
+{
+    for (size_t b = 0; b < blocks; b++, panel += PANEL * Q8_BYTES, q8 += Q8_BYTES) {
+        memcpy(panel + 2 * r, q8, 2);
+        for (size_t v = 0; v < 8; v++) memcpy(panel + 2 * PANEL + (v * PANEL + r) * 4, q8 + 2 + 4 * v, 4);
+    }
+}
+
+static void put_value(char *block, size_t j, const uint8_t *q8, size_t blocks)
+{
+    char *codes = block + blocks * 2 * KV_BLOCK + j / 4 * LANES * 4 + j % 4;
+    for (size_t b = 0; b < blocks; b++, q8 += Q8_BYTES) {
+        memcpy(block + (b * KV_BLOCK + j) * 2, q8, 2);
+        for (size_t i = 0; i < 32; i++) codes[(b * 32 + i) / LANES * LANES * KV_BLOCK + i % LANES * 4] = (char)q8[2 + i];
+    }
+}
+
+void q8_cache_store(const struct kv_cache *c, size_t layer, size_t head, size_t position, const float *key, const float *value)
+{
+    uint8_t q8[MOST_DIM / 32 * Q8_BYTES];
+    size_t d = c->head_dim, at = block_at(c, layer, head, position / KV_BLOCK), j = position % KV_BLOCK;
+    assert(d <= MOST_DIM);
+    dtypes[DTYPE_Q8_0].from_f32(q8, key, d);
+    put_key((char *)c->keys + at + j / PANEL * panel_bytes(DTYPE_Q8_0, d), j % PANEL, q8, d / 32);
+    dtypes[DTYPE_Q8_0].from_f32(q8, value, d);
+    put_value((char *)c->values + at, j, q8, d / 32);
+}
