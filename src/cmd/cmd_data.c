@@ -134,8 +134,8 @@ static const struct flag prepare_flags[] = {
 static const struct command data_prepare = {
     .name = "data prepare", .operands = "IN...", .summary = "dialogues to shards of tokens, each with its label",
     .min_operands = 1, .max_operands = ARGS_MAX_OPERANDS, .run = run_prepare, .tables = prepare_tables, .flags = prepare_flags,
-    .details = "IN is a file of dialogues in any known format (JSON, JSONL, gzip, zstd, Parquet, CSV, text), a directory, a\n"
-               "pattern, or org/dataset of the Hub; with \":0.5\" behind it only that share. Labels come from the template: what an\n"
+    .details = "IN is a file of dialogues in any known format (JSON, JSONL, gzip, zstd, Parquet, Arrow, CSV, text), a directory,\n"
+               "a pattern, or org/dataset of the Hub; with \":0.5\" behind it only that share. Labels come from the template: what an\n"
                "assistant has to write is trained, all else is not. The same command gives the same bytes.\n\n"
                "  starchat data prepare chats.jsonl --tokenizer MODEL --template no_system --out chats\n"
                "  starchat data show chats && starchat data verify chats",

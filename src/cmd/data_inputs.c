@@ -27,7 +27,7 @@ static bool is_hub_name(const char *input)
 
 static int is_data(const struct dirent *e)
 {
-    static const char *const endings[] = { ".parquet", ".jsonl", ".json", ".csv", ".tsv", ".gz", ".zst" };
+    static const char *const endings[] = { ".parquet", ".arrow", ".jsonl", ".json", ".csv", ".tsv", ".gz", ".zst" };
     size_t len = strlen(e->d_name);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t n = strlen(endings[i]);

@@ -12,8 +12,8 @@
 
 /* ---- reader.c: files to records ------------------------------------------------------------------------------------------ */
 
-/* One JSON value as text: a line of JSONL, an element of a JSON array, a row of a Parquet or CSV file written as
- * JSON, or a rebuilt OpenAssistant tree. Plain text and source files arrive as {"text":...,"path":...}. */
+/* One JSON value as text: a line of JSONL, an element of a JSON array, a row of a Parquet, Arrow or CSV file written
+ * as JSON, or a rebuilt OpenAssistant tree. Plain text and source files arrive as {"text":...,"path":...}. */
 /* line or row from 1; `input`: which file of reader_describe; `repeat`: which pass over its input, 0 the first. */
 struct record { char *text; size_t len; const char *file; uint64_t line; size_t input; unsigned repeat; };
 void record_release(struct record *r);

@@ -258,15 +258,13 @@ static void table_close(struct record_source *source)
 bool table_is_known(const char *path, const uint8_t *first, size_t len)
 {
     enum name_kind kind = name_kind_of(path);
-    return kind == NAME_CSV || kind == NAME_TSV || kind == NAME_TABLE || (len >= 4 && memcmp(first, "PAR1", 4) == 0) || (len >= 6 && memcmp(first, "ARROW1", 6) == 0);
+    return kind == NAME_CSV || kind == NAME_TSV || kind == NAME_TABLE || (len >= 4 && memcmp(first, "PAR1", 4) == 0);
 }
 
-sc_status table_source_open(struct record_source **out, const char *path, const uint8_t *first, size_t len, sc_error *err)
+sc_status table_source_open(struct record_source **out, const char *path, sc_error *err)
 {
     struct byte_source *bytes;
     *out = NULL;
-    if ((len >= 6 && memcmp(first, "ARROW1", 6) == 0) || path_ends_with(path, ".arrow"))
-        return FAIL(err, SC_E_UNSUPPORTED, "Arrow files need an extension of DuckDB; convert it to Parquet first");
     TRY(byte_source_open(&bytes, path, err));
     struct table_source *s = mem_zero(1, sizeof *s);
     *s = (struct table_source) { .base = { table_next, table_finish, table_stored, NULL, table_close }, .bytes = bytes, .path = mem_strdup(path), .name = name_kind_of(path) };

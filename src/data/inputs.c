@@ -43,15 +43,30 @@ enum name_kind name_kind_of(const char *path)
     if (is_one_of(dot + 1, len, "jsonl ndjson")) return NAME_LINES;
     if (is_one_of(dot + 1, len, "csv")) return NAME_CSV;
     if (is_one_of(dot + 1, len, "tsv")) return NAME_TSV;
-    if (is_one_of(dot + 1, len, "parquet arrow")) return NAME_TABLE;
+    if (is_one_of(dot + 1, len, "parquet")) return NAME_TABLE;
+    if (is_one_of(dot + 1, len, "arrow arrows feather")) return NAME_ARROW;
     return is_one_of(dot + 1, len, source) ? NAME_TEXT : NAME_OTHER;
+}
+
+/* Results of map and filter that Hugging Face's datasets keeps beside a data set: its rows once more, or numbers of rows. */
+static bool is_kept_result(const char *path, const char *name)
+{
+    bool is_named = strncmp(name, "cache-", 6) == 0 && path_ends_with(name, ".arrow"), is_beside = false;
+    static const char *const descriptions[] = { "state.json", "dataset_info.json" };
+    for (size_t i = 0; i < 2 && is_named && !is_beside; i++) {
+        char *directory = mem_strndup(path, (size_t)(name - path)), *description = path_join(name == path ? "." : directory, descriptions[i]);
+        is_beside = path_exists(description);
+        mem_free(directory);
+        mem_free(description);
+    }
+    return is_beside;
 }
 
 /* Files that describe a data set and hold none of it, as Hugging Face's datasets writes them. */
 static bool is_description(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    return is_one_of(name, strlen(name), "dataset_info.json dataset_infos.json dataset_dict.json state.json");
+    return is_one_of(name, strlen(name), "dataset_info.json dataset_infos.json dataset_dict.json state.json") || is_kept_result(path, name);
 }
 
 /* ---- the list ------------------------------------------------------------------------------------------------------------------------- */
@@ -119,7 +134,7 @@ static sc_status directory_add(struct input_list *l, const char *path, size_t in
     TRY(directory_walk(l, path, input, 0, err));
     directory_choose(l, begin);
     if (l->n_files > begin) return SC_OK;
-    return FAIL(err, SC_E_ARGUMENT, "%s has no file of a known kind; expected .jsonl, .json, .parquet, .csv, .tsv (also .gz, .zst) or text and source code", path);
+    return FAIL(err, SC_E_ARGUMENT, "%s has no file of a known kind; expected .jsonl, .json, .parquet, .arrow, .csv, .tsv (also .gz, .zst) or text and source code", path);
 }
 
 /* Stars at `stars` stand for directories of any depth: all files below whose last parts match the rest of the pattern. */

@@ -49,7 +49,8 @@ static sc_status source_open(struct reader *r, sc_error *err)
     sc_status status = byte_source_read(bytes, first, sizeof first, &n, err);
     byte_source_close(bytes);
     if (status != SC_OK && status != SC_E_FORMAT) return status;         /* damage is told with its line, below */
-    return table_is_known(path, first, n) ? table_source_open(&r->source, path, first, n, err) : text_source_open(&r->source, path, err);
+    if (arrow_is_known(path, first, n)) return arrow_source_open(&r->source, path, first, n, err);
+    return table_is_known(path, first, n) ? table_source_open(&r->source, path, err) : text_source_open(&r->source, path, err);
 }
 
 /* Looks at the first good record: messages of a tree one by one are read to the end and regrouped. */

@@ -33,7 +33,7 @@ struct record_source {
     void      (*close)(struct record_source *s);
 };
 
-enum name_kind { NAME_OTHER, NAME_JSON, NAME_LINES, NAME_CSV, NAME_TSV, NAME_TABLE, NAME_TEXT };
+enum name_kind { NAME_OTHER, NAME_JSON, NAME_LINES, NAME_CSV, NAME_TSV, NAME_TABLE, NAME_ARROW, NAME_TEXT };
 /* From the name's ending; .gz, .zst and .zstd behind it do not count. */
 enum name_kind name_kind_of(const char *path);
 
@@ -41,7 +41,10 @@ enum name_kind name_kind_of(const char *path);
 sc_status text_source_open(struct record_source **out, const char *path, sc_error *err);
 /* duckdb.c: Parquet, CSV, TSV. `first`: how the file begins. */
 bool      table_is_known(const char *path, const uint8_t *first, size_t len);
-sc_status table_source_open(struct record_source **out, const char *path, const uint8_t *first, size_t len, sc_error *err);
+sc_status table_source_open(struct record_source **out, const char *path, sc_error *err);
+/* arrow.c: Arrow IPC, as a stream or a random-access file. `first`: how the file begins. */
+bool      arrow_is_known(const char *path, const uint8_t *first, size_t len);
+sc_status arrow_source_open(struct record_source **out, const char *path, const uint8_t *first, size_t len, sc_error *err);
 /* forest.c: flat messages of an OpenAssistant export, regrouped to trees. Takes `inner` and its first record over. */
 bool      record_is_flat_message(const struct record *r);
 void      forest_source_open(struct record_source **out, struct record_source *inner, struct record *first);

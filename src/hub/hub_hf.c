@@ -191,20 +191,23 @@ sc_status plan_select(struct pull_plan *p, const char *wanted, const char *what,
 /* Files of data lie in folders (data/train-00000.parquet): the folders become part of the name, so that none is lost. */
 sc_status plan_select_data(struct pull_plan *p, const char *what, sc_error *err)
 {
-    static const char *const endings[] = { ".parquet", ".jsonl", ".json", ".csv", ".tsv", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst" };
-    bool *keep = mem_zero(p->n_files + 1, sizeof *keep), has_parquet = false;
+    static const char *const endings[] = { ".jsonl", ".json", ".csv", ".tsv", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst" };
+    static const char *const tables[] = { ".parquet", ".arrow" };     /* where there are such files, those beside them describe them */
+    bool *keep = mem_zero(p->n_files + 1, sizeof *keep);
+    const char *table = NULL;
     size_t n = 0;
-    for (size_t i = 0; i < p->n_files; i++) has_parquet = has_parquet || ends_with_nocase(p->files[i].name, ".parquet");
+    for (size_t k = 0; k < sizeof tables / sizeof *tables && !table; k++)
+        for (size_t i = 0; i < p->n_files; i++) if (ends_with_nocase(p->files[i].name, tables[k])) table = tables[k];
     for (size_t i = 0; i < p->n_files; i++) {
         char *name = p->files[i].name;
-        bool is_data = has_parquet && ends_with_nocase(name, ".parquet");
-        for (size_t k = 1; !has_parquet && k < sizeof endings / sizeof *endings; k++) is_data = is_data || ends_with_nocase(name, endings[k]);
+        bool is_data = table && ends_with_nocase(name, table);
+        for (size_t k = 0; !table && k < sizeof endings / sizeof *endings; k++) is_data = is_data || ends_with_nocase(name, endings[k]);
         n += is_data = is_data && strcmp(name, "dataset_infos.json") != 0;
         keep[i] = is_data || is_document(name);
         for (char *c = name; is_data && *c; c++)
             if (*c == '/') *c = '-';
     }
-    sc_status status = n ? SC_OK : FAIL(err, SC_E_UNSUPPORTED, "%s holds no file of data (.parquet, .jsonl, .json, .csv); its Parquet form may be NAME@refs/convert/parquet", what);
+    sc_status status = n ? SC_OK : FAIL(err, SC_E_UNSUPPORTED, "%s holds no file of data (.parquet, .arrow, .jsonl, .json, .csv); its Parquet form may be NAME@refs/convert/parquet", what);
     for (size_t i = 0; i < p->n_files && status == SC_OK; i++)
         if (keep[i]) status = file_name_check(base_name(p->files[i].name), strlen(base_name(p->files[i].name)), err);
     if (status == SC_OK) {
