@@ -124,5 +124,6 @@ void chat_ahead_end(struct chat *c)
     c->ahead.is_stopped = true;
     pthread_join(c->ahead.thread, NULL);
     sc_tokens_free(&c->ahead.prompt);
-    c->ahead.is_on = c->ahead.is_stopped = false;
+    c->ahead.is_stopped = false;
+    c->ahead.is_on = false;
 }

@@ -144,6 +144,19 @@ INLINE __m256i fifth_bits(__m256i high, __m128i shift, const bool is_odd)
     return _mm256_and_si256(_mm256_slli_epi16(high, is_odd ? 3 : 4), _mm256_set1_epi8(16));
 }
 
+/* Sums of `steps` vectors of a group, from `first` on. */
+INLINE void k_sums(sums *s, const uint8_t *codes, const uint8_t *highs, __m128i shift, const bool is_odd, const struct panel_rows *x, size_t block, const size_t first, const size_t steps, const size_t n)
+{
+    for (size_t t = 0; t < n; t++) s[t] = sums_zero();
+#pragma GCC unroll 8
+    for (size_t v = first; v < first + steps; v++) {
+        __m256i w = load(codes + 32 * v);
+        w = is_odd ? high_nibbles(w) : low_nibbles(w);
+        if (highs) w = _mm256_or_si256(w, fifth_bits(load(highs + 32 * v), shift, is_odd));
+        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], w, four(x->q[t] + 32 * block + 4 * v));
+    }
+}
+
 /* A group, 32 elements, of a Q4_K or (highs not NULL) Q5_K block: low nibbles of even groups, high ones of odd groups. One at
  * a time, though both lie in the same bytes: the sums of two groups do not fit into the registers. */
 INLINE void k_group(__m256 *a, const uint8_t *scales, const uint8_t *codes, const uint8_t *highs, __m128i shift, const bool is_odd, const struct panel_rows *x, size_t block, const size_t n)
@@ -151,18 +164,12 @@ INLINE void k_group(__m256 *a, const uint8_t *scales, const uint8_t *codes, cons
     const size_t steps = highs ? FIVE_BIT_STEPS : 8;
     const __m256i scale = scale_bytes(scales);
     __m256i total[PANEL_X];
-#pragma GCC unroll 2
-    for (size_t part = 0; part < 8 / steps; part++) {
-        sums s[PANEL_X];
-        for (size_t t = 0; t < n; t++) s[t] = sums_zero();
-#pragma GCC unroll 8
-        for (size_t v = part * steps; v < (part + 1) * steps; v++) {
-            __m256i w = load(codes + 32 * v);
-            w = is_odd ? high_nibbles(w) : low_nibbles(w);
-            if (highs) w = _mm256_or_si256(w, fifth_bits(load(highs + 32 * v), shift, is_odd));
-            for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], w, four(x->q[t] + 32 * block + 4 * v));
-        }
-        for (size_t t = 0; t < n; t++) total[t] = held(part ? _mm256_add_epi32(total[t], sums_scaled(s[t], scale)) : sums_scaled(s[t], scale));
+    sums s[PANEL_X];
+    k_sums(s, codes, highs, shift, is_odd, x, block, 0, steps, n);
+    for (size_t t = 0; t < n; t++) total[t] = held(sums_scaled(s[t], scale));
+    if (steps < 8) {
+        k_sums(s, codes, highs, shift, is_odd, x, block, steps, 8 - steps, n);
+        for (size_t t = 0; t < n; t++) total[t] = held(_mm256_add_epi32(total[t], sums_scaled(s[t], scale)));
     }
     for (size_t t = 0; t < n; t++) a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total[t]), _mm256_set1_ps(x->scale[t][block]), a[t]);
 }
