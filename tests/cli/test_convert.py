@@ -96,12 +96,20 @@ def test_other_refusals_leave_nothing():
     assert state(SCRATCH) == before
 
 
+def grown(folder):
+    """Whether a temporary file there has some MiB; it may be renamed or removed meanwhile."""
+    try:
+        return any(p.is_file() and p.stat().st_size > 1 << 22 for p in folder.rglob("*.tmp-*"))
+    except FileNotFoundError:
+        return False
+
+
 def stopped(signal_number, *args):
     """Starts a job, stops it as soon as its temporary file has grown, and gives its exit status and what it left."""
     folder = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
     job = subprocess.Popen([PROGRAM, *map(str, args), "--threads", "1"], cwd=folder, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
-    while time.monotonic() < end and job.poll() is None and not any(p.is_file() and p.stat().st_size > 1 << 22 for p in folder.rglob("*.tmp-*")):
+    while time.monotonic() < end and job.poll() is None and not grown(folder):
         time.sleep(0.002)
     assert job.poll() is None, "it ended before it could be stopped"
     job.send_signal(signal_number)
