@@ -64,11 +64,26 @@ void buf_put_utf8(struct buf *b, uint32_t code_point)
     buf_append(b, bytes, (size_t)utf8_put(bytes, code_point));
 }
 
+/* High bits of the bytes of `x` that are zero, or of some behind such a byte. */
+static uint64_t zero_bytes(uint64_t x) { return (x - 0x0101010101010101u) & ~x & 0x8080808080808080u; }
+
+/* Bytes at the begin, eight at a time, among which none needs an escape. */
+static size_t plain_length(const char *s, size_t len)
+{
+    size_t i = 0;
+    for (uint64_t eight; len - i >= 8; i += 8) {
+        memcpy(&eight, s + i, 8);
+        uint64_t controls = (eight - 0x2020202020202020u) & ~eight & 0x8080808080808080u;
+        if (controls | zero_bytes(eight ^ 0x2222222222222222u) | zero_bytes(eight ^ 0x5C5C5C5C5C5C5C5Cu) | zero_bytes(eight ^ 0x7F7F7F7F7F7F7F7Fu)) break;
+    }
+    return i;
+}
+
 void buf_put_json_string(struct buf *b, const char *utf8, size_t len)
 {
     buf_putc(b, '"');
     size_t from = 0;
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = plain_length(utf8, len); i < len; i++, i += plain_length(utf8 + i, len - i)) {
         unsigned char c = (unsigned char)utf8[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
         buf_append(b, utf8 + from, i - from);

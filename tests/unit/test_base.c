@@ -90,6 +90,28 @@ TEST(utf8_incomplete_tail_counts_held_bytes)
     CHECK_INT(utf8_incomplete_tail("\xED\xA0", 2), 0);
 }
 
+/* Every byte of ASCII at every place of a string reads back as itself, and nothing that needs an escape is without. */
+TEST(buf_json_strings_read_back)
+{
+    for (int c = 0; c < 128; c++)
+        for (size_t at = 0; at < 20; at++) {
+            struct buf b;
+            char text[] = "\xC3\xA9" "bcdefghijklmnop\xF0\x9F\x98\x80xy";
+            if (at < 2 || at > 16) memset(text, 'x', sizeof text - 1);
+            text[at] = (char)c;
+            buf_init(&b, 0);
+            buf_put_json_string(&b, text, sizeof text - 1);
+            for (size_t i = 0; i < b.len; i++) CHECK((unsigned char)b.data[i] >= 0x20 && b.data[i] != 0x7f);
+            json_t *read = json_tree(b.data, b.len, 1);
+            json_t *theirs = json_loadb(b.data, b.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+            CHECK(theirs && json_string_length(theirs) == sizeof text - 1 && memcmp(json_string_value(theirs), text, sizeof text - 1) == 0);
+            CHECK(!read || json_equal(read, theirs));
+            json_decref(read);
+            json_decref(theirs);
+            buf_release(&b);
+        }
+}
+
 TEST(json_messages_name_file_and_key)
 {
     json_t *o = NULL;
