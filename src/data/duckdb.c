@@ -156,6 +156,13 @@ static const char *reason_in(const char *message, size_t *len)
     return begin;
 }
 
+/* What the file uses and DuckDB lacks: a codec, an encoding. */
+static const char *remedy_for(const char *reason, size_t len)
+{
+    bool is_lacking = memmem(reason, len, "nsupported", strlen("nsupported")) || memmem(reason, len, "only supported", strlen("only supported"));
+    return is_lacking ? "; write the file anew with zstd and usual encodings, for example by pyarrow" : "";
+}
+
 static sc_status failed(struct table_source *s, const char *why, sc_error *err)
 {
     char q[200], line[40] = "";
@@ -163,7 +170,7 @@ static sc_status failed(struct table_source *s, const char *why, sc_error *err)
     const char *reason = reason_in(why && *why ? why : "no reason given", &len);
     s->is_broken = true;
     if (s->row) snprintf(line, sizeof line, "line %llu: ", (unsigned long long)s->row + 1);
-    return FAIL(err, SC_E_FORMAT, "%sDuckDB cannot read the table%s: %s", line, s->row ? " from here on" : "", error_quote(q, sizeof q, reason, len));
+    return FAIL(err, SC_E_FORMAT, "%sDuckDB cannot read the table%s: %s%s", line, s->row ? " from here on" : "", error_quote(q, sizeof q, reason, len), remedy_for(reason, len));
 }
 
 /* Needs no network, and no more than it must. */
