@@ -137,6 +137,15 @@ def test_dataset_from_the_hub(world):
     assert world.run("data", "convert", "org/chats", "out.jsonl").status == 0 and len(world.hub.log) == n
 
 
+def test_dataset_of_arrow_files(world):
+    """What datasets.save_to_disk wrote and somebody uploaded: the rows are fetched, the JSON beside them is not data."""
+    folder = ROOT / "tests/golden/arrow/dialogues"
+    world.hub.repos["org/saved"] = Repo({str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()})
+    r = world.run("data", "convert", "org/saved", "out.jsonl")
+    assert r.status == 0, r.err
+    assert len((world.directory / "out.jsonl").read_text().splitlines()) == 9
+
+
 def test_dataset_without_data(world):
     world.hub.repos["org/empty"] = Repo({"README.md": b"# nothing"})
     world.refused("holds no file of data", "datasets/org/empty")

@@ -256,6 +256,23 @@ TEST(arrow_row_that_is_refused)
     sc_text_free(&text);
 }
 
+/* The length of the only batch, changed where it stands in the table of its message. */
+TEST(arrow_batch_that_is_too_large)
+{
+    sc_text text = { 0 };
+    golden_read(&text, "views.arrow");
+    size_t at = text.len, found = 0;
+    int32_t table;
+    while (memcmp(text.data + at - 16, "\xFF\xFF\xFF\xFF", 4) != 0) at -= 8;             /* the message of the batch: before the end mark */
+    memcpy(&table, text.data + at - 12, sizeof table);
+    int64_t body = (int64_t)(text.len - 8 - (at - 8) - (size_t)table), large = (int64_t)1 << 31;
+    for (size_t i = at; i < at + (size_t)table - 8 && !found; i += 8) if (memcmp(text.data + i, &body, sizeof body) == 0) found = i;
+    CHECK(found);
+    memcpy(text.data + found, &large, sizeof large);
+    check_told(text.data, text.len, 0, "batch 1: it has 2048 MiB, more than the 1024 MiB that a batch may have");
+    sc_text_free(&text);
+}
+
 /* ---- damage ------------------------------------------------------------------------------------------------------------------ */
 
 /* Small files at every byte, larger ones at every `step`: reading opens a file twice, which takes the time. */
