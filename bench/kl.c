@@ -25,7 +25,7 @@ static void side_open(struct side *s, const char *path, const char *activations,
     arena_init(&s->step);
     if (sc_runtime_open(&s->rt, &(sc_runtime_config){ .activations = activations }, &e) != SC_OK || sc_model_open(&s->model, s->rt, &(sc_model_config){ .path = path }, &e) != SC_OK) fail(e.message);
     const struct model_config *c = &s->model->model.config;
-    size_t bytes = kv_elements(c->layers, c->kv_heads, c->head_dim, WINDOW) / c->head_dim * dtype_row_bytes(cache, c->head_dim);
+    size_t bytes = kv_bytes(cache, c->layers, c->kv_heads, c->head_dim, WINDOW);
     s->cache = (struct kv_cache){ cache, c->layers, c->kv_heads, c->head_dim, WINDOW, mem_alloc(bytes), mem_alloc(bytes) };
 }
 
@@ -117,13 +117,13 @@ int main(int argc, char **argv)
     if (n < 3) { printf("bench_kl: nothing measured; give REFERENCE TEXT MODEL...\n"); return 0; }
     side_open(&reference, path[0], "f32", DTYPE_F32);
     if (file_read(&text, path[1], 64 << 20, &e) != SC_OK || sc_encode(&ids, sc_model_tokenizer(reference.model), text.data, text.len, false, &e) != SC_OK) fail(e.message);
-    printf("| model | activations | KL, mean | KL, largest | same first token | perplexity | reference |\n|---|---|---|---|---|---|---|\n");
+    printf("| model | activations | cache | KL, mean | KL, largest | same first token | perplexity | reference |\n|---|---|---|---|---|---|---|---|\n");
     for (size_t i = 2; i < n; i++) {
         struct side other;
         side_open(&other, path[i], activations, cache);
         struct sums s = measure(&reference, &other, &ids, tokens);
         double count = s.n ? (double)s.n : 1;
-        printf("| %s | %s | %.5f | %.3f | %.1f %% | %.3f | %.3f |\n", strrchr(path[i], '/') ? strrchr(path[i], '/') + 1 : path[i], activations, s.kl / count, s.worst, 100 * (double)s.same / count, exp(s.loss / count),
+        printf("| %s | %s | %s | %.5f | %.3f | %.1f %% | %.3f | %.3f |\n", strrchr(path[i], '/') ? strrchr(path[i], '/') + 1 : path[i], activations, dtypes[cache].name, s.kl / count, s.worst, 100 * (double)s.same / count, exp(s.loss / count),
                exp(s.reference_loss / count));
         fflush(stdout);
         side_close(&other);

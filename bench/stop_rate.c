@@ -139,7 +139,7 @@ static void finish(struct machine *m, struct answer *a, bool stopped)
 static void begin(struct machine *m, struct answer *a, size_t index, const sc_tokens *prompt)
 {
     const struct model_config *c = &m->model->model.config;
-    size_t capacity = prompt->len + (size_t)m->s->sample.max_tokens, bytes = kv_elements(c->layers, c->kv_heads, c->head_dim, capacity) * dtypes[DTYPE_F16].bytes;
+    size_t capacity = prompt->len + (size_t)m->s->sample.max_tokens, bytes = kv_bytes(DTYPE_F16, c->layers, c->kv_heads, c->head_dim, capacity);
     float *logits = a->logits;
     *a = (struct answer){ .index = index, .n_prompt = prompt->len, .n = prompt->len, .token = mem_alloc(capacity * sizeof *a->token), .logits = logits, .is_active = true };
     a->cache = (struct kv_cache){ DTYPE_F16, c->layers, c->kv_heads, c->head_dim, capacity, mem_alloc(bytes), mem_alloc(bytes) };

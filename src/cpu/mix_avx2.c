@@ -1,10 +1,6 @@
 /* mix_avx2.c - probabilities times values of a Q8_0 cache with AVX2: the probabilities are the unsigned side of a product. */
 #include "cpu/cpu.h"
-
-#include <immintrin.h>
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
+#include "cpu/lanes.h"
 
 /* 32 probabilities times their values' scales, as bytes; returns the scale of the bytes. */
 INLINE float round_p(uint8_t out[KV_BLOCK], const float *p, const __m256 scale[4])
@@ -27,13 +23,6 @@ INLINE float round_p(uint8_t out[KV_BLOCK], const float *p, const __m256 scale[4
     return peak / 127;
 }
 
-INLINE __m256i four(const uint8_t *p)
-{
-    int32_t bits;
-    memcpy(&bits, p, 4);
-    return _mm256_set1_epi32(bits);
-}
-
 /* Eight elements: their 4 positions at a time are in one lane. */
 INLINE void mix_8(float *const *acc, size_t at, const float *keep, const float *scale, uint8_t p[OUTER][KV_BLOCK], const uint8_t *codes, const size_t n)
 {
@@ -43,8 +32,8 @@ INLINE void mix_8(float *const *acc, size_t at, const float *keep, const float *
     for (size_t v = 0; v < 8; v++) {
         __m256i w = _mm256_loadu_si256((const __m256i *)(codes + 32 * v));
         for (size_t t = 0; t < n; t++) {
-            sum[t] = _mm256_add_epi32(sum[t], _mm256_madd_epi16(_mm256_maddubs_epi16(four(p[t] + 4 * v), w), _mm256_set1_epi16(1)));
-            __asm__("" : "+x"(sum[t]));                       /* made here, or compilers run out of registers */
+            __m256i pairs = _mm256_maddubs_epi16(word_lanes(p[t] + 4 * v), w);
+            sum[t] = held(_mm256_add_epi32(sum[t], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))));
         }
     }
     for (size_t t = 0; t < n; t++) {

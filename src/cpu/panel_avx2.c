@@ -1,10 +1,8 @@
 /* panel_avx2.c - panels with AVX2: maddubs multiplies unsigned by signed bytes and adds pairs to int16, which holds 8 such
  * sums of 4-bit codes (8 x 2 x 15 x 127), 4 of 5-bit codes and 2 of 6-bit codes before they are widened. */
 #include "cpu/cpu.h"
+#include "cpu/lanes.h"
 
-#include <immintrin.h>
-
-#define INLINE static inline __attribute__((always_inline))
 typedef __m256i sums;                                    /* sixteen int16 */
 enum { HAS_BYTE_SUMS = 0, FIVE_BIT_STEPS = 4, SIX_BIT_STEPS = 2 };
 

@@ -8,8 +8,6 @@
 #ifndef PANEL_KERNELS_H
 #define PANEL_KERNELS_H
 
-#include <string.h>
-
 struct panel_rows { const int8_t *q[PANEL_X]; const float *scale[PANEL_X], *sum[PANEL_X]; const int16_t *sum16[PANEL_X]; };
 
 INLINE struct panel_rows panel_rows_at(const struct i8_rows *x, size_t first, const size_t n)
@@ -27,26 +25,7 @@ INLINE struct panel_rows panel_rows_at(const struct i8_rows *x, size_t first, co
 
 INLINE __m256i load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 INLINE __m256 halves(const uint8_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
-/* Four activations for all lanes. */
-INLINE __m256i four(const int8_t *x)
-{
-    int32_t bits;
-    memcpy(&bits, x, 4);
-    return _mm256_set1_epi32(bits);
-}
-/* A sum that is made here and stays in its register: compilers put additions off until products no longer fit. */
-INLINE __m256i held(__m256i v)
-{
-    __asm__("" : "+v"(v));
-    return v;
-}
 INLINE sums add_held(sums s, __m256i codes, __m256i x) { return held(sums_add(s, codes, x)); }
-INLINE __m256i two16(const int16_t *x)
-{
-    int32_t bits;
-    memcpy(&bits, x, 4);
-    return _mm256_set1_epi32(bits);
-}
 INLINE __m256 bytes_f32(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p))); }
 INLINE __m256i low_nibbles(__m256i v) { return _mm256_and_si256(v, _mm256_set1_epi8(15)); }
 INLINE __m256i high_nibbles(__m256i v) { return low_nibbles(_mm256_srli_epi16(v, 4)); }
@@ -69,7 +48,7 @@ INLINE void fetch(const uint8_t *p, const size_t bytes, const size_t n)
 }
 
 /* n (the sum of a block of x), in all lanes: what codes that begin at -n add too much. */
-INLINE __m256i offset(const int16_t *sum16, const int16_t n) { return _mm256_madd_epi16(two16(sum16), _mm256_set1_epi16(n)); }
+INLINE __m256i offset(const int16_t *sum16, const int16_t n) { return _mm256_madd_epi16(word_lanes(sum16), _mm256_set1_epi16(n)); }
 
 /* Signed codes of a block times x: with 128 more where a sum takes such codes, else their sizes times x with their signs. */
 INLINE void signed_sums(__m256i *total, const uint8_t *codes, const struct panel_rows *x, size_t block, const size_t n)
@@ -79,7 +58,7 @@ INLINE void signed_sums(__m256i *total, const uint8_t *codes, const struct panel
     for (size_t v = 0; v < 8; v++) {
         __m256i w = load(codes + 32 * v), size = HAS_BYTE_SUMS ? _mm256_xor_si256(w, _mm256_set1_epi8(-128)) : _mm256_abs_epi8(w);
         for (size_t t = 0; t < n; t++) {
-            __m256i x4 = four(x->q[t] + 32 * block + 4 * v);
+            __m256i x4 = word_lanes(x->q[t] + 32 * block + 4 * v);
             if (!HAS_BYTE_SUMS) x4 = _mm256_sign_epi8(x4, w);
             total[t] = held(HAS_BYTE_SUMS ? sums_add(total[t], size, x4) : _mm256_add_epi32(total[t], sums_total(sums_add(sums_zero(), size, x4))));
         }
@@ -108,8 +87,8 @@ INLINE void nibble_sums(sums *s, const uint8_t *codes, const struct panel_rows *
 #pragma GCC unroll 4
     for (size_t v = 0; v < 4; v++) {
         __m256i w = load(codes + 32 * v), low = low_nibbles(w), high = high_nibbles(w);
-        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], low, four(x->q[t] + at + 4 * v));
-        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], high, four(x->q[t] + at + 16 + 4 * v));
+        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], low, word_lanes(x->q[t] + at + 4 * v));
+        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], high, word_lanes(x->q[t] + at + 16 + 4 * v));
     }
 }
 
@@ -153,7 +132,7 @@ INLINE void k_sums(sums *s, const uint8_t *codes, const uint8_t *highs, __m128i 
         __m256i w = load(codes + 32 * v);
         w = is_odd ? high_nibbles(w) : low_nibbles(w);
         if (highs) w = _mm256_or_si256(w, fifth_bits(load(highs + 32 * v), shift, is_odd));
-        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], w, four(x->q[t] + 32 * block + 4 * v));
+        for (size_t t = 0; t < n; t++) s[t] = add_held(s[t], w, word_lanes(x->q[t] + 32 * block + 4 * v));
     }
 }
 
@@ -227,13 +206,13 @@ INLINE void q6_k_group(__m256 *a, const uint8_t *scales, const uint8_t *codes, c
             __m256i w = load(codes + 32 * at), h = load(highs + 32 * at);
             h = up > 0 ? _mm256_slli_epi16(h, up) : _mm256_srli_epi16(h, -up);
             w = _mm256_or_si256(shift ? high_nibbles(w) : low_nibbles(w), _mm256_and_si256(h, _mm256_set1_epi8(0x30)));
-            for (size_t t = 0; t < n; t++) s[t] = add_held(v % SIX_BIT_STEPS ? s[t] : sums_zero(), w, four(x->q[t] + 32 * block + 4 * at));
+            for (size_t t = 0; t < n; t++) s[t] = add_held(v % SIX_BIT_STEPS ? s[t] : sums_zero(), w, word_lanes(x->q[t] + 32 * block + 4 * at));
             if ((v + 1) % SIX_BIT_STEPS) continue;
             for (size_t t = 0; t < n; t++) total[t] = held(_mm256_add_epi32(total[t], sums_scaled(s[t], scale)));
         }
     }
     for (size_t t = 0; t < n; t++) {
-        __m256i below = _mm256_slli_epi32(_mm256_madd_epi16(pair, two16(x->sum16[t] + 2 * block)), 5);    /* codes begin at -32 */
+        __m256i below = _mm256_slli_epi32(_mm256_madd_epi16(pair, word_lanes(x->sum16[t] + 2 * block)), 5);    /* codes begin at -32 */
         a[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(total[t], below)), _mm256_set1_ps(x->scale[t][block]), a[t]);
     }
 }

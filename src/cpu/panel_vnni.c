@@ -1,9 +1,7 @@
 /* panel_vnni.c - panels with AVX-512 VNNI on 256-bit vectors: one instruction sums four products. */
 #include "cpu/cpu.h"
+#include "cpu/lanes.h"
 
-#include <immintrin.h>
-
-#define INLINE static inline __attribute__((always_inline))
 typedef __m256i sums;                                    /* eight int32 */
 enum { HAS_BYTE_SUMS = 1, FIVE_BIT_STEPS = 8, SIX_BIT_STEPS = 4 };
 

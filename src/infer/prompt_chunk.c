@@ -8,7 +8,7 @@
 
 #define CHUNK_MAGIC "SCPROMPT"
 enum { CHUNK_VERSION = 1 };
-_Static_assert(CHUNK_ROWS % KV_TILE == 0, "keys are kept by whole tiles");
+_Static_assert(CHUNK_ROWS % KV_BLOCK == 0, "positions are kept by whole blocks of the cache");
 
 /* Followed by the planes of head 0 of layer 0 (keys, values), of head 1, ... */
 struct chunk_header {

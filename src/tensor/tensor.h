@@ -84,7 +84,7 @@ struct norm   { struct tensor gain, bias; float eps; };        /* bias.data NULL
 
 /* ---- what one forward pass works on ----------------------------------------------------------------------------------- */
 
-/* Keys and values of one sequence and all layers, f16, f32 or Q8_0, each kv_elements long. (layer, head) begins at element
+/* Keys and values of one sequence and all layers, f16, f32 or Q8_0, each kv_bytes long. (layer, head) begins at element
  * (layer * kv_heads + head) * rows * head_dim, rows being the capacity rounded up to whole blocks of KV_BLOCK positions.
  * f16, f32: values of a position are head_dim elements from position * head_dim on; keys stand by tiles of KV_TILE positions, where
  * element i of position p is at i * KV_TILE + p % KV_TILE: one vector holds the same element of neighbouring positions.
@@ -96,7 +96,7 @@ struct kv_cache {
     size_t layers, kv_heads, head_dim, capacity;
     void *keys, *values;
 };
-static inline size_t kv_elements(size_t layers, size_t kv_heads, size_t head_dim, size_t capacity) { return layers * kv_heads * kv_rows(capacity) * head_dim; }
+static inline size_t kv_bytes(enum dtype dtype, size_t layers, size_t kv_heads, size_t head_dim, size_t capacity) { return layers * kv_heads * kv_rows(capacity) * dtype_row_bytes(dtype, head_dim); }
 
 /* The rows of one forward pass: row r is token[r] at position[r] of cache[sequence[r]]. Rows of one sequence stand in
  * rising position order without gaps, and all positions before its first row are in the cache already. Training has no

@@ -23,10 +23,10 @@ static size_t make_prompt(int32_t id[PROMPT_MAX], const struct model *m)
 static sc_status prompt_logits(float *out, sc_runtime *rt, const struct model *m, const int32_t *id, size_t n, sc_error *err)
 {
     const struct model_config *c = &m->config;
-    size_t values = kv_elements(c->layers, c->kv_heads, c->head_dim, n), row[PROMPT_MAX];
+    size_t bytes = kv_bytes(DTYPE_F32, c->layers, c->kv_heads, c->head_dim, n), row[PROMPT_MAX];
     int32_t position[PROMPT_MAX], sequence[PROMPT_MAX] = { 0 };
-    float *cache_memory = mem_alloc(2 * values * sizeof *cache_memory);
-    struct kv_cache cache = { DTYPE_F32, c->layers, c->kv_heads, c->head_dim, n, cache_memory, cache_memory + values }, *caches[] = { &cache };
+    char *cache_memory = mem_alloc(2 * bytes);
+    struct kv_cache cache = { DTYPE_F32, c->layers, c->kv_heads, c->head_dim, n, cache_memory, cache_memory + bytes }, *caches[] = { &cache };
     struct arena step;
     arena_init(&step);
     struct exec e = { .pool = rt->pool, .backend = rt->backend, .kernels = rt->kernels, .step = &step, .cancel = &rt->cancel };

@@ -254,7 +254,7 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
 {
     struct bench b;
     bench_init(&b, k, threads, false);
-    size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim, one = kv_elements(1, a->kv_heads, a->dim, POSITIONS) / a->dim * dtype_row_bytes(a->cache, a->dim);
+    size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim, one = kv_bytes(a->cache, 1, a->kv_heads, a->dim, POSITIONS);
     float *q = normals(POSITIONS * qc, 6), *key = normals(POSITIONS * kc, 7), *v = normals(POSITIONS * kc, 8), *out = mem_alloc(POSITIONS * qc * sizeof *out);
     struct kv_cache cache = { a->cache, 1, a->kv_heads, a->dim, POSITIONS, mem_alloc(one), mem_alloc(one) };
     memset(cache.keys, 0xFF, one);     /* what was never written is not a number */
@@ -326,7 +326,7 @@ TEST(mixing_values_is_the_same_in_all_sets)
 {
     enum { D = 96 };
     float *p = normals(OUTER * KV_BLOCK, 9), *x = normals(2 * KV_BLOCK * D, 10), found[3][OUTER * D], keep[OUTER] = { 0, 1, 0.3f, 0.7f };
-    size_t bytes = kv_elements(1, 1, D, KV_BLOCK) / D * dtype_row_bytes(DTYPE_Q8_0, D);
+    size_t bytes = kv_bytes(DTYPE_Q8_0, 1, 1, D, KV_BLOCK);
     const struct kv_cache cache = { DTYPE_Q8_0, 1, 1, D, KV_BLOCK, mem_alloc(bytes), mem_alloc(bytes) };
     memset(cache.values, 0xFF, bytes);
     for (size_t i = 0; i < OUTER * KV_BLOCK; i++) p[i] = i % 5 && i % KV_BLOCK < 30 ? p[i] * p[i] : 0;
