@@ -81,14 +81,12 @@ void model_file_forget_keys(const struct model_file *m)
 
 static void identify_tensor(const struct file_tensor *t, struct sha256 *to)
 {
-    enum { SAMPLE = 256, AROUND = 128 << 10 };
+    enum { SAMPLE = 256 };
     size_t n = t->bytes < SAMPLE ? t->bytes : SAMPLE;
     sha256_add(to, t->name, strlen(t->name) + 1);
     sha256_add(to, &t->dtype, sizeof t->dtype);
     sha256_add(to, t->dims, (size_t)t->n_dims * sizeof *t->dims);
-    size_t at = (t->bytes - n) / 2, begin = at > AROUND ? at - AROUND : 0, end = at + n + AROUND < t->bytes ? at + n + AROUND : t->bytes;
-    if (n) sha256_add(to, (const char *)t->data + at, n);
-    file_forget((const char *)t->data + begin, end - begin);   /* the kernel maps what lies around too: 3 MB of SmolLM2 */
+    if (n) sha256_add(to, (const char *)t->data + (t->bytes - n) / 2, n);
 }
 
 void model_file_identify(const struct model_file *m, struct sha256 *to)
@@ -110,7 +108,6 @@ void model_file_identify(const struct model_file *m, struct sha256 *to)
         else sha256_add(to, &v->v.u, sizeof v->v.u);
     }
     for (size_t i = 0; i < m->n_tensors; i++) identify_tensor(&m->tensors[i], to);
-    model_file_forget_keys(m);
 }
 
 void model_file_close(struct model_file *m)
