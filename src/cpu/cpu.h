@@ -74,7 +74,7 @@ void cpu_fill_panels_vnni(struct cpu_kernels *k);
 
 extern const struct backend cpu_backend;
 
-/* Operators: op_linear.c, op_norm.c, op_attention.c, op_attention_batch.c, op_pointwise.c, op_loss.c. */
+/* Operators: op_linear.c, op_norm.c, op_rope.c, op_attention.c, op_attention_batch.c, op_pointwise.c, op_loss.c. */
 #define X(name) void cpu_##name(struct exec *e, const struct op_call *c); void cpu_##name##_backward(struct exec *e, const struct op_call *c);
 OPS(X)
 #undef X

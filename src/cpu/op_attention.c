@@ -1,100 +1,26 @@
-/* op_attention.c - rotary positions and attention over a cache.
+/* op_attention.c - attention over a cache.
  *
  * Attention with a running maximum (Milakov and Gimelshein 2018; FlashAttention): key positions are taken in tiles of 64
- * at absolute multiples of 64, so the score matrix never exists, and each (row, head) meets the same tiles in the same
- * order whether it comes in a prompt, alone, or after a rewind. A piece of work is some rows and some query heads that
- * share a key/value head; four of them at a time are multiplied with each vector of keys or values that is loaded. */
+ * at absolute multiples of 64, so the score matrix never exists. Every SEGMENT positions the sums begin anew, and the sums of
+ * segments are joined in rising order (Flash-Decoding): segments of one row may be worked on by several threads, and each
+ * (row, head) meets the same tiles and segments in the same order whether it comes in a prompt, alone, or after a rewind. A
+ * piece of work is some rows and some query heads that share a key/value head; four of them at a time are multiplied with each
+ * vector of keys or values that is loaded. */
 #include "cpu/cpu.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { KEY_TILE = 64, ROW_TILE = 8, HEAD_TILE = 8 };
-
-/* ---- rope --------------------------------------------------------------------------------------------------------------- */
-
-struct rope_job { const struct op_call *c; float *cosine, *sine; };   /* (R, dims/2) */
-
-static void rope_angles(void *arg, size_t from, size_t to, int worker)
-{
-    const struct rope_job *job = arg;
-    const struct rope *p = job->c->attr.rope.rope;
-    size_t half = p->dims / 2;
-    (void)worker;
-    for (size_t r = from; r < to; r++)
-        for (size_t i = 0; i < half; i++) {
-            double angle = (double)job->c->batch->position[r] * p->frequency[i];
-            job->cosine[r * half + i] = (float)cos(angle) * p->magnitude;
-            job->sine[r * half + i] = (float)sin(angle) * p->magnitude;
-        }
-}
-
-static void rope_rows(void *arg, size_t from, size_t to, int worker)
-{
-    const struct rope_job *job = arg;
-    const struct rope *p = job->c->attr.rope.rope;
-    size_t d = job->c->attr.rope.head_dim, cols = job->c->out->cols, half = p->dims / 2;
-    size_t step = p->is_interleaved ? 2 : 1, other = p->is_interleaved ? 1 : half;
-    (void)worker;
-    for (size_t r = from; r < to; r++) {
-        const float *in = tensor_f32(job->c->in[0]) + r * cols, *c = job->cosine + r * half, *s = job->sine + r * half;
-        float *out = tensor_f32(job->c->out) + r * cols;
-        for (size_t at = 0; at < cols; at += d) {
-            for (size_t i = 0; i < half; i++) {
-                float a = in[at + i * step], b = in[at + i * step + other];
-                out[at + i * step] = a * c[i] - b * s[i];
-                out[at + i * step + other] = b * c[i] + a * s[i];
-            }
-            memcpy(out + at + p->dims, in + at + p->dims, (d - p->dims) * sizeof *out);
-        }
-    }
-}
-
-/* A rotation's backward pass is the rotation the other way. */
-static void rope_backward_rows(void *arg, size_t from, size_t to, int worker)
-{
-    const struct rope_job *job = arg;
-    const struct rope *p = job->c->attr.rope.rope;
-    size_t d = job->c->attr.rope.head_dim, cols = job->c->out->cols, half = p->dims / 2;
-    size_t step = p->is_interleaved ? 2 : 1, other = p->is_interleaved ? 1 : half;
-    bool stores = job->c->in[0]->is_fresh;
-    (void)worker;
-    for (size_t r = from; r < to; r++) {
-        const float *in = job->c->out->grad + r * cols, *c = job->cosine + r * half, *s = job->sine + r * half;
-        float *out = job->c->in[0]->grad + r * cols;
-        if (stores) memset(out, 0, cols * sizeof *out);
-        for (size_t at = 0; at < cols; at += d) {
-            for (size_t i = 0; i < half; i++) {
-                float a = in[at + i * step], b = in[at + i * step + other];
-                out[at + i * step] += a * c[i] + b * s[i];
-                out[at + i * step + other] += b * c[i] - a * s[i];
-            }
-            for (size_t i = p->dims; i < d; i++) out[at + i] += in[at + i];
-        }
-    }
-}
-
-static void rope_run(struct exec *e, const struct op_call *c, void (*rows_fn)(void *arg, size_t from, size_t to, int worker))
-{
-    const struct rope *p = c->attr.rope.rope;
-    size_t rows = c->out->rows, half = p->dims / 2;
-    struct arena_mark mark = arena_mark(e->step);
-    struct rope_job job = { c, arena_take(e->step, rows * half * sizeof(float)), arena_take(e->step, rows * half * sizeof(float)) };
-    cpu_split(e, rows, ROW_TILE, (double)half * 50, rope_angles, &job);
-    cpu_split(e, rows, ROW_TILE, (double)c->out->cols, rows_fn, &job);
-    arena_rewind(e->step, mark);
-}
-
-void cpu_rope(struct exec *e, const struct op_call *c) { rope_run(e, c, rope_rows); }
-void cpu_rope_backward(struct exec *e, const struct op_call *c) { rope_run(e, c, rope_backward_rows); }
-
-/* ---- attention ------------------------------------------------------------------------------------------------------------ */
+enum { KEY_TILE = 64, SEGMENT = 256, ROW_TILE = 8, STATES = 64 };
 
 struct attention_job {
     const struct op_call *c;
     const struct cpu_kernels *k;
-    size_t head_tiles;                      /* pieces of the query heads of one key/value head */
-    char *scratch; size_t scratch_bytes;    /* per worker: queries as int8, of a Q8_0 cache */
+    size_t head_tile, head_tiles;           /* query heads of a piece, and pieces of those of one key/value head */
+    size_t segments;                        /* a piece each, from the first one of the batch on; 0: a piece takes all */
+    size_t first_segment;
+    float *partial;                         /* sums of (row, head, segment), partial_floats each */
+    char *scratch; size_t scratch_bytes;    /* per worker: sums of a segment, queries as int8 of a Q8_0 cache */
 };
 
 /* First element of a layer and head. */
@@ -130,8 +56,8 @@ static void store_rows(void *arg, size_t from, size_t to, int worker)
     }
 }
 
-/* A row and head: what is summed so far, and where its query is. */
-struct running { float max, sum; float *acc; const float *q; size_t low, high; };
+/* A row and head: what is summed so far, where its query is, and which keys it sees. */
+struct running { float max, sum, *acc; const float *q; size_t low, high; };
 
 /* Positions a row sees: [*low, *high). */
 static void row_range(const struct op_call *c, size_t r, size_t *low, size_t *high)
@@ -239,10 +165,10 @@ static void fetch_tile(const struct head_cache *h, size_t start, size_t last)
     }
 }
 
-/* The queries of n states as int8, in a worker's scratch. */
-static struct i8_rows round_queries(const struct attention_job *job, const struct running *state, size_t n, size_t d, int worker)
+/* The queries of n states as int8, in scratch. */
+static struct i8_rows round_queries(const struct attention_job *job, const struct running *state, size_t n, size_t d, float *scale)
 {
-    float *scale = (float *)(job->scratch + (size_t)worker * job->scratch_bytes), *sum = scale + n * d / 32;
+    float *sum = scale + n * d / 32;
     int16_t *sum16 = (int16_t *)(sum + n * d / 32);
     int8_t *q = (int8_t *)(sum16 + n * d / 16);
     for (size_t i = 0; i < n; i++) job->k->quantize_row(q + i * d, scale + i * d / 32, sum + i * d / 32, sum16 + i * d / 16, state[i].q, d);
@@ -250,52 +176,162 @@ static struct i8_rows round_queries(const struct attention_job *job, const struc
 }
 static size_t round_bytes(size_t n, size_t d) { return n * d / 32 * (2 * sizeof(float) + 2 * sizeof(int16_t)) + n * d; }
 
-/* Rows [from, to) of one sequence, `heads` heads from h on. */
-static void attend(const struct attention_job *job, size_t from, size_t to, size_t h, size_t heads, int worker)
+static size_t round_up(size_t n) { return (n + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE; }
+static size_t sums_floats(size_t d) { return round_up((d + 2) * sizeof(float)) / sizeof(float); }      /* acc, max, sum */
+
+/* total and then part, as if the keys of both had been met in one go; a part that saw no key changes nothing. */
+static void join(struct running *total, const struct running *part, size_t d)
+{
+    if (part->max == -INFINITY) return;
+    if (total->max == -INFINITY) {
+        total->max = part->max;
+        total->sum = part->sum;
+        memcpy(total->acc, part->acc, d * sizeof *part->acc);
+        return;
+    }
+    float max = part->max > total->max ? part->max : total->max, keep = expf(total->max - max), take = expf(part->max - max);
+    for (size_t i = 0; i < d; i++) total->acc[i] = total->acc[i] * keep + part->acc[i] * take;
+    total->sum = total->sum * keep + part->sum * take;
+    total->max = max;
+}
+
+static void finish(const struct running *total, size_t d)
+{
+    for (size_t i = 0; i < d; i++) total->acc[i] /= total->sum;
+}
+
+/* Sums of n states over the keys of a segment that they see; acc is set. */
+static void attend_segment(const struct attention_job *job, const struct head_cache *h, struct running *state, size_t n, size_t segment)
+{
+    size_t low = SIZE_MAX, high = 0, begin = segment * SEGMENT, end = begin + SEGMENT, d = h->cache->head_dim;
+    for (size_t i = 0; i < n; i++) {
+        struct running *s = &state[i];
+        s->max = -INFINITY;
+        s->sum = 0;
+        memset(s->acc, 0, d * sizeof *s->acc);
+        low = s->low < low ? s->low : low;
+        high = s->high > high ? s->high : high;
+    }
+    end = high < end ? high : end;
+    for (size_t start = low > begin ? low / KEY_TILE * KEY_TILE : begin; start < end; start += KEY_TILE) {
+        if (start + KEY_TILE < high) fetch_tile(h, start + KEY_TILE, high);
+        attend_tile(job, h, state, n, start);
+    }
+}
+
+/* All segments, one after the other. */
+static void attend_all(const struct attention_job *job, const struct head_cache *h, struct running *state, struct running *total, size_t n)
+{
+    size_t low = SIZE_MAX, high = 0, d = h->cache->head_dim;
+    for (size_t i = 0; i < n; i++) {
+        low = state[i].low < low ? state[i].low : low;
+        high = state[i].high > high ? state[i].high : high;
+    }
+    for (size_t segment = low / SEGMENT; segment * SEGMENT < high; segment++) {
+        attend_segment(job, h, state, n, segment);
+        for (size_t i = 0; i < n; i++) join(&total[i], &state[i], d);
+    }
+    for (size_t i = 0; i < n; i++) finish(&total[i], d);
+}
+
+static float *partial_of(const struct attention_job *job, size_t row, size_t head, size_t segment)
+{
+    const struct attention *a = &job->c->attr.attention;
+    return job->partial + ((row * a->heads + head) * job->segments + segment) * sums_floats(a->head_dim);
+}
+
+/* Rows [from, to) of one sequence, `heads` heads from h on; one segment of them (counted from the first) or all. */
+static void attend(const struct attention_job *job, size_t from, size_t to, size_t h, size_t heads, size_t segment, int worker)
 {
     const struct op_call *c = job->c;
     const struct attention *a = &c->attr.attention;
     const struct kv_cache *cache = c->batch->caches[c->batch->sequence[from]];
-    size_t d = a->head_dim, first = SIZE_MAX, last = 0, n = 0;
-    struct running state[ROW_TILE * HEAD_TILE];
+    size_t d = a->head_dim, n = 0;
+    struct running state[STATES], total[STATES];
+    float *scratch = (float *)(job->scratch + (size_t)worker * job->scratch_bytes);
     for (size_t r = from; r < to; r++)
-        for (size_t i = 0; i < heads; i++) {
-            struct running *s = &state[n++];
-            *s = (struct running){ -INFINITY, 0, tensor_f32(c->out) + r * c->out->cols + (h + i) * d, tensor_f32(c->in[0]) + r * c->in[0]->cols + (h + i) * d, 0, 0 };
-            memset(s->acc, 0, d * sizeof *s->acc);
+        for (size_t i = 0; i < heads; i++, n++) {
+            struct running *s = &state[n];
+            total[n] = (struct running){ -INFINITY, 0, tensor_f32(c->out) + r * c->out->cols + (h + i) * d, NULL, 0, 0 };
+            *s = (struct running){ -INFINITY, 0, job->segments ? partial_of(job, r, h + i, segment) : scratch + n * d, tensor_f32(c->in[0]) + r * c->in[0]->cols + (h + i) * d, 0, 0 };
             row_range(c, r, &s->low, &s->high);
-            first = s->low < first ? s->low : first;
-            last = s->high > last ? s->high : last;
         }
     size_t g = h / (a->heads / a->kv_heads);
     struct head_cache head = { cache, a->layer, g, cache_at(cache, a->layer, g), { 0 } };
-    if (cache->dtype == DTYPE_Q8_0) head.q = round_queries(job, state, n, d, worker);
-    for (size_t start = first / KEY_TILE * KEY_TILE; start < last; start += KEY_TILE) {
-        if (start + KEY_TILE < last) fetch_tile(&head, start + KEY_TILE, last);
-        attend_tile(job, &head, state, n, start);
+    if (cache->dtype == DTYPE_Q8_0) head.q = round_queries(job, state, n, d, scratch + STATES * d);
+    if (!job->segments) { attend_all(job, &head, state, total, n); return; }
+    attend_segment(job, &head, state, n, job->first_segment + segment);
+    for (size_t i = 0; i < n; i++) {
+        state[i].acc[d] = state[i].max;
+        state[i].acc[d + 1] = state[i].sum;
     }
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < d; j++) state[i].acc[j] /= state[i].sum;
 }
 
-/* Piece i: rows of tile i / (kv_heads * head_tiles), then the key/value head and its part of the query heads. */
+/* Piece i: rows of a tile, then the key/value head, its part of the query heads, and the segment. */
 static void attention_pieces(void *arg, size_t from, size_t to, int worker)
 {
     const struct attention_job *job = arg;
     const struct op_call *c = job->c;
     const struct attention *a = &c->attr.attention;
-    size_t group = a->heads / a->kv_heads, per_tile = a->kv_heads * job->head_tiles;
+    size_t group = a->heads / a->kv_heads, segments = job->segments ? job->segments : 1;
     for (size_t i = from; i < to; i++) {
-        size_t row = i / per_tile * ROW_TILE, end = row + ROW_TILE < c->out->rows ? row + ROW_TILE : c->out->rows;
-        size_t g = i % per_tile / job->head_tiles, part = i % job->head_tiles * HEAD_TILE;
-        size_t heads = group - part < HEAD_TILE ? group - part : HEAD_TILE;
+        size_t segment = i % segments, part = i / segments % job->head_tiles * job->head_tile, g = i / segments / job->head_tiles % a->kv_heads;
+        size_t row = i / segments / job->head_tiles / a->kv_heads * ROW_TILE, end = row + ROW_TILE < c->out->rows ? row + ROW_TILE : c->out->rows;
+        size_t heads = group - part < job->head_tile ? group - part : job->head_tile;
         while (row < end) {   /* a tile of rows may hold several sequences */
             size_t next = row + 1;
             while (next < end && c->batch->sequence[next] == c->batch->sequence[row]) next++;
-            attend(job, row, next, g * group + part, heads, worker);
+            attend(job, row, next, g * group + part, heads, segment, worker);
             row = next;
         }
     }
+}
+
+/* Piece i: a row and head, whose segments are joined. */
+static void join_pieces(void *arg, size_t from, size_t to, int worker)
+{
+    const struct attention_job *job = arg;
+    const struct attention *a = &job->c->attr.attention;
+    size_t d = a->head_dim;
+    (void)worker;
+    for (size_t i = from; i < to; i++) {
+        struct running total = { .max = -INFINITY, .acc = tensor_f32(job->c->out) + i * d };
+        for (size_t s = 0; s < job->segments; s++) {
+            float *part = partial_of(job, i / a->heads, i % a->heads, s);
+            join(&total, &(struct running){ .max = part[d], .sum = part[d + 1], .acc = part }, d);
+        }
+        finish(&total, d);
+    }
+}
+
+/* Most neighbouring rows of one sequence that a tile of rows has. */
+static size_t longest_run(const struct batch *b)
+{
+    size_t most = 0, run = 0;
+    for (size_t r = 0; r < b->rows && most < ROW_TILE; r++) {
+        run = r % ROW_TILE && b->sequence[r] == b->sequence[r - 1] ? run + 1 : 1;
+        most = run > most ? run : most;
+    }
+    return most;
+}
+
+/* Few pieces are split by segments, so that all threads have work: which changes no bit. */
+static void choose_segments(struct attention_job *job, struct exec *e, size_t pieces)
+{
+    const struct op_call *c = job->c;
+    enum { PIECES_A_THREAD = 4, MOST_ROWS = 64 };
+    size_t first = SIZE_MAX, last = 0;
+    if (pieces >= (size_t)pool_threads(e->pool) * PIECES_A_THREAD || c->out->rows > MOST_ROWS) return;
+    for (size_t r = 0; r < c->out->rows; r++) {
+        size_t low, high;
+        row_range(c, r, &low, &high);
+        first = low / SEGMENT < first ? low / SEGMENT : first;
+        last = (high - 1) / SEGMENT > last ? (high - 1) / SEGMENT : last;
+    }
+    if (last == first) return;
+    job->first_segment = first;
+    job->segments = last - first + 1;
+    job->partial = arena_take(e->step, c->out->rows * c->attr.attention.heads * job->segments * sums_floats(c->attr.attention.head_dim) * sizeof(float));
 }
 
 void cpu_attention(struct exec *e, const struct op_call *c)
@@ -305,11 +341,16 @@ void cpu_attention(struct exec *e, const struct op_call *c)
     size_t rows = c->out->rows, group = a->heads / a->kv_heads, longest = 0;
     cpu_split(e, rows, ROW_TILE, (double)(8 * a->kv_heads * a->head_dim), store_rows, (void *)(uintptr_t)c);
     for (size_t r = 0; r < rows; r++) longest = (size_t)c->batch->position[r] > longest ? (size_t)c->batch->position[r] : longest;
-    struct attention_job job = { .c = c, .k = e->kernels, .head_tiles = (group + HEAD_TILE - 1) / HEAD_TILE };
+    struct attention_job job = { .c = c, .k = e->kernels, .head_tile = STATES / longest_run(c->batch) };
+    job.head_tile = group < job.head_tile ? group : job.head_tile;
+    job.head_tiles = (group + job.head_tile - 1) / job.head_tile;
     struct arena_mark mark = arena_mark(e->step);
-    job.scratch_bytes = (round_bytes(ROW_TILE * HEAD_TILE, a->head_dim) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    job.scratch_bytes = round_up(STATES * a->head_dim * sizeof(float) + round_bytes(STATES, a->head_dim));
     job.scratch = arena_take(e->step, job.scratch_bytes * (size_t)pool_threads(e->pool));
     size_t pieces = (rows + ROW_TILE - 1) / ROW_TILE * a->kv_heads * job.head_tiles;
-    cpu_split(e, pieces, 1, (double)(longest + 1) * (double)(a->head_dim * (group < HEAD_TILE ? group : HEAD_TILE)), attention_pieces, &job);
+    choose_segments(&job, e, pieces);
+    if (job.segments) pieces *= job.segments;
+    cpu_split(e, pieces, 1, (double)((longest + 1) * a->head_dim * job.head_tile) / (double)(job.segments ? job.segments : 1), attention_pieces, &job);
+    if (job.segments) cpu_split(e, rows * a->heads, a->heads, (double)(a->head_dim * job.segments), join_pieces, &job);
     arena_rewind(e->step, mark);
 }
