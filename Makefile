@@ -51,6 +51,8 @@ $(BUILD)/cpu/avx2.o $(BUILD)/cpu/outer_avx2.o $(BUILD)/cpu/mix_avx2.o: CFLAGS_AL
 $(BUILD)/cpu/panel_avx2.o: CFLAGS_ALL += $(KERNEL_OPT) -mavx2 -mfma -mf16c
 # Sums reordered would no longer fit into the registers.
 $(BUILD)/cpu/panel_avx2.o $(BUILD)/cpu/panel_vnni.o $(BUILD)/cpu/mix_avx2.o: CFLAGS_ALL += $(if $(findstring clang,$(CC)),,-fno-tree-reassoc)
+# Sums of attention are joined element by element.
+$(BUILD)/cpu/op_attention.o: CFLAGS_ALL += -O3
 # Loops over all parameters.
 $(BUILD)/train/optimizer.o $(BUILD)/train/parameters.o: CFLAGS_ALL += -O3
 $(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3

@@ -15,6 +15,7 @@ enum { TILE_W = 4, TILE_X = 4 };     /* most weight rows and activation rows of 
 struct i8_weights { const int8_t *q; const float *scale, *min; size_t cols; bool has_min; };   /* rows one after the other */
 struct i8_rows { const int8_t *q; const float *scale, *sum; const int16_t *sum16; size_t cols; };   /* sum: scale * (sum of q); sum16: sums of q over 16 elements */
 enum { OUTER = 4, OUTER_F16 = 0, OUTER_F32 = 1 };
+enum { KV_TURN = 64, KV_HEAD = 2 * KV_BLOCK };     /* positions of mix_q8 at most; bytes before the codes of a block of values, for each 32 elements */
 enum { PANEL = 8, PANEL_X = 4 };     /* weight rows of a panel (panel.c), activation rows of one tile */
 
 struct cpu_kernels {
@@ -46,10 +47,10 @@ struct cpu_kernels {
     /* c[t][i] = (keep ? c[t][i] * keep[t] : 0) + sum over j < k, in rising order, of a[t][j] * b[j * b_stride + i], for t < n <=
      * OUTER and i < cols; b is f16 or f32. The products of attention: queries with keys, probabilities with values. */
     void (*outer[2])(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols);
-    /* acc[t][i] = acc[t][i] * keep[t] + sum over 32 positions j of p[t][j] * value j, for i < d and t < n <= OUTER, from a block of
-     * values of a Q8_0 cache (cache_q8.c). For each 32 elements p times the values' scales, none negative, is rounded to 127
-     * steps of its largest. */
-    void (*mix_q8)(float *const *acc, const float *keep, const float *const *p, size_t n, const void *block, size_t d);
+    /* acc[t][i] = acc[t][i] * keep[t] + sum over the positions j of n_blocks <= 2 blocks of p[t][j] * value j, for i < d and t < n
+     * <= OUTER; blocks of values of a Q8_0 cache (cache_q8.c), one after the other. p times the values' scales, none negative,
+     * is rounded to 127 steps of the largest. */
+    void (*mix_q8)(float *const *acc, const float *keep, const float *const *p, size_t n, const void *blocks, size_t n_blocks, size_t d);
     void (*silu_gate)(float *out, const float *gate, const float *up, size_t n);
     /* Of g for the gate and for up: g up s (1 + gate (1 - s)) and g gate s, s = 1 / (1 + exp(-gate)). */
     void (*silu_gate_backward)(float *to_gate, float *to_up, const float *gate, const float *up, const float *g, size_t n);

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEY_TILE = 64, SEGMENT = 256, ROW_TILE = 8, STATES = 64 };
+enum { KEY_TILE = KV_TURN, SEGMENT = 512, ROW_TILE = 8, STATES = 64 };
 
 struct attention_job {
     const struct op_call *c;
@@ -79,8 +79,8 @@ static void make_scores(const struct attention_job *job, const struct head_cache
     float *to[OUTER];
     const float *q[OUTER];
     if (cache->dtype == DTYPE_Q8_0) {
-        for (size_t j = begin / PANEL * PANEL; j < end; j += PANEL)
-            job->k->dot_panel[DTYPE_Q8_0](score[0] + j, KEY_TILE, q8_cache_keys(cache, h->layer, h->head, (start + j) / KV_BLOCK) + j % KV_BLOCK / PANEL * panel, PANEL, &h->q, first, n);
+        const char *keys = q8_cache_keys(cache, h->layer, h->head, start / KV_BLOCK);
+        for (size_t j = begin / PANEL; j * PANEL < end; j++) job->k->dot_panel[DTYPE_Q8_0](score[0] + j * PANEL, KEY_TILE, keys + j * panel, PANEL, &h->q, first, n);
         return;
     }
     const char *keys = (const char *)cache->keys + (h->at + start * d) * bytes;
@@ -95,7 +95,6 @@ static void make_scores(const struct attention_job *job, const struct head_cache
 static void add_values(const struct attention_job *job, const struct head_cache *h, struct running *state, size_t n, size_t start, size_t begin, size_t end,
                        float (*score)[KEY_TILE], const float *keep)
 {
-    static const float all[OUTER] = { 1, 1, 1, 1 };
     const struct kv_cache *cache = h->cache;
     size_t d = cache->head_dim;
     float *acc[OUTER];
@@ -105,10 +104,9 @@ static void add_values(const struct attention_job *job, const struct head_cache 
         job->k->outer[cache->dtype == DTYPE_F32](acc, keep, p, n, (const char *)cache->values + (h->at + (start + begin) * d) * dtypes[cache->dtype].bytes, d, end - begin, d);
         return;
     }
-    for (size_t j = begin / KV_BLOCK * KV_BLOCK; j < end; j += KV_BLOCK, keep = all) {
-        for (size_t t = 0; t < n; t++) p[t] = score[t] + j;
-        job->k->mix_q8(acc, keep, p, n, q8_cache_values(cache, h->layer, h->head, (start + j) / KV_BLOCK), d);
-    }
+    size_t block = begin / KV_BLOCK, blocks = (end + KV_BLOCK - 1) / KV_BLOCK - block;
+    for (size_t t = 0; t < n; t++) p[t] = score[t] + block * KV_BLOCK;
+    job->k->mix_q8(acc, keep, p, n, q8_cache_values(cache, h->layer, h->head, start / KV_BLOCK + block), blocks, d);
 }
 
 /* Up to OUTER neighbouring states, from row `first` on, with keys [begin, end) of the tile that begins at `start`; each sees its

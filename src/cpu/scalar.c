@@ -325,22 +325,27 @@ static void outer(float *const *c, const float *keep, const float *const *a, siz
         }
 }
 
-static void mix_q8(float *const *acc, const float *keep, const float *const *p, size_t n, const void *block, size_t d)
+static void mix_q8(float *const *acc, const float *keep, const float *const *p, size_t n, const void *blocks, size_t n_blocks, size_t d)
 {
-    const uint8_t *scales = block;
-    const int8_t *codes = (const int8_t *)(scales + d / 32 * 2 * KV_BLOCK);
-    for (size_t t = 0; t < n; t++)
+    const size_t bytes = KV_BLOCK * d / 32 * 34;
+    const uint8_t *block = blocks;
+    for (size_t t = 0; t < n; t++) {
+        float v[KV_TURN], most = 0;
+        int q[KV_TURN];
+        for (size_t j = 0; j < n_blocks * KV_BLOCK; j++) {
+            v[j] = p[t][j] > 0 ? p[t][j] * half_at(block + j / KV_BLOCK * bytes + j % KV_BLOCK * 2) : 0;   /* a scale nobody wrote may be no number */
+            most = fmaxf(most, v[j]);
+        }
+        for (size_t j = 0; j < n_blocks * KV_BLOCK; j++) q[j] = (int)lrintf(v[j] * (most > 0 ? 127 / most : 0));
         for (size_t i = 0; i < d; i++) {
-            float v[KV_BLOCK], most = 0;
-            for (size_t j = 0; j < KV_BLOCK; j++) {
-                v[j] = p[t][j] > 0 ? p[t][j] * half_at(scales + (i / 32 * KV_BLOCK + j) * 2) : 0;   /* a scale nobody wrote may be no number */
-                most = fmaxf(most, v[j]);
-            }
             int total = 0;
-            for (size_t j = 0; j < KV_BLOCK; j++)
-                total += (int)lrintf(v[j] * (most > 0 ? 127 / most : 0)) * codes[i / PANEL * PANEL * KV_BLOCK + (j / 4 * PANEL + i % PANEL) * 4 + j % 4];
+            for (size_t j = 0; j < n_blocks * KV_BLOCK; j++) {
+                const int8_t *codes = (const int8_t *)block + j / KV_BLOCK * bytes + KV_HEAD * d / 32;
+                total += q[j] * codes[i / PANEL * PANEL * KV_BLOCK + (j % KV_BLOCK / 4 * PANEL + i % PANEL) * 4 + j % 4];
+            }
             acc[t][i] = fmaf((float)total, most / 127, acc[t][i] * keep[t]);
         }
+    }
 }
 
 static void outer_f16(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, true); }

@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #define CHUNK_MAGIC "SCPROMPT"
-enum { CHUNK_VERSION = 1 };
+enum { CHUNK_VERSION = 2 };
 _Static_assert(CHUNK_ROWS % KV_BLOCK == 0, "positions are kept by whole blocks of the cache");
 
 /* Followed by the planes of head 0 of layer 0 (keys, values), of head 1, ... */

@@ -324,31 +324,34 @@ TEST(attention_is_the_same_in_any_chunks_and_right)
 
 TEST(mixing_values_is_the_same_in_all_sets)
 {
-    enum { D = 96 };
-    float *p = normals(OUTER * KV_BLOCK, 9), *x = normals(2 * KV_BLOCK * D, 10), found[3][OUTER * D], keep[OUTER] = { 0, 1, 0.3f, 0.7f };
-    size_t bytes = kv_bytes(DTYPE_Q8_0, 1, 1, D, KV_BLOCK);
-    const struct kv_cache cache = { DTYPE_Q8_0, 1, 1, D, KV_BLOCK, mem_alloc(bytes), mem_alloc(bytes) };
+    enum { D = 96, LENGTH = 50 };       /* the second block is not full */
+    static float expect[2 * OUTER][OUTER * D];
+    float *p = normals(OUTER * KV_TURN, 9), *x = normals(2 * KV_TURN * D, 10), found[3][OUTER * D], keep[OUTER] = { 0, 1, 0.3f, 0.7f };
+    size_t bytes = kv_bytes(DTYPE_Q8_0, 1, 1, D, KV_TURN);
+    const struct kv_cache cache = { DTYPE_Q8_0, 1, 1, D, KV_TURN, mem_alloc(bytes), mem_alloc(bytes) };
     memset(cache.values, 0xFF, bytes);
-    for (size_t i = 0; i < OUTER * KV_BLOCK; i++) p[i] = i % 5 && i % KV_BLOCK < 30 ? p[i] * p[i] : 0;
-    for (size_t i = 0; i < 30; i++) q8_cache_store(&cache, 0, 0, i, x + i * D, x + (KV_BLOCK + i) * D);
+    for (size_t i = 0; i < OUTER * KV_TURN; i++) p[i] = i % 5 && i % KV_TURN < LENGTH ? p[i] * p[i] : 0;
+    for (size_t i = 0; i < LENGTH; i++) q8_cache_store(&cache, 0, 0, i, x + i * D, x + (KV_TURN + i) * D);
     for (size_t s = 0; s < 3; s++) {
         const struct cpu_kernels *k = kernels(set_names[s]);
         if (!k) continue;
-        for (size_t n = 1; n <= OUTER; n++) {
+        for (size_t i = 0; i < 2 * OUTER; i++) {
             float *acc[OUTER];
             const float *row[OUTER];
+            size_t n = i % OUTER + 1, blocks = 1 + i / OUTER;
             for (size_t t = 0; t < n; t++) {
                 acc[t] = found[s] + t * D;
-                row[t] = p + t * KV_BLOCK;
-                for (size_t i = 0; i < D; i++) acc[t][i] = (float)i;
+                row[t] = p + t * KV_TURN;
+                for (size_t j = 0; j < D; j++) acc[t][j] = (float)j;
             }
-            k->mix_q8(acc, keep, row, n, q8_cache_values(&cache, 0, 0, 0), D);
-            CHECK(!memcmp(found[s], found[0], n * D * sizeof(float)));
+            k->mix_q8(acc, keep, row, n, q8_cache_values(&cache, 0, 0, 0), blocks, D);
+            if (s == 0) memcpy(expect[i], found[s], sizeof expect[i]);
+            CHECK(!memcmp(found[s], expect[i], n * D * sizeof(float)));
         }
         for (size_t t = 0; t < OUTER; t++)
             for (size_t i = 0; i < D; i++) {
                 double expected = (double)keep[t] * (double)i;
-                for (size_t j = 0; j < 30; j++) expected += (double)p[t * KV_BLOCK + j] * (double)x[(KV_BLOCK + j) * D + i];
+                for (size_t j = 0; j < LENGTH; j++) expected += (double)p[t * KV_TURN + j] * (double)x[(KV_TURN + j) * D + i];
                 CHECK(fabs((double)found[s][t * D + i] - expected) < 1);
             }
     }
