@@ -53,6 +53,8 @@ $(BUILD)/cpu/panel_avx2.o: CFLAGS_ALL += $(KERNEL_OPT) -mavx2 -mfma -mf16c
 $(BUILD)/cpu/panel_avx2.o $(BUILD)/cpu/panel_vnni.o $(BUILD)/cpu/mix_avx2.o: CFLAGS_ALL += $(if $(findstring clang,$(CC)),,-fno-tree-reassoc)
 # Sums of attention are joined element by element.
 $(BUILD)/cpu/op_attention.o: CFLAGS_ALL += -O3
+# Searches of quantisation steps.
+$(BUILD)/tensor/quant_search.o: CFLAGS_ALL += -O3
 # Loops over all parameters.
 $(BUILD)/train/optimizer.o $(BUILD)/train/parameters.o: CFLAGS_ALL += -O3
 $(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3

@@ -9,7 +9,7 @@
 
 #include "infer/infer.h"
 
-enum { WINDOW = 512, ROWS = 32 };
+enum { WINDOW = 512, ROWS = 256 };
 
 static void fail(const char *text)
 {
@@ -38,22 +38,22 @@ static void side_close(struct side *s)
     sc_runtime_close(s->rt);
 }
 
-/* Logits behind `rows` tokens from position `at` on. */
+/* Logits behind `rows` tokens from position `at` on; `logits` NULL: the tokens are context alone. */
 static void run(struct side *s, const int32_t *id, size_t at, size_t rows, float *logits)
 {
     int32_t position[ROWS], sequence[ROWS] = { 0 };
     size_t row[ROWS];
     struct kv_cache *caches[] = { &s->cache };
-    struct exec e = { .pool = s->rt->pool, .backend = s->rt->backend, .kernels = s->rt->kernels, .int8_activations = !strcmp(s->rt->activations, "int8"), .step = &s->step };
+    struct exec e = { .pool = s->rt->pool, .backend = s->rt->backend, .kernels = s->rt->kernels, .int8_activations = !strcmp(s->rt->activations, "int8"), .many_rows = !strcmp(s->rt->activations, "f32"), .step = &s->step };
     struct arena_mark mark = arena_mark(&s->step);
     for (size_t i = 0; i < rows; i++) row[i] = (size_t)(position[i] = (int32_t)(at + i)) - at;
     const struct tensor *hidden = model_forward(&s->model->model, &e, &(struct batch){ rows, id + at, position, sequence, caches, 0 }, row, rows);
     if (!hidden) fail("the forward pass failed");
-    model_logits(&s->model->model, &e, hidden, logits);
+    if (logits) model_logits(&s->model->model, &e, hidden, logits);
     arena_rewind(&s->step, mark);
 }
 
-struct sums { double kl, worst, loss, reference_loss; size_t n, same; };
+struct sums { double kl, square, worst, loss, reference_loss; size_t n, same; };
 
 static double log_sum(const float *x, size_t n)
 {
@@ -75,6 +75,7 @@ static void compare(struct sums *s, const float *p, const float *q, size_t vocab
     double lp = log_sum(p, vocab), lq = log_sum(q, vocab), kl = 0;
     for (size_t i = 0; i < vocab; i++) kl += exp((double)p[i] - lp) * (((double)p[i] - lp) - ((double)q[i] - lq));
     s->kl += kl;
+    s->square += kl * kl;
     s->worst = kl > s->worst ? kl : s->worst;
     s->loss += lq - (double)q[next];
     s->reference_loss += lp - (double)p[next];
@@ -82,51 +83,57 @@ static void compare(struct sums *s, const float *p, const float *q, size_t vocab
     s->n++;
 }
 
-static struct sums measure(struct side *reference, struct side *other, const sc_tokens *text, size_t most)
+enum { MOST = 64 };
+
+/* The reference computes each window once, whatever the number of models. */
+static void measure(struct sums *s, struct side *reference, struct side *other, size_t n, const sc_tokens *text, size_t most)
 {
-    struct sums s = { 0 };
     size_t vocab = model_vocab(&reference->model->model);
     float *p = mem_alloc(ROWS * vocab * sizeof *p), *q = mem_alloc(ROWS * vocab * sizeof *q);
-    if (model_vocab(&other->model->model) != vocab) fail("the models have different vocabularies");
-    for (size_t begin = 0; begin + WINDOW < text->len && s.n < most; begin += WINDOW)
+    for (size_t begin = 0; begin + WINDOW < text->len && s[0].n < most; begin += WINDOW)
         for (size_t at = 0; at < WINDOW; at += ROWS) {
-            run(reference, text->id + begin, at, ROWS, p);
-            run(other, text->id + begin, at, ROWS, q);
-            for (size_t i = 0; at >= WINDOW / 2 && i < ROWS; i++) compare(&s, p + i * vocab, q + i * vocab, vocab, text->id[begin + at + i + 1]);
+            bool is_context = at < WINDOW / 2;
+            run(reference, text->id + begin, at, ROWS, is_context ? NULL : p);
+            for (size_t k = 0; k < n; k++) {
+                run(&other[k], text->id + begin, at, ROWS, is_context ? NULL : q);
+                for (size_t i = 0; !is_context && i < ROWS; i++) compare(&s[k], p + i * vocab, q + i * vocab, vocab, text->id[begin + at + i + 1]);
+            }
         }
     mem_free(p);
     mem_free(q);
-    return s;
 }
 
 int main(int argc, char **argv)
 {
-    const char *activations = "f32", *path[64];
+    const char *activations = "f32", *path[MOST];
     size_t n = 0, tokens = 2048;
     enum dtype cache = DTYPE_F32;
     sc_text text = { 0 };
     sc_tokens ids = { 0 };
     sc_error e = { 0 };
-    struct side reference;
+    static struct side reference, other[MOST];
+    static struct sums sums[MOST];
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--activations") && i + 1 < argc) activations = argv[++i];
         else if (!strcmp(argv[i], "--cache") && i + 1 < argc) { if (!dtype_by_name(&cache, argv[++i])) fail("no such type of cache"); }
         else if (!strcmp(argv[i], "--tokens") && i + 1 < argc) tokens = strtoull(argv[++i], NULL, 10);
-        else if (n < 64) path[n++] = argv[i];
+        else if (n < MOST) path[n++] = argv[i];
     }
     if (n < 3) { printf("bench_kl: nothing measured; give REFERENCE TEXT MODEL...\n"); return 0; }
     side_open(&reference, path[0], "f32", DTYPE_F32);
     if (file_read(&text, path[1], 64 << 20, &e) != SC_OK || sc_encode(&ids, sc_model_tokenizer(reference.model), text.data, text.len, false, &e) != SC_OK) fail(e.message);
-    printf("| model | activations | cache | KL, mean | KL, largest | same first token | perplexity | reference |\n|---|---|---|---|---|---|---|---|\n");
     for (size_t i = 2; i < n; i++) {
-        struct side other;
-        side_open(&other, path[i], activations, cache);
-        struct sums s = measure(&reference, &other, &ids, tokens);
-        double count = s.n ? (double)s.n : 1;
-        printf("| %s | %s | %s | %.5f | %.3f | %.1f %% | %.3f | %.3f |\n", strrchr(path[i], '/') ? strrchr(path[i], '/') + 1 : path[i], activations, dtypes[cache].name, s.kl / count, s.worst, 100 * (double)s.same / count, exp(s.loss / count),
-               exp(s.reference_loss / count));
-        fflush(stdout);
-        side_close(&other);
+        side_open(&other[i - 2], path[i], activations, cache);
+        if (model_vocab(&other[i - 2].model->model) != model_vocab(&reference.model->model)) fail("the models have different vocabularies");
+    }
+    measure(sums, &reference, other, n - 2, &ids, tokens);
+    printf("| model | bytes | activations | cache | KL, mean | standard error | KL, largest | same first token | perplexity | reference |\n|---|---|---|---|---|---|---|---|---|---|\n");
+    for (size_t i = 2; i < n; i++) {
+        const struct sums *s = &sums[i - 2];
+        double count = s->n ? (double)s->n : 1, mean = s->kl / count, spread = sqrt((s->square / count - mean * mean) / count);
+        printf("| %s | %zu | %s | %s | %.5f | %.5f | %.3f | %.1f %% | %.3f | %.3f |\n", strrchr(path[i], '/') ? strrchr(path[i], '/') + 1 : path[i], other[i - 2].model->file->bytes, activations, dtypes[cache].name, mean, spread, s->worst,
+               100 * (double)s->same / count, exp(s->loss / count), exp(s->reference_loss / count));
+        side_close(&other[i - 2]);
     }
     side_close(&reference);
     sc_tokens_free(&ids);

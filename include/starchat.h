@@ -260,6 +260,9 @@ typedef struct {
     const char *in, *out;  /* Hugging Face directory or .gguf                                 */
     const char *type;      /* f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k_m q5_k_m q6_k; "": keep */
     bool        overwrite;
+    const char *calibrate; /* text that tells by running the model over it which columns matter; NULL or "": none */
+    int64_t     calibrate_tokens; /* most tokens of it that are read; 0: all                  */
+    const char *imatrix;   /* file of an importance matrix (GGUF): written with `calibrate`, else read; NULL or "": none */
     sc_on_event on_event; void *user;
 } sc_convert_config;       /* options "convert" */
 SC_API sc_status sc_convert(sc_runtime *rt, const sc_convert_config *c, sc_error *err);

@@ -44,7 +44,12 @@ const struct command command_convert = {
     .min_operands = 2, .max_operands = 2, .run = run_convert, .tables = convert_tables, .flags = flags,
     .details = "OUT is a GGUF file if its name ends in .gguf, otherwise a directory. Tensors stream through, so memory stays\n"
                "small whatever the model's size.\n\n"
-               "  starchat convert MODEL model-q4_k_m.gguf --type q4_k_m",
+               "  starchat convert MODEL model-q4_k_m.gguf --type q4_k_m\n\n"
+               "With --calibrate the model first reads that text (once through the model for each token, in f32, mapped from its\n"
+               "file), and the columns of its matrices that matter most for it are rounded with most care. Take a text like what\n"
+               "the model will be used for. --imatrix keeps what was measured, or uses what this program or llama.cpp measured.\n\n"
+               "  starchat convert MODEL model-q4_k_m.gguf --type q4_k_m --calibrate examples.txt --imatrix model.imatrix.gguf\n"
+               "  starchat convert MODEL model-q5_k_m.gguf --type q5_k_m --imatrix model.imatrix.gguf",
 };
 
 static int run_init(const struct command *self, int argc, char **argv)

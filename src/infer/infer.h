@@ -77,6 +77,10 @@ void   stop_scanner_release(struct stop_scanner *s);
  * s->text.data that may go out. With a stop string the range ends where it begins. */
 int    stop_scanner_put(struct stop_scanner *s, const char *bytes, size_t len, bool at_end, size_t *emit_from, size_t *emit_to);
 
+/* ---- calibrate.c: what convert needs of the running model ------------------------------------------------------------------ */
+
+/* The importance matrix of the model at c->in by c->calibrate. Released by the caller unless it fails. */
+sc_status model_calibrate(struct imatrix *out, sc_runtime *rt, const sc_convert_config *c, sc_error *err);
 
 /* ---- infer_options.c ------------------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,9 @@
 #define TYPES "|f32|f16|bf16|q8_0|q4_0|q4_1|q5_0|q5_1|q4_k_m|q5_k_m|q6_k"
 static const struct option rows[] = {
     { "type", OPT_CHOICE, offsetof(sc_convert_config, type), 0, 0, "", TYPES, "storage type of the matrices; empty: keep (a directory holds f32 instead of block types)" },
+    { "calibrate", OPT_STRING, offsetof(sc_convert_config, calibrate), 0, 0, "", NULL, "text file; columns that it makes large lose least: an importance matrix" },
+    { "calibrate_tokens", OPT_INT, offsetof(sc_convert_config, calibrate_tokens), 0, 1 << 30, "16384", NULL, "most tokens of that text; 0: all" },
+    { "imatrix", OPT_STRING, offsetof(sc_convert_config, imatrix), 0, 0, "", NULL, "GGUF file of the importance matrix: written with --calibrate, else read" },
     { "overwrite", OPT_BOOL, offsetof(sc_convert_config, overwrite), 0, 0, "false", NULL, "replace what is there" },
 };
 const struct sc_options convert_options = { "convert", sizeof(sc_convert_config), rows, sizeof rows / sizeof *rows };
@@ -71,10 +74,18 @@ static void note_unused(const struct job *j, const struct model_file *in)
 
 static bool is_key_renewed(const char *key)
 {
-    return !strcmp(key, "general.file_type") || !strcmp(key, "general.quantization_version") || !strncmp(key, "split.", 6);
+    return !strcmp(key, "general.file_type") || !strcmp(key, "general.quantization_version") || !strncmp(key, "split.", 6) || !strncmp(key, "quantize.imatrix.", 17);
 }
 
-static sc_status write_gguf(struct job *j, const struct model_file *in, const struct target *target, const char *path, sc_error *err)
+/* Where the weights of the columns came from, as llama.cpp tells it. */
+static void put_importance(struct gguf_writer *w, const struct imatrix *m)
+{
+    if (m->dataset) gguf_put_string(w, "quantize.imatrix.dataset", m->dataset, strlen(m->dataset));
+    gguf_put_uint32(w, "quantize.imatrix.entries_count", (uint32_t)m->n);
+    gguf_put_uint32(w, "quantize.imatrix.chunks_count", (uint32_t)m->chunks);
+}
+
+static sc_status write_gguf(struct job *j, const struct model_file *in, const struct target *target, const struct imatrix *importance, const char *path, sc_error *err)
 {
     struct gguf_writer *w = NULL;
     TRY(gguf_writer_open(&w, path, true, err));
@@ -85,6 +96,7 @@ static sc_status write_gguf(struct job *j, const struct model_file *in, const st
             if (!is_key_renewed(in->values[i].key)) gguf_put_value(w, &in->values[i]);
     if (status != SC_OK) { gguf_writer_discard(w); return status; }
     gguf_put_file_type(w, file_type_of(j, target));
+    if (importance->n) put_importance(w, importance);
     return output_put_gguf(j, w, err);
 }
 
@@ -149,15 +161,59 @@ sc_status job_restore_scaling(struct model_config *c, const struct model_file *i
     return SC_OK;
 }
 
-sc_status model_convert(const sc_convert_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err)
+/* ---- importance ----------------------------------------------------------------------------------------------------------------- */
+
+static bool is_given(const char *s) { return s && s[0]; }
+
+static sc_status check_importance(const sc_convert_config *c, const struct target *target, sc_error *err)
+{
+    if (!is_given(c->calibrate) && !is_given(c->imatrix)) return SC_OK;
+    if (!target || !dtypes[target->matrix].quantise)
+        return FAIL(err, SC_E_ARGUMENT, "an importance matrix changes nothing of type %s; give a --type of fewer bits, for example q4_k_m", target ? target->name : "\"keep\"");
+    if (is_given(c->calibrate) && is_given(c->imatrix) && path_exists(c->imatrix) && !c->overwrite)
+        return FAIL(err, SC_E_ARGUMENT, "%s exists already; leave out --calibrate to use it, or add --overwrite to replace it", c->imatrix);
+    return SC_OK;
+}
+
+static sc_status get_importance(struct imatrix *out, const sc_convert_config *c, const struct calibrator *calibrator, sc_error *err)
+{
+    if (!is_given(c->calibrate)) return is_given(c->imatrix) ? imatrix_read(out, c->imatrix, err) : SC_OK;
+    TRY(calibrator->run(out, calibrator->user, c, err));
+    return is_given(c->imatrix) ? imatrix_write(out, c->imatrix, c->overwrite, err) : SC_OK;
+}
+
+/* Gives each tensor that is to be quantised the weights of its columns, in the job's memory. A table that rows are read of
+ * is not multiplied column by column. */
+static sc_status bind_importance(struct job *j, const struct imatrix *m, const char *path, sc_error *err)
+{
+    size_t found = 0, missing = 0;
+    const struct out_tensor *first = NULL;
+    for (size_t i = 0; i < j->n && m->n; i++) {
+        struct out_tensor *t = &j->tensors[i];
+        if (!t->row || t->is_vector || !dtypes[t->dtype].quantise || t->source->dtype == t->dtype) continue;
+        const struct imatrix_row *r = imatrix_find(m, t->name);
+        if (r && r->cols != t->cols)
+            return FAIL(err, SC_E_FORMAT, "the importance matrix %s has %zu columns for %s, which has %zu; it is of another model", path, r->cols, t->name, t->cols);
+        float *weights = r ? arena_take(&j->memory, t->cols * sizeof *weights) : NULL;
+        if (r && imatrix_weights(weights, r)) { t->importance = weights; found++; }
+        else if (t->row->role != W_EMBED && missing++ == 0) first = t;
+    }
+    if (m->n && !found && first) return FAIL(err, SC_E_FORMAT, "the importance matrix %s has %zu tensors, the first is %s, but none of this model, as %s; it is of another model", path, m->n, m->rows[0].name, first->name);
+    if (missing) job_note(j, "the importance matrix lacks %zu tensors, whose columns count alike; the first is %s", missing, first->name);
+    return SC_OK;
+}
+
+sc_status model_convert(const sc_convert_config *c, const struct calibrator *calibrator, struct pool *pool, const atomic_int *cancel, sc_error *err)
 {
     const struct target *target = c->type && c->type[0] ? target_by_name(c->type) : NULL;
     struct model_file *in = NULL;
     struct model_config config = { 0 };
     struct output out = { 0 };
+    struct imatrix importance = { 0 };
     struct job j = { .what = "convert", .path = c->in, .config = &config, .pool = pool, .cancel = cancel, .on_event = c->on_event, .user = c->user, .make_row = make_divisors };
     sc_status status;
     if (c->type && c->type[0] && !target) return FAIL(err, SC_E_ARGUMENT, "unknown storage type %s; known are f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k_m q5_k_m q6_k", c->type);
+    TRY_DONE(check_importance(c, target, err));
     TRY_DONE(model_file_open(&in, c->in, false, err));
     TRY_DONE(model_config_read(&config, in, err));
     TRY_DONE(output_open(&out, c->out, c->overwrite, err));
@@ -165,16 +221,19 @@ sc_status model_convert(const sc_convert_config *c, struct pool *pool, const ato
     if (out.kind == MODEL_HF) TRY_DONE(job_restore_scaling(&config, in, err));
     job_list(&j, out.kind);
     TRY_DONE(bind_sources(&j, in, target, out.kind, err));
+    TRY_DONE(get_importance(&importance, c, calibrator, err));
+    TRY_DONE(bind_importance(&j, &importance, is_given(c->imatrix) ? c->imatrix : c->calibrate, err));
     if (out.kind == MODEL_GGUF) job_add_divisors(&j, in);
     note_unused(&j, in);
     if (target) job_note_fallbacks(&j, target, out.kind);
-    if (out.kind == MODEL_GGUF) TRY_DONE(write_gguf(&j, in, target, out.path, err));
+    if (out.kind == MODEL_GGUF) TRY_DONE(write_gguf(&j, in, target, &importance, out.path, err));
     else TRY_DONE(write_directory(&j, in, out.building, err));
     TRY_DONE(output_publish(&out, err));
     TRY_DONE(job_check_result(&j, out.path, err));
 done:
     output_discard(&out);
     job_release(&j);
+    imatrix_release(&importance);
     model_config_release(&config);
     model_file_close(in);
     return status;

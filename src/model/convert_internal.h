@@ -27,6 +27,7 @@ struct out_tensor {
     enum dtype dtype;
     size_t rows, cols;
     enum row_order order;
+    const float *importance;                /* of its columns, for `quantise`; NULL: unknown */
 };
 
 struct job {
@@ -40,6 +41,7 @@ struct job {
     const void *from;                       /* what make_row makes them of */
     /* Fills `row` of a tensor where it has no source. */
     void (*make_row)(const struct job *j, const struct out_tensor *t, size_t row, float *out);
+    struct arena memory;                    /* weights of columns */
     uint64_t seed;                          /* of init */
     uint64_t done, total;                   /* bytes written */
 };

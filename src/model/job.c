@@ -34,6 +34,7 @@ const struct target *target_by_name(const char *name)
 void job_release(struct job *j)
 {
     mem_free(j->tensors);
+    arena_release(&j->memory);
     j->tensors = NULL;
     j->n = j->cap = 0;
 }
@@ -181,7 +182,8 @@ static void make_row(struct batch_work *w, size_t row, float *x)
         dtypes[t->source->dtype].to_f32(x, from, t->cols);
     }
     if ((is_made || dtypes[t->dtype].block > 1) && !all_finite(x, t->cols)) atomic_store(&w->has_bad_number, true);
-    dtypes[t->dtype].from_f32(out, x, t->cols);
+    if (dtypes[t->dtype].quantise) dtypes[t->dtype].quantise(out, x, t->importance, t->cols);
+    else dtypes[t->dtype].from_f32(out, x, t->cols);
 }
 
 static void make_slice(void *arg, size_t i, int worker)

@@ -158,6 +158,21 @@ sc_status model_tokenizer_config(json_t **out, const struct model_file *f, size_
 sc_status model_special_tokens(json_t **out, const struct model_file *f, sc_error *err);
 json_t   *model_added_tokens_decoder(const json_t *tokenizer);    /* {id: token} of its added_tokens */
 
+/* ---- importance of columns: imatrix.c --------------------------------------------------------------------------------------- */
+
+/* Of one matrix: sums of squares of what each column was multiplied with, over `count` rows. */
+struct imatrix_row { char *name; size_t cols; double *sum, count; };        /* name: in GGUF, "blk.0.attn_q.weight" */
+struct imatrix { struct imatrix_row *rows; size_t n, cap, chunks, chunk; char *dataset; };   /* all owned; dataset NULL: unknown; chunk: tokens */
+struct imatrix_row *imatrix_add(struct imatrix *m, const char *name, size_t cols);   /* all zero; good until the next is added */
+const struct imatrix_row *imatrix_find(const struct imatrix *m, const char *name);   /* NULL if absent */
+/* What each column counts: 1 on average, never 0. False when all sums are 0. */
+bool      imatrix_weights(float *out, const struct imatrix_row *r);
+void      imatrix_release(struct imatrix *m);
+/* Files of llama.cpp's form. */
+sc_status imatrix_read(struct imatrix *out, const char *path, sc_error *err);
+sc_status imatrix_from_file(struct imatrix *out, const struct model_file *f, sc_error *err);
+sc_status imatrix_write(const struct imatrix *m, const char *path, bool overwrite, sc_error *err);
+
 /* ---- jobs on files: convert.c, init.c (public: sc_convert, sc_init) ---------------------------------------------------- */
 
 /* Writes a bound (and changed) model: weights from memory (adapters of linear matrices added: W + scale B A), extra rows
@@ -168,7 +183,9 @@ struct save_extra { const char *name; const json_t *value; };
 struct model_save_config { const char *out, *type; bool overwrite, with_adapters; const struct save_extra *extras; struct pool *pool; const atomic_int *cancel; sc_on_event on_event; void *user; };
 sc_status model_save(const struct model *m, const struct model_file *base, const struct model_save_config *c, sc_error *err);
 /* The work behind them; a runtime lends its threads and its cancel flag. */
-sc_status model_convert(const sc_convert_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err);
+/* `calibrator` runs the model at c->in over c->calibrate where that is given: NULL allowed where it is not. */
+struct calibrator { sc_status (*run)(struct imatrix *out, void *user, const sc_convert_config *c, sc_error *err); void *user; };
+sc_status model_convert(const sc_convert_config *c, const struct calibrator *calibrator, struct pool *pool, const atomic_int *cancel, sc_error *err);
 sc_status model_init(const sc_init_config *c, struct pool *pool, const atomic_int *cancel, sc_error *err);
 extern const struct sc_options convert_options, init_options;
 

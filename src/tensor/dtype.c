@@ -98,19 +98,19 @@ static void f64_row_from_f32(void *out, const float *in, size_t n)
 
 /* ORDER DTYPE. GGUF numbers: ggml's type list. */
 const struct dtype_row dtypes[DTYPE_COUNT] = {
-    /*              name    safetensors gguf block bytes to_f32          from_f32 */
+    /*              name    safetensors gguf block bytes to_f32          from_f32       quantise */
     [DTYPE_F32]  = { "f32",  "F32",  0,  1,   4,   f32_copy_in,     f32_copy_out },
     [DTYPE_F16]  = { "f16",  "F16",  1,  1,   2,   f16_row_to_f32,  f16_row_from_f32 },
     [DTYPE_BF16] = { "bf16", "BF16", 30, 1,   2,   bf16_row_to_f32, bf16_row_from_f32 },
     [DTYPE_Q8_0] = { "q8_0", NULL,   8,  32,  34,  q8_0_to_f32,     q8_0_from_f32 },
-    [DTYPE_Q4_0] = { "q4_0", NULL,   2,  32,  18,  q4_0_to_f32,     q4_0_from_f32 },
-    [DTYPE_Q4_1] = { "q4_1", NULL,   3,  32,  20,  q4_1_to_f32,     q4_1_from_f32 },
-    [DTYPE_Q5_0] = { "q5_0", NULL,   6,  32,  22,  q5_0_to_f32,     q5_0_from_f32 },
-    [DTYPE_Q5_1] = { "q5_1", NULL,   7,  32,  24,  q5_1_to_f32,     q5_1_from_f32 },
-    [DTYPE_Q4_K] = { "q4_k", NULL,   12, 256, 144, q4_k_to_f32,     q4_k_from_f32 },
-    [DTYPE_Q5_K] = { "q5_k", NULL,   13, 256, 176, q5_k_to_f32,     q5_k_from_f32 },
-    [DTYPE_Q6_K] = { "q6_k", NULL,   14, 256, 210, q6_k_to_f32,     q6_k_from_f32 },
-    [DTYPE_NF4]  = { "nf4",  NULL,   -1, NF4_BLOCK, NF4_BYTES, nf4_to_f32, nf4_from_f32, NF4_GROUP, NF4_HEAD },
+    [DTYPE_Q4_0] = { "q4_0", NULL,   2,  32,  18,  q4_0_to_f32,     q4_0_from_f32, q4_0_quantise },
+    [DTYPE_Q4_1] = { "q4_1", NULL,   3,  32,  20,  q4_1_to_f32,     q4_1_from_f32, q4_1_quantise },
+    [DTYPE_Q5_0] = { "q5_0", NULL,   6,  32,  22,  q5_0_to_f32,     q5_0_from_f32, q5_0_quantise },
+    [DTYPE_Q5_1] = { "q5_1", NULL,   7,  32,  24,  q5_1_to_f32,     q5_1_from_f32, q5_1_quantise },
+    [DTYPE_Q4_K] = { "q4_k", NULL,   12, 256, 144, q4_k_to_f32,     q4_k_from_f32, q4_k_quantise },
+    [DTYPE_Q5_K] = { "q5_k", NULL,   13, 256, 176, q5_k_to_f32,     q5_k_from_f32, q5_k_quantise },
+    [DTYPE_Q6_K] = { "q6_k", NULL,   14, 256, 210, q6_k_to_f32,     q6_k_from_f32, q6_k_quantise },
+    [DTYPE_NF4]  = { "nf4",  NULL,   -1, NF4_BLOCK, NF4_BYTES, nf4_to_f32, nf4_from_f32, NULL, NF4_GROUP, NF4_HEAD },
     [DTYPE_F64]  = { "f64",  "F64",  28, 1,   8,   f64_row_to_f32,  f64_row_from_f32 },
     [DTYPE_I8]   = { "i8",   "I8",   24, 1,   1,   NULL,            NULL },
     [DTYPE_I16]  = { "i16",  "I16",  25, 1,   2,   NULL,            NULL },

@@ -139,6 +139,7 @@ struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct 
 {
     assert(x->dtype == DTYPE_F32 && x->cols == w->w.cols && (!to || (to->rows == x->rows && to->cols == w->w.rows)));
     const struct lora *l = w->lora;
+    if (r->exec->on_linear && r->exec->status == SC_OK) r->exec->on_linear(r->exec->on_linear_user, x, &w->w);
     if (!r->exec->many_rows || (l && r->is_training && l->dropout > 0)) return linear_apart(r, to, x, w);
     struct op_call c = { .in = { x, &w->w, if_present(&w->bias), to }, .out = new_output(r, x->rows, w->w.rows), .attr.linear.lora = l };
     return call_with(r, OP_linear, &c, x->rows, l ? l->a.w.rows : 0);

@@ -3,9 +3,8 @@
  * Q4_K and Q5_K: 8 groups of 32, x = (d * scale) * q - (dmin * minimum), scale and minimum of 6 bits.
  * Q6_K: 16 groups of 16, x = (d * scale) * (q - 32), scale of 8 bits, signed. Layouts: ggml-common.h.
  *
- * Quantising is a search for the smallest squared error, in four steps: (1) each group by itself tries a row of steps
- * around range / levels, and for the integers each gives, takes the least-squares step (and minimum); (2) the largest
- * of them fix d (and dmin); (3) each group tries the codes next to its rounded ones; (4) d and dmin are fitted again
+ * Quantising is a search for the smallest squared error, weighed by the importance of columns, in four steps: (1) each group
+ * by itself finds its step (and minimum), see quant_search.c; (2) the largest of them fix d (and dmin); (3) each group tries the codes next to its rounded ones; (4) d and dmin are fitted again
  * to all integers and kept if the error fell. Steps 3 and 4 see the rounding that step 1 cannot. */
 #include "tensor/tensor_internal.h"
 
@@ -89,93 +88,32 @@ void q5_k_to_f32(float *out, const void *in, size_t n) { affine_row_to_f32(out, 
 
 /* ---- Q4_K and Q5_K: search ------------------------------------------------------------------------------------------ */
 
-struct affine { float step, low; };   /* x = step * q - low, both not negative */
+static struct affine affine_of(const struct affine_block *b, int g) { return (struct affine){ b->d * b->scale[g], b->m * b->minimum[g] }; }
 
-/* Nearest integers of (x + low) / step in 0..top; returns the squared error. */
-static float affine_round(uint8_t q[GROUP], const float *x, struct affine a, int top)
-{
-    float inverse = a.step > 0 ? 1 / a.step : 0, error = 0, limit = (float)top;
-    for (int i = 0; i < GROUP; i++) {
-        float t = (x[i] + a.low) * inverse;
-        t = t > 0 ? t : 0;
-        t = t < limit ? t : limit;
-        q[i] = (uint8_t)(t + 0.5f);
-        float e = a.step * (float)q[i] - a.low - x[i];
-        error += e * e;
-    }
-    return error;
-}
-
-/* Least squares for fixed integers; a minimum above zero is not representable, then the step alone is fitted. */
-static struct affine affine_fit(const float *x, const uint8_t q[GROUP])
-{
-    float sx = 0, sq = 0, sqq = 0, sxq = 0;
-    for (int i = 0; i < GROUP; i++) {
-        float l = (float)q[i];
-        sx += x[i]; sq += l; sqq += l * l; sxq += x[i] * l;
-    }
-    float determinant = GROUP * sqq - sq * sq;
-    struct affine a = { sqq > 0 ? sxq / sqq : 0, 0 };
-    if (determinant > 0) {
-        float low = (sq * sxq - sqq * sx) / determinant;
-        if (low >= 0) a = (struct affine) { (GROUP * sxq - sq * sx) / determinant, low };
-    }
-    return a;
-}
-
-static struct affine affine_search(const float *x, int top)
-{
-    float low = x[0] < 0 ? x[0] : 0, high = x[0];
-    for (int i = 1; i < GROUP; i++) {
-        if (x[i] < low) low = x[i];
-        if (x[i] > high) high = x[i];
-    }
-    struct affine best = { 0, -low };
-    if (!(high > low)) return best;
-    uint8_t q[GROUP];
-    float least = INFINITY, range = high - low;
-    for (int trial = -10; trial <= 10; trial++) {
-        affine_round(q, x, (struct affine) { range / ((float)top + 0.1f * (float)trial), -low }, top);
-        struct affine a = affine_fit(x, q);
-        float error = affine_round(q, x, a, top);
-        if (error < least) { least = error; best = a; }
-    }
-    return best;
-}
-
-/* Error of group g with the codes it has; leaves its integers in b->q. */
-static float affine_group_round(struct affine_block *b, int g, const float *x, int top)
-{
-    return affine_round(b->q + g * GROUP, x, (struct affine) { b->d * b->scale[g], b->m * b->minimum[g] }, top);
-}
-
-/* Best codes of group g within one of those it has. */
-static float affine_group_refine(struct affine_block *b, int g, const float *x, int top)
+/* Best codes of group g within one of those it has; returns their error. */
+static float affine_group_refine(struct affine_block *b, int g, const float *x, const float *w, int top)
 {
     int scale = b->scale[g], minimum = b->minimum[g], best_scale = scale, best_minimum = minimum;
     float least = INFINITY;
     for (int s = -1; s <= 1; s++)
         for (int m = -1; m <= 1; m++) {
             if (scale + s < 0 || scale + s > 63 || minimum + m < 0 || minimum + m > 63) continue;
-            b->scale[g] = (uint8_t)(scale + s);
-            b->minimum[g] = (uint8_t)(minimum + m);
-            float error = affine_group_round(b, g, x, top);
+            float error = affine_error(x, w, (struct affine){ b->d * (float)(scale + s), b->m * (float)(minimum + m) }, top);
             if (error < least) { least = error; best_scale = scale + s; best_minimum = minimum + m; }
         }
     b->scale[g] = (uint8_t)best_scale;
     b->minimum[g] = (uint8_t)best_minimum;
-    return affine_group_round(b, g, x, top);
+    affine_round(b->q + g * GROUP, x, affine_of(b, g), top);
+    return least;
 }
 
-static float half_round(float f) { return f16_to_f32(f32_to_f16(f)); }
-
 /* d and m fitted to all integers of the block; false when they cannot be told apart or leave their range. */
-static bool affine_block_fit(struct affine_block *b, const float *x)
+static bool affine_block_fit(struct affine_block *b, const float *x, const float *w)
 {
     double saa = 0, sab = 0, sbb = 0, sxa = 0, sxb = 0;
     for (int i = 0; i < SUPER; i++) {
-        double u = (double)b->scale[i / GROUP] * b->q[i], v = -(double)b->minimum[i / GROUP], value = (double)x[i];
-        saa += u * u; sab += u * v; sbb += v * v; sxa += value * u; sxb += value * v;
+        double u = (double)b->scale[i / GROUP] * b->q[i], v = -(double)b->minimum[i / GROUP], value = (double)x[i], weight = (double)w[i];
+        saa += weight * u * u; sab += weight * u * v; sbb += weight * v * v; sxa += weight * value * u; sxb += weight * value * v;
     }
     double determinant = saa * sbb - sab * sab;
     if (!(determinant > 1e-9 * saa * sbb)) return false;
@@ -186,12 +124,12 @@ static bool affine_block_fit(struct affine_block *b, const float *x)
     return true;
 }
 
-static void affine_block_search(struct affine_block *b, const float *x, int top)
+static void affine_block_search(struct affine_block *b, const float *x, const float *w, int top)
 {
     struct affine group[GROUPS];
     float step = 0, low = 0, error = 0;
     for (int g = 0; g < GROUPS; g++) {
-        group[g] = affine_search(x + g * GROUP, top);
+        group[g] = affine_search(x + g * GROUP, w + g * GROUP, top, false);
         if (group[g].step > step) step = group[g].step;
         if (group[g].low > low) low = group[g].low;
     }
@@ -200,24 +138,24 @@ static void affine_block_search(struct affine_block *b, const float *x, int top)
     for (int g = 0; g < GROUPS; g++) {
         b->scale[g] = (uint8_t)clamp_int(b->d > 0 ? group[g].step / b->d + 0.5f : 0, 0, 63);
         b->minimum[g] = (uint8_t)clamp_int(b->m > 0 ? group[g].low / b->m + 0.5f : 0, 0, 63);
-        error += affine_group_refine(b, g, x + g * GROUP, top);
+        error += affine_group_refine(b, g, x + g * GROUP, w + g * GROUP, top);
     }
     for (int round = 0; round < 2; round++) {
         struct affine_block next = *b;
-        if (!affine_block_fit(&next, x)) return;
+        if (!affine_block_fit(&next, x, w)) return;
         float next_error = 0;
-        for (int g = 0; g < GROUPS; g++) next_error += affine_group_refine(&next, g, x + g * GROUP, top);
+        for (int g = 0; g < GROUPS; g++) next_error += affine_group_refine(&next, g, x + g * GROUP, w + g * GROUP, top);
         if (!(next_error < error)) return;
         *b = next;
         error = next_error;
     }
 }
 
-static void affine_row_from_f32(uint8_t *p, const float *in, size_t n, size_t high_bytes)
+static void affine_row_quantise(uint8_t *p, const float *in, const float *importance, size_t n, size_t high_bytes)
 {
     for (size_t i = 0; i < n; i += SUPER, p += 16 + high_bytes + SUPER / 2) {
         struct affine_block b;
-        affine_block_search(&b, in + i, high_bytes ? 31 : 15);
+        affine_block_search(&b, in + i, quant_weights(importance, i), high_bytes ? 31 : 15);
         half_store(p, b.d);
         half_store(p + 2, b.m);
         codes_pack(p + 4, &b);
@@ -225,8 +163,10 @@ static void affine_row_from_f32(uint8_t *p, const float *in, size_t n, size_t hi
     }
 }
 
-void q4_k_from_f32(void *out, const float *in, size_t n) { affine_row_from_f32(out, in, n, 0); }
-void q5_k_from_f32(void *out, const float *in, size_t n) { affine_row_from_f32(out, in, n, 32); }
+void q4_k_quantise(void *out, const float *in, const float *importance, size_t n) { affine_row_quantise(out, in, importance, n, 0); }
+void q5_k_quantise(void *out, const float *in, const float *importance, size_t n) { affine_row_quantise(out, in, importance, n, 32); }
+void q4_k_from_f32(void *out, const float *in, size_t n) { q4_k_quantise(out, in, NULL, n); }
+void q5_k_from_f32(void *out, const float *in, size_t n) { q5_k_quantise(out, in, NULL, n); }
 
 /* ---- Q6_K -------------------------------------------------------------------------------------------------------------- */
 
@@ -269,97 +209,61 @@ void q6_k_to_f32(float *out, const void *in, size_t n)
     }
 }
 
-/* Nearest integers of x * inverse. */
-static void signed_round(int8_t q[SMALL], const float *x, float inverse)
+/* Best code of group g within one of that it has; returns its error. */
+static float signed_group_refine(struct signed_block *b, int g, const float *x, const float *w)
 {
-    for (int i = 0; i < SMALL; i++) {
-        float t = x[i] * inverse + 32.5f;
-        t = t > 0 ? t : 0;
-        t = t < 63 ? t : 63;
-        q[i] = (int8_t)((int)t - 32);
-    }
-}
-
-/* Nearest integers for a step; returns the squared error. */
-static float signed_error(int8_t q[SMALL], const float *x, float step)
-{
-    float error = 0;
-    signed_round(q, x, step != 0 ? 1 / step : 0);
-    for (int i = 0; i < SMALL; i++) {
-        float e = step * (float)q[i] - x[i];
-        error += e * e;
-    }
-    return error;
-}
-
-static float signed_search(const float *x)
-{
-    float largest = 0, value = 0, best = 0, gain = 0;
-    for (int i = 0; i < SMALL; i++)
-        if (fabsf(x[i]) > largest) { largest = fabsf(x[i]); value = x[i]; }
-    if (largest == 0) return 0;
-    int8_t q[SMALL];
-    for (int trial = -12; trial <= 9; trial++) {          /* the least-squares step removes (x.q)^2 / q.q of the error */
-        float sxq = 0, sqq = 0;
-        signed_round(q, x, -(32 + 0.1f * (float)trial) / value);
-        for (int i = 0; i < SMALL; i++) { sxq += x[i] * (float)q[i]; sqq += (float)(q[i] * q[i]); }
-        if (sqq > 0 && sxq * sxq > gain * sqq) { best = sxq / sqq; gain = sxq * best; }
-    }
-    return best;
-}
-
-static float signed_group_refine(struct signed_block *b, int g, const float *x)
-{
-    int8_t *q = b->q + g * SMALL;
     int centre = b->scale[g], best = centre;
     float least = INFINITY;
     for (int s = centre - 1; s <= centre + 1; s++) {
         if (s < -128 || s > 127) continue;
-        float error = signed_error(q, x, b->d * (float)s);
+        float error = signed_error(x, w, SMALL, b->d * (float)s, 32);
         if (error < least) { least = error; best = s; }
     }
     b->scale[g] = (int8_t)best;
-    return signed_error(q, x, b->d * (float)best);
+    signed_round(b->q + g * SMALL, x, SMALL, b->d * (float)best, 32);
+    return least;
 }
 
-static void signed_block_search(struct signed_block *b, const float *x)
+static void signed_block_search(struct signed_block *b, const float *x, const float *w)
 {
     float step[SMALLS], largest = 0, error = 0;
     for (int g = 0; g < SMALLS; g++) {
-        step[g] = signed_search(x + g * SMALL);
+        step[g] = signed_search(x + g * SMALL, w + g * SMALL, SMALL, 32);
         if (fabsf(step[g]) > fabsf(largest)) largest = step[g];
     }
     b->d = half_round(largest / -128);
     for (int g = 0; g < SMALLS; g++) {
         float code = b->d != 0 ? step[g] / b->d : 0;
         b->scale[g] = (int8_t)clamp_range(clamp_int(code + 128.5f, 0, 256) - 128, -128, 127);
-        error += signed_group_refine(b, g, x + g * SMALL);
+        error += signed_group_refine(b, g, x + g * SMALL, w + g * SMALL);
     }
     for (int round = 0; round < 2; round++) {
         struct signed_block next = *b;
         double sxu = 0, suu = 0;
         for (int i = 0; i < SUPER; i++) {
             double u = (double)b->scale[i / SMALL] * b->q[i];
-            sxu += (double)x[i] * u; suu += u * u;
+            sxu += (double)w[i] * (double)x[i] * u; suu += (double)w[i] * u * u;
         }
         if (!(suu > 0) || !(fabs(sxu / suu) < 65504)) return;
         next.d = half_round((float)(sxu / suu));
         float next_error = 0;
-        for (int g = 0; g < SMALLS; g++) next_error += signed_group_refine(&next, g, x + g * SMALL);
+        for (int g = 0; g < SMALLS; g++) next_error += signed_group_refine(&next, g, x + g * SMALL, w + g * SMALL);
         if (!(next_error < error)) return;
         *b = next;
         error = next_error;
     }
 }
 
-void q6_k_from_f32(void *out, const float *in, size_t n)
+void q6_k_quantise(void *out, const float *in, const float *importance, size_t n)
 {
     uint8_t *p = out;
     for (size_t i = 0; i < n; i += SUPER, p += 210) {
         struct signed_block b;
-        signed_block_search(&b, in + i);
+        signed_block_search(&b, in + i, quant_weights(importance, i));
         six_pack(p, p + 128, b.q);
         memcpy(p + 192, b.scale, SMALLS);
         half_store(p + 208, b.d);
     }
 }
+
+void q6_k_from_f32(void *out, const float *in, size_t n) { q6_k_quantise(out, in, NULL, n); }

@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum { BLOCK = 32, HALF = 16 };
+enum { BLOCK = QUANT_BLOCK, HALF = 16 };
 
 /* Bit 4 of element i, from the four bytes of fifth bits. */
 static int fifth_bit(const uint8_t *high, int i) { return (high[i >> 3] >> (i & 7) & 1) << 4; }
@@ -141,3 +141,72 @@ void q5_1_from_f32(void *out, const float *in, size_t n)
         nibbles_put(p + 8, p + 4, q);
     }
 }
+
+/* ---- searched ------------------------------------------------------------------------------------------------------ */
+
+/* The reference's step stays where nothing found is better: values that lie on its grid already are kept. */
+static float signed_step(const float *x, const float *w, int half)
+{
+    float largest = 0, value = 0;
+    for (int j = 0; j < BLOCK; j++)
+        if (fabsf(x[j]) > largest) { largest = fabsf(x[j]); value = x[j]; }
+    float reference = half_round(value / (float)-half), found = half_round(signed_search(x, w, BLOCK, half));
+    return signed_error(x, w, BLOCK, found, half) < signed_error(x, w, BLOCK, reference, half) ? found : reference;
+}
+
+static void signed_row_quantise(uint8_t *p, const float *in, const float *importance, size_t n, int half)
+{
+    size_t high_bytes = half > 8 ? 4 : 0;
+    for (size_t i = 0; i < n; i += BLOCK, p += 2 + high_bytes + HALF) {
+        int8_t q[BLOCK];
+        uint8_t code[BLOCK];
+        float d = signed_step(in + i, importance + i, half);
+        signed_round(q, in + i, BLOCK, d, half);
+        for (int j = 0; j < BLOCK; j++) code[j] = (uint8_t)(q[j] + half);
+        half_store(p, d);
+        nibbles_put(p + 2 + high_bytes, high_bytes ? p + 2 : NULL, code);
+    }
+}
+
+static struct affine affine_halves(struct affine a) { return (struct affine){ half_round(a.step), half_round(a.low) }; }
+
+static struct affine affine_step(const float *x, const float *w, int top)
+{
+    float low = x[0], high = x[0];
+    for (int j = 1; j < BLOCK; j++) {
+        if (x[j] < low) low = x[j];
+        if (x[j] > high) high = x[j];
+    }
+    struct affine reference = affine_halves((struct affine){ (high - low) / (float)top, -low }), found = affine_halves(affine_search(x, w, top, true));
+    return affine_error(x, w, found, top) < affine_error(x, w, reference, top) ? found : reference;
+}
+
+static void affine_row_quantise(uint8_t *p, const float *in, const float *importance, size_t n, int top)
+{
+    size_t high_bytes = top > 15 ? 4 : 0;
+    for (size_t i = 0; i < n; i += BLOCK, p += 4 + high_bytes + HALF) {
+        uint8_t q[BLOCK];
+        struct affine a = affine_step(in + i, quant_weights(importance, i), top);
+        affine_round(q, in + i, a, top);
+        half_store(p, a.step);
+        half_store(p + 2, -a.low);
+        nibbles_put(p + 4 + high_bytes, high_bytes ? p + 4 : NULL, q);
+    }
+}
+
+/* Without importance the step of least squares cuts off the largest element for the sake of the small ones, by
+ * which models gain nothing: SmolLM2 had KL 0.401 so and 0.386 plainly rounded with 4 bits, 0.116 and 0.117 with 5. */
+void q4_0_quantise(void *out, const float *in, const float *importance, size_t n)
+{
+    if (importance) signed_row_quantise(out, in, importance, n, 8);
+    else q4_0_from_f32(out, in, n);
+}
+
+void q5_0_quantise(void *out, const float *in, const float *importance, size_t n)
+{
+    if (importance) signed_row_quantise(out, in, importance, n, 16);
+    else q5_0_from_f32(out, in, n);
+}
+
+void q4_1_quantise(void *out, const float *in, const float *importance, size_t n) { affine_row_quantise(out, in, importance, n, 15); }
+void q5_1_quantise(void *out, const float *in, const float *importance, size_t n) { affine_row_quantise(out, in, importance, n, 31); }

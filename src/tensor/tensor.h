@@ -28,6 +28,10 @@ struct dtype_row {
     size_t block, bytes;
     void (*to_f32)(float *out, const void *in, size_t n);    /* n: a multiple of block; NULL for integer types */
     void (*from_f32)(void *out, const float *in, size_t n);  /* the reference rounding of each type            */
+    /* For files: searches the steps that lose least, where columns count by importance[0..n), the mean square of what each
+     * is multiplied with (not negative; NULL: unknown, then all alike, or from_f32 where that loses less). NULL: from_f32 is
+     * as good. */
+    void (*quantise)(void *out, const float *in, const float *importance, size_t n);
     size_t group, head;        /* each begun `group` elements of a row take `head` bytes more; then to_f32 and from_f32 are for whole rows */
 };
 extern const struct dtype_row dtypes[DTYPE_COUNT];
@@ -178,6 +182,9 @@ struct exec {
     bool is_dry;                         /* memory is taken, but nothing large is computed: to measure what a pass needs */
     sc_status status;
     const atomic_int *cancel;            /* set from outside: status becomes SC_E_CANCELLED at the next block */
+    /* Sees x and w of every linear operation before it runs, on the calling thread; NULL: nobody looks. */
+    void (*on_linear)(void *user, const struct tensor *x, const struct tensor *w);
+    void *on_linear_user;
 };
 /* What the machine can do at most with all threads of the pool: bytes read from memory a second, f32 fused multiply-add
  * operations a second (two each), 8-bit integer ones likewise. */

@@ -174,6 +174,25 @@ def test_memory_is_a_few_slices():
         assert kb < base + 3 * LARGEST_KB + 16000, (kb, base)
 
 
+def test_calibration():
+    model, text, kept = make_small(), SCRATCH / "examples.txt", SCRATCH / "kept.imatrix.gguf"
+    text.write_text("def add(a, b):\n    return a + b\n\n" * 40)
+    message = run("convert", model, SCRATCH / "c1.gguf", "--type", "q4_0", "--calibrate", text, "--imatrix", kept, "--threads", "1")
+    assert "Wrote" in message, message
+    run("convert", model, SCRATCH / "c2.gguf", "--type", "q4_0", "--imatrix", kept, "--threads", "2", "-q")
+    run("convert", model, SCRATCH / "c3.gguf", "--type", "q4_0", "-q")
+    run("convert", model, SCRATCH / "c4.gguf", "--type", "q4_0", "--calibrate", text, "--calibrate-tokens", "256", "-q")
+    first, again, without, less = ((SCRATCH / f"c{i}.gguf").read_bytes() for i in (1, 2, 3, 4))
+    assert first == again and without not in (first, less) and kept.read_bytes()[:4] == b"GGUF"
+    message = run("convert", model, SCRATCH / "c5.gguf", "--type", "q4_0", "--calibrate", text, "--imatrix", kept, code=1)
+    assert "kept.imatrix.gguf exists already" in message and "--overwrite" in message, message
+    message = run("convert", model, SCRATCH / "c5.gguf", "--type", "q4_0", "--imatrix", SCRATCH / "c1.gguf", code=1)
+    assert "no importance matrix" in message and "--calibrate" in message, message
+    message = run("convert", model, SCRATCH / "c5.gguf", "--type", "f16", "--calibrate", text, code=1)
+    assert "changes nothing of type f16" in message and "q4_k_m" in message, message
+    assert not (SCRATCH / "c5.gguf").exists()
+
+
 def main():
     wanted = sys.argv[2:]
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not wanted or n in wanted)]

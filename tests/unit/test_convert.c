@@ -47,7 +47,7 @@ static sc_status convert(const char *in, const char *out, const char *type, sc_e
 {
     sc_convert_config c = { .in = in, .out = out, .type = type, .on_event = on_event };
     buf_clear(&notes);
-    return model_convert(&c, pool, NULL, err);
+    return model_convert(&c, NULL, pool, NULL, err);
 }
 
 static struct model_file *open_model(const char *path)
@@ -132,7 +132,7 @@ TEST(convert_from_plain_gguf)
         snprintf(plain, sizeof plain, "%s", scratch("plain.gguf"));
         snprintf(back, sizeof back, "%s", scratch(MODELS[i]));
         sc_convert_config c = { .in = golden(MODELS[i]), .out = gguf, .overwrite = true };
-        CHECK_OK(model_convert(&c, pool, NULL, err));
+        CHECK_OK(model_convert(&c, NULL, pool, NULL, err));
         struct model_file *m = open_model(gguf);
         CHECK_OK(gguf_writer_open(&w, plain, true, err));
         for (size_t k = 0; k < m->n_values; k++)
@@ -290,12 +290,12 @@ TEST(convert_refuses)
     CHECK_OK(convert(model, out, "", err));
     CHECK_FAILS(convert(model, out, "", err), SC_E_ARGUMENT, "exists already");
     sc_convert_config same = { .in = out, .out = out, .overwrite = true };
-    CHECK_FAILS(model_convert(&same, pool, NULL, err), SC_E_ARGUMENT, "onto itself");
+    CHECK_FAILS(model_convert(&same, NULL, pool, NULL, err), SC_E_ARGUMENT, "onto itself");
     sc_convert_config again = { .in = model, .out = out, .overwrite = true };
-    CHECK_OK(model_convert(&again, pool, NULL, err));
+    CHECK_OK(model_convert(&again, NULL, pool, NULL, err));
     atomic_int cancel = 1;
     again.out = scratch("cancelled");
-    CHECK_FAILS(model_convert(&again, pool, &cancel, err), SC_E_CANCELLED, "cancelled");
+    CHECK_FAILS(model_convert(&again, NULL, pool, &cancel, err), SC_E_CANCELLED, "cancelled");
     CHECK(!path_exists(again.out));
     end();
 }
@@ -306,7 +306,7 @@ TEST(convert_overwrites_a_directory)
     const char *out = scratch("over");
     CHECK_OK(convert(golden("llama_mqa"), out, "", err));
     sc_convert_config c = { .in = golden("qwen2_tied"), .out = out, .overwrite = true };
-    CHECK_OK(model_convert(&c, pool, NULL, err));
+    CHECK_OK(model_convert(&c, NULL, pool, NULL, err));
     same_tensors(golden("qwen2_tied"), out);
     same_config(golden("qwen2_tied"), out);
     end();

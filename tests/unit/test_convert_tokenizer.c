@@ -55,7 +55,7 @@ static void convert(const char *from, const char *to, const char *type)
     char *in = scratch(from, ""), *out = scratch(to, "");
     in[strlen(in) - 1] = 0;
     out[strlen(out) - 1] = 0;
-    CHECK_OK(model_convert(&(sc_convert_config){ .in = in, .out = out, .type = type, .overwrite = true }, pool, NULL, err));
+    CHECK_OK(model_convert(&(sc_convert_config){ .in = in, .out = out, .type = type, .overwrite = true }, NULL, pool, NULL, err));
     mem_free(in);
     mem_free(out);
 }
@@ -200,7 +200,7 @@ TEST(a_tokenizer_larger_than_the_embedding_is_refused)
     char *json = family_file("qwen2", "json"), *in = scratch("in", ""), *out = scratch("", "x.gguf"), *config = scratch("in", "added_tokens.json");
     make_model(json, "{}");
     put("in", "added_tokens.json", "{\"<|far|>\":600}");
-    CHECK_FAILS(model_convert(&(sc_convert_config){ .in = in, .out = out }, pool, NULL, err), SC_E_FORMAT, "601 tokens, but the embedding has only 600 rows");
+    CHECK_FAILS(model_convert(&(sc_convert_config){ .in = in, .out = out }, NULL, pool, NULL, err), SC_E_FORMAT, "601 tokens, but the embedding has only 600 rows");
     CHECK(!path_exists(out));
     mem_free(json);
     mem_free(in);
