@@ -25,7 +25,7 @@ TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c)
 SIMDE_TESTS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(addprefix $(BUILD)/simde_,kernels gradients learn))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all test setup-test check lint asan ubsan tsan fuzz fuzz-programs bench install clean demo FORCE
+.PHONY: all mpi test setup-test check lint asan ubsan tsan fuzz fuzz-programs bench install clean demo FORCE
 .SECONDARY:
 all: $(BUILD)/starchat $(BUILD)/libstarchat.a
 
@@ -96,6 +96,15 @@ $(BUILD)/bench/%.o: bench/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# ---- ranks: a module for each MPI that is installed here, opened at run time -----------------------------------------------
+MPI_openmpi := ompi-c
+MPI_mpich := mpich
+MPI_MODULES := $(foreach m,openmpi mpich,$(if $(shell pkg-config --exists $(MPI_$(m)) 2>/dev/null && echo yes),$(BUILD)/starchat-$(m).so))
+mpi: $(MPI_MODULES)
+	@[ -n "$(MPI_MODULES)" ] || { echo "make mpi: no MPI is installed here; try: apt install libopenmpi-dev, or libmpich-dev" >&2; exit 1; }
+$(BUILD)/starchat-%.so: src/comm/mpi/comm_mpi.c src/comm/comm.h $(BUILD)/flags
+	$(CC) $(CFLAGS_ALL) -fPIC -shared -Wl,--no-undefined $$(pkg-config --cflags $(MPI_$*)) -o $@ src/comm/mpi/comm_mpi.c $$(pkg-config --libs $(MPI_$*))
+
 # ---- tests ----------------------------------------------------------------------------------------------------------
 test: setup-test
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(SIMDE_TESTS)
@@ -114,8 +123,8 @@ asan:
 ubsan:
 	@UBSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory test BUILD=build/ubsan OPT=-O1 SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all"
 tsan:
-	@$(MAKE) --no-print-directory -j$(JOBS) all build/tsan/test_base build/tsan/test_infer BUILD=build/tsan OPT=-O1 SANITIZE=-fsanitize=thread
-	@STARCHAT_SOURCE=$(CURDIR) build/tsan/test_base && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_infer
+	@$(MAKE) --no-print-directory -j$(JOBS) all build/tsan/test_base build/tsan/test_comm build/tsan/test_infer BUILD=build/tsan OPT=-O1 SANITIZE=-fsanitize=thread
+	@STARCHAT_SOURCE=$(CURDIR) build/tsan/test_base && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_comm && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_infer
 
 FUZZ_SECONDS ?= 10
 $(BUILD)/fuzz_chat_%: $(BUILD)/tests/fuzz/fuzz_chat_%.o $(BUILD)/cmd.a $(BUILD)/internal.a
@@ -146,6 +155,7 @@ install: all
 	install -D $(BUILD)/starchat $(DESTDIR)$(PREFIX)/bin/starchat
 	install -D -m 644 $(BUILD)/libstarchat.a $(DESTDIR)$(PREFIX)/lib/libstarchat.a
 	install -D -m 644 include/starchat.h $(DESTDIR)$(PREFIX)/include/starchat.h
+	for m in $(wildcard $(BUILD)/starchat-*.so); do install -D $$m $(DESTDIR)$(PREFIX)/lib/starchat/$$(basename $$m) || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PACKAGES@|$(PACKAGES)|' tools/starchat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/starchat.pc
 

@@ -1,0 +1,72 @@
+/* comm.h - ranks: processes (or, in tests, threads) that work on one job and send each other bytes. Layer 2: includes base only.
+ *
+ * A transport moves bytes and knows nothing of numbers: every sum is made by the caller, in an order of its own, so that transports
+ * and algorithms change no bit. Messages between two ranks with the same tag arrive in the order they were sent. All ranks
+ * call collectives in the same order. After a failure of any call the job is lost: what is on its way never arrives. Rows of transports: self (one rank), threads (comm_threads.c), and one module for each MPI
+ * (comm_mpi.c), opened at run time, so that the program runs where there is no MPI. */
+#ifndef COMM_H
+#define COMM_H
+
+#include "base/base.h"
+
+enum { COMM_MOST_BYTES = 1 << 30 };              /* of a message, or of one rank's part of a collective */
+enum { COMM_TAGS = 1 << 14 };                    /* tags of callers: 0 .. COMM_TAGS - 1 */
+
+struct comm;
+/* A message on its way, owned by the caller until comm_wait: its bytes must stay as they are (send) or be left alone (receive). */
+struct comm_pending { uint64_t handle; void *data; size_t bytes; int peer, tag; bool is_send, is_done; };
+
+/* Functions of a transport; each as the function of the same name below. */
+struct comm_ops {
+    const char *name;
+    sc_status (*send)(struct comm *c, struct comm_pending *p, sc_error *err);
+    sc_status (*receive)(struct comm *c, struct comm_pending *p, sc_error *err);
+    sc_status (*test)(struct comm *c, struct comm_pending *p, sc_error *err);          /* sets is_done if it is */
+    sc_status (*wait)(struct comm *c, struct comm_pending *p, sc_error *err);          /* returns with is_done set, or fails */
+    sc_status (*gather)(struct comm *c, void *data, size_t bytes, sc_error *err);
+    sc_status (*barrier)(struct comm *c, sc_error *err);
+    void (*abort)(struct comm *c);
+    void (*close)(struct comm *c);
+};
+struct comm { const struct comm_ops *ops; void *state; int rank, size; };
+
+/* What a module exports under COMM_MODULE_SYMBOL: `open` joins the job that its launcher began. Modules do not see the program's own
+ * functions; what writes messages is handed to them. */
+typedef sc_status comm_error_set(sc_error *err, sc_status status, const char *where, const char *format, ...);
+#define COMM_MODULE_SYMBOL "comm_module"
+enum { COMM_MODULE_VERSION = 1 };
+struct comm_module {
+    int version;
+    sc_status (*open)(struct comm *out, comm_error_set *set, sc_error *err);
+};
+
+/* `mpi`: "auto" takes the module of the launcher that started this process (mpirun, mpiexec, srun), one rank without a launcher;
+ * "openmpi" and "mpich" name one, "none" is one rank. Modules stand beside the program, in ../lib/starchat, or in the directory
+ * that the environment variable STARCHAT_MODULES names. SC_E_UNSUPPORTED when a launcher started several ranks and the module is
+ * not there: to train N times the same would help nobody. */
+sc_status comm_open(struct comm *out, const char *mpi, sc_error *err);
+void      comm_close(struct comm *c);
+/* Ends the job on all ranks, without their help; returns only for one rank. */
+void      comm_abort(struct comm *c);
+
+/* Begin a message of `bytes` <= COMM_MOST_BYTES to or from another rank. Both sides name the same size: SC_E_FORMAT otherwise. */
+sc_status comm_send(struct comm *c, struct comm_pending *out, int to, int tag, const void *data, size_t bytes, sc_error *err);
+sc_status comm_receive(struct comm *c, struct comm_pending *out, int from, int tag, void *data, size_t bytes, sc_error *err);
+sc_status comm_test(struct comm *c, struct comm_pending *p, bool *is_done, sc_error *err);
+sc_status comm_wait(struct comm *c, struct comm_pending *p, size_t n, sc_error *err);          /* for all n */
+
+/* data has size * bytes; rank r's part begins at r * bytes and is there already: afterwards all parts are there on all ranks. */
+sc_status comm_gather(struct comm *c, void *data, size_t bytes, sc_error *err);
+/* Copies `bytes` of rank `root` to all. */
+sc_status comm_broadcast(struct comm *c, int root, void *data, size_t bytes, sc_error *err);
+sc_status comm_barrier(struct comm *c, sc_error *err);
+/* Whether a value is the same on all ranks; if not, SC_E_ARGUMENT names `what` and the first rank that differs, on all of them. */
+sc_status comm_agree(struct comm *c, const char *what, const void *value, size_t bytes, sc_error *err);
+
+/* ---- comm_threads.c: ranks in one process, for tests ---------------------------------------------------------------------------- */
+
+/* Runs fn on `size` threads, each a rank, and returns the status of the first rank that failed. When one fails, all that wait for a
+ * message fail too. */
+sc_status comm_run_threads(int size, sc_status (*fn)(struct comm *c, void *arg, sc_error *err), void *arg, sc_error *err);
+
+#endif

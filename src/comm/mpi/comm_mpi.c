@@ -1,0 +1,118 @@
+/* comm_mpi.c - the transport of MPI: compiled once with the headers of each MPI into a module of its own, starchat-openmpi.so and
+ * starchat-mpich.so. Calls of MPI 3.1 alone (MPI: A Message-Passing Interface Standard, version 3.1). */
+#include "comm/comm.h"
+
+#include <mpi.h>
+#include <string.h>
+
+static comm_error_set *set_message;              /* the program's error_set, which FAIL calls by name */
+#define error_set set_message
+
+_Static_assert(sizeof(MPI_Request) <= sizeof(uint64_t), "a request fits into a pending message");
+
+static sc_status check(int code, const char *what, sc_error *err)
+{
+    char text[MPI_MAX_ERROR_STRING + 1] = "";
+    int n = 0;
+    if (code == MPI_SUCCESS) return SC_OK;
+    MPI_Error_string(code, text, &n);
+    text[n] = 0;
+    return FAIL(err, SC_E_PEER, "MPI could not %s: %s", what, text);
+}
+
+static MPI_Request request_of(const struct comm_pending *p)
+{
+    MPI_Request r;
+    memcpy(&r, &p->handle, sizeof r);
+    return r;
+}
+
+static sc_status mpi_send(struct comm *c, struct comm_pending *p, sc_error *err)
+{
+    MPI_Request r = MPI_REQUEST_NULL;
+    (void)c;
+    TRY(check(MPI_Isend(p->data, (int)p->bytes, MPI_BYTE, p->peer, p->tag, MPI_COMM_WORLD, &r), "begin to send", err));
+    memcpy(&p->handle, &r, sizeof r);
+    return SC_OK;
+}
+
+static sc_status mpi_receive(struct comm *c, struct comm_pending *p, sc_error *err)
+{
+    MPI_Request r = MPI_REQUEST_NULL;
+    (void)c;
+    TRY(check(MPI_Irecv(p->data, (int)p->bytes, MPI_BYTE, p->peer, p->tag, MPI_COMM_WORLD, &r), "begin to receive", err));
+    memcpy(&p->handle, &r, sizeof r);
+    return SC_OK;
+}
+
+/* A shorter message is no error to MPI; a longer one is. */
+static sc_status finish(const struct comm *c, struct comm_pending *p, MPI_Request r, int code, const MPI_Status *s, sc_error *err)
+{
+    int n = 0, class = MPI_SUCCESS;
+    memcpy(&p->handle, &r, sizeof r);
+    if (code != MPI_SUCCESS) MPI_Error_class(code, &class);
+    if (class != MPI_ERR_TRUNCATE) TRY(check(code, p->is_send ? "send" : "receive", err));
+    p->is_done = true;
+    if (p->is_send) return SC_OK;
+    MPI_Get_count(s, MPI_BYTE, &n);
+    if (class != MPI_ERR_TRUNCATE && (size_t)n == p->bytes) return SC_OK;
+    return FAIL(err, SC_E_FORMAT, "rank %d sent %s than the %zu bytes that rank %d expected; the ranks do not run the same job", p->peer, class == MPI_ERR_TRUNCATE ? "more" : "less", p->bytes, c->rank);
+}
+
+static sc_status mpi_test(struct comm *c, struct comm_pending *p, sc_error *err)
+{
+    MPI_Request r = request_of(p);
+    MPI_Status s;
+    int is_done = 0, code = MPI_Test(&r, &is_done, &s);
+    return is_done || code != MPI_SUCCESS ? finish(c, p, r, code, &s, err) : SC_OK;
+}
+
+static sc_status mpi_wait(struct comm *c, struct comm_pending *p, sc_error *err)
+{
+    MPI_Request r = request_of(p);
+    MPI_Status s;
+    int code = MPI_Wait(&r, &s);
+    return finish(c, p, r, code, &s, err);
+}
+
+static sc_status mpi_gather(struct comm *c, void *data, size_t bytes, sc_error *err)
+{
+    (void)c;
+    return check(MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, (int)bytes, MPI_BYTE, MPI_COMM_WORLD), "gather", err);
+}
+
+static sc_status mpi_barrier(struct comm *c, sc_error *err)
+{
+    (void)c;
+    return check(MPI_Barrier(MPI_COMM_WORLD), "wait for all ranks", err);
+}
+
+static void mpi_abort(struct comm *c)
+{
+    (void)c;
+    MPI_Abort(MPI_COMM_WORLD, 1);
+}
+
+static void mpi_close(struct comm *c)
+{
+    (void)c;
+    MPI_Finalize();
+}
+
+static sc_status mpi_open(struct comm *out, comm_error_set *set, sc_error *err)
+{
+    static const struct comm_ops ops = { "mpi", mpi_send, mpi_receive, mpi_test, mpi_wait, mpi_gather, mpi_barrier, mpi_abort, mpi_close };
+    int is_open = 0, level = 0;
+    set_message = set;
+    MPI_Initialized(&is_open);
+    if (is_open) return FAIL(err, SC_E_ARGUMENT, "this process has opened MPI already");
+    TRY(check(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &level), "start", err));
+    TRY(check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "start", err));
+    if (level < MPI_THREAD_SERIALIZED) return FAIL(err, SC_E_UNSUPPORTED, "this MPI was built without threads (level %d); use another build of it", level);
+    *out = (struct comm){ &ops, NULL, 0, 1 };
+    TRY(check(MPI_Comm_rank(MPI_COMM_WORLD, &out->rank), "tell the rank", err));
+    return check(MPI_Comm_size(MPI_COMM_WORLD, &out->size), "tell the number of ranks", err);
+}
+
+__attribute__((visibility("default"))) extern const struct comm_module comm_module;
+const struct comm_module comm_module = { COMM_MODULE_VERSION, mpi_open };
