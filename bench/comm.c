@@ -1,4 +1,5 @@
-/* comm.c - checks and times the transport between ranks: messages there and back, gathering, and broadcasting, for several sizes.
+/* comm.c - checks and times the transport between ranks: messages there and back, gathering, broadcasting, and sums in the order
+ * of ranks, for several sizes.
  * Usage: mpirun -n N build/bench_comm [MPI]   Without a launcher there is one rank and nothing to time. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,23 @@ static sc_status broadcast(struct comm *c, uint8_t *data, size_t n, int run, sc_
     return check(data, n, root, run, err);
 }
 
-static const struct { const char *name; sc_status (*run)(struct comm *c, uint8_t *data, size_t n, int run, sc_error *err); } tests[] = { { "exchange", exchange }, { "gather", gather }, { "broadcast", broadcast } };
+/* n bytes of numbers on each rank, added by the owners of their slices. */
+static sc_status sum(struct comm *c, uint8_t *data, size_t n, int run, sc_error *err)
+{
+    float *x = (float *)data, *total = (float *)(data + MOST), *scratch = mem_alloc(comm_sum_floats(c) * sizeof *scratch);
+    size_t count = n / sizeof *x, begin = slice_begin(count, c->size, c->rank), own = slice_begin(count, c->size, c->rank + 1) - begin;
+    for (size_t i = 0; i < count; i++) x[i] = (float)((size_t)c->rank + i % 1000 + (size_t)run);
+    memset(total, 0, own * sizeof *total);
+    sc_status status = comm_sum_slices(c, total, x, count, c->size, scratch, err);
+    for (size_t i = 0; i < own && status == SC_OK; i++) {
+        size_t expected = (size_t)c->size * ((begin + i) % 1000 + (size_t)run) + (size_t)(c->size * (c->size - 1) / 2);
+        if ((size_t)total[i] != expected) status = FAIL(err, SC_E_PEER, "sum %zu is %g, expected %zu", begin + i, (double)total[i], expected);
+    }
+    mem_free(scratch);
+    return status;
+}
+
+static const struct { const char *name; sc_status (*run)(struct comm *c, uint8_t *data, size_t n, int run, sc_error *err); } tests[] = { { "exchange", exchange }, { "gather", gather }, { "broadcast", broadcast }, { "sum", sum } };
 
 static sc_status measure(struct comm *c, uint8_t *data, sc_error *err)
 {

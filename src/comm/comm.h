@@ -63,6 +63,21 @@ sc_status comm_barrier(struct comm *c, sc_error *err);
 /* Whether a value is the same on all ranks; if not, SC_E_ARGUMENT names `what` and the first rank that differs, on all of them. */
 sc_status comm_agree(struct comm *c, const char *what, const void *value, size_t bytes, sc_error *err);
 
+/* ---- comm_sum.c: sums in the order of ranks ------------------------------------------------------------------------------------ */
+
+/* Rank `rank` owns elements [slice_begin(rank), slice_begin(rank + 1)) of n: whole grains of SLICE_GRAIN, as evenly as they go. */
+enum { SLICE_GRAIN = 4096 };
+static inline size_t slice_begin(size_t n, int size, int rank)
+{
+    size_t grains = (n + SLICE_GRAIN - 1) / SLICE_GRAIN, begin = (grains * (size_t)rank / (size_t)size) * SLICE_GRAIN;
+    return begin < n ? begin : n;
+}
+/* Each of the first `givers` ranks has n elements x: afterwards the owner of each slice has sum[i] = (sum[i] + x of rank 0) + x of rank
+ * 1 ... in f32, as one rank would have that adds them one after the other. sum: this rank's slice; x: NULL on other ranks. scratch:
+ * comm_sum_floats(c) floats. x is free again when it returns. */
+size_t    comm_sum_floats(const struct comm *c);
+sc_status comm_sum_slices(struct comm *c, float *sum, const float *x, size_t n, int givers, float *scratch, sc_error *err);
+
 /* ---- comm_threads.c: ranks in one process, for tests ---------------------------------------------------------------------------- */
 
 /* Runs fn on `size` threads, each a rank, and returns the status of the first rank that failed. When one fails, all that wait for a

@@ -148,3 +148,56 @@ TEST(a_launcher_without_its_module_is_refused)
     CHECK_OK(comm_open(&c, "none", err));
     CHECK_INT(c.size, 1);
 }
+
+/* ---- sums ------------------------------------------------------------------------------------------------------------------------- */
+
+enum { LEAVES = 11 };
+struct sums { size_t n; const float *x, *expected; };      /* x: LEAVES x n */
+
+/* Leaf i is rank i mod N's, as in training; each round takes a leaf of each rank. */
+static sc_status sum_leaves(struct comm *c, void *arg, sc_error *err)
+{
+    const struct sums *s = arg;
+    size_t begin = slice_begin(s->n, c->size, c->rank), end = slice_begin(s->n, c->size, c->rank + 1);
+    float *sum = mem_zero(end - begin + 1, sizeof *sum), *scratch = mem_alloc(comm_sum_floats(c) * sizeof *scratch + 1);
+    sc_status status = SC_OK;
+    for (int first = 0; first < LEAVES && status == SC_OK; first += c->size) {
+        int givers = LEAVES - first < c->size ? LEAVES - first : c->size;
+        status = comm_sum_slices(c, sum, c->rank < givers ? s->x + (size_t)(first + c->rank) * s->n : NULL, s->n, givers, scratch, err);
+    }
+    if (status == SC_OK && memcmp(sum, s->expected + begin, (end - begin) * sizeof *sum) != 0) status = FAIL(err, SC_E_FORMAT, "the sum of rank %d of %d differs", c->rank, c->size);
+    mem_free(sum);
+    mem_free(scratch);
+    return status;
+}
+
+TEST(sums_have_the_bits_of_one_rank)
+{
+    static const size_t lengths[] = { 1, 4096, 3 * 4096 + 5, 70001, 300000 };
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+        size_t n = lengths[k];
+        float *x = mem_alloc(LEAVES * n * sizeof *x), *expected = mem_zero(n, sizeof *expected);
+        random_normal(x, LEAVES * n, 1, k, 0);
+        for (size_t leaf = 0; leaf < LEAVES; leaf++)
+            for (size_t i = 0; i < n; i++) expected[i] += x[leaf * n + i];
+        struct sums s = { n, x, expected };
+        for (int size = 1; size <= 8; size++) CHECK_OK(comm_run_threads(size, sum_leaves, &s, err));
+        mem_free(x);
+        mem_free(expected);
+    }
+}
+
+TEST(slices_cover_all_elements_by_whole_grains)
+{
+    static const size_t lengths[] = { 0, 1, 4095, 4096, 4097, 123456, 40000000 };
+    for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++)
+        for (int size = 1; size < 20; size++) {
+            CHECK_INT(slice_begin(lengths[k], size, 0), 0);
+            CHECK_INT(slice_begin(lengths[k], size, size), lengths[k]);
+            for (int r = 0; r < size; r++) {
+                size_t begin = slice_begin(lengths[k], size, r), end = slice_begin(lengths[k], size, r + 1);
+                CHECK(begin <= end && (begin % SLICE_GRAIN == 0 || begin == lengths[k]));
+                CHECK(end - begin <= lengths[k] / (size_t)size + 2 * SLICE_GRAIN);
+            }
+        }
+}
