@@ -202,16 +202,19 @@ struct tensor *add_scaled(struct run *r, const struct tensor *a, const struct te
 }
 struct tensor *add(struct run *r, const struct tensor *a, const struct tensor *b) { return add_scaled(r, a, b, 1); }
 
-struct tensor *gelu(struct run *r, const struct tensor *x, enum gelu_form form)
+/* Where nothing goes back through them, activation functions write over their input: the widest rows of a pass are then there once. */
+static struct tensor *output_over(struct run *r, struct tensor *x) { return r->tape ? new_output(r, x->rows, x->cols) : x; }
+
+struct tensor *gelu(struct run *r, struct tensor *x, enum gelu_form form)
 {
-    struct op_call c = { .in = { x }, .out = new_output(r, x->rows, x->cols), .attr.gelu = form };
+    struct op_call c = { .in = { x }, .out = output_over(r, x), .attr.gelu = form };
     return call(r, OP_gelu, &c);
 }
 
-struct tensor *silu_gate(struct run *r, const struct tensor *gate, const struct tensor *up)
+struct tensor *silu_gate(struct run *r, struct tensor *gate, const struct tensor *up)
 {
     assert(gate->rows == up->rows && gate->cols == up->cols);
-    struct op_call c = { .in = { gate, up }, .out = new_output(r, gate->rows, gate->cols) };
+    struct op_call c = { .in = { gate, up }, .out = output_over(r, gate) };
     return call(r, OP_silu_gate, &c);
 }
 

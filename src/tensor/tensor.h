@@ -231,8 +231,9 @@ struct tensor *add_scaled(struct run *r, const struct tensor *a, const struct te
 struct tensor *dropout(struct run *r, const struct tensor *x, float p, uint64_t stream);
 /* label, weight: a value for each row of x. */
 struct tensor *head_loss(struct run *r, const struct tensor *x, const struct weight *head, const struct tensor *extra, const int32_t *label, const float *weight);
-struct tensor *gelu(struct run *r, const struct tensor *x, enum gelu_form form);
-struct tensor *silu_gate(struct run *r, const struct tensor *gate, const struct tensor *up);
+/* Without a tape the result takes the place of x, of gate. */
+struct tensor *gelu(struct run *r, struct tensor *x, enum gelu_form form);
+struct tensor *silu_gate(struct run *r, struct tensor *gate, const struct tensor *up);
 struct tensor *select_rows(struct run *r, const struct tensor *x, const size_t *row, size_t n);
 struct tensor *select_columns(struct run *r, const struct tensor *x, const struct columns *c);
 

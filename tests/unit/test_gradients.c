@@ -85,8 +85,17 @@ static struct tensor *run_attention(struct gradient_case *g, struct run *r)
 static void make_one(struct gradient_case *g) { input(g, g->shape->rows, g->shape->cols); }
 static void make_two(struct gradient_case *g) { make_one(g); make_one(g); }
 static struct tensor *run_add(struct gradient_case *g, struct run *r) { return add_scaled(r, &g->in[0], &g->in[1], 0.3f); }
-static struct tensor *run_gelu(struct gradient_case *g, struct run *r) { return gelu(r, &g->in[0], g->variant ? GELU_TANH : GELU_ERF); }
-static struct tensor *run_silu_gate(struct gradient_case *g, struct run *r) { return silu_gate(r, &g->in[0], &g->in[1]); }
+/* Without a tape activation functions write over their input, which is needed again here. */
+static struct tensor *to_spend(struct run *r, struct tensor *x)
+{
+    if (r->tape) return x;
+    struct tensor *copy = arena_take(r->exec->step, sizeof *copy);
+    *copy = *x;
+    copy->data = memcpy(arena_take(r->exec->step, x->rows * x->cols * sizeof(float)), x->data, x->rows * x->cols * sizeof(float));
+    return copy;
+}
+static struct tensor *run_gelu(struct gradient_case *g, struct run *r) { return gelu(r, to_spend(r, &g->in[0]), g->variant ? GELU_TANH : GELU_ERF); }
+static struct tensor *run_silu_gate(struct gradient_case *g, struct run *r) { return silu_gate(r, to_spend(r, &g->in[0]), &g->in[1]); }
 static struct tensor *run_select(struct gradient_case *g, struct run *r)
 {
     static const size_t some[] = { 0, 0 };
