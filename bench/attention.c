@@ -5,18 +5,10 @@
  * f32 and int8 bursts measured in turn. A cache of a layer is read after all others, as in a pass. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "cpu/cpu.h"
 
 enum { RUNS = 15 };
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -60,15 +52,15 @@ static void measure(struct exec *e, enum dtype type, struct attention a, size_t 
     memset(cache.values, 0x11, n);
     step(e, &a, &cache, layers, depth, in, &out);
     for (size_t i = 0; i < RUNS; i++) {
-        begin = seconds();
+        begin = clock_seconds();
         double ops = k->burst_f32(1000000);
-        f32[i] = ops / (seconds() - begin);
-        begin = seconds();
+        f32[i] = ops / (clock_seconds() - begin);
+        begin = clock_seconds();
         ops = k->burst_i8(1000000);
-        i8[i] = ops / (seconds() - begin);
-        begin = seconds();
+        i8[i] = ops / (clock_seconds() - begin);
+        begin = clock_seconds();
         step(e, &a, &cache, layers, depth, in, &out);
-        time[i] = seconds() - begin;
+        time[i] = clock_seconds() - begin;
     }
     double t = middle(time), ops = 4.0 * (double)(layers * a.heads * a.head_dim) * (double)(depth + 1) / pool_threads(e->pool);
     printf("| %s | %.2f | %.2f | %.2f | %.1f |\n", dtypes[type].name, 1e3 * t, ops / t / middle(f32), ops / t / middle(i8), 2e-9 * (double)n / t);

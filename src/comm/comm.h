@@ -2,8 +2,9 @@
  *
  * A transport moves bytes and knows nothing of numbers: every sum is made by the caller, in an order of its own, so that transports
  * and algorithms change no bit. Messages between two ranks with the same tag arrive in the order they were sent. All ranks
- * call collectives in the same order. After a failure of any call the job is lost: what is on its way never arrives. Rows of transports: self (one rank), threads (comm_threads.c), and one module for each MPI
- * (comm_mpi.c), opened at run time, so that the program runs where there is no MPI. */
+ * call collectives in the same order. After a failure of any call the job is lost: what is on its way never arrives. Rows of
+ * transports: self (one rank), threads (comm_threads.c), and one module for each MPI (mpi/comm_mpi.c), opened at run time, so that
+ * the program runs where there is no MPI. */
 #ifndef COMM_H
 #define COMM_H
 

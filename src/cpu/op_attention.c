@@ -19,7 +19,7 @@ struct attention_job {
     size_t head_tile, head_tiles;           /* query heads of a piece, and pieces of those of one key/value head */
     size_t segments;                        /* a piece each, from the first one of the batch on; 0: a piece takes all */
     size_t first_segment;
-    float *partial;                         /* sums of (row, head, segment), partial_floats each */
+    float *partial;                         /* sums of (row, head, segment), sums_floats each */
     char *scratch; size_t scratch_bytes;    /* per worker: sums of a segment, queries as int8 of a Q8_0 cache */
 };
 

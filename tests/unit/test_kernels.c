@@ -246,25 +246,25 @@ TEST(quantize_row_is_the_same_in_all_sets)
 
 /* ---- attention ---------------------------------------------------------------------------------------------------------- */
 
-enum { POSITIONS = 300, MOST_DIM = 64 };
-struct attention_case { size_t heads, kv_heads, window; enum dtype cache; size_t dim; };
+enum { MOST_POSITIONS = 1200, MOST_DIM = 64 };
+struct attention_case { size_t heads, kv_heads, window; enum dtype cache; size_t dim, positions; };
 
-/* Runs all positions through the cache, `chunk` rows a pass; the result is (POSITIONS, heads * dim). */
+/* Runs all positions through the cache, `chunk` rows a pass; the result is (positions, heads * dim). */
 static float *run_attention(const struct cpu_kernels *k, const struct attention_case *a, size_t chunk, int threads)
 {
     struct bench b;
     bench_init(&b, k, threads, false);
-    size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim, one = kv_bytes(a->cache, 1, a->kv_heads, a->dim, POSITIONS);
-    float *q = normals(POSITIONS * qc, 6), *key = normals(POSITIONS * kc, 7), *v = normals(POSITIONS * kc, 8), *out = mem_alloc(POSITIONS * qc * sizeof *out);
-    struct kv_cache cache = { a->cache, 1, a->kv_heads, a->dim, POSITIONS, mem_alloc(one), mem_alloc(one) };
+    size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim, one = kv_bytes(a->cache, 1, a->kv_heads, a->dim, a->positions);
+    float *q = normals(a->positions * qc, 6), *key = normals(a->positions * kc, 7), *v = normals(a->positions * kc, 8), *out = mem_alloc(a->positions * qc * sizeof *out);
+    struct kv_cache cache = { a->cache, 1, a->kv_heads, a->dim, a->positions, mem_alloc(one), mem_alloc(one) };
     memset(cache.keys, 0xFF, one);     /* what was never written is not a number */
     memset(cache.values, 0xFF, one);
     struct kv_cache *caches[] = { &cache };
-    int32_t position[POSITIONS], sequence[POSITIONS] = { 0 };
-    for (int i = 0; i < POSITIONS; i++) position[i] = i;
+    int32_t position[MOST_POSITIONS], sequence[MOST_POSITIONS] = { 0 };
+    for (int i = 0; i < MOST_POSITIONS; i++) position[i] = i;
     const struct attention attr = { 0, a->heads, a->kv_heads, a->dim, a->window, 0.2f, 0 };
-    for (size_t at = 0, n; at < POSITIONS; at += n) {
-        n = POSITIONS - at < chunk ? POSITIONS - at : chunk;
+    for (size_t at = 0, n; at < a->positions; at += n) {
+        n = a->positions - at < chunk ? a->positions - at : chunk;
         struct batch batch = { n, position + at, position + at, sequence, caches, 0 };
         struct run r = { .exec = &b.exec, .batch = &batch };
         const struct tensor tq = { .dtype = DTYPE_F32, .rows = n, .cols = qc, .data = q + at * qc };
@@ -281,7 +281,7 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
 static double attention_error(const struct attention_case *a, const float *found, size_t row, size_t head)
 {
     size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim, g = head / (a->heads / a->kv_heads);
-    float *q = normals(POSITIONS * qc, 6), *key = normals(POSITIONS * kc, 7), *v = normals(POSITIONS * kc, 8);
+    float *q = normals(a->positions * qc, 6), *key = normals(a->positions * kc, 7), *v = normals(a->positions * kc, 8);
     double acc[MOST_DIM] = { 0 }, sum = 0, worst = 0;
     for (size_t j = a->window && row + 1 > a->window ? row + 1 - a->window : 0; j <= row; j++) {
         double s = 0;
@@ -299,16 +299,17 @@ static double attention_error(const struct attention_case *a, const float *found
 TEST(attention_is_the_same_in_any_chunks_and_right)
 {
     static const struct attention_case cases[] = {
-        { 16, 1, 0, DTYPE_F16, 24 }, { 9, 3, 0, DTYPE_F32, 24 }, { 4, 4, 70, DTYPE_F16, 24 }, { 6, 2, 5, DTYPE_F32, 24 },
-        { 16, 1, 0, DTYPE_Q8_0, 64 }, { 9, 3, 70, DTYPE_Q8_0, 32 }, { 3, 3, 5, DTYPE_Q8_0, 64 },
+        { 16, 1, 0, DTYPE_F16, 24, 300 }, { 9, 3, 0, DTYPE_F32, 24, 300 }, { 4, 4, 70, DTYPE_F16, 24, 300 }, { 6, 2, 5, DTYPE_F32, 24, 300 },
+        { 16, 1, 0, DTYPE_Q8_0, 64, 300 }, { 9, 3, 70, DTYPE_Q8_0, 32, 300 }, { 3, 3, 5, DTYPE_Q8_0, 64, 300 },
+        { 3, 1, 0, DTYPE_F16, 8, 1200 }, { 2, 1, 600, DTYPE_F32, 8, 1200 }, { 3, 1, 0, DTYPE_Q8_0, 32, 1200 },      /* three segments, whose sums are joined */
     };
     for (size_t s = 0; s < 3; s++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
             const struct cpu_kernels *k = kernels(set_names[s]);
             if (!k) continue;
             const struct attention_case *a = &cases[i];
-            size_t bytes = POSITIONS * a->heads * a->dim * sizeof(float);
-            float *whole = run_attention(k, a, POSITIONS, 1);
+            size_t bytes = a->positions * a->heads * a->dim * sizeof(float);
+            float *whole = run_attention(k, a, a->positions, 1);
             static const size_t chunks[] = { 1, 2, 7, 16, 65 };
             for (size_t j = 0; j < 5; j++) {
                 float *part = run_attention(k, a, chunks[j], 1 + (int)j % 3);
@@ -316,8 +317,8 @@ TEST(attention_is_the_same_in_any_chunks_and_right)
                 mem_free(part);
             }
             double bound = a->cache == DTYPE_Q8_0 ? 4e-2 : a->cache == DTYPE_F16 ? 3e-3 : 1e-5;
-            static const size_t rows[] = { 0, 1, 63, 64, 200, 299 };
-            for (size_t j = 0; j < 6; j++) CHECK(attention_error(a, whole, rows[j], a->heads - 1) < bound);
+            static const size_t rows[] = { 0, 1, 63, 64, 200, 299, 511, 512, 1023, 1024, 1199 };
+            for (size_t j = 0; j < sizeof rows / sizeof *rows && rows[j] < a->positions; j++) CHECK(attention_error(a, whole, rows[j], a->heads - 1) < bound);
             mem_free(whole);
         }
 }
