@@ -77,10 +77,16 @@ typedef struct {
     const char *kernels;      /* "auto", "scalar", "avx2", "avx512"                            */
     const char *activations;  /* "auto", "f32", "int8": what matrix products multiply with     */
     uint64_t    memory_limit; /* bytes; 0: what the machine has                                */
+    const char *mpi;          /* "none", "auto" (the launcher that started this process), "openmpi", "mpich": ranks that work together; NULL: none */
     sc_on_event on_event;     /* may be NULL                                                   */
     void       *user;
 } sc_runtime_config;          /* options "runtime" */
 SC_API sc_status sc_runtime_open(sc_runtime **out, const sc_runtime_config *c, sc_error *err);
+/* Which of the processes that work together this one is, from 0, and how many there are. */
+SC_API void      sc_runtime_ranks(const sc_runtime *rt, int *rank, int *size);
+SC_API bool      sc_runtime_failed_together(const sc_runtime *rt);   /* whether the last failure is that of all of them */
+/* After a failure: ends the other processes too, if they do not know of it; returns only if they do. */
+SC_API void      sc_runtime_abandon(sc_runtime *rt);
 SC_API void      sc_runtime_close(sc_runtime *rt);        /* after all models and sessions          */
 SC_API void      sc_cancel(sc_runtime *rt);               /* running work returns SC_E_CANCELLED soon */
 SC_API void      sc_cancel_reset(sc_runtime *rt);         /* allows new work after a cancel         */
@@ -358,6 +364,11 @@ typedef struct {
     int64_t     per_device_train_batch_size, gradient_accumulation_steps;
     int64_t     total_train_batch_size;  /* rows of an optimiser step, instead of the two; 0: their product      */
     int64_t     per_device_eval_batch_size;
+    bool        rows_per_rank;           /* set by sc_recipe_config where no total was given: total_train_batch_size counts once for each rank */
+    /* over several processes */
+    int64_t     zero;                    /* stage of ZeRO: what is shared out over ranks; one rank keeps everything */
+    int64_t     heartbeat_seconds;       /* a rank that was silent for so long is dead                           */
+    bool        trace;                   /* output_dir/trace.json: what each rank did when                       */
     /* optimisation */
     double      learning_rate, weight_decay, max_grad_norm, adam_beta1, adam_beta2, adam_epsilon, momentum;
     const char *lr_scheduler_type;       /* cosine, linear, constant, constant_with_warmup, warmup_lr            */

@@ -100,7 +100,6 @@ static int read_recipe(struct job *j)
         if (sc_recipe_set(j->recipe, j->words.key[i], j->words.value[i], &err) != SC_OK) return usage_error(j->args.command, "%s", err.message);
     if (sc_recipe_config(&config, j->recipe, &err) != SC_OK) return fail_with(&j->args.common, &err);
     j->config = *config;
-    note_lines(&j->args.common, sc_recipe_notes(j->recipe));
     return ARGS_GO;
 }
 
@@ -133,7 +132,13 @@ static int job_open(struct job *j, const struct command *self, int argc, char **
     if (code == ARGS_GO) code = read_recipe(j);
     if (code == ARGS_GO) code = find_files(j);
     if (code == ARGS_GO && strcmp(j->args.common.runtime.activations, "auto") == 0) j->args.common.runtime.activations = "f32";
-    return code == ARGS_GO ? open_runtime(&j->opened, &j->args.common) : code;
+    const char *mpi = args_value(&j->args, "mpi");
+    j->args.common.runtime.mpi = mpi ? mpi : self == &command_train ? "auto" : "none";
+    int rank = 0, size;
+    if (code == ARGS_GO) code = open_runtime(&j->opened, &j->args.common);
+    if (code == ARGS_GO) sc_runtime_ranks(j->opened.runtime, &rank, &size);
+    if (code == ARGS_GO && rank == 0) note_lines(&j->args.common, sc_recipe_notes(j->recipe));
+    return code;
 }
 
 static void job_close(struct job *j)
@@ -148,19 +153,36 @@ static void job_close(struct job *j)
 
 /* ---- train --------------------------------------------------------------------------------------------------------------------------- */
 
+/* A failure that one rank has to itself is told with its rank, and ends the others. */
+static int end_train(struct job *j, sc_status status, sc_error *err, int rank, int size)
+{
+    if (rank == 0) train_summary(&j->view);
+    if (status == SC_OK) return EXIT_DONE;
+    if (rank == 0 || !sc_runtime_failed_together(j->opened.runtime)) {
+        char message[sizeof err->message];
+        snprintf(message, sizeof message, "%s", err->message);
+        if (size > 1 && !sc_runtime_failed_together(j->opened.runtime)) snprintf(err->message, sizeof err->message, "rank %d: %.440s", rank, message);
+        fail_with(&j->args.common, err);
+    }
+    sc_runtime_abandon(j->opened.runtime);
+    return status == SC_E_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
+}
+
 static int run_train(const struct command *self, int argc, char **argv)
 {
     struct job j;
     sc_error err = { 0 };
     int code = job_open(&j, self, argc, argv);
     if (code == ARGS_GO) {
-        sc_status status = sc_train(j.opened.runtime, &j.config, &err);
-        train_summary(&j.view);
-        code = status == SC_OK ? EXIT_DONE : fail_with(&j.args.common, &err);
+        int rank, size;
+        sc_runtime_ranks(j.opened.runtime, &rank, &size);
+        code = end_train(&j, sc_train(j.opened.runtime, &j.config, &err), &err, rank, size);
+        if (rank) goto done;                                   /* rank 0 tells the result */
         if (code == EXIT_DONE && j.args.common.json && j.view.done) json_dumpf(j.view.done, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
         else if (code == EXIT_DONE) print_text(stdout, j.config.output_dir, strlen(j.config.output_dir));
         if (code == EXIT_DONE) putchar('\n');
     }
+done:
     job_close(&j);
     return code;
 }
@@ -173,6 +195,7 @@ static const char *const train_tables[] = { "train", NULL };
     "ones are mistakes. Paths begin at the current directory. key=value and --key=value change single keys.\n\n"
 static const struct flag train_flags[] = {
     { "deepspeed", NULL, "FILE", "a DeepSpeed configuration (JSON), as in the original", NULL },
+    { "mpi", NULL, "auto|none|openmpi|mpich", "which MPI joins several processes; auto: the launcher's [auto]", NULL },
     FLAG_JSON,
     FLAG_END,
 };
@@ -180,6 +203,7 @@ const struct command command_train = {
     .name = "train", .operands = "CONFIG.yaml [key=value...]", .summary = "fine-tune a model on dialogues: everything, LoRA or QLoRA",
     .min_operands = 1, .max_operands = 1, .run = run_train, .tables = train_tables, .flags = train_flags,
     .details = RECIPE_HELP
+               "Started by mpirun -n N or srun, N processes share the work and the memory (zero says what of it).\n\n"
                "Everything goes to output_dir, which is printed at the end. A run that was interrupted goes on where it stopped when\n"
                "the same command is given again.\n\n"
                "  starchat train recipes/demo.yaml\n"

@@ -18,9 +18,10 @@ static sc_status self_pending(struct comm *c, struct comm_pending *p, sc_error *
 }
 static sc_status self_gather(struct comm *c, void *data, size_t bytes, sc_error *err) { (void)c; (void)data; (void)bytes; (void)err; return SC_OK; }
 static sc_status self_barrier(struct comm *c, sc_error *err) { (void)c; (void)err; return SC_OK; }
+static sc_status self_share(struct comm *c, void **out, size_t bytes, sc_error *err) { (void)c; (void)bytes; (void)err; *out = NULL; return SC_OK; }
 static void self_end(struct comm *c) { (void)c; }
 
-static const struct comm_ops self_ops = { "self", self_pending, self_pending, self_pending, self_pending, self_gather, self_barrier, self_end, self_end };
+static const struct comm_ops self_ops = { "self", self_pending, self_pending, self_pending, self_pending, self_gather, self_barrier, self_share, self_end, self_end };
 
 /* ---- which launcher ------------------------------------------------------------------------------------------------------------ */
 
@@ -99,7 +100,7 @@ sc_status comm_open(struct comm *out, const char *mpi, sc_error *err)
 {
     bool is_auto = !mpi || !*mpi || !strcmp(mpi, "auto");
     int launcher = find_launcher(), row = is_auto ? launcher : find_module(mpi);
-    *out = (struct comm){ &self_ops, NULL, 0, 1 };
+    *out = (struct comm){ &self_ops, NULL, 0, 1, 0, 1, false };
     if (!is_auto && strcmp(mpi, "none") != 0 && row < 0) return FAIL(err, SC_E_ARGUMENT, "mpi is \"%s\", expected auto, none, openmpi or mpich", mpi);
     if (row < 0 || (!is_auto && !strcmp(mpi, "none"))) return SC_OK;
     return open_module(out, row, launcher >= 0 ? number_of(launchers[launcher].size) : 0, err);
@@ -184,6 +185,36 @@ sc_status comm_agree(struct comm *c, const char *what, const void *value, size_t
     for (int r = 1; r < c->size && status == SC_OK; r++)
         if (memcmp(all, all + (size_t)r * bytes, bytes) != 0)
             status = FAIL(err, SC_E_ARGUMENT, "%s is not the same on rank 0 and rank %d; start all ranks with the same program, recipe and data", what, r);
+    c->failed_together |= status == SC_E_ARGUMENT;
     mem_free(all);
     return status;
+}
+
+sc_status comm_share(struct comm *c, void **out, size_t bytes, sc_error *err) { return c->ops->share(c, out, bytes, err); }
+
+/* What ranks tell each other of a failure. */
+struct verdict { int32_t status; char message[sizeof ((sc_error *)0)->message]; };
+
+sc_status comm_all_ok(struct comm *c, sc_status status, sc_error *err)
+{
+    if (c->size == 1) return status;
+    struct verdict *all = mem_zero((size_t)c->size, sizeof *all);
+    all[c->rank].status = (int32_t)status;
+    if (status != SC_OK && err) snprintf(all[c->rank].message, sizeof all->message, "%s", err->message);
+    sc_status result = comm_gather(c, all, sizeof *all, err);
+    bool same = true;
+    int first = -1;
+    for (int r = c->size - 1; r >= 0 && result == SC_OK; r--)
+        if (all[r].status != SC_OK) first = r;
+    for (int r = 0; r < c->size && first >= 0; r++) same &= all[r].status != SC_OK;
+    if (first >= 0) {
+        all[first].message[sizeof all->message - 1] = 0;
+        result = (sc_status)all[first].status;
+        if (err && same && first == 0) snprintf(err->message, sizeof err->message, "%s", all[0].message);       /* of all alike: nothing that one rank has to itself */
+        else if (err) snprintf(err->message, sizeof err->message, "rank %d: %.*s", first, (int)sizeof err->message - 20, all[first].message);
+        if (err) err->status = result;
+        c->failed_together = true;
+    }
+    mem_free(all);
+    return result;
 }

@@ -26,16 +26,19 @@ struct comm_ops {
     sc_status (*wait)(struct comm *c, struct comm_pending *p, sc_error *err);          /* returns with is_done set, or fails */
     sc_status (*gather)(struct comm *c, void *data, size_t bytes, sc_error *err);
     sc_status (*barrier)(struct comm *c, sc_error *err);
+    /* Memory that all ranks of this machine share; NULL in *out of a transport that has none. Until close. */
+    sc_status (*share)(struct comm *c, void **out, size_t bytes, sc_error *err);
     void (*abort)(struct comm *c);
     void (*close)(struct comm *c);
 };
-struct comm { const struct comm_ops *ops; void *state; int rank, size; };
+/* host_rank, host_size: among the ranks of this machine. failed_together: the last failure is known to all ranks, which end in good order. */
+struct comm { const struct comm_ops *ops; void *state; int rank, size, host_rank, host_size; bool failed_together; };
 
 /* What a module exports under COMM_MODULE_SYMBOL: `open` joins the job that its launcher began. Modules do not see the program's own
  * functions; what writes messages is handed to them. */
 typedef sc_status comm_error_set(sc_error *err, sc_status status, const char *where, const char *format, ...);
 #define COMM_MODULE_SYMBOL "comm_module"
-enum { COMM_MODULE_VERSION = 1 };
+enum { COMM_MODULE_VERSION = 2 };
 struct comm_module {
     int version;
     sc_status (*open)(struct comm *out, comm_error_set *set, sc_error *err);
@@ -63,6 +66,23 @@ sc_status comm_broadcast(struct comm *c, int root, void *data, size_t bytes, sc_
 sc_status comm_barrier(struct comm *c, sc_error *err);
 /* Whether a value is the same on all ranks; if not, SC_E_ARGUMENT names `what` and the first rank that differs, on all of them. */
 sc_status comm_agree(struct comm *c, const char *what, const void *value, size_t bytes, sc_error *err);
+
+/* Collective. Zeroed memory that the ranks of this machine share, given back by comm_close. */
+sc_status comm_share(struct comm *c, void **out, size_t bytes, sc_error *err);
+/* Collective. The first rank's failure becomes that of all, with its rank in front of the message; SC_OK when none failed. */
+sc_status comm_all_ok(struct comm *c, sc_status status, sc_error *err);
+
+/* ---- comm_queue.c: messages beside the work ------------------------------------------------------------------------------------- */
+
+/* One thread that runs jobs in the order they were put, while the caller computes. From the first comm_queue_put until
+ * comm_queue_wait for the last job, the caller uses no other function of this comm. All ranks put matching jobs in the same order. */
+struct comm_queue;
+struct comm_job { sc_status (*run)(void *user, const struct comm_job *j, sc_error *err); void *user; int64_t what, n; };
+sc_status comm_queue_open(struct comm_queue **out, sc_error *err);
+void      comm_queue_close(struct comm_queue *q);                /* NULL allowed; runs what is in it */
+uint64_t  comm_queue_put(struct comm_queue *q, struct comm_job job);          /* its number: 1, 2, ... */
+/* Until job `number` is done. The first failure stays: later jobs are not run and every wait returns it. */
+sc_status comm_queue_wait(struct comm_queue *q, uint64_t number, sc_error *err);
 
 /* ---- comm_sum.c: sums in the order of ranks ------------------------------------------------------------------------------------ */
 

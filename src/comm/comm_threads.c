@@ -13,6 +13,7 @@ struct world {
     struct note *first, **last;             /* sends that nobody has received yet, in their order */
     struct note *taken;                     /* those whose sender does not know yet */
     int broken;                             /* a rank that failed, counted from 1; 0: none */
+    void **shared; size_t n_shared;         /* memory of thread_share */
 };
 enum { TAG_GATHER = COMM_TAGS + 1 };
 
@@ -138,6 +139,20 @@ static sc_status thread_barrier(struct comm *c, sc_error *err)
     return status;
 }
 
+/* Rank 0 takes it, between two barriers. */
+static sc_status thread_share(struct comm *c, void **out, size_t bytes, sc_error *err)
+{
+    struct world *w = c->state;
+    TRY(thread_barrier(c, err));
+    if (c->rank == 0) {
+        w->shared = mem_grow(w->shared, (w->n_shared + 1) * sizeof *w->shared);
+        w->shared[w->n_shared++] = mem_zero(bytes, 1);
+    }
+    TRY(thread_barrier(c, err));
+    *out = w->shared[w->n_shared - 1];
+    return thread_barrier(c, err);
+}
+
 static void thread_abort(struct comm *c)
 {
     struct world *w = c->state;
@@ -149,7 +164,7 @@ static void thread_abort(struct comm *c)
 
 static void thread_close(struct comm *c) { (void)c; }
 
-static const struct comm_ops thread_ops = { "threads", thread_send, thread_receive, thread_test, thread_wait, thread_gather, thread_barrier, thread_abort, thread_close };
+static const struct comm_ops thread_ops = { "threads", thread_send, thread_receive, thread_test, thread_wait, thread_gather, thread_barrier, thread_share, thread_abort, thread_close };
 
 struct rank { struct comm comm; sc_status (*fn)(struct comm *c, void *arg, sc_error *err); void *arg; sc_status status; sc_error err; pthread_t thread; };
 
@@ -171,7 +186,7 @@ sc_status comm_run_threads(int size, sc_status (*fn)(struct comm *c, void *arg, 
     pthread_mutex_init(&w.mutex, NULL);
     pthread_cond_init(&w.changed, NULL);
     for (; started < size && status == SC_OK; started++) {
-        rank[started] = (struct rank){ .comm = { &thread_ops, &w, started, size }, .fn = fn, .arg = arg };
+        rank[started] = (struct rank){ .comm = { &thread_ops, &w, started, size, started, size, false }, .fn = fn, .arg = arg };
         if (pthread_create(&rank[started].thread, NULL, run_rank, &rank[started]) == 0) continue;
         status = FAIL(err, SC_E_MEMORY, "the system started %d of %d threads", started, size);
         thread_abort(&rank[started].comm);
@@ -182,6 +197,8 @@ sc_status comm_run_threads(int size, sc_status (*fn)(struct comm *c, void *arg, 
         status = rank[w.broken - 1].status;
         if (err) *err = rank[w.broken - 1].err;
     }
+    for (size_t i = 0; i < w.n_shared; i++) mem_free(w.shared[i]);
+    mem_free(w.shared);
     free_notes(w.first);
     free_notes(w.taken);
     pthread_cond_destroy(&w.changed);

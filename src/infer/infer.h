@@ -2,10 +2,12 @@
 #ifndef INFER_H
 #define INFER_H
 
+#include "comm/comm.h"
 #include "model/model.h"
 #include "text/text.h"
 
 struct sc_runtime {
+    struct comm comm;                 /* with the other processes of the job; of one rank unless mpi was asked for */
     struct pool *pool;
     const struct backend *backend;
     const void *kernels;

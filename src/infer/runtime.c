@@ -12,10 +12,12 @@ sc_status sc_runtime_open(sc_runtime **out, const sc_runtime_config *c, sc_error
     rt->backend = backends[0];
     rt->activations = c->activations && *c->activations ? c->activations : "auto";
     rt->memory_limit = c->memory_limit;
-    rt->on_event = c->on_event;
     rt->user = c->user;
+    TRY_DONE(comm_open(&rt->comm, c->mpi && *c->mpi ? c->mpi : "none", err));
+    rt->on_event = rt->comm.rank ? NULL : c->on_event;             /* rank 0 tells what happens */
+    int cores = system_cores() / rt->comm.host_size;               /* ranks of one machine share its cores */
     TRY_DONE(rt->backend->kernels(&rt->kernels, c->kernels && *c->kernels ? c->kernels : "auto", err));
-    TRY_DONE(pool_open(&rt->pool, c->threads > 0 ? (int)(c->threads > 1024 ? 1025 : c->threads) : system_cores(), err));
+    TRY_DONE(pool_open(&rt->pool, c->threads > 0 ? (int)(c->threads > 1024 ? 1025 : c->threads) : cores > 0 ? cores : 1, err));
     *out = rt;
     return SC_OK;
 done:
@@ -27,6 +29,7 @@ void sc_runtime_close(sc_runtime *rt)
 {
     if (!rt) return;
     pool_close(rt->pool);
+    comm_close(&rt->comm);
     mem_free(rt);
 }
 
@@ -95,4 +98,17 @@ sc_status sc_runtime_measure(sc_text *out, sc_runtime *rt, sc_error *err)
     sc_status status = json_write(out, o, false);
     json_decref(o);
     return status;
+}
+
+void sc_runtime_ranks(const sc_runtime *rt, int *rank, int *size)
+{
+    *rank = rt->comm.rank;
+    *size = rt->comm.size;
+}
+
+bool sc_runtime_failed_together(const sc_runtime *rt) { return rt->comm.failed_together; }
+
+void sc_runtime_abandon(sc_runtime *rt)
+{
+    if (rt->comm.size > 1 && !rt->comm.failed_together) comm_abort(&rt->comm);
 }

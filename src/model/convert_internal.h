@@ -41,6 +41,7 @@ struct job {
     const void *from;                       /* what make_row makes them of */
     /* Fills `row` of a tensor where it has no source. */
     void (*make_row)(const struct job *j, const struct out_tensor *t, size_t row, float *out);
+    sc_status (*before)(const struct job *j, const struct out_tensor *t, sc_error *err);    /* called before a tensor's first row; NULL: nothing is */
     struct arena memory;                    /* weights of columns */
     uint64_t seed;                          /* of init */
     uint64_t done, total;                   /* bytes written */

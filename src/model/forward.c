@@ -12,6 +12,16 @@ static void keep_stream(struct exec *e, struct tensor *stream, const struct tens
     arena_rewind(e->step, mark);
 }
 
+void block_needed(const struct model *m, struct exec *e, size_t block, size_t next, bool goes_back)
+{
+    if (m->residency && !e->is_dry && e->status == SC_OK) e->status = m->residency->need(m->residency->user, block, next, goes_back);
+}
+
+void block_done(const struct model *m, struct exec *e, size_t block, bool goes_back)
+{
+    if (m->residency && !e->is_dry && e->status == SC_OK) e->status = m->residency->done(m->residency->user, block, goes_back);
+}
+
 static struct tensor *embed_tokens(const struct model *m, struct run *r)
 {
     struct tensor *x = embed(r, &m->embed, &m->extra, false);
@@ -25,10 +35,12 @@ struct tensor *model_forward(const struct model *m, struct exec *e, const struct
     struct tensor *x = embed_tokens(m, &run);
     for (size_t i = 0; i < m->config.layers; i++) {
         if (e->cancel && *e->cancel) e->status = SC_E_CANCELLED;
+        block_needed(m, e, i, i + 1 < m->config.layers ? i + 1 : SIZE_MAX, false);
         if (e->status != SC_OK) return NULL;
         struct arena_mark mark = arena_mark(e->step);
         const struct block b = { &m->config, &m->layers[i], i };
         keep_stream(e, x, m->config.arch->block(&run, &b, x), mark);
+        block_done(m, e, i, false);
     }
     if (e->status != SC_OK || n == 0) return NULL;
     x = select_rows(&run, x, row, n);

@@ -252,6 +252,7 @@ sc_status job_run(struct job *j, sc_status (*put)(void *writer, const void *data
 {
     j->done = 0;
     for (size_t i = 0; i < j->n; i++) {
+        if (j->before) TRY(j->before(j, &j->tensors[i], err));
         TRY(run_tensor(j, &j->tensors[i], put, writer, err));
         job_progress(j, &j->tensors[i]);
     }

@@ -47,8 +47,8 @@ static bool embedding_learns(const struct model *m)
     return any_gradient(t, 3);
 }
 
-/* The first block whose input needs a gradient; those below it are only run forward. */
-static size_t first_block(const struct model *m)
+/* Those below it are only run forward. */
+size_t model_first_learning(const struct model *m)
 {
     if (embedding_learns(m)) return 0;
     for (size_t i = 0; i < m->config.layers; i++)
@@ -104,6 +104,14 @@ static void run_kept(const struct model *m, struct run *r, struct streams *s, si
     keep_stream(m, r, s, i + 1, k->out, k->mark);
 }
 
+/* Runs block i without a tape. */
+static void run_passing(const struct model *m, struct run *r, struct streams *s, size_t i)
+{
+    new_stream(r->exec, &s->x[i + 1], r->batch->rows, m->config.embd);
+    struct arena_mark mark = arena_mark(r->exec->step);
+    keep_stream(m, r, s, i + 1, run_block(m, r, s, i, NULL), mark);
+}
+
 /* NEFTune (Jain et al. 2023): x += uniform(-1, 1) alpha / sqrt(L d) in training, L being the length of the row's sequence. */
 static void add_noise(const struct exec *e, const struct batch *batch, struct tensor *x)
 {
@@ -123,10 +131,10 @@ static void run_forward(const struct model *m, struct run *r, struct streams *s)
     if (r->is_training && e->embedding_noise > 0 && e->status == SC_OK) add_noise(e, r->batch, &s->x[0]);
     for (size_t i = 0; i < s->layers && !is_cancelled(e); i++) {
         s->x[i].learns = i > s->from || (i == s->from && embedding_learns(m));
-        if (i >= s->first_kept || (i == s->from && e->keep_bytes)) { run_kept(m, r, s, i); continue; }
-        new_stream(e, &s->x[i + 1], r->batch->rows, m->config.embd);
-        mark = arena_mark(e->step);
-        keep_stream(m, r, s, i + 1, run_block(m, r, s, i, NULL), mark);
+        block_needed(m, e, i, i + 1 < s->layers ? i + 1 : SIZE_MAX, false);
+        if (i >= s->first_kept || (i == s->from && e->keep_bytes)) run_kept(m, r, s, i);
+        else run_passing(m, r, s, i);
+        block_done(m, e, i, false);
     }
     s->x[s->layers].learns = s->from < s->layers || embedding_learns(m);
 }
@@ -189,7 +197,11 @@ static void run_backward(const struct model *m, struct run *r, struct streams *s
     s->x[s->layers].grad = grad;
     run_loss(m, r, &s->x[s->layers], rows);
     r->tape = NULL;
-    for (size_t i = s->layers; i-- > s->from && !is_cancelled(r->exec);) run_block_backward(m, r, s, i, grad);
+    for (size_t i = s->layers; i-- > s->from && !is_cancelled(r->exec);) {
+        block_needed(m, r->exec, i, i > s->from ? i - 1 : SIZE_MAX, true);
+        run_block_backward(m, r, s, i, grad);
+        block_done(m, r->exec, i, true);
+    }
     if (embedding_learns(m) && r->exec->status == SC_OK) run_embedding_backward(m, r, grad, &tape);
     tape_release(&tape);
 }
@@ -200,7 +212,7 @@ void model_learn(const struct model *m, struct exec *e, const struct batch *batc
     struct run r = { .exec = e, .batch = batch, .is_training = wants_gradient };
     size_t layers = m->config.layers, floats = batch->rows * m->config.embd;
     bool goes_back = wants_gradient && rows->n;
-    struct streams s = { .layers = layers, .from = goes_back ? first_block(m) : layers, .first_kept = layers };
+    struct streams s = { .layers = layers, .from = goes_back ? model_first_learning(m) : layers, .first_kept = layers };
     s.x = arena_zero(e->step, (layers + 1) * sizeof *s.x);
     s.kept = arena_zero(e->step, (layers + 1) * sizeof *s.kept);
     float *grad = goes_back ? arena_zero(e->step, floats * sizeof *grad) : NULL;

@@ -88,6 +88,15 @@ struct layer { struct norm norm1, norm2; struct weight qkv, q, k, v, o, gate, up
 /* What a block function sees. */
 struct block { const struct model_config *config; const struct layer *layer; size_t index; };
 
+/* For a model whose blocks are not all in memory at once. `need` returns once the weights of `block` are in their places, and, going
+ * back, zero gradients in theirs; `next` is the block that will be wanted then (SIZE_MAX: nobody knows). `done`: they may go, and
+ * going back the gradients are complete. Both are called on the thread that runs the model; a failure ends the pass. */
+struct model_residency {
+    sc_status (*need)(void *user, size_t block, size_t next, bool goes_back);
+    sc_status (*done)(void *user, size_t block, bool goes_back);
+    void *user;
+};
+
 struct model {
     struct model_config config;
     enum model_kind kind;                    /* of the file it came from: how rows stand (WF_ROPE_ROWS, WF_QKV_ROWS) */
@@ -99,6 +108,7 @@ struct model {
     struct tensor extra, extra_head;
     struct arena memory;                     /* layers, converted vectors, extra rows */
     void *packed; size_t packed_bytes;       /* see model_pack; NULL: none */
+    const struct model_residency *residency; /* NULL: everything is there */
     size_t weight_bytes, parameters;         /* bytes read by a decode step; all parameters, a tied head once */
 };
 /* Binds the weights of an open file, which must outlive the model. Every tensor is checked for shape and type; a
@@ -124,12 +134,17 @@ void      model_each(struct model *m, void (*visit)(void *user, const struct mod
 /* After tensors were changed or given a grad: a tied head follows the embedding, and its extra rows theirs. */
 void      model_tie(struct model *m);
 
+/* For readers of weights outside of a pass: afterwards those of `block` are there, until the next is fetched. */
+sc_status model_fetch_block(const struct model *m, size_t block, sc_error *err);
+
 /* Rows of a batch whose next token is to be learned: row[i] shall give label[i], and counts weight[i] in the sum whose
  * gradient is sought; loss[i] becomes its cross-entropy. */
 struct learn_rows {
     const size_t *row; const int32_t *label; const float *weight; float *loss; size_t n;
     void (*weigh)(void *user); void *user;       /* NULL, or: sets the weights once all losses are known, before the gradient */
 };
+/* The first block that learns; model_learn goes back that far. The number of blocks if none does. */
+size_t    model_first_learning(const struct model *m);
 /* Losses of the rows and, if wanted, the gradient of sum of weight[i] loss[i], added to the `grad` of all weights, norms,
  * adapters and extra rows that have one. The batch has no caches. Needs exec->many_rows. */
 void model_learn(const struct model *m, struct exec *e, const struct batch *batch, const struct learn_rows *rows, bool wants_gradient);

@@ -37,6 +37,10 @@ void tensor_shape_text(char out[64], const struct file_tensor *t);      /* "576 
 /* Shape and type against what the config says; rows 1: a vector. */
 sc_status weight_check_shape(const struct file_tensor *t, size_t rows, size_t cols, const char *path, sc_error *err);
 
+/* Tells the residency, if there is one, what block is wanted or done with; its failure becomes the pass's. */
+void block_needed(const struct model *m, struct exec *e, size_t block, size_t next, bool goes_back);
+void block_done(const struct model *m, struct exec *e, size_t block, bool goes_back);
+
 /* The struct weight or struct norm of a role. */
 void *model_role(struct model *m, enum role role, size_t layer);
 

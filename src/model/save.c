@@ -78,6 +78,12 @@ static bool is_there(const struct model *m, const struct out_tensor *t)
     return t->is_vector ? vector_of(m, t)->data != NULL : weight_of(m, t)->w.data != NULL;
 }
 
+static sc_status be_there(const struct job *j, const struct out_tensor *t, sc_error *err)
+{
+    bool is_of_block = t->row && role_is_per_layer(t->row->role);
+    return is_of_block ? model_fetch_block(((const struct saving *)j->from)->m, t->layer, err) : SC_OK;
+}
+
 static void list_tensors(struct job *j, const struct model_file *base, const struct target *target, enum model_kind to)
 {
     const struct saving *s = j->from;
@@ -184,7 +190,7 @@ sc_status model_save(const struct model *m, const struct model_file *base, const
     struct saving s = { m, c->with_adapters };
     struct model_config config = m->config;
     struct output out = { 0 };
-    struct job j = { .what = "save", .path = c->out, .config = &config, .pool = c->pool, .cancel = c->cancel, .on_event = c->on_event, .user = c->user, .make_row = make_row, .from = &s };
+    struct job j = { .what = "save", .path = c->out, .config = &config, .pool = c->pool, .cancel = c->cancel, .on_event = c->on_event, .user = c->user, .make_row = make_row, .before = be_there, .from = &s };
     sc_status status;
     if (c->type && c->type[0] && !target) return FAIL(err, SC_E_ARGUMENT, "unknown storage type %s; known are f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k_m q5_k_m q6_k", c->type);
     config.vocab = model_vocab(m);

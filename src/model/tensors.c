@@ -29,3 +29,12 @@ void model_tie(struct model *m)
     m->head = m->embed;
     m->extra_head = m->extra;
 }
+
+sc_status model_fetch_block(const struct model *m, size_t block, sc_error *err)
+{
+    const struct model_residency *r = m->residency;
+    if (!r) return SC_OK;
+    sc_status status = r->need(r->user, block, SIZE_MAX, false);
+    if (status == SC_OK) status = r->done(r->user, block, false);
+    return status == SC_OK ? SC_OK : FAIL(err, status, "the weights of layer %zu did not come from the other ranks", block);
+}

@@ -14,7 +14,7 @@
 #define PREFIX "base_model.model."
 
 /* One tensor of the file. */
-struct entry { char name[160]; const struct tensor *tensor; enum row_order order; };
+struct entry { char name[160]; const struct tensor *tensor; enum row_order order; size_t block; };    /* block: SIZE_MAX for none */
 struct writing {
     const sc_model *m;
     const struct adapter_config *config;
@@ -23,14 +23,14 @@ struct writing {
     json_t *ranks, *alphas;                /* of modules that differ from the config                            */
 };
 
-static void add_entry(struct writing *w, const char *module, const char *ending, const struct tensor *t, enum row_order order)
+static void add_entry(struct writing *w, const char *module, const char *ending, const struct tensor *t, enum row_order order, size_t block)
 {
     if (w->n == w->cap) {
         w->cap = 2 * w->cap + 64;
         w->entry = mem_grow(w->entry, w->cap * sizeof *w->entry);
     }
     struct entry *e = &w->entry[w->n++];
-    *e = (struct entry){ .tensor = t, .order = order };
+    *e = (struct entry){ .tensor = t, .order = order, .block = block };
     snprintf(e->name, sizeof e->name, PREFIX "%s%s", module, ending);
 }
 
@@ -70,8 +70,8 @@ static void add_pair(void *user, const struct model_tensor *t)
     json_array_append_new(w->modules, json_string(module));
     if (r != (size_t)w->config->r) json_object_set_new(w->ranks, module, json_integer((json_int_t)r));
     if (fabs(alpha - w->config->alpha) > 1e-6 * fabs(alpha)) json_object_set_new(w->alphas, module, json_real(alpha));
-    add_entry(w, module, ".lora_A.weight", &l->a.w, ROWS_SAME);
-    add_entry(w, module, ".lora_B.weight", &l->b.w, row_order_between(&w->m->model.config, t->row, w->m->model.kind, MODEL_HF));
+    add_entry(w, module, ".lora_A.weight", &l->a.w, ROWS_SAME, t->layer);
+    add_entry(w, module, ".lora_B.weight", &l->b.w, row_order_between(&w->m->model.config, t->row, w->m->model.kind, MODEL_HF), t->layer);
 }
 
 static const char *last_part(const char *module)
@@ -94,7 +94,7 @@ static void add_rows(struct writing *w, bool is_alone, json_t **ids)
         char module[96];
         if (row->role != W_EMBED && (row->role != W_HEAD || is_tied)) continue;
         module_name(module, row, 0);
-        add_entry(w, module, ending, row->role == W_EMBED ? &m->extra : &m->extra_head, ROWS_SAME);
+        add_entry(w, module, ending, row->role == W_EMBED ? &m->extra : &m->extra_head, ROWS_SAME, SIZE_MAX);
         if (json_is_object(*ids)) json_object_set(*ids, last_part(module), list);
     }
     if (list != *ids) json_decref(list);
@@ -110,6 +110,7 @@ static sc_status put_tensors(struct writing *w, const char *directory, sc_error 
     sc_status status = safetensors_writer_open(&file, directory, plan, w->n, 0, err);
     for (size_t i = 0; i < w->n && status == SC_OK; i++) {
         const struct tensor *t = w->entry[i].tensor;
+        if (w->entry[i].block != SIZE_MAX) status = model_fetch_block(&w->m->model, w->entry[i].block, err);
         float *row = mem_alloc(t->cols * sizeof *row);
         for (size_t r = 0; r < t->rows && status == SC_OK; r++) {
             dtypes[t->dtype].to_f32(row, tensor_row(t, row_source(&w->m->model.config, w->entry[i].order, r)), t->cols);

@@ -1,12 +1,14 @@
-/* checkpoint.c - the state of a run on disk, whole or not at all: written under a temporary name, synced, renamed. The
- * state is read back only if its digest fits; else the next older one is taken, and said so. Random numbers need no
- * state: they are functions of seed and step. */
+/* checkpoint.c - the state of a run on disk, whole or not at all: every rank writes what it keeps under a temporary name and syncs it,
+ * then rank 0 writes the manifest and renames the directory. The manifest says which elements of which tensor are in which file, so
+ * that any number of ranks goes on from it. State is read back only if its digests fit; else the next older one is taken, and
+ * said so. Random numbers need no state: they are functions of seed and step. */
 #include "train/train_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,14 +74,16 @@ void checkpoint_sweep(const char *output, int64_t keep, int64_t best)
 
 static const struct { const char *name; size_t offset; } state_numbers[] = {
     { "step", offsetof(struct run_state, step) }, { "updates", offsetof(struct run_state, updates) }, { "total", offsetof(struct run_state, total) }, { "warmup", offsetof(struct run_state, warmup) },
-    { "best_step", offsetof(struct run_state, best_step) }, { "last_eval", offsetof(struct run_state, last_eval) }, { "evals_without_gain", offsetof(struct run_state, evals_without_gain) },
+    { "best_step", offsetof(struct run_state, best_step) }, { "last_eval", offsetof(struct run_state, last_eval) }, { "evals_without_gain", offsetof(struct run_state, evals_without_gain) }, { "rows_per_step", offsetof(struct run_state, rows) },
     { "window_n", offsetof(struct run_state, window.n) }, { "skipped_in_a_row", offsetof(struct run_state, window.skipped_in_a_row) },
 };
 enum { N_NUMBERS = sizeof state_numbers / sizeof *state_numbers };
 
-static json_t *state_describe(const struct run_state *s, const char *sha256)
+enum { VERSION = 2 };
+
+static json_t *state_describe(const struct run_state *s, json_t *files)
 {
-    json_t *o = json_pack("{s:s, s:i, s:s, s:f, s:I}", "format", "starchat-checkpoint", "version", 1, "sha256", sha256, "seconds", s->seconds, "tokens", (json_int_t)s->tokens), *window = json_array();
+    json_t *o = json_pack("{s:s, s:i, s:o, s:f, s:I}", "format", "starchat-checkpoint", "version", VERSION, "files", files, "seconds", s->seconds, "tokens", (json_int_t)s->tokens), *window = json_array();
     for (size_t i = 0; i < N_NUMBERS; i++) json_object_set_new(o, state_numbers[i].name, json_integer(*(const int64_t *)((const char *)s + state_numbers[i].offset)));
     for (int64_t i = 0; i < LOSS_WINDOW && i < s->window.n; i++) json_array_append_new(window, json_real(s->window.loss[i]));
     json_object_set_new(o, "window", window);
@@ -91,7 +95,7 @@ static sc_status state_read(struct run_state *s, const json_t *o, const char *wh
 {
     int64_t version, tokens;
     const json_t *window = json_object_get(o, "window");
-    TRY(json_need_int(&version, o, "version", 1, 1, what, err));
+    TRY(json_need_int(&version, o, "version", VERSION, VERSION, what, err));
     for (size_t i = 0; i < N_NUMBERS; i++) TRY(json_need_int((int64_t *)((char *)s + state_numbers[i].offset), o, state_numbers[i].name, -1, INT64_MAX, what, err));
     TRY(json_need_int(&tokens, o, "tokens", 0, INT64_MAX, what, err));
     TRY(json_opt_real(&s->seconds, o, "seconds", 0, 0, 1e18, what, err));
@@ -132,38 +136,105 @@ static sc_status sync_directory(const char *path, sc_error *err)
     return ok ? SC_OK : FAIL(err, SC_E_IO, "cannot write %s to disk: %s", path, strerror(code));
 }
 
-static sc_status write_files(const struct learner *l, const struct run_state *s, const char *directory, sc_error *err)
+/* This rank's file, and its entry of the manifest as text; an empty text if it keeps nothing that others do not. */
+static sc_status write_own(const struct learner *l, const char *directory, struct buf *entry, sc_error *err)
 {
-    char hex[65], *state = path_join(directory, "state.safetensors"), *manifest = path_join(directory, "checkpoint.json");
+    const struct comm *c = &l->rt->comm;
+    char hex[65], name[64];
+    json_t *first = NULL, *o = NULL;
     sc_text text = { 0 };
     sc_status status = SC_OK;
-    TRY_DONE(trainable_write(&l->trainable, state, err));
-    TRY_DONE(digest(hex, state, err));
-    json_t *o = state_describe(s, hex);
-    status = json_write(&text, o, true);
-    json_decref(o);
-    TRY_DONE(status);
-    TRY_DONE(file_write(manifest, text.data, text.len, err));
-    TRY_DONE(sync_directory(directory, err));
+    bool writes = c->rank == 0 || shares_state(&l->trainable.sharing);
+    if (!writes) return SC_OK;
+    snprintf(name, sizeof name, "state-%05d-of-%05d.safetensors", c->rank + 1, shares_state(&l->trainable.sharing) ? c->size : 1);
+    char *path = path_join(directory, name);
+    TRY_DONE(trainable_write(&l->trainable, path, &first, err));
+    TRY_DONE(digest(hex, path, err));
+    o = json_pack("{s:s, s:s, s:O}", "name", name, "sha256", hex, "first", first);
+    TRY_DONE(json_write(&text, o, false));
+    buf_append(entry, text.data, text.len);
 done:
+    json_decref(first);
+    json_decref(o);
     sc_text_free(&text);
-    mem_free(state);
+    mem_free(path);
+    return status;
+}
+
+/* The entries of all ranks, on all of them. */
+static sc_status gather_entries(json_t **files, struct comm *c, const struct buf *own, sc_error *err)
+{
+    uint64_t *length = mem_zero((size_t)c->size, sizeof *length), most = 0;
+    length[c->rank] = own->len;
+    sc_status status = comm_gather(c, length, sizeof *length, err);
+    for (int r = 0; r < c->size; r++) most = length[r] > most ? length[r] : most;
+    char *all = mem_zero((size_t)c->size * most + 1, 1);
+    if (own->len) memcpy(all + (size_t)c->rank * most, own->data, own->len);
+    if (status == SC_OK) status = comm_gather(c, all, most, err);
+    *files = json_array();
+    for (int r = 0; r < c->size && status == SC_OK; r++) {
+        json_t *o = NULL;
+        if (!length[r]) continue;
+        status = json_read(&o, all + (size_t)r * most, length[r], "the entry of a rank", err);
+        json_array_append_new(*files, o);
+    }
+    mem_free(all);
+    mem_free(length);
+    return status;
+}
+
+static sc_status write_manifest(const struct run_state *s, json_t *files, const char *directory, sc_error *err)
+{
+    char *manifest = path_join(directory, "checkpoint.json");
+    sc_text text = { 0 };
+    json_t *o = state_describe(s, json_incref(files));
+    sc_status status = json_write(&text, o, true);
+    if (status == SC_OK) status = file_write(manifest, text.data, text.len, err);
+    if (status == SC_OK) status = sync_directory(directory, err);
+    json_decref(o);
+    sc_text_free(&text);
     mem_free(manifest);
     return status;
 }
 
+static sc_status make_directory(const char *path, sc_error *err)
+{
+    remove_plain_directory(path);
+    return mkdir(path, 0777) == 0 ? SC_OK : FAIL(err, SC_E_IO, "cannot make %s: %s", path, strerror(errno));
+}
+
+/* Other machines must see the same files. */
+static sc_status check_visible(const char *path, sc_error *err)
+{
+    return path_exists(path) ? SC_OK : FAIL(err, SC_E_IO, "%s, which rank 0 made, is not there on this machine; choose an output_dir on a file system that all machines share", path);
+}
+
+static sc_status publish(const char *building, const char *path, const char *output, sc_error *err)
+{
+    remove_plain_directory(path);                              /* of the same step: the same state */
+    if (rename(building, path) != 0) return FAIL(err, SC_E_IO, "cannot give %s its name: %s", path, strerror(errno));
+    return sync_directory(output, err);
+}
+
 sc_status checkpoint_save(const struct learner *l, const struct run_state *s, const char *output, sc_error *err)
 {
+    struct comm *c = &l->rt->comm;
     char *building = checkpoint_path(output, s->step, ".tmp"), *path = checkpoint_path(output, s->step, "");
+    struct buf entry;
+    json_t *files = NULL;
+    bool leads = c->rank == 0;
+    buf_init(&entry, 0);
     sc_status status = SC_OK;
-    remove_plain_directory(building);
-    if (mkdir(building, 0777) != 0) TRY_DONE(FAIL(err, SC_E_IO, "cannot make %s: %s", building, strerror(errno)));
-    TRY_DONE(write_files(l, s, building, err));
-    remove_plain_directory(path);                              /* of the same step: the same state */
-    if (rename(building, path) != 0) TRY_DONE(FAIL(err, SC_E_IO, "cannot give %s its name: %s", path, strerror(errno)));
-    TRY_DONE(sync_directory(output, err));
+    TRY_DONE(comm_all_ok(c, leads ? make_directory(building, err) : SC_OK, err));
+    status = check_visible(building, err);
+    TRY_DONE(comm_all_ok(c, status == SC_OK ? write_own(l, building, &entry, err) : status, err));
+    TRY_DONE(gather_entries(&files, c, &entry, err));
+    status = leads ? write_manifest(s, files, building, err) : SC_OK;
+    TRY_DONE(comm_all_ok(c, leads && status == SC_OK ? publish(building, path, output, err) : status, err));
 done:
-    if (status != SC_OK) remove_plain_directory(building);
+    if (status != SC_OK && leads) remove_plain_directory(building);
+    json_decref(files);
+    buf_release(&entry);
     mem_free(building);
     mem_free(path);
     return status;
@@ -171,29 +242,72 @@ done:
 
 /* ---- loading --------------------------------------------------------------------------------------------------------------------- */
 
+/* Files of a manifest, as paths. */
+struct state_files { struct state_file *file; char **path; const char **sha256; size_t n; };
+
+static void files_release(struct state_files *f)
+{
+    for (size_t i = 0; i < f->n; i++) mem_free(f->path[i]);
+    mem_free(f->file);
+    mem_free(f->path);
+    mem_free(f->sha256);
+}
+
+static sc_status files_read(struct state_files *out, const json_t *manifest, const char *directory, const char *what, sc_error *err)
+{
+    const json_t *list = json_object_get(manifest, "files"), *o;
+    size_t n = json_array_size(list), i;
+    *out = (struct state_files){ mem_zero(n + 1, sizeof *out->file), mem_zero(n + 1, sizeof *out->path), mem_zero(n + 1, sizeof *out->sha256), 0 };
+    json_array_foreach(list, i, o) {
+        const char *name;
+        TRY(json_opt_string(&name, o, "name", "", what, err));
+        TRY(json_opt_string(&out->sha256[i], o, "sha256", "", what, err));
+        if (!*name || strchr(name, '/')) return FAIL(err, SC_E_FORMAT, "%s: the name of file %zu is \"%.40s\", expected a name in this directory", what, i, name);
+        out->path[i] = path_join(directory, name);
+        out->file[out->n++] = (struct state_file){ out->path[i], json_object_get(o, "first") };
+    }
+    return n ? SC_OK : FAIL(err, SC_E_FORMAT, "%s names no file; it was cut", what);
+}
+
+/* Digests of all files, shared out over the ranks. */
+static sc_status files_check(const struct state_files *f, const struct comm *c, sc_error *err)
+{
+    for (size_t i = (size_t)c->rank; i < f->n; i += (size_t)c->size) {
+        char hex[65];
+        TRY(digest(hex, f->path[i], err));
+        if (strcmp(hex, f->sha256[i]) != 0) return FAIL(err, SC_E_FORMAT, "%s is not what was saved: its digest is %.12s..., expected %.12s...", f->path[i], hex, f->sha256[i]);
+    }
+    return SC_OK;
+}
+
+/* Collective. */
 static sc_status load(struct learner *l, struct run_state *s, const char *directory, sc_error *err)
 {
-    char hex[65], *state = path_join(directory, "state.safetensors"), *manifest = path_join(directory, "checkpoint.json");
+    struct comm *c = &l->rt->comm;
+    char *manifest = path_join(directory, "checkpoint.json");
+    struct state_files files = { 0 };
     json_t *o = NULL;
-    const char *expected;
-    sc_status status = SC_OK;
-    TRY_DONE(json_read_file(&o, manifest, 1 << 20, err));
-    TRY_DONE(json_opt_string(&expected, o, "sha256", "", manifest, err));
-    TRY_DONE(digest(hex, state, err));
-    if (strcmp(hex, expected) != 0) TRY_DONE(FAIL(err, SC_E_FORMAT, "%s is not what was saved: its digest is %.12s..., expected %.12s...", state, hex, expected));
-    if (s) TRY_DONE(state_read(s, o, manifest, err));
-    TRY_DONE(trainable_read(&l->trainable, state, err));
-done:
+    sc_status status = json_read_file(&o, manifest, 1 << 28, err);
+    if (status == SC_OK && s) status = state_read(s, o, manifest, err);
+    if (status == SC_OK) status = files_read(&files, o, directory, manifest, err);
+    if (status == SC_OK) status = files_check(&files, c, err);
+    status = comm_all_ok(c, status, err);
+    if (status == SC_OK) status = comm_all_ok(c, trainable_read(&l->trainable, files.file, files.n, err), err);
+    if (status == SC_OK && l->shards) status = shards_publish(l->shards, err);
+    files_release(&files);
     json_decref(o);
-    mem_free(state);
     mem_free(manifest);
     return status;
 }
 
 sc_status checkpoint_load(struct learner *l, struct run_state *s, const char *output, struct journal *j, bool *found, sc_error *err)
 {
+    struct comm *c = &l->rt->comm;
     *found = false;
-    for (int64_t step = checkpoint_newest(output); step >= 0; step = newest_below(output, step)) {
+    for (int64_t step = INT64_MAX;;) {
+        if (c->rank == 0) step = newest_below(output, step);          /* all ranks take the one that rank 0 sees */
+        TRY(comm_broadcast(c, 0, &step, sizeof step, err));
+        if (step < 0) return SC_OK;
         char *path = checkpoint_path(output, step, "");
         struct run_state read = *s;
         sc_error inner = { 0 };
@@ -207,7 +321,6 @@ sc_status checkpoint_load(struct learner *l, struct run_state *s, const char *ou
         if (status != SC_E_FORMAT && status != SC_E_IO) { *err = inner; return status; }
         journal_note(j, "%s; going back to an older checkpoint", inner.message);
     }
-    return SC_OK;
 }
 
 sc_status checkpoint_load_step(struct learner *l, const char *output, int64_t step, sc_error *err)

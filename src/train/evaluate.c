@@ -47,19 +47,44 @@ static double chosen_targets(const struct leaf *leaf)
     return n > 0 ? n : 1;
 }
 
-static sc_status evaluate_row(struct eval_result *out, struct ratio *ratio, struct learner *l, const struct corpus *data, const struct preference *p, struct leaf *leaf, uint64_t i, sc_error *err)
+/* Held-out rows of one round. */
+struct evaluating { struct learner *l; const struct corpus *data; const struct preference *p; struct leaf *leaf; uint64_t *row; };
+
+static struct pair_of pair_of(const struct evaluating *e, size_t k)
 {
-    uint64_t row;
-    const struct shard *s = corpus_row(&data->eval, i, &row);
-    bool is_pairs = p->kind != PREFERENCE_NONE;
-    if (is_pairs) leaf_fill_pair(leaf, s, row, p->kind == PREFERENCE_ORPO); else leaf_fill(leaf, s, row, data->joined);
-    if (!leaf->n) return SC_OK;
-    if (is_pairs) return preference_pass(&out->rewards, l, p, leaf, p->eval_reference ? p->eval_reference + 2 * i : NULL, 1, chosen_targets(leaf), 0, false, err);
-    TRY(learner_pass(l, leaf, 0, false, NULL, NULL, err));
-    losses_add(&out->losses, leaf);
-    add_dialogues(ratio, leaf);
-    out->trained += leaf->n;
-    return SC_OK;
+    return (struct pair_of){ &e->leaf[k], e->p->eval_reference ? e->p->eval_reference + 2 * e->row[k] : NULL, 1, chosen_targets(&e->leaf[k]) };
+}
+
+static sc_status run_row(void *user, size_t k, sc_error *err)
+{
+    const struct evaluating *e = user;
+    const struct pair_of pair = pair_of(e, k);
+    if (e->p->kind != PREFERENCE_NONE) return preference_pass(e->l, e->p, &pair, 0, false, err);
+    return learner_pass(e->l, &e->leaf[k], 0, false, NULL, NULL, err);
+}
+
+static void count_row(struct eval_result *out, struct ratio *ratio, const struct evaluating *e, size_t k)
+{
+    const struct pair_of pair = pair_of(e, k);
+    if (e->p->kind != PREFERENCE_NONE) { preference_count(&out->rewards, e->p, &pair); return; }
+    losses_add(&out->losses, &e->leaf[k]);
+    add_dialogues(ratio, &e->leaf[k]);
+    out->trained += e->leaf[k].n;
+}
+
+/* Fills up to `ranks` leaves from row *at on, those without a target left out; returns how many. */
+static size_t fill_round(const struct evaluating *e, uint64_t *at, size_t ranks)
+{
+    size_t n = 0;
+    for (; *at < e->data->eval.rows && n < ranks; ++*at) {
+        uint64_t row;
+        const struct shard *s = corpus_row(&e->data->eval, *at, &row);
+        if (e->p->kind != PREFERENCE_NONE) leaf_fill_pair(&e->leaf[n], s, row, e->p->kind == PREFERENCE_ORPO);
+        else leaf_fill(&e->leaf[n], s, row, e->data->joined);
+        e->row[n] = *at;
+        n += e->leaf[n].n > 0;
+    }
+    return n;
 }
 
 static void tell_progress(const sc_train_config *c, uint64_t done, uint64_t total)
@@ -69,19 +94,31 @@ static void tell_progress(const sc_train_config *c, uint64_t done, uint64_t tota
     if (c->on_event) c->on_event(c->user, text);
 }
 
+static sc_status run_rows(struct eval_result *out, struct ratio *ratio, const struct evaluating *e, struct leaf **leaf, size_t ranks, sc_error *err)
+{
+    for (uint64_t at = 0; at < e->data->eval.rows;) {
+        tell_progress(e->l->config, at, e->data->eval.rows);
+        struct round round = { leaf, fill_round(e, &at, ranks), false, run_row, (void *)(uintptr_t)e };
+        if (round.n) TRY(learner_round(e->l, &round, err));
+        for (size_t k = 0; k < round.n; k++) count_row(out, ratio, e, k);
+    }
+    return SC_OK;
+}
+
 sc_status evaluate(struct eval_result *out, struct learner *l, const struct corpus *data, const struct preference *p, sc_error *err)
 {
-    struct leaf leaf;
+    size_t ranks = (size_t)l->rt->comm.size;
+    struct leaf **leaf = mem_zero(ranks, sizeof *leaf);
+    struct evaluating e = { l, data, p, mem_zero(ranks, sizeof *e.leaf), mem_zero(ranks, sizeof *e.row) };
     struct ratio ratio = { 0 };
-    sc_status status = SC_OK;
     double begin = clock_seconds();
     *out = (struct eval_result){ .rows = data->eval.rows };
-    leaf_init(&leaf, data->eval.longest + 1);
-    for (uint64_t i = 0; i < data->eval.rows && status == SC_OK; i++) {
-        tell_progress(l->config, i, data->eval.rows);
-        status = evaluate_row(out, &ratio, l, data, p, &leaf, i, err);
-    }
-    leaf_release(&leaf);
+    for (size_t k = 0; k < ranks; k++) leaf_init(leaf[k] = &e.leaf[k], data->eval.longest + 1);
+    sc_status status = run_rows(out, &ratio, &e, leaf, ranks, err);
+    for (size_t k = 0; k < ranks; k++) leaf_release(&e.leaf[k]);
+    mem_free(e.leaf);
+    mem_free(e.row);
+    mem_free(leaf);
     TRY(status);
     set_interval(out, &ratio);
     if (p->kind != PREFERENCE_NONE && out->rewards.pairs) {

@@ -127,10 +127,10 @@ sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_confi
     if (strcmp(c->train_new_tokens, "true") == 0 && !m->extra.rows)
         return FAIL(err, SC_E_ARGUMENT, "train_new_tokens is true, but the template adds no token that %s lacks", c->model_name_or_path);
     if (strcmp(c->init_new_tokens, "end") == 0 && !l->model->adapter) TRY(begin_as_end(l, err));
-    l->what = (struct trainable_config){ is_full, new_rows, find_storage(c), strstr(c->optim, "8bit") ? MOMENT_8BIT : MOMENT_F32 };
+    l->what = (struct trainable_config){ is_full, new_rows, find_storage(c), strstr(c->optim, "8bit") ? MOMENT_8BIT : MOMENT_F32, { (int)c->zero, rt->comm.rank, rt->comm.size } };
     if (!is_full) TRY(attach(l, err));
     if (c->quantize_base && *c->quantize_base) TRY(find_base_type(l, c->quantize_base, err));
-    l->n_leaves = (size_t)c->total_train_batch_size;
+    l->n_leaves = (size_t)c->total_train_batch_size * (c->rows_per_rank ? (size_t)l->what.sharing.size : 1);
     return SC_OK;
 }
 
@@ -138,7 +138,7 @@ sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_confi
 
 static struct exec learner_exec(struct learner *l)
 {
-    return (struct exec){ .pool = l->rt->pool, .backend = l->rt->backend, .kernels = l->rt->kernels, .many_rows = true, .step = &l->step, .cancel = &l->rt->cancel,
+    return (struct exec){ .pool = l->rt->pool, .backend = l->rt->backend, .kernels = l->rt->kernels, .many_rows = true, .step = &l->step, .cancel = l->shards ? NULL : &l->rt->cancel /* ranks end a step together */,
                           .keep_bytes = l->config->recompute ? 0 : SIZE_MAX, .embedding_noise = (float)l->config->neftune_noise_alpha,
                           .dropout = { (float)l->config->attn_pdrop, (float)l->config->resid_pdrop, (float)l->config->embd_pdrop } };
 }
@@ -167,7 +167,7 @@ void learner_measure(struct learner *l, size_t rows)
     bool pretends = !l->trainable.memory;
     if (pretends) {
         trainable_list(&l->trainable, &l->model->model, &l->what);
-        l->n_trained = l->trainable.elements;
+        l->n_trained = l->trainable.trained;
         pretend_gradients(l, &place);
     }
     e.is_dry = true;
@@ -189,7 +189,7 @@ static void touch(struct arena *a, size_t bytes)
     arena_rewind(a, (struct arena_mark){ 0 });
 }
 
-sc_status learner_reserve(struct learner *l, sc_error *err)
+static sc_status reserve(struct learner *l, sc_error *err)
 {
     if (l->quantizes) TRY(base_quantize(&l->base, &l->model->model, l->base_type, l->rt->pool, &l->rt->cancel, err));
     TRY(trainable_open(&l->trainable, &l->model->model, &l->what, err));
@@ -197,11 +197,18 @@ sc_status learner_reserve(struct learner *l, sc_error *err)
     return SC_OK;
 }
 
+sc_status learner_reserve(struct learner *l, sc_error *err)
+{
+    TRY(comm_all_ok(&l->rt->comm, reserve(l, err), err));
+    return shards_open(&l->shards, l, err);
+}
+
 void learner_close(struct learner *l)
 {
     for (size_t i = 0; l->leaf && i < l->n_leaves; i++) leaf_release(&l->leaf[i]);
     mem_free(l->leaf);
     mem_free(l->targets);
+    shards_close(l->shards);
     trainable_close(&l->trainable);
     sc_model_close(l->model);
     base_release(&l->base);
@@ -218,6 +225,16 @@ sc_status learner_pass(struct learner *l, const struct leaf *leaf, uint64_t seed
     const struct batch batch = { leaf->rows, leaf->token, leaf->position, leaf->sequence, NULL, seed };
     const struct learn_rows rows = { leaf->row, leaf->label, leaf->weight, leaf->loss, leaf->n, weigh, user };
     model_learn(&l->model->model, &e, &batch, &rows, wants_gradient);
+    if (shards_failed(l->shards, err)) return e.status;
     if (e.status == SC_E_CANCELLED) return FAIL(err, SC_E_CANCELLED, "training was stopped");
     return e.status == SC_OK ? SC_OK : FAIL(err, e.status, "a pass through the model failed");
+}
+
+sc_status learner_round(struct learner *l, const struct round *r, sc_error *err)
+{
+    if (l->shards) return shards_round(l->shards, r, err);
+    if (r->wants_gradient) trainable_begin_leaf(&l->trainable, l->rt->pool);
+    TRY(r->pass(r->user, 0, err));
+    if (r->wants_gradient) trainable_end_leaf(&l->trainable, l->rt->pool);
+    return SC_OK;
 }

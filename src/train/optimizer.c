@@ -158,13 +158,13 @@ static void narrow_at_random(uint16_t *restrict out, const float *restrict in, s
     for (size_t i = 0; i < n; i++) out[i] = (uint16_t)bits[i];
 }
 
-/* At most MOMENT_BLOCK elements, one block of moments. */
+/* At most MOMENT_BLOCK elements from `at` of those that this rank keeps: one block of moments. */
 static void update_block(const struct update *u, size_t which, size_t at, size_t n)
 {
     const struct parameter *p = &u->t->parameter[which];
-    uint16_t *half = p->tensor->dtype == DTYPE_BF16 ? (uint16_t *)p->tensor->data + at : NULL;
+    uint16_t *half = p->half ? p->half + at : NULL;
     float value[MOMENT_BLOCK], m[MOMENT_BLOCK], v[MOMENT_BLOCK];
-    struct stretch s = { .grad = u->t->sum + p->begin + at, .n = n, .decays = p->decays };
+    struct stretch s = { .grad = p->sum + at, .n = n, .decays = p->decays };
     s.value = p->value ? p->value + at : widen(value, half, n);
     s.m = p->m8 ? moments8_read(m, p->m8, dynamic_signed, at, n) : p->m + at;
     if (u->has_second) s.v = p->v8 ? moments8_read(v, p->v8, dynamic_unsigned, at, n) : p->v + at;
@@ -172,7 +172,7 @@ static void update_block(const struct update *u, size_t which, size_t at, size_t
     if (p->m8) moments8_write(p->m8, u->finder[0], at, s.m, n);
     if (p->v8 && u->has_second) moments8_write(p->v8, u->finder[1], at, s.v, n);
     if (half && p->value) narrow(half, s.value, n);
-    else if (half) narrow_at_random(half, s.value, n, u, which, at);
+    else if (half) narrow_at_random(half, s.value, n, u, which, p->own_first + at);
 }
 
 static void update_piece(void *arg, size_t i, int worker)
@@ -185,9 +185,9 @@ static void update_piece(void *arg, size_t i, int worker)
         if (u->first[middle] <= i) low = middle; else high = middle;
     }
     const struct parameter *p = &u->t->parameter[low];
-    size_t all = p->rows * p->cols, from = (i - u->first[low]) * PIECE, n = all - from < PIECE ? all - from : PIECE;
-    if (p->m && p->value && p->tensor->dtype == DTYPE_F32) {
-        u->arithmetic(u, &(struct stretch){ p->value + from, u->t->sum + p->begin + from, p->m + from, p->v + from, n, p->decays });
+    size_t from = (i - u->first[low]) * PIECE, n = p->own_n - from < PIECE ? p->own_n - from : PIECE;
+    if (p->m && p->value && !p->half) {
+        u->arithmetic(u, &(struct stretch){ p->value + from, p->sum + from, p->m + from, p->v + from, n, p->decays });
         return;
     }
     for (size_t at = 0; at < n; at += MOMENT_BLOCK) update_block(u, low, from + at, n - at < MOMENT_BLOCK ? n - at : MOMENT_BLOCK);
@@ -198,7 +198,7 @@ static void update_all(struct update *u, struct pool *pool)
     u->first = mem_alloc((u->t->n + 1) * sizeof *u->first);
     for (size_t i = 0; i < u->t->n; i++) {
         u->first[i] = u->n;
-        u->n += (u->t->parameter[i].rows * u->t->parameter[i].cols + PIECE - 1) / PIECE;
+        u->n += (u->t->parameter[i].own_n + PIECE - 1) / PIECE;
     }
     for (size_t k = 0; k < 2 && u->t->moments == MOMENT_8BIT; k++) code_finder_init(u->finder[k] = mem_alloc(sizeof **u->finder), k ? dynamic_unsigned : dynamic_signed);
     pool_run(pool, u->n, update_piece, u);
@@ -226,15 +226,15 @@ const struct optimizer optimizers[] = { { "adamw", adamw_update }, { "sgd", sgd_
 
 struct squares { float *g; size_t n; double *sum; float scale; };
 
-static size_t end_of(const struct squares *s, size_t i) { return (i + 1) * PIECE < s->n ? (i + 1) * PIECE : s->n; }
+static size_t end_of(const struct squares *s, size_t i) { return (i + 1) * SLICE_GRAIN < s->n ? (i + 1) * SLICE_GRAIN : s->n; }
 
 /* Eight sums beside each other, so that additions need not wait for each other. */
-static void square_piece(void *arg, size_t i, int worker)
+static void square_grain(void *arg, size_t i, int worker)
 {
     const struct squares *s = arg;
     const float *g = s->g;
     double sum[8] = { 0 };
-    size_t k = i * PIECE, end = end_of(s, i);
+    size_t k = i * SLICE_GRAIN, end = end_of(s, i);
     (void)worker;
     for (; k + 8 <= end; k += 8)
         for (size_t l = 0; l < 8; l++) sum[l] += (double)g[k + l] * (double)g[k + l];
@@ -242,26 +242,57 @@ static void square_piece(void *arg, size_t i, int worker)
     s->sum[i] = ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
 }
 
-static void scale_piece(void *arg, size_t i, int worker)
+static void scale_grain(void *arg, size_t i, int worker)
 {
     const struct squares *s = arg;
     float *g = s->g;
     (void)worker;
-    for (size_t k = i * PIECE, end = end_of(s, i); k < end; k++) g[k] *= s->scale;
+    for (size_t k = i * SLICE_GRAIN, end = end_of(s, i); k < end; k++) g[k] *= s->scale;
 }
 
-double gradient_clip(struct trainable *t, double max_norm, struct pool *pool)
+/* Grains of rank `rank` in group g. */
+static size_t grains_of(const struct trainable *t, size_t g, int size, int rank)
 {
-    size_t n = (t->elements + PIECE - 1) / PIECE;
-    struct squares s = { t->sum, t->elements, mem_alloc((n + 1) * sizeof(double)), 1 };
+    size_t n = group_elements(t, g);
+    return (slice_begin(n, size, rank + 1) - slice_begin(n, size, rank)) / SLICE_GRAIN;
+}
+
+/* Sums of grains in the order of all elements: groups, and in each the slices of the ranks. */
+static sc_status add_grains(double *total, const struct trainable *t, const double *own, struct comm *c, sc_error *err)
+{
+    int size = shares_state(&t->sharing) ? t->sharing.size : 1;
+    size_t most = 0, *next = mem_zero((size_t)size, sizeof *next);
+    for (int r = 0; r < size; r++) {
+        size_t n = 0;
+        for (size_t g = 0; g < t->n_groups; g++) n += grains_of(t, g, size, r);
+        most = n > most ? n : most;
+    }
+    double *all = mem_zero((size_t)size * most + 1, sizeof *all);
+    memcpy(all + (size_t)(size > 1 ? t->sharing.rank : 0) * most, own, t->own_begin[t->n_groups] / SLICE_GRAIN * sizeof *own);
+    sc_status status = size > 1 ? comm_gather(c, all, most * sizeof *all, err) : SC_OK;
+    *total = 0;
+    for (size_t g = 0; g < t->n_groups; g++)
+        for (int r = 0; r < size; r++)
+            for (size_t i = grains_of(t, g, size, r); i > 0; i--) *total += all[(size_t)r * most + next[r]++];
+    mem_free(all);
+    mem_free(next);
+    return status;
+}
+
+sc_status gradient_clip(double *norm, struct trainable *t, double max_norm, struct comm *c, struct pool *pool, sc_error *err)
+{
+    size_t elements = t->own_begin[t->n_groups], n = elements / SLICE_GRAIN;
+    struct squares s = { t->sum, elements, mem_alloc((n + 1) * sizeof(double)), 1 };
     double total = 0;
-    pool_run(pool, n, square_piece, &s);
-    for (size_t i = 0; i < n; i++) total += s.sum[i];
+    pool_run(pool, n, square_grain, &s);
+    sc_status status = add_grains(&total, t, s.sum, c, err);
     mem_free(s.sum);
-    double norm = sqrt(total), factor = max_norm > 0 ? max_norm / (norm + 1e-6) : 1;      /* as torch.nn.utils.clip_grad_norm_ */
+    TRY(status);
+    *norm = sqrt(total);
+    double factor = max_norm > 0 ? max_norm / (*norm + 1e-6) : 1;      /* as torch.nn.utils.clip_grad_norm_ */
     if (factor < 1) {
         s.scale = (float)factor;
-        pool_run(pool, n, scale_piece, &s);
+        pool_run(pool, n, scale_grain, &s);
     }
-    return norm;
+    return SC_OK;
 }

@@ -12,8 +12,8 @@
 static double log_sigmoid(double x) { return x > 0 ? -log1p(exp(-x)) : x - log1p(exp(x)); }
 static double sigmoid(double x) { return x > 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)); }
 
-/* What one pair's losses say. */
-struct pair { const struct preference *p; struct leaf *leaf; const double *reference; double pairs, tokens; struct rewards *sum; bool is_counted; };
+/* What one pair's losses say; sum NULL: only their weights are set. */
+struct pair { const struct preference *p; const struct pair_of *of; struct rewards *sum; };
 
 /* Sums of log-probabilities of the two completions and their lengths; nll: over all targets of the chosen sample. */
 struct pair_sums { double log_p[2], n[2], nll; };
@@ -53,51 +53,68 @@ static void count(struct rewards *sum, double loss, double nll, double chosen, d
 
 static void weigh_dpo(const struct pair *p, const struct pair_sums *s)
 {
-    double beta = p->p->beta, chosen = beta * (s->log_p[0] - p->reference[0]), rejected = beta * (s->log_p[1] - p->reference[1]), slope = beta * sigmoid(rejected - chosen) / p->pairs;
-    set_weights(p->leaf, slope, -slope, 0);
-    if (p->is_counted) count(p->sum, -log_sigmoid(chosen - rejected) / p->pairs, 0, chosen, rejected);
+    double beta = p->p->beta, chosen = beta * (s->log_p[0] - p->of->reference[0]), rejected = beta * (s->log_p[1] - p->of->reference[1]), slope = beta * sigmoid(rejected - chosen) / p->of->pairs;
+    if (!p->sum) set_weights(p->of->leaf, slope, -slope, 0);
+    else count(p->sum, -log_sigmoid(chosen - rejected) / p->of->pairs, 0, chosen, rejected);
 }
 
 static void weigh_orpo(const struct pair *p, const struct pair_sums *s)
 {
     double beta = p->p->beta, lw = s->log_p[0] / fmax(s->n[0], 1), ll = s->log_p[1] / fmax(s->n[1], 1);
-    double rest_w = -expm1(lw), rest_l = -expm1(ll), odds = (lw - ll) - (log(rest_w) - log(rest_l)), slope = beta * sigmoid(-odds) / p->pairs;
-    set_weights(p->leaf, slope / rest_w / fmax(s->n[0], 1), -slope / rest_l / fmax(s->n[1], 1), 1 / p->tokens);
-    if (p->is_counted) count(p->sum, s->nll / p->tokens - beta * log_sigmoid(odds) / p->pairs, s->nll / p->tokens, beta * lw, beta * ll);
+    double rest_w = -expm1(lw), rest_l = -expm1(ll), odds = (lw - ll) - (log(rest_w) - log(rest_l)), slope = beta * sigmoid(-odds) / p->of->pairs;
+    if (!p->sum) set_weights(p->of->leaf, slope / rest_w / fmax(s->n[0], 1), -slope / rest_l / fmax(s->n[1], 1), 1 / p->of->tokens);
+    else count(p->sum, s->nll / p->of->tokens - beta * log_sigmoid(odds) / p->of->pairs, s->nll / p->of->tokens, beta * lw, beta * ll);
 }
 
 static void weigh(void *user)
 {
     const struct pair *p = user;
-    const struct pair_sums s = sums_of(p->leaf);
+    const struct pair_sums s = sums_of(p->of->leaf);
     if (p->p->kind == PREFERENCE_DPO) weigh_dpo(p, &s); else weigh_orpo(p, &s);
 }
 
-sc_status preference_pass(struct rewards *sum, struct learner *l, const struct preference *p, struct leaf *leaf, const double *reference, double pairs, double tokens, uint64_t seed, bool wants_gradient, sc_error *err)
+sc_status preference_pass(struct learner *l, const struct preference *p, const struct pair_of *of, uint64_t seed, bool wants_gradient, sc_error *err)
 {
-    struct pair pair = { p, leaf, reference, pairs, tokens, sum, true };
-    for (size_t i = 0; i < leaf->n; i++) leaf->weight[i] = 0;
-    TRY(learner_pass(l, leaf, seed, wants_gradient, weigh, &pair, err));
-    if (!wants_gradient) weigh(&pair);
-    return SC_OK;
+    struct pair pair = { p, of, NULL };
+    for (size_t i = 0; i < of->leaf->n; i++) of->leaf->weight[i] = 0;
+    return learner_pass(l, of->leaf, seed, wants_gradient, weigh, &pair, err);
 }
+
+void preference_count(struct rewards *sum, const struct preference *p, const struct pair_of *of) { weigh(&(struct pair){ p, of, sum }); }
 
 /* ---- log-probabilities before training ------------------------------------------------------------------------------------------ */
 
+struct scoring { struct learner *l; struct leaf *leaf; };
+
+static sc_status score_pass(void *user, size_t k, sc_error *err)
+{
+    const struct scoring *s = user;
+    return learner_pass(s->l, &s->leaf[k], 0, false, NULL, NULL, err);
+}
+
 static sc_status score_split(double *out, struct learner *l, const struct corpus_split *s, sc_error *err)
 {
-    struct leaf leaf;
+    size_t ranks = (size_t)l->rt->comm.size;
+    struct leaf *leaf = mem_zero(ranks, sizeof *leaf), **given = mem_zero(ranks, sizeof *given);
+    struct scoring scoring = { l, leaf };
     sc_status status = SC_OK;
-    leaf_init(&leaf, s->longest + 1);
-    for (uint64_t i = 0, row; i < s->rows && status == SC_OK; i++) {
-        const struct shard *shard = corpus_row(s, i, &row);
-        leaf_fill_pair(&leaf, shard, row, false);
-        status = learner_pass(l, &leaf, 0, false, NULL, NULL, err);
-        const struct pair_sums sums = sums_of(&leaf);
-        out[2 * i] = sums.log_p[0];
-        out[2 * i + 1] = sums.log_p[1];
+    for (size_t k = 0; k < ranks; k++) leaf_init(given[k] = &leaf[k], s->longest + 1);
+    for (uint64_t i = 0; i < s->rows && status == SC_OK; i += ranks) {
+        struct round round = { given, 0, false, score_pass, &scoring };
+        for (uint64_t row; round.n < ranks && i + round.n < s->rows; round.n++) {
+            const struct shard *shard = corpus_row(s, i + round.n, &row);
+            leaf_fill_pair(&leaf[round.n], shard, row, false);
+        }
+        status = learner_round(l, &round, err);
+        for (size_t k = 0; k < round.n; k++) {
+            const struct pair_sums sums = sums_of(&leaf[k]);
+            out[2 * (i + k)] = sums.log_p[0];
+            out[2 * (i + k) + 1] = sums.log_p[1];
+        }
     }
-    leaf_release(&leaf);
+    for (size_t k = 0; k < ranks; k++) leaf_release(&leaf[k]);
+    mem_free(leaf);
+    mem_free(given);
     return status;
 }
 
@@ -122,12 +139,14 @@ sc_status preference_open(struct preference *out, struct learner *l, const struc
     sc_status status = SC_OK;
     out->train_reference = mem_alloc((n + 1) * sizeof(double));
     out->eval_reference = out->train_reference + 2 * data->train.rows;
-    if (path_exists(path)) status = read_reference(out->train_reference, n, path, err);
-    else {
+    int32_t exists = path_exists(path);
+    status = comm_broadcast(&l->rt->comm, 0, &exists, sizeof exists, err);
+    if (status == SC_OK && exists) status = comm_all_ok(&l->rt->comm, read_reference(out->train_reference, n, path, err), err);
+    else if (status == SC_OK) {
         journal_note(j, "scoring %llu pairs with the model as it is, once", (unsigned long long)(data->train.rows + data->eval.rows));
         status = score_split(out->train_reference, l, &data->train, err);
         if (status == SC_OK) status = score_split(out->eval_reference, l, &data->eval, err);
-        if (status == SC_OK) status = file_write(path, out->train_reference, n * sizeof(double), err);
+        if (status == SC_OK) status = comm_all_ok(&l->rt->comm, l->rt->comm.rank ? SC_OK : file_write(path, out->train_reference, n * sizeof(double), err), err);
     }
     mem_free(path);
     return status;

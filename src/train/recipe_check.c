@@ -34,18 +34,21 @@ static sc_status add_deepspeed(sc_train_config *c, bool *is_said, const struct s
 
 /* ---- what follows --------------------------------------------------------------------------------------------------------------- */
 
-/* Rows of an optimiser step: their product, or the total with at most one of the two. */
+/* Rows of an optimiser step: their product for each rank, or the total with at most one of the two; with both it must be their product
+ * times a number of ranks. */
 static sc_status fill_batch(sc_train_config *c, const bool *is_said, sc_error *err)
 {
     bool rows = is_said[recipe_row("per_device_train_batch_size")], times = is_said[recipe_row("gradient_accumulation_steps")];
     int64_t product = c->per_device_train_batch_size * c->gradient_accumulation_steps, total = c->total_train_batch_size;
     if (!total) {
         c->total_train_batch_size = product;
+        c->rows_per_rank = true;
         return SC_OK;
     }
-    if (rows && times && product != total)
+    if (rows && times && total % product)
         return FAIL(err, SC_E_ARGUMENT, "total_train_batch_size is %lld, but per_device_train_batch_size times gradient_accumulation_steps is %lld; give the total or the two",
                     (long long)total, (long long)product);
+    if (rows && times) return SC_OK;
     if (!rows && !times) c->per_device_train_batch_size = 1;
     int64_t *given = times && !rows ? &c->gradient_accumulation_steps : &c->per_device_train_batch_size;
     if (total % *given)

@@ -99,8 +99,9 @@ static sc_status read_zero(struct ds *d, const json_t *zero)
         const json_t *device = json_object_get(offload, "device");
         if (device && !recipe_is_neutral(device, "none|cpu|nvme|auto")) return WRONG(d, offloads[i], device, "none, cpu or nvme");
     }
-    recipe_note(d->r, "zero_optimization", "not needed, one process trains in the machine's own memory, so there is nothing to share out over ranks or to offload");
-    return SC_OK;
+    if (json_object_get(zero, "offload_optimizer") || json_object_get(zero, "offload_param")) recipe_note(d->r, "zero_optimization", "nothing is offloaded, everything is in the machines' own memory already");
+    recipe_note(d->r, "zero_optimization", "the stage is taken; sizes of buckets and thresholds are not needed, blocks are gathered one ahead and gradients sent block by block");
+    return stage ? take(d, "zero", "zero_optimization.stage", stage, false) : SC_OK;
 }
 
 static sc_status read_optimizer(struct ds *d, const json_t *optimizer)
@@ -163,12 +164,12 @@ static const struct { const char *key, *text; } notes[] = {
     { "steps_per_print", "not needed, logging_steps says how often progress is shown" },
     { "wall_clock_breakdown", "not needed, --verbose shows where time goes" },
     { "activation_checkpointing", "not needed, gradient_checkpointing says whether blocks are computed again" },
-    { "communication_data_type", "not needed, one process sends nothing" }, { "prescale_gradients", "not needed, gradients are added in float32" },
+    { "communication_data_type", "not needed, ranks send float32" }, { "prescale_gradients", "not needed, gradients are added in float32" },
     { "gradient_predivide_factor", "not needed, gradients are added in float32" }, { "sparse_gradients", "not needed, gradients are added in float32" },
     { "data_types", "not needed, gradients are added in float32" }, { "dump_state", "not needed, the record of the run has every key" },
-    { "zero_allow_untested_optimizer", "not needed, there is nothing to share out" }, { "zero_force_ds_cpu_optimizer", "not needed, there is nothing to share out" },
+    { "zero_allow_untested_optimizer", "not needed, every optimiser here can be shared out" }, { "zero_force_ds_cpu_optimizer", "not needed, there is one kind of each optimiser" },
     { "tensorboard", "not needed, report_to says which files are written" }, { "flops_profiler", "not needed, tokens per second are always shown" },
-    { "comms_logger", "not needed, one process sends nothing" }, { "aio", "not needed, nothing is offloaded" }, { "checkpoint", "not needed, save_strategy says when" },
+    { "comms_logger", "not needed, events.jsonl says how long each rank sent and waited, trace: true shows it" }, { "aio", "not needed, nothing is offloaded" }, { "checkpoint", "not needed, save_strategy says when" },
 };
 enum { N_NOTES = sizeof notes / sizeof *notes };
 

@@ -84,7 +84,7 @@ const struct recipe_key recipe_keys[] = {
     NOTE("auto_find_batch_size", "not needed, rows are computed one by one; `starchat plan` says what they need"),
     /* when and where */
     CALL("do_eval", set_do_eval), CALL("report_to", set_report_to), CALL("deepspeed", set_deepspeed), CALL("push_to_hub", set_push),
-    CALL("eval_tasks", set_eval_tasks), CALL("zero", set_zero),
+    CALL("eval_tasks", set_eval_tasks),
     ONLY("do_train", "true", "this command trains; `starchat score` measures"), ONLY("do_predict", "false", "this command trains; `starchat complete` generates"),
     ONLY("eval_delay", "0", "evaluation begins with the first step that evaluation_strategy names"), ONLY("eval_on_start", "false", "evaluation begins with the first step that evaluation_strategy names"),
     ONLY("batch_eval_metrics", "false", other_measure), ONLY("metric_for_best_model", "loss|eval_loss", other_measure),

@@ -178,10 +178,3 @@ sc_status set_eval_tasks(struct sc_recipe *r, const char *key, const json_t *val
     if (recipe_is_neutral(value, "none")) return SC_OK;
     return FAIL(err, SC_E_UNSUPPORTED, "%s: tasks are not measured while training; leave the key out and measure the result afterwards", key);
 }
-
-sc_status set_zero(struct sc_recipe *r, const char *key, const json_t *value, sc_error *err)
-{
-    if (!json_is_null(value) && !(json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= 3)) return wrong(key, value, "0, 1, 2 or 3", err);
-    if (json_is_integer(value) && json_integer_value(value) > 0) recipe_note(r, key, "one process trains, so there is nothing to share out over ranks");
-    return SC_OK;
-}

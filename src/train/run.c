@@ -12,7 +12,7 @@
 
 /* Keys that change nothing in what is learned. */
 static const char *const free_keys[] = { "output_dir", "overwrite_output_dir", "report_to", "logging_steps", "logging_first_step", "save_steps", "save_strategy", "save_total_limit", "eval_samples",
-                                         "export_gguf", "per_device_eval_batch_size", NULL };
+                                         "export_gguf", "per_device_eval_batch_size", "zero", "heartbeat_seconds", "trace", NULL };
 
 static bool is_free(const char *key)
 {
@@ -81,7 +81,7 @@ static const char *const directories[] = { "data", "eval_data", "runs", NULL };
 /* What an earlier run of another recipe made; nothing else is touched. */
 static void clear(const char *output)
 {
-    static const char *const files[] = { "reference.bin", "events.jsonl", "report.html", "adapter_config.json", "adapter_model.safetensors", "trainer_state.json", "all_results.json", NULL };
+    static const char *const files[] = { "reference.bin", "events.jsonl", "report.html", "adapter_config.json", "adapter_model.safetensors", "trainer_state.json", "all_results.json", "trace.json", NULL };
     checkpoint_sweep(output, 0, -1);
     for (size_t i = 0; directories[i]; i++) {
         char *path = path_join(output, directories[i]);
@@ -174,6 +174,14 @@ sc_status run_write(const sc_train_config *c, const json_t *recipe, const char *
     if (status == SC_OK) status = file_write(file, text.data, text.len, err);
     json_decref(run);
     sc_text_free(&text);
+    mem_free(file);
+    return status;
+}
+
+sc_status run_check_visible(const char *output, sc_error *err)
+{
+    char *file = path_join(output, "run.json");
+    sc_status status = path_exists(file) ? SC_OK : FAIL(err, SC_E_IO, "%s, which rank 0 made, is not there on this machine; choose an output_dir on a file system that all machines share", file);
     mem_free(file);
     return status;
 }

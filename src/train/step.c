@@ -1,4 +1,4 @@
-/* step.c - one optimiser step: its leaves one after the other, each gradient computed alone and added in their order;
+/* step.c - one optimiser step: its leaves in rounds of one for each rank, each gradient computed alone and added in their order;
  * the norm clipped; the parameters changed, unless the step looks broken. */
 #include "train/train_internal.h"
 
@@ -33,28 +33,57 @@ static double chosen_targets(const struct learner *l)
 /* The seed of a leaf's random numbers: another one for each leaf of the run. */
 static uint64_t leaf_seed(const struct learner *l, int64_t step, size_t i) { return l->config->seed * 0x9E3779B97F4A7C15u + (uint64_t)step * l->n_leaves + i + 1; }
 
+/* The leaves of one step, and those of the present round. */
+struct running { struct learner *l; const struct preference *p; const uint64_t *row; int64_t step; size_t *index; uint64_t trained; double chosen; };
+
+static struct pair_of pair_of(const struct running *r, size_t i)
+{
+    return (struct pair_of){ &r->l->leaf[i], r->p->train_reference ? r->p->train_reference + 2 * r->row[i] : NULL, (double)r->l->n_leaves, r->chosen };
+}
+
+static sc_status run_leaf(void *user, size_t k, sc_error *err)
+{
+    const struct running *r = user;
+    size_t i = r->index[k];
+    struct leaf *leaf = &r->l->leaf[i];
+    const struct pair_of pair = pair_of(r, i);
+    if (is_pairs(r->p)) return preference_pass(r->l, r->p, &pair, leaf_seed(r->l, r->step, i), true, err);
+    for (size_t j = 0; j < leaf->n; j++) leaf->weight[j] = (float)(1 / (double)r->trained);
+    return learner_pass(r->l, leaf, leaf_seed(r->l, r->step, i), true, NULL, NULL, err);
+}
+
+static void count_leaf(struct step_result *out, struct losses *losses, const struct running *r, size_t i)
+{
+    const struct leaf *leaf = &r->l->leaf[i];
+    const struct pair_of pair = pair_of(r, i);
+    if (is_pairs(r->p)) { preference_count(&out->rewards, r->p, &pair); return; }
+    losses_add(losses, leaf);
+    for (size_t k = 0; k < leaf->n; k++) out->loss += (double)leaf->loss[k];
+}
+
+/* Leaves that learn nothing are left out; the others are dealt to the ranks in turn. */
 static sc_status run_leaves(struct step_result *out, struct losses *losses, struct learner *l, const struct preference *p, const uint64_t *row, int64_t step, sc_error *err)
 {
-    struct pool *pool = l->rt->pool;
-    double chosen = is_pairs(p) ? chosen_targets(l) : 0;
-    trainable_begin_step(&l->trainable, pool);
-    for (size_t i = 0; i < l->n_leaves; i++) {
-        struct leaf *leaf = &l->leaf[i];
-        if (!leaf->n) continue;
-        trainable_begin_leaf(&l->trainable, pool);
-        if (is_pairs(p))
-            TRY(preference_pass(&out->rewards, l, p, leaf, p->train_reference ? p->train_reference + 2 * row[i] : NULL, (double)l->n_leaves, chosen, leaf_seed(l, step, i), true, err));
-        else {
-            for (size_t k = 0; k < leaf->n; k++) leaf->weight[k] = (float)(1 / (double)out->trained);
-            TRY(learner_pass(l, leaf, leaf_seed(l, step, i), true, NULL, NULL, err));
-            losses_add(losses, leaf);
-            for (size_t k = 0; k < leaf->n; k++) out->loss += (double)leaf->loss[k];
+    size_t ranks = (size_t)l->rt->comm.size, *index = mem_alloc(ranks * sizeof *index);
+    struct leaf **leaf = mem_alloc(ranks * sizeof *leaf);
+    struct running r = { l, p, row, step, index, out->trained, is_pairs(p) ? chosen_targets(l) : 0 };
+    sc_status status = SC_OK;
+    trainable_begin_step(&l->trainable, l->rt->pool);
+    for (size_t i = 0; i < l->n_leaves && status == SC_OK;) {
+        struct round round = { leaf, 0, true, run_leaf, &r };
+        for (; i < l->n_leaves && round.n < ranks; i++) {
+            if (!l->leaf[i].n) continue;
+            leaf[round.n] = &l->leaf[i];
+            index[round.n++] = i;
         }
-        trainable_end_leaf(&l->trainable, pool);
+        if (round.n) status = learner_round(l, &round, err);
+        for (size_t k = 0; k < round.n && status == SC_OK; k++) count_leaf(out, losses, &r, index[k]);
     }
+    mem_free(index);
+    mem_free(leaf);
     if (is_pairs(p)) out->loss = out->rewards.loss;
     else out->loss /= out->trained ? (double)out->trained : 1;
-    return SC_OK;
+    return status;
 }
 
 /* ---- guards ----------------------------------------------------------------------------------------------------------------- */
@@ -97,13 +126,19 @@ sc_status step_run(struct step_result *out, struct losses *losses, struct learne
     sc_status status = run_leaves(out, losses, l, p, row, s->step, err);
     mem_free(row);
     TRY(status);
-    out->grad_norm = gradient_clip(&l->trainable, c->max_grad_norm, l->rt->pool);
+    double computed = clock_seconds();
+    if (l->shards) TRY(shards_end_gradient(l->shards, err));
+    TRY(gradient_clip(&out->grad_norm, &l->trainable, c->max_grad_norm, &l->rt->comm, l->rt->pool, err));
     out->learning_rate = c->learning_rate * l->schedule->factor(s->step, s->warmup, s->total);
-    TRY(guard(out, s, c->max_loss_spike, err));
+    status = guard(out, s, c->max_loss_spike, err);
+    l->rt->comm.failed_together = status != SC_OK;          /* all ranks see the same numbers */
+    TRY(status);
     if (!out->skipped) {
         const struct optimizer_config o = { out->learning_rate, c->adam_beta1, c->adam_beta2, c->adam_epsilon, c->weight_decay, c->momentum, c->seed };
         l->optimizer->update(&l->trainable, &o, ++s->updates, l->rt->pool);
+        if (l->shards) TRY(shards_publish(l->shards, err));
     }
+    if (l->shards) shards_times(l->shards)->update += clock_seconds() - computed;
     s->step++;
     s->tokens += out->tokens;
     out->seconds = clock_seconds() - begin;

@@ -1,11 +1,12 @@
 /* train.h - fine-tuning: what is trained, how it is changed, and the loop. Layer 5: data, infer, model, format, text,
- * tensor, base.
+ * tensor, comm, base.
  *
  * A leaf is one packed row (or one preference pair): its gradient is computed alone into zeroed memory and added once to
  * the step's sum, in the order of leaves, so that a step's result does not depend on how leaves are spread over workers. */
 #ifndef TRAIN_H
 #define TRAIN_H
 
+#include "comm/comm.h"
 #include "data/data.h"
 #include "infer/infer.h"
 
@@ -19,27 +20,50 @@ enum moment_storage { MOMENT_F32, MOMENT_8BIT };
  * and new rows keep theirs in f32. */
 enum { MOMENT_BLOCK = 256, MOMENT_8BIT_LEAST = 4096 };
 struct moments8 { uint8_t *code; float *largest; };
+/* Who keeps what of what is trained, by the stages of ZeRO (Rajbhandari et al. 2020). Every rank owns a slice of each group of
+ * parameters; stage 0: all keep everything; 1: moments, masters and the step's gradient of the own slice alone; 2: and the
+ * leaf's gradient of two blocks at a time; 3: and the values so. size 1: one rank keeps everything, whatever the stage. */
+struct sharing { int stage, rank, size; };
+static inline bool shares_state(const struct sharing *s) { return s->size > 1 && s->stage >= 1; }
+static inline bool shares_gradient(const struct sharing *s) { return s->size > 1 && s->stage >= 2; }
+static inline bool shares_values(const struct sharing *s) { return s->size > 1 && s->stage >= 3; }
 /* One trained tensor. grad is the leaf's, in the model's tensor too (f32). Names as in PEFT or Hugging Face files. Norms,
  * biases do not decay (as in Hugging Face's Trainer, where new rows do). Whatever is asked for, adapters, norms, biases and new rows are f32 alone: the
  * kernels read these as f32. */
 struct parameter {
     char name[128]; size_t rows, cols; bool decays, is_embedding, is_matrix /* of the file, in full training */;
+    size_t group;                      /* 0: embeddings, head, small tensors: whole on all ranks while they compute; 1 + i: of block i */
+    size_t begin;                      /* of its elements among all, a multiple of SLICE_GRAIN                           */
+    size_t own_first, own_n;           /* which of its elements this rank keeps                                          */
     struct tensor *tensor;             /* of the model; its data changes                                                 */
+    size_t live_at;                    /* stage 3: where the tensor's data lie in the memory of its group, in bytes      */
+    /* Of the own elements: */
     float *value;                      /* f32 values: the tensor's data or the master; NULL with VALUE_BF16_STOCHASTIC    */
-    float *grad, *m, *v;               /* m, v NULL with 8-bit moments                                                   */
+    uint16_t *half;                    /* bf16 values; NULL when they are f32                                            */
+    float *sum;                        /* the step's gradient                                                            */
+    float *m, *v;                      /* NULL with 8-bit moments                                                        */
     struct moments8 *m8, *v8;
-    size_t begin;                      /* of its elements in trainable.sum                                               */
 };
+static inline size_t parameter_elements(const struct parameter *p) { return p->rows * p->cols; }
+static inline size_t parameter_value_bytes(const struct parameter *p) { return p->tensor->dtype == DTYPE_BF16 ? sizeof(uint16_t) : sizeof(float); }
+/* Parameters stand by groups; each begins at a whole grain, so that slices end between blocks of 8-bit moments, and groups are
+ * whole grains. What lies between two is zero. */
 struct trainable {
     struct parameter *parameter; size_t n;
-    size_t elements;                   /* of all parameters                                                              */
-    float *sum;                        /* the step's gradient, in the order of the parameters; leaves' `grad` are added  */
-    float *grad;                       /* the leaf's, in the same order                                                  */
+    struct sharing sharing;
+    size_t n_groups, *group_begin;     /* of elements; n_groups + 1                                                       */
+    size_t *own_begin;                 /* where this rank's slice of a group begins in `sum`; n_groups + 1                */
+    size_t elements, trained;          /* with what lies between parameters; of the parameters alone                     */
+    float *sum;                        /* the step's gradient of this rank's slices: those of all groups, one behind the other */
+    float **group_grad;                /* the leaf's gradient of each group; even and odd blocks share one where it is shared */
+    char **group_live;                 /* stage 3: the memory of each group's values, likewise; else NULL                  */
+    size_t block_grad_elements, live_bytes[2];   /* of the largest block; of group 0 and the largest block                */
     enum value_storage values; enum moment_storage moments;
-    void *memory; size_t memory_bytes;
+    void *memory; size_t memory_bytes, state_bytes;   /* state_bytes: without the leaf's gradients and live values       */
 };
+static inline size_t group_elements(const struct trainable *t, size_t g) { return t->group_begin[g + 1] - t->group_begin[g]; }
 /* What is trained, from a recipe. */
-struct trainable_config { bool is_full, new_rows; enum value_storage values; enum moment_storage moments; };
+struct trainable_config { bool is_full, new_rows; enum value_storage values; enum moment_storage moments; struct sharing sharing; };
 struct adapter_config { int64_t r; double alpha, dropout; bool use_rslora; const char *target_modules; uint64_t seed; };
 /* Attaches adapters (A as PEFT draws it: uniform within 1/sqrt(in); B zero) to the frozen model. They live in `memory`. */
 sc_status adapter_attach(struct model *m, struct arena *memory, const struct adapter_config *c, sc_error *err);
@@ -51,13 +75,21 @@ void      trainable_close(struct trainable *t);
 void      trainable_rest(struct trainable *t);
 /* The list alone, without memory: to see what is trained. Release with trainable_close. */
 void      trainable_list(struct trainable *out, struct model *m, const struct trainable_config *c);
-size_t    trainable_bytes(struct model *m, const struct trainable_config *c);   /* what trainable_open will take, for the plan */
+/* What trainable_open will take, for the plan: all, and of that the state that is sliced. */
+struct trainable_size { size_t all, state, trained; };
+struct trainable_size trainable_size(struct model *m, const struct trainable_config *c);
 void      trainable_begin_step(struct trainable *t, struct pool *pool);  /* sum = 0            */
-void      trainable_begin_leaf(struct trainable *t, struct pool *pool);  /* grads = 0          */
-void      trainable_end_leaf(struct trainable *t, struct pool *pool);    /* sum += grads       */
-/* Values, masters and moments as one safetensors file, exactly; read back into an equal list of parameters. */
-sc_status trainable_write(const struct trainable *t, const char *path, sc_error *err);
-sc_status trainable_read(struct trainable *t, const char *path, sc_error *err);
+void      trainable_begin_leaf(struct trainable *t, struct pool *pool);  /* grads = 0 of all that is not shared by blocks */
+void      trainable_begin_block(struct trainable *t, size_t group, struct pool *pool);   /* grads of a group = 0 */
+void      trainable_end_leaf(struct trainable *t, struct pool *pool);    /* sum += grads: of one rank */
+
+/* ---- trainable_file.c: values, masters and moments on disk, bit for bit ----------------------------------------------------- */
+
+/* What this rank keeps as one safetensors file; *first: {name: first element} of its parts. */
+sc_status trainable_write(const struct trainable *t, const char *path, json_t **first, sc_error *err);
+/* Files of any number of ranks. What this rank keeps must be in them, whole. */
+struct state_file { const char *path; const json_t *first; };
+sc_status trainable_read(struct trainable *t, const struct state_file *file, size_t n, sc_error *err);
 
 /* ---- base_quantize.c: a frozen base in less memory ------------------------------------------------------------------------ */
 
@@ -76,9 +108,9 @@ void      base_release(struct quantized_base *b);                      /* after 
 struct optimizer_config { double learning_rate, beta1, beta2, epsilon, weight_decay, momentum; uint64_t seed; };
 struct optimizer { const char *name; void (*update)(struct trainable *t, const struct optimizer_config *c, int64_t step, struct pool *pool); };
 extern const struct optimizer optimizers[];                /* rows end with name NULL: adamw, sgd */
-/* Scales the step's gradient so that its norm is at most `max_norm` (0: never); returns the norm before. Sums in double,
- * in the order of the parameters, for any number of threads. */
-double    gradient_clip(struct trainable *t, double max_norm, struct pool *pool);
+/* Scales the step's gradient so that its norm is at most `max_norm` (0: never); *norm is that before. Sums of SLICE_GRAIN elements
+ * in double, added in the order of all elements, for any number of threads and ranks. c: for slices of other ranks. */
+sc_status gradient_clip(double *norm, struct trainable *t, double max_norm, struct comm *c, struct pool *pool, sc_error *err);
 
 /* ---- schedule.c ------------------------------------------------------------------------------------------------------------ */
 

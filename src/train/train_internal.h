@@ -39,6 +39,55 @@ struct losses { struct loss_sum all, turn[LOSS_TURNS], source[LOSS_SOURCES]; };
 void losses_add(struct losses *l, const struct leaf *leaf);
 json_t *losses_describe(const struct losses *l, const sc_dataset *d);      /* {"by_turn":{..},"by_source":{..}} */
 
+/* ---- trace.c: what was done when, for Perfetto and Chrome ------------------------------------------------------------------------- */
+
+enum trace_lane { TRACE_WORK, TRACE_LEAF, TRACE_MESSAGES };
+struct trace;
+struct trace *trace_open(void);
+void      trace_close(struct trace *t);                                       /* NULL allowed, here and below */
+/* group: -1 for none. From any thread. What comes after some hundred thousand is left out, and counted. */
+void      trace_add(struct trace *t, enum trace_lane lane, const char *what, int64_t group, double begin, double end);
+/* Collective: all ranks' into one file of rank 0, in the Trace Event Format. */
+sc_status trace_write(struct trace *t, struct comm *c, const char *path, sc_error *err);
+
+/* ---- shards.c: several ranks ------------------------------------------------------------------------------------------------------- */
+
+struct learner;
+struct shards;                          /* NULL: one rank */
+/* Seconds, and bytes sent. gather, reduce: of the queue, beside the work; wait_*: what the work stood still for. */
+struct shard_times { uint64_t leaves; double compute, wait_values, wait_gradients, wait_ranks, update, gather, reduce; uint64_t sent_bytes; double *seconds_of; /* compute, of each rank */ };
+/* One leaf for each of the first n ranks: `pass` runs leaf[k] on rank k alone. */
+struct round { struct leaf *const *leaf; size_t n; bool wants_gradient; sc_status (*pass)(void *user, size_t k, sc_error *err); void *user; };
+/* After learner's parameters are there. Collective, as all that follows. */
+sc_status shards_open(struct shards **out, struct learner *l, sc_error *err);
+void      shards_close(struct shards *s);
+size_t    shards_bytes(int size);       /* memory besides the parameters' */
+/* Runs a round; gradients are added to the owners' sums, and all ranks have the losses of all leaves. SC_E_CANCELLED on all when one was asked to stop. */
+sc_status shards_round(struct shards *s, const struct round *r, sc_error *err);
+sc_status shards_end_gradient(struct shards *s, sc_error *err);       /* after the last round of a step, before clipping */
+sc_status shards_publish(struct shards *s, sc_error *err);            /* after values changed */
+/* Rank 0 works with the whole model, whose blocks the others send when it asks. s NULL: just works. */
+sc_status shards_alone(struct shards *s, sc_status (*work)(void *user, sc_error *err), void *user, sc_error *err);
+struct shard_times *shards_times(struct shards *s);
+void      shards_set_trace(struct shards *s, struct trace *trace);
+bool      shards_failed(const struct shards *s, sc_error *err);       /* why a pass was ended, if messages were the reason */
+
+/* ---- agree.c: what must be the same on all ranks; collective ------------------------------------------------------------------------- */
+
+/* The program, its kernels and the recipe. */
+sc_status agree_on_job(struct comm *c, const sc_runtime *rt, const sc_train_config *config, sc_error *err);
+struct corpus;
+/* The data, and the model as far as samples of its tensors tell. */
+sc_status agree_on_files(struct comm *c, const struct corpus *data, const sc_model *m, sc_error *err);
+
+/* ---- ranks.c: where the time of each rank went ------------------------------------------------------------------------------------------ */
+
+/* What was told before; the rank of the last note about a slow one. */
+struct ranks_report { struct shard_times before; int64_t step; int slow; };
+struct journal;
+/* Collective. An event "ranks" since the last one, and a note when one rank is much slower than the others. */
+sc_status ranks_log(struct ranks_report *r, struct learner *l, struct journal *j, int64_t step, sc_error *err);
+
 /* ---- learner.c: model, parameters and memory of a run ---------------------------------------------------------------------------- */
 
 struct learner {
@@ -53,6 +102,7 @@ struct learner {
     size_t step_bytes;                  /* most that a pass takes      */
     size_t n_trained;                   /* elements                    */
     struct leaf *leaf; size_t n_leaves; /* of one step                 */
+    struct shards *shards;              /* NULL: one rank              */
 };
 /* Opens the model and its adapters; nothing large is taken yet. */
 sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_config *c, const char *chat_template, sc_error *err);
@@ -62,6 +112,8 @@ void      learner_measure(struct learner *l, size_t rows);
 sc_status learner_reserve(struct learner *l, sc_error *err);
 void      learner_close(struct learner *l);
 /* Losses (and gradient, added to those of the parameters) of a leaf. weigh: see struct learn_rows; NULL: leaf->weight as it is. */
+/* Runs a round of leaves, whatever the number of ranks (never more leaves than these). */
+sc_status learner_round(struct learner *l, const struct round *r, sc_error *err);
 sc_status learner_pass(struct learner *l, const struct leaf *leaf, uint64_t seed, bool wants_gradient, void (*weigh)(void *user), void *user, sc_error *err);
 
 /* ---- preference.c: DPO (Rafailov et al. 2023) and ORPO (Hong et al. 2024), as TRL computes them ----------------------------------- */
@@ -71,12 +123,13 @@ enum preference_kind { PREFERENCE_NONE, PREFERENCE_DPO, PREFERENCE_ORPO };
 struct preference { enum preference_kind kind; double beta; double *train_reference, *eval_reference; };
 /* Sums over pairs. */
 struct rewards { double loss, chosen, rejected, right, nll; uint64_t pairs; };
-struct journal;
 /* DPO: reads reference.bin of the output directory, or makes it with one pass over the data. */
 sc_status preference_open(struct preference *out, struct learner *l, const struct corpus *data, const char *output, struct journal *j, sc_error *err);
 void      preference_close(struct preference *p);
 /* The pass over one pair; `reference` its two (NULL: ORPO); pairs: in the step; tokens: all targets of chosen samples in it. */
-sc_status preference_pass(struct rewards *sum, struct learner *l, const struct preference *p, struct leaf *leaf, const double *reference, double pairs, double tokens, uint64_t seed, bool wants_gradient, sc_error *err);
+struct pair_of { struct leaf *leaf; const double *reference; double pairs, tokens; };
+sc_status preference_pass(struct learner *l, const struct preference *p, const struct pair_of *pair, uint64_t seed, bool wants_gradient, sc_error *err);
+void      preference_count(struct rewards *sum, const struct preference *p, const struct pair_of *pair);      /* once the pair's losses are known */
 
 /* ---- step.c: one optimiser step ------------------------------------------------------------------------------------------------------ */
 
@@ -85,14 +138,15 @@ struct step_result { double loss, grad_norm, learning_rate, seconds; uint64_t to
 enum { LOSS_WINDOW = 128 };
 struct loss_window { double loss[LOSS_WINDOW]; int64_t n, skipped_in_a_row; };
 /* All that a checkpoint must know besides the parameters. */
-struct run_state { int64_t step, updates, total, warmup, best_step, last_eval, evals_without_gain; double best_loss, seconds; uint64_t tokens; struct loss_window window; };
+/* rows: of a step. */
+struct run_state { int64_t step, updates, total, warmup, best_step, last_eval, evals_without_gain, rows; double best_loss, seconds; uint64_t tokens; struct loss_window window; };
 sc_status step_run(struct step_result *out, struct losses *losses, struct learner *l, const struct corpus *data, const struct preference *p, struct order *order, struct run_state *s, sc_error *err);
 
 /* ---- train_plan.c ------------------------------------------------------------------------------------------------------------------------ */
 
 /* Bytes: after opening; weights that passes read; values, gradients and moments; scratch of a pass; rows of a step; sample
- * answers. */
-struct memory_plan { uint64_t opened, weights, trained, pass, rows, samples, peak; };
+ * answers; of `trained`, what is sliced over ranks; buffers of messages. */
+struct memory_plan { uint64_t opened, weights, trained, pass, rows, samples, state, messages, peak; };
 void      plan_memory(struct memory_plan *out, struct learner *l, size_t rows);   /* before learner_reserve */
 json_t   *plan_describe(const struct memory_plan *p);
 sc_status plan_check(const struct memory_plan *p, const sc_runtime *rt, sc_error *err);
@@ -151,6 +205,7 @@ sc_status result_write(struct learner *l, struct journal *j, sc_error *err);
 enum run_found { RUN_NEW, RUN_RESUMES, RUN_FINISHED };
 sc_status run_open(enum run_found *found, json_t **recipe, int *lock, const sc_train_config *c, sc_error *err);
 sc_status run_write(const sc_train_config *c, const json_t *recipe, const char *state, const json_t *results, sc_error *err);
+sc_status run_check_visible(const char *output, sc_error *err);       /* that rank 0's run is where this rank looks */
 sc_status run_check_space(const char *output, uint64_t bytes, sc_error *err);
 
 #endif

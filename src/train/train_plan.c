@@ -47,11 +47,14 @@ void plan_memory(struct memory_plan *out, struct learner *l, size_t rows)
     *out = (struct memory_plan){ .opened = resident() };
     learner_measure(l, rows);
     out->weights = mapped_bytes(l) + (l->quantizes ? base_quantized_bytes(&l->model->model, l->base_type) : 0);
-    out->trained = trainable_bytes(&l->model->model, &l->what);
+    const struct trainable_size size = trainable_size(&l->model->model, &l->what);
+    out->trained = size.all;
+    out->state = size.state;
+    out->messages = l->what.sharing.size > 1 ? shards_bytes(l->what.sharing.size) : 0;
     out->pass = l->step_bytes;
     out->rows = (uint64_t)(l->n_leaves + 1) * (rows + 1) * a_row;
     out->samples = sample_bytes(l);
-    out->peak = out->opened + out->weights + out->trained + out->pass + out->rows + out->samples;
+    out->peak = out->opened + out->weights + out->trained + out->pass + out->rows + out->samples + out->messages;
 }
 
 json_t *plan_describe(const struct memory_plan *p)

@@ -11,9 +11,12 @@ struct trainer {
     struct corpus data; struct learner l; struct preference preference; struct order order; struct journal journal;
     struct run_state s; struct memory_plan plan;
     struct losses losses; double window_loss; int64_t window_steps;      /* since the last line of the log */
+    struct trace *trace; struct ranks_report ranks;
     json_t *recipe, *results;
     int lock;
 };
+
+static bool leads(const struct trainer *t) { return t->rt->comm.rank == 0; }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
@@ -26,6 +29,7 @@ static void set_length(struct trainer *t)
 {
     const sc_train_config *c = t->c;
     t->s = (struct run_state){ .best_loss = HUGE_VAL, .best_step = -1, .last_eval = -1 };
+    t->s.rows = (int64_t)t->l.n_leaves;
     t->s.total = c->max_steps > 0 ? c->max_steps : steps_of(t, c->num_train_epochs);
     if (t->s.total < 1) t->s.total = 1;
     t->s.warmup = c->warmup_steps > 0 ? c->warmup_steps : (int64_t)ceil(c->warmup_ratio * (double)t->s.total);
@@ -79,10 +83,17 @@ static sc_status log_step(struct trainer *t, const struct step_result *r, sc_err
     add_rewards(event, &r->rewards);
     bool is_line = t->s.step == t->s.total || (t->c->logging_steps > 0 && t->s.step % t->c->logging_steps == 0) || (t->c->logging_first_step && t->s.step == 1);
     if (is_line) add_window(t, event);
-    return journal_put(&t->journal, event, err);
+    TRY(journal_put(&t->journal, event, err));
+    return is_line && t->l.shards ? ranks_log(&t->ranks, &t->l, &t->journal, t->s.step, err) : SC_OK;
 }
 
 /* ---- evaluation and checkpoints ----------------------------------------------------------------------------------------------- */
+
+static sc_status answer_samples(void *user, sc_error *err)
+{
+    struct trainer *t = user;
+    return evaluate_samples(&t->l, &t->data, &t->journal, t->s.step, err);
+}
 
 /* *stop: the loss has not become better for too long. */
 static sc_status run_evaluation(struct trainer *t, bool *stop, sc_error *err)
@@ -103,7 +114,7 @@ static sc_status run_evaluation(struct trainer *t, bool *stop, sc_error *err)
         t->s.evals_without_gain = 0;
     } else t->s.evals_without_gain++;
     *stop = t->c->early_stopping_patience > 0 && t->s.evals_without_gain >= t->c->early_stopping_patience;
-    return evaluate_samples(&t->l, &t->data, &t->journal, t->s.step, err);
+    return shards_alone(t->l.shards, answer_samples, t, err);
 }
 
 /* A checkpoint that cannot be written is told, and training goes on; at the end it is an error. */
@@ -117,7 +128,7 @@ static sc_status save(struct trainer *t, bool must, sc_error *err)
         journal_note(&t->journal, "step %lld could not be saved, training goes on: %s", (long long)t->s.step, inner.message);
         return SC_OK;
     }
-    checkpoint_sweep(t->c->output_dir, t->c->save_total_limit, t->c->load_best_model_at_end ? t->s.best_step : -1);
+    if (leads(t)) checkpoint_sweep(t->c->output_dir, t->c->save_total_limit, t->c->load_best_model_at_end ? t->s.best_step : -1);
     json_t *event = json_pack("{s:s, s:I}", "event", "save", "step", (json_int_t)t->s.step);
     return journal_put(&t->journal, event, err);
 }
@@ -141,7 +152,10 @@ static sc_status after_step(struct trainer *t, bool *stop, sc_error *err)
 static sc_status stopped(struct trainer *t, sc_error *err)
 {
     sc_error inner = { 0 };
-    if (t->s.step > checkpoint_newest(t->c->output_dir) && checkpoint_save(&t->l, &t->s, t->c->output_dir, &inner) != SC_OK)
+    int64_t newest = checkpoint_newest(t->c->output_dir);
+    TRY(comm_broadcast(&t->rt->comm, 0, &newest, sizeof newest, err));
+    t->rt->comm.failed_together = true;
+    if (t->s.step > newest && checkpoint_save(&t->l, &t->s, t->c->output_dir, &inner) != SC_OK)
         return FAIL(err, SC_E_CANCELLED, "training was stopped after step %lld, and that step could not be saved: %s", (long long)t->s.step, inner.message);
     return FAIL(err, SC_E_CANCELLED, "training was stopped after step %lld of %lld; the same command goes on from there", (long long)t->s.step, (long long)t->s.total);
 }
@@ -170,20 +184,48 @@ static uint64_t disk_needed(const struct trainer *t)
     return n * state + (t->l.what.is_full ? 4 * (uint64_t)t->l.model->model.parameters : state) + (64 << 20);
 }
 
-static sc_status open_all(struct trainer *t, sc_error *err)
+/* The data are prepared by rank 0; then the others open them. */
+static sc_status open_data(struct trainer *t, sc_error *err)
 {
-    TRY(corpus_open(&t->data, t->rt, t->c, err));
+    struct comm *c = &t->rt->comm;
+    TRY(comm_all_ok(c, leads(t) ? corpus_open(&t->data, t->rt, t->c, err) : SC_OK, err));
+    return comm_all_ok(c, leads(t) ? SC_OK : corpus_open(&t->data, t->rt, t->c, err), err);
+}
+
+static sc_status open_model(struct trainer *t, sc_error *err)
+{
     TRY(learner_open(&t->l, t->rt, t->c, corpus_template(&t->data, t->c), err));
     TRY(corpus_check(&t->data, t->l.model, err));
     if (*sc_model_notice(t->l.model)) runtime_note(t->rt, "%s", sc_model_notice(t->l.model));
     size_t rows = t->data.train.longest > t->data.eval.longest ? t->data.train.longest : t->data.eval.longest;
     plan_memory(&t->plan, &t->l, rows);
     TRY(plan_check(&t->plan, t->rt, err));
+    return leads(t) ? run_check_space(t->c->output_dir, disk_needed(t), err) : SC_OK;
+}
+
+static sc_status open_all(struct trainer *t, sc_error *err)
+{
+    struct comm *c = &t->rt->comm;
+    TRY(open_data(t, err));
+    TRY(comm_all_ok(c, open_model(t, err), err));
+    TRY(agree_on_files(c, &t->data, t->l.model, err));
     TRY(learner_reserve(&t->l, err));
-    TRY(run_check_space(t->c->output_dir, disk_needed(t), err));
+    if (t->c->trace && t->l.shards) shards_set_trace(t->l.shards, t->trace = trace_open());
     t->l.leaf = mem_zero(t->l.n_leaves, sizeof *t->l.leaf);
     for (size_t i = 0; i < t->l.n_leaves; i++) leaf_init(&t->l.leaf[i], t->data.train.longest + 1);
     order_init(&t->order, t->data.train.rows, t->c->seed, t->c->shuffle);
+    return SC_OK;
+}
+
+/* Whether a checkpoint was made by steps of as many rows, and as many of them. */
+static sc_status check_length(const struct trainer *t, int64_t total, int64_t warmup, sc_error *err)
+{
+    if (t->s.rows != (int64_t)t->l.n_leaves)
+        return FAIL(err, SC_E_ARGUMENT, "the checkpoint of step %lld was made with %lld rows a step, but recipe and ranks give %zu; set total_train_batch_size to %lld", (long long)t->s.step, (long long)t->s.rows,
+                    t->l.n_leaves, (long long)t->s.rows);
+    if (t->s.total != total || t->s.warmup != warmup)
+        return FAIL(err, SC_E_ARGUMENT, "the checkpoint of step %lld belongs to a run of %lld steps, but the data and recipe give %lld; the data have changed: choose another output_dir", (long long)t->s.step,
+                    (long long)t->s.total, (long long)total);
     return SC_OK;
 }
 
@@ -191,14 +233,14 @@ static sc_status open_all(struct trainer *t, sc_error *err)
 static sc_status resume(struct trainer *t, bool resumes, sc_error *err)
 {
     struct journal quiet = { .config = t->c, .rt = t->rt };
+    struct comm *c = &t->rt->comm;
     bool found = false;
     set_length(t);
     int64_t total = t->s.total, warmup = t->s.warmup;
     if (resumes) TRY(checkpoint_load(&t->l, &t->s, t->c->output_dir, &quiet, &found, err));
-    if (found && (t->s.total != total || t->s.warmup != warmup))
-        return FAIL(err, SC_E_ARGUMENT, "the checkpoint of step %lld belongs to a run of %lld steps, but the data and recipe give %lld; the data have changed: choose another output_dir", (long long)t->s.step,
-                    (long long)t->s.total, (long long)total);
-    TRY(journal_open(&t->journal, t->rt, t->c, t->s.step, err));
+    if (found) TRY(comm_all_ok(c, check_length(t, total, warmup, err), err));
+    TRY(comm_all_ok(c, leads(t) ? journal_open(&t->journal, t->rt, t->c, t->s.step, err) : SC_OK, err));
+    if (!leads(t)) t->journal = quiet;
     if (found) journal_note(&t->journal, "going on from step %lld of %lld", (long long)t->s.step, (long long)t->s.total);
     return SC_OK;
 }
@@ -209,6 +251,7 @@ static void trainer_close(struct trainer *t)
     preference_close(&t->preference);
     order_release(&t->order);
     learner_close(&t->l);
+    trace_close(t->trace);
     corpus_close(&t->data);
     json_decref(t->recipe);
     json_decref(t->results);
@@ -217,16 +260,16 @@ static void trainer_close(struct trainer *t)
 
 /* ---- the end ---------------------------------------------------------------------------------------------------------------------- */
 
-static sc_status finish(struct trainer *t, sc_error *err)
+static sc_status write_result(void *user, sc_error *err)
+{
+    struct trainer *t = user;
+    return result_write(&t->l, &t->journal, err);
+}
+
+/* What rank 0 writes when all is done. */
+static sc_status write_end(struct trainer *t, sc_error *err)
 {
     const sc_train_config *c = t->c;
-    if (c->load_best_model_at_end && t->s.best_step >= 0 && t->s.best_step != t->s.step) {
-        journal_note(&t->journal, "taking the weights of step %lld, whose held-out loss is the best", (long long)t->s.best_step);
-        TRY(checkpoint_load_step(&t->l, c->output_dir, t->s.best_step, err));
-    }
-    arena_release(&t->l.step);                            /* room for the model that is read back */
-    trainable_rest(&t->l.trainable);
-    TRY(result_write(&t->l, &t->journal, err));
     t->results = json_pack("{s:I, s:f, s:I, s:o, s:I}", "steps", (json_int_t)t->s.step, "seconds", t->s.seconds, "tokens", (json_int_t)t->s.tokens, "best_loss", number(t->s.best_loss), "best_step", (json_int_t)t->s.best_step);
     TRY(journal_sync(&t->journal, err));
     TRY(report_write(c->output_dir, c, t->recipe, t->results, err));
@@ -236,26 +279,65 @@ static sc_status finish(struct trainer *t, sc_error *err)
     return run_write(c, t->recipe, "finished", t->results, err);
 }
 
+static sc_status finish(struct trainer *t, sc_error *err)
+{
+    const sc_train_config *c = t->c;
+    struct comm *comm = &t->rt->comm;
+    if (c->load_best_model_at_end && t->s.best_step >= 0 && t->s.best_step != t->s.step) {
+        journal_note(&t->journal, "taking the weights of step %lld, whose held-out loss is the best", (long long)t->s.best_step);
+        TRY(checkpoint_load_step(&t->l, c->output_dir, t->s.best_step, err));
+    }
+    if (t->trace) {
+        char *path = path_join(c->output_dir, "trace.json");
+        sc_status status = trace_write(t->trace, comm, path, err);
+        mem_free(path);
+        TRY(status);
+    }
+    arena_release(&t->l.step);                            /* room for the model that is read back */
+    trainable_rest(&t->l.trainable);
+    TRY(shards_alone(t->l.shards, write_result, t, err));
+    return comm_all_ok(comm, leads(t) ? write_end(t, err) : SC_OK, err);
+}
+
+/* ---- the job ----------------------------------------------------------------------------------------------------------------------- */
+
+static sc_status begin(struct trainer *t, enum run_found *found, sc_error *err)
+{
+    struct comm *comm = &t->rt->comm;
+    int32_t what = RUN_NEW;
+    TRY(agree_on_job(comm, t->rt, t->c, err));
+    TRY(comm_all_ok(comm, leads(t) ? run_open(found, &t->recipe, &t->lock, t->c, err) : SC_OK, err));
+    if (leads(t)) what = (int32_t)*found;
+    TRY(comm_broadcast(comm, 0, &what, sizeof what, err));
+    *found = (enum run_found)what;
+    return comm_all_ok(comm, run_check_visible(t->c->output_dir, err), err);
+}
+
+static sc_status train(struct trainer *t, sc_error *err)
+{
+    struct comm *comm = &t->rt->comm;
+    enum run_found found = RUN_NEW;
+    TRY(begin(t, &found, err));
+    if (found == RUN_FINISHED) {
+        const struct journal quiet = { .config = t->c, .rt = t->rt };
+        journal_note(&quiet, "%s holds the finished run of this recipe; nothing is left to do", t->c->output_dir);
+        return SC_OK;
+    }
+    TRY(open_all(t, err));
+    TRY(resume(t, found == RUN_RESUMES, err));
+    TRY(comm_all_ok(comm, leads(t) ? run_write(t->c, t->recipe, "running", NULL, err) : SC_OK, err));
+    TRY(preference_open(&t->preference, &t->l, &t->data, t->c->output_dir, &t->journal, err));
+    sc_status status = run_steps(t, err);
+    if (status == SC_E_CANCELLED) status = stopped(t, err);
+    return status == SC_OK ? finish(t, err) : status;
+}
+
 sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err)
 {
-    struct trainer t = { .rt = rt, .c = c, .lock = -1 };
-    enum run_found found;
-    sc_status status = SC_OK;
-    TRY_DONE(run_open(&found, &t.recipe, &t.lock, c, err));
-    if (found == RUN_FINISHED) {
-        const struct journal quiet = { .config = c, .rt = rt };
-        journal_note(&quiet, "%s holds the finished run of this recipe; nothing is left to do", c->output_dir);
-        goto done;
-    }
-    TRY_DONE(open_all(&t, err));
-    TRY_DONE(resume(&t, found == RUN_RESUMES, err));
-    TRY_DONE(run_write(c, t.recipe, "running", NULL, err));
-    TRY_DONE(preference_open(&t.preference, &t.l, &t.data, c->output_dir, &t.journal, err));
-    status = run_steps(&t, err);
-    if (status == SC_E_CANCELLED) status = stopped(&t, err);
-    TRY_DONE(status);
-    TRY_DONE(finish(&t, err));
-done:
+    sc_train_config own = *c;
+    if (rt->comm.rank) own.on_event = NULL;               /* rank 0 tells what happens */
+    struct trainer t = { .rt = rt, .c = &own, .lock = -1 };
+    sc_status status = train(&t, err);
     trainer_close(&t);
     return status;
 }

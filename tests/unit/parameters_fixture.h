@@ -103,8 +103,8 @@ static inline void made_add(struct made *m, size_t rows, size_t cols, enum value
     *tensor = (struct tensor){ .dtype = values == VALUE_F32 ? DTYPE_F32 : DTYPE_BF16, .rows = rows, .cols = cols };
     tensor->data = arena_zero(&m->memory, n * (values == VALUE_F32 ? sizeof(float) : 2));
     struct parameter *p = &t->parameter[t->n++];
-    *p = (struct parameter){ .rows = rows, .cols = cols, .decays = decays, .tensor = tensor, .begin = t->elements };
-    if (values == VALUE_F32) p->value = tensor->data;
+    *p = (struct parameter){ .rows = rows, .cols = cols, .decays = decays, .tensor = tensor, .begin = t->elements, .own_n = n };
+    if (values == VALUE_F32) p->value = tensor->data; else p->half = tensor->data;
     if (values == VALUE_BF16_MASTER) p->value = arena_zero(&m->memory, n * sizeof(float));
     if (moments == MOMENT_8BIT) {
         p->m8 = made_moments8(&m->memory, n);
@@ -113,7 +113,7 @@ static inline void made_add(struct made *m, size_t rows, size_t cols, enum value
         p->m = arena_zero(&m->memory, n * sizeof(float));
         p->v = arena_zero(&m->memory, n * sizeof(float));
     }
-    t->elements += n;
+    t->elements += (n + SLICE_GRAIN - 1) / SLICE_GRAIN * SLICE_GRAIN;
     t->moments = moments;
 }
 
@@ -127,10 +127,33 @@ static inline void made_open(struct made *m)
 /* When all are added. */
 static inline void made_finish(struct made *m)
 {
-    m->t.sum = arena_zero(&m->memory, m->t.elements * sizeof(float));
-    m->t.grad = arena_zero(&m->memory, m->t.elements * sizeof(float));
-    for (size_t i = 0; i < m->t.n; i++) m->t.parameter[i].grad = m->t.grad + m->t.parameter[i].begin;
+    struct trainable *t = &m->t;
+    t->n_groups = 1;
+    t->group_begin = arena_zero(&m->memory, 2 * sizeof *t->group_begin);
+    t->own_begin = arena_zero(&m->memory, 2 * sizeof *t->own_begin);
+    t->group_grad = arena_zero(&m->memory, sizeof *t->group_grad);
+    t->group_begin[1] = t->own_begin[1] = t->elements;
+    t->sum = arena_zero(&m->memory, t->elements * sizeof(float));
+    t->group_grad[0] = arena_zero(&m->memory, t->elements * sizeof(float));
+    for (size_t i = 0; i < t->n; i++) t->parameter[i].sum = t->sum + t->parameter[i].begin;
 }
+
+static inline double clip_alone(struct trainable *t, double max_norm, struct pool *pool)
+{
+    double norm = 0;
+    CHECK_OK(gradient_clip(&norm, t, max_norm, NULL, pool, err));
+    return norm;
+}
+
+/* One rank's state in a file, and back. */
+static inline sc_status state_write(const struct trainable *t, const char *path, sc_error *err)
+{
+    json_t *first = NULL;
+    sc_status status = trainable_write(t, path, &first, err);
+    json_decref(first);
+    return status;
+}
+static inline sc_status state_read(struct trainable *t, const char *path, sc_error *err) { return trainable_read(t, &(struct state_file){ path, NULL }, 1, err); }
 
 static inline const struct optimizer *optimizer_named(const char *name)
 {

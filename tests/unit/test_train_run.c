@@ -83,7 +83,7 @@ static void stop_at(void *user, const char *json)
 static void check_same_state(const char *a, const char *b, const char *checkpoint)
 {
     char *in_a = path_join(a, checkpoint), *in_b = path_join(b, checkpoint);
-    sc_text x = train_file(in_a, "state.safetensors"), y = train_file(in_b, "state.safetensors");
+    sc_text x = train_file(in_a, "state-00001-of-00001.safetensors"), y = train_file(in_b, "state-00001-of-00001.safetensors");
     CHECK(x.len == y.len && memcmp(x.data, y.data, x.len) == 0);
     sc_text_free(&x);
     sc_text_free(&y);
@@ -127,7 +127,7 @@ TEST(a_damaged_checkpoint_is_passed_over)
     c.user = &stopper;
     CHECK_FAILS(sc_train(s.rt, &c, err), SC_E_CANCELLED, "after step 11 of 12");
     sc_cancel_reset(s.rt);
-    char *state = path_join(s.out, "checkpoint-11/state.safetensors");
+    char *state = path_join(s.out, "checkpoint-11/state-00001-of-00001.safetensors");
     CHECK(truncate(state, 1000) == 0);
     c.on_event = NULL;
     CHECK_OK(sc_train(s.rt, &c, err));

@@ -3,7 +3,9 @@
 #include "comm/comm.h"
 
 #include <mpi.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static comm_error_set *set_message;              /* the program's error_set, which FAIL calls by name */
 #define error_set set_message
@@ -67,24 +69,62 @@ static sc_status mpi_test(struct comm *c, struct comm_pending *p, sc_error *err)
     return is_done || code != MPI_SUCCESS ? finish(c, p, r, code, &s, err) : SC_OK;
 }
 
+/* MPI's own waiting turns in a loop, on a core that others compute with. Here it does for the time that a message between
+ * two processes of one machine takes, and then sleeps between looks, longer and longer up to a fifth of a millisecond. */
+struct patience { int looks; };
+static void be_patient(struct patience *p)
+{
+    struct timespec pause = { 0, 10000 };
+    if (++p->looks < 200) return;
+    if (p->looks > 400) pause.tv_nsec = 50000;
+    if (p->looks > 2000) pause.tv_nsec = 200000;
+    nanosleep(&pause, NULL);
+}
+
 static sc_status mpi_wait(struct comm *c, struct comm_pending *p, sc_error *err)
 {
-    MPI_Request r = request_of(p);
-    MPI_Status s;
-    int code = MPI_Wait(&r, &s);
-    return finish(c, p, r, code, &s, err);
+    struct patience patience = { 0 };
+    for (; !p->is_done; be_patient(&patience)) TRY(mpi_test(c, p, err));
+    return SC_OK;
+}
+
+static sc_status wait_for(MPI_Request *r, const char *what, sc_error *err)
+{
+    struct patience patience = { 0 };
+    for (int is_done = 0; !is_done; be_patient(&patience)) TRY(check(MPI_Test(r, &is_done, MPI_STATUS_IGNORE), what, err));
+    return SC_OK;
 }
 
 static sc_status mpi_gather(struct comm *c, void *data, size_t bytes, sc_error *err)
 {
+    MPI_Request r;
     (void)c;
-    return check(MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, (int)bytes, MPI_BYTE, MPI_COMM_WORLD), "gather", err);
+    TRY(check(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, (int)bytes, MPI_BYTE, MPI_COMM_WORLD, &r), "gather", err));
+    return wait_for(&r, "gather", err);
 }
 
 static sc_status mpi_barrier(struct comm *c, sc_error *err)
 {
+    MPI_Request r;
     (void)c;
-    return check(MPI_Barrier(MPI_COMM_WORLD), "wait for all ranks", err);
+    TRY(check(MPI_Ibarrier(MPI_COMM_WORLD, &r), "wait for all ranks", err));
+    return wait_for(&r, "wait for all ranks", err);
+}
+
+/* The ranks of this machine, and the windows of memory that they share. */
+struct state { MPI_Comm host; MPI_Win *window; int n; };
+
+static sc_status mpi_share(struct comm *c, void **out, size_t bytes, sc_error *err)
+{
+    struct state *s = c->state;
+    MPI_Aint size = c->host_rank == 0 ? (MPI_Aint)bytes : 0;
+    int unit;
+    void *mine;
+    MPI_Win *window = realloc(s->window, ((size_t)s->n + 1) * sizeof *window);
+    if (!window) return FAIL(err, SC_E_MEMORY, "there is no memory for the list of shared memory");
+    s->window = window;
+    TRY(check(MPI_Win_allocate_shared(size, 1, MPI_INFO_NULL, s->host, &mine, &s->window[s->n]), "share memory within this machine", err));
+    return check(MPI_Win_shared_query(s->window[s->n++], 0, &size, &unit, out), "share memory within this machine", err);
 }
 
 static void mpi_abort(struct comm *c)
@@ -95,13 +135,17 @@ static void mpi_abort(struct comm *c)
 
 static void mpi_close(struct comm *c)
 {
-    (void)c;
+    struct state *s = c->state;
+    for (int i = 0; i < s->n; i++) MPI_Win_free(&s->window[i]);
+    MPI_Comm_free(&s->host);
     MPI_Finalize();
+    free(s->window);
+    free(s);
 }
 
 static sc_status mpi_open(struct comm *out, comm_error_set *set, sc_error *err)
 {
-    static const struct comm_ops ops = { "mpi", mpi_send, mpi_receive, mpi_test, mpi_wait, mpi_gather, mpi_barrier, mpi_abort, mpi_close };
+    static const struct comm_ops ops = { "mpi", mpi_send, mpi_receive, mpi_test, mpi_wait, mpi_gather, mpi_barrier, mpi_share, mpi_abort, mpi_close };
     int is_open = 0, level = 0;
     set_message = set;
     MPI_Initialized(&is_open);
@@ -109,9 +153,14 @@ static sc_status mpi_open(struct comm *out, comm_error_set *set, sc_error *err)
     TRY(check(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &level), "start", err));
     TRY(check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "start", err));
     if (level < MPI_THREAD_SERIALIZED) return FAIL(err, SC_E_UNSUPPORTED, "this MPI was built without threads (level %d); use another build of it", level);
-    *out = (struct comm){ &ops, NULL, 0, 1 };
+    struct state *s = calloc(1, sizeof *s);
+    if (!s) return FAIL(err, SC_E_MEMORY, "there is no memory for the ranks of this machine");
+    *out = (struct comm){ &ops, s, 0, 1, 0, 1, false };
     TRY(check(MPI_Comm_rank(MPI_COMM_WORLD, &out->rank), "tell the rank", err));
-    return check(MPI_Comm_size(MPI_COMM_WORLD, &out->size), "tell the number of ranks", err);
+    TRY(check(MPI_Comm_size(MPI_COMM_WORLD, &out->size), "tell the number of ranks", err));
+    TRY(check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, out->rank, MPI_INFO_NULL, &s->host), "find the ranks of this machine", err));
+    TRY(check(MPI_Comm_rank(s->host, &out->host_rank), "tell the rank within this machine", err));
+    return check(MPI_Comm_size(s->host, &out->host_size), "tell the number of ranks of this machine", err);
 }
 
 __attribute__((visibility("default"))) extern const struct comm_module comm_module;
