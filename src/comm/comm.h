@@ -99,6 +99,24 @@ static inline size_t slice_begin(size_t n, int size, int rank)
 size_t    comm_sum_floats(const struct comm *c);
 sc_status comm_sum_slices(struct comm *c, float *sum, const float *x, size_t n, int givers, float *scratch, sc_error *err);
 
+/* ---- comm_alive.c: who is still there -------------------------------------------------------------------------------------------- */
+
+/* A heartbeat by TCP beside the transport, because some (Open MPI 4.1) wait for ever for a rank that was stopped or cut off. Rank 0
+ * watches the others, the others watch rank 0. A rank is gone whose connection ends without a goodbye, or that is silent for
+ * `patience` seconds (>= 0.1, the same on all ranks): rank 0 tells the others, so that all say the same. */
+struct comm_alive;
+/* Called once at most, on the heartbeat's thread, perhaps before comm_alive_start returns. `message`: a sentence that names the rank,
+ * its process and host, and what happened. Must not call comm_alive_stop. */
+typedef void comm_on_death(void *user, int rank, const char *message);
+/* Collective; *out is NULL for one rank. Fails on all ranks if one cannot join, within about twelve seconds. */
+sc_status comm_alive_start(struct comm_alive **out, struct comm *c, double patience, comm_on_death *on_death, void *user, sc_error *err);
+/* Says goodbye, so that leaving is no death; waits for the answers a quarter of a second at most, and for a call of on_death. NULL
+ * allowed. When rank 0 has left, nobody watches any more. */
+void      comm_alive_stop(struct comm_alive *a);
+/* "rank 2 (process 4711 on host node2)", of any rank. a NULL: "rank 2". */
+enum { COMM_ALIVE_WHO = 128 };
+void      comm_alive_describe(const struct comm_alive *a, int rank, char out[COMM_ALIVE_WHO]);
+
 /* ---- comm_threads.c: ranks in one process, for tests ---------------------------------------------------------------------------- */
 
 /* Runs fn on `size` threads, each a rank, and returns the status of the first rank that failed. When one fails, all that wait for a
