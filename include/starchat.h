@@ -407,8 +407,10 @@ SC_API sc_status sc_recipe_config(const sc_train_config **out, sc_recipe *r, sc_
 SC_API sc_status sc_recipe_record(sc_text *json, const sc_recipe *r, sc_error *err);                 /* all effective keys  */
 /* Fine-tunes; resumes by itself. Events: {"event":"step","step":n,"loss":x,...}, "eval", "sample", "save", "done". */
 SC_API sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err);
-/* JSON: peak memory and what it is made of, before anything is loaded. */
-SC_API sc_status sc_train_plan(sc_text *json, sc_runtime *rt, const sc_train_config *c, sc_error *err);
+/* JSON: peak memory of a rank and what it is made of, before anything is loaded; for several ranks what they send, and with the speed
+ * of their network how long that takes beside the computing, for which this machine is measured (about a second). */
+typedef struct { int64_t ranks; double network_gbits; } sc_plan_config;      /* network_gbits: of each rank, 10^9 bits a second; 0: not asked */
+SC_API sc_status sc_train_plan(sc_text *json, sc_runtime *rt, const sc_train_config *c, const sc_plan_config *plan, sc_error *err);
 
 typedef struct { const char *base, *adapter, *out, *type; bool overwrite; sc_on_event on_event; void *user; } sc_merge_config;   /* options "merge" */
 /* Adds an adapter to its base: a Hugging Face directory or, if `out` ends in .gguf, that. */

@@ -320,6 +320,19 @@ int args_integer(const struct args *a, const char *flag, long long *out, long lo
     return ARGS_GO;
 }
 
+int args_real(const struct args *a, const char *flag, double *out, double fallback, double min, double max)
+{
+    const char *text = args_value(a, flag);
+    char *end = NULL;
+    *out = fallback;
+    if (!text) return ARGS_GO;
+    double x = strtod(text, &end);
+    if (!*text || *end) return usage_error(a->command, "%s is \"%s\", expected a number", flag, text);
+    if (!(x >= min && x <= max)) return usage_error(a->command, "%s is %g, expected %g to %g", flag, x, min, max);
+    *out = x;
+    return ARGS_GO;
+}
+
 int sample_from_args(sc_sample_config *c, struct sample_extra *x, const struct args *a)
 {
     const char *bias[ARGS_MAX_GIVEN];

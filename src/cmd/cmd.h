@@ -83,6 +83,7 @@ const char *args_value(const struct args *a, const char *flag);      /* the last
 int  args_values(const struct args *a, const char *flag, const char **values, int max);
 /* A whole number in [min, max], `fallback` if not given: ARGS_GO or EXIT_USAGE after a message. */
 int  args_integer(const struct args *a, const char *flag, long long *out, long long fallback, long long min, long long max);
+int  args_real(const struct args *a, const char *flag, double *out, double fallback, double min, double max);
 /* "starchat COMMAND: message", EXIT_USAGE. */
 int  usage_error(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The row of command's own flags or tables that `name` means; used by help and parser. */

@@ -149,6 +149,7 @@ static void job_close(struct job *j)
     data_inputs_close(&j->held_out);
     sc_text_free(&j->model);
     json_decref(j->view.done);
+    json_decref(j->view.ranks);
 }
 
 /* ---- train --------------------------------------------------------------------------------------------------------------------------- */
@@ -231,11 +232,13 @@ static int run_plan(const struct command *self, int argc, char **argv)
     struct job j;
     sc_text text = { 0 };
     sc_error err = { 0 };
-    long long ranks;
+    long long ranks = 1;
+    double gbits = 0;
     int code = job_open(&j, self, argc, argv);
     if (code == ARGS_GO) code = args_integer(&j.args, "ranks", &ranks, 1, 1, 1 << 16);
-    if (code == ARGS_GO && ranks > 1) code = fail_text("--ranks is %lld, but training over several processes is not in the program yet, expected 1", ranks);
-    if (code == ARGS_GO) code = sc_train_plan(&text, j.opened.runtime, &j.config, &err) == SC_OK ? ARGS_GO : fail_with(&j.args.common, &err);
+    if (code == ARGS_GO) code = args_real(&j.args, "network", &gbits, 0, 1e-3, 1e5);
+    const sc_plan_config plan = { ranks, gbits };
+    if (code == ARGS_GO) code = sc_train_plan(&text, j.opened.runtime, &j.config, &plan, &err) == SC_OK ? ARGS_GO : fail_with(&j.args.common, &err);
     progress_clear(&j.args.common);
     if (code == ARGS_GO) code = print_answer(&j.args.common, &text);
     sc_text_free(&text);
@@ -246,6 +249,7 @@ static int run_plan(const struct command *self, int argc, char **argv)
 static const struct flag plan_flags[] = {
     { "deepspeed", NULL, "FILE", "a DeepSpeed configuration (JSON), as in the original", NULL },
     { "ranks", NULL, "N", "processes that share the work [1]", NULL },
+    { "network", NULL, "GBITS", "speed of each rank's network in Gbit/s: is a step bound by it?", NULL },
     FLAG_JSON,
     FLAG_END,
 };
@@ -253,7 +257,9 @@ const struct command command_plan = {
     .name = "plan", .operands = "CONFIG.yaml [key=value...]", .summary = "what a training run will need, before anything is loaded",
     .min_operands = 1, .max_operands = 1, .run = run_plan, .tables = train_tables, .flags = plan_flags,
     .details = RECIPE_HELP
-               "Prints the peak of memory and what it is made of.\n\n"
+               "Prints the peak of memory of a rank and what it is made of, and what a rank sends in a step. With --network, this machine\n"
+               "is measured for a second, and the time to compute stands beside the time to send.\n\n"
                "  starchat plan recipes/starchat-qlora.yaml\n"
-               "  starchat plan recipes/demo.yaml block_size=2048 --json",
+               "  starchat plan recipes/demo.yaml block_size=2048 --json\n"
+               "  starchat plan recipes/starchat-alpha.yaml --ranks 8 --network 10",
 };

@@ -105,6 +105,31 @@ static void show_indented(const char *mark, const char *text)
     }
 }
 
+/* Adds what the ranks did since the last such event to the sums that the summary shows. */
+static void add_ranks(struct train_view *v, const json_t *event)
+{
+    const json_t *rank, *list = json_object_get(event, "ranks");
+    size_t i;
+    if (!v->ranks) v->ranks = json_array();
+    json_array_foreach(list, i, rank) {
+        const char *key;
+        json_t *value, *sum = json_array_get(v->ranks, i);
+        if (!sum) json_array_append_new(v->ranks, sum = json_object());
+        json_object_foreach((json_t *)(uintptr_t)rank, key, value) json_object_set_new(sum, key, json_real(json_number_value(json_object_get(sum, key)) + json_number_value(value)));
+    }
+}
+
+/* The last word of a job that lost a rank; the process ends behind it. */
+static void tell_lost(struct train_view *v, const json_t *event)
+{
+    const char *text = text_of(event, "text");
+    progress_clear(v->common);
+    fputs("starchat: ", stderr);
+    print_safe(stderr, text, strlen(text));
+    fputs(". The job ends; the same command, with as many ranks or fewer, goes on from the last checkpoint\n", stderr);
+    fflush(stderr);
+}
+
 void train_event(void *user, const char *json)
 {
     struct train_view *v = user;
@@ -126,7 +151,9 @@ void train_event(void *user, const char *json)
     } else if (strcmp(kind, "save") == 0) {
         progress_clear(v->common);
         note(v->common, "saved step %.0f", number(event, "step"));
-    } else if (strcmp(kind, "skipped") == 0) {
+    } else if (strcmp(kind, "ranks") == 0) add_ranks(v, event);
+    else if (strcmp(kind, "lost") == 0) tell_lost(v, event);
+    else if (strcmp(kind, "skipped") == 0) {
         progress_clear(v->common);
         note(v->common, "step %.0f is left out: %s", number(event, "step"), text_of(event, "why"));
     } else draw_event(v->common, json);
@@ -142,6 +169,24 @@ static void note_gain(struct train_view *v, const json_t *results)
              number(after, "low"), number(after, "high"), number(after, "dialogues"));
 }
 
+static void note_ranks(struct train_view *v)
+{
+    static const char *const columns[] = { "compute", "wait_values", "wait_gradients", "wait_ranks", "update", "gather", "reduce" };
+    size_t i;
+    const json_t *rank;
+    if (json_array_size(v->ranks) < 2) return;
+    note(v->common, "Seconds      work  wait for  wait for  wait for  change | beside the work:");
+    note(v->common, "of rank   compute   weights gradients  the rest weights |   gather    reduce        sent");
+    json_array_foreach(v->ranks, i, rank) {
+        char line[200], sent[32];
+        double x[sizeof columns / sizeof *columns];
+        for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) x[k] = number(rank, columns[k]);
+        format_bytes(sent, sizeof sent, number(rank, "sent_bytes"));
+        snprintf(line, sizeof line, "%7zu %9.1f %9.1f %9.1f %9.1f %7.1f | %8.1f %9.1f %11s", i, x[0], x[1], x[2], x[3], x[4], x[5], x[6], sent);
+        note(v->common, "%s", line);
+    }
+}
+
 void train_summary(struct train_view *v)
 {
     char text[256] = "";
@@ -149,6 +194,7 @@ void train_summary(struct train_view *v)
     progress_clear(v->common);
     if (!v->done) return;
     note_gain(v, results);
+    note_ranks(v);
     append_number(text, sizeof text, ", %.0f steps", number(results, "steps"));
     append_number(text, sizeof text, ", %.0f tokens", number(results, "tokens"));
     append_number(text, sizeof text, ", best held-out loss %.4f", number(results, "best_loss"));

@@ -191,7 +191,7 @@ static void touch(struct arena *a, size_t bytes)
 
 static sc_status reserve(struct learner *l, sc_error *err)
 {
-    if (l->quantizes) TRY(base_quantize(&l->base, &l->model->model, l->base_type, l->rt->pool, &l->rt->cancel, err));
+    if (l->quantizes) TRY(base_quantize(&l->base, &l->model->model, l->base_type, &l->rt->comm, l->rt->pool, &l->rt->cancel, err));
     TRY(trainable_open(&l->trainable, &l->model->model, &l->what, err));
     touch(&l->step, l->step_bytes);
     return SC_OK;

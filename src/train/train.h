@@ -95,10 +95,11 @@ sc_status trainable_read(struct trainable *t, const struct state_file *file, siz
 
 /* Turns the linear matrices of the blocks (not embeddings, norms, head) of a model as model_bind left it into `type`, any
  * but integers and f64; those that have it already stay in the file. Pages of the file are let go of as it goes.
- * `cancel`: NULL, or as in struct exec. */
-struct quantized_base { void *memory; size_t bytes; };
+ * `cancel`: NULL, or as in struct exec. comm: the ranks of one machine make and keep one copy together, which is whole once all of them
+ * have returned; NULL: this process alone. */
+struct quantized_base { void *memory; size_t bytes; bool is_shared; };
 size_t    base_quantized_bytes(struct model *m, enum dtype type);      /* what base_quantize will take, for the plan */
-sc_status base_quantize(struct quantized_base *out, struct model *m, enum dtype type, struct pool *pool, const atomic_int *cancel, sc_error *err);
+sc_status base_quantize(struct quantized_base *out, struct model *m, enum dtype type, struct comm *comm, struct pool *pool, const atomic_int *cancel, sc_error *err);
 void      base_release(struct quantized_base *b);                      /* after the model */
 
 /* ---- optimizer.c --------------------------------------------------------------------------------------------------------- */

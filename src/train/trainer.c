@@ -11,7 +11,8 @@ struct trainer {
     struct corpus data; struct learner l; struct preference preference; struct order order; struct journal journal;
     struct run_state s; struct memory_plan plan;
     struct losses losses; double window_loss; int64_t window_steps;      /* since the last line of the log */
-    struct trace *trace; struct ranks_report ranks;
+    struct trace *trace; struct ranks_report ranks; struct comm_alive *alive;
+    const sc_train_config *given;                                        /* with the caller's on_event on every rank */
     json_t *recipe, *results;
     int lock;
 };
@@ -299,6 +300,19 @@ static sc_status finish(struct trainer *t, sc_error *err)
     return comm_all_ok(comm, leads(t) ? write_end(t, err) : SC_OK, err);
 }
 
+/* ---- a rank that is gone ------------------------------------------------------------------------------------------------------------ */
+
+/* On the heartbeat's thread. The others may wait in MPI for ever, so nothing is tried any more: what is worth keeping is in the last
+ * checkpoint. One of those left tells it: rank 0, or all that lost rank 0. */
+static void end_job(void *user, int rank, const char *message)
+{
+    const struct trainer *t = user;
+    json_t *event = json_pack("{s:s, s:i, s:s}", "event", "lost", "rank", rank, "text", message);
+    char *text = json_dumps(event, JSON_COMPACT);
+    if (text && t->given->on_event && (leads(t) || rank == 0 || rank == t->rt->comm.rank)) t->given->on_event(t->given->user, text);
+    _exit(1);
+}
+
 /* ---- the job ----------------------------------------------------------------------------------------------------------------------- */
 
 static sc_status begin(struct trainer *t, enum run_found *found, sc_error *err)
@@ -306,6 +320,9 @@ static sc_status begin(struct trainer *t, enum run_found *found, sc_error *err)
     struct comm *comm = &t->rt->comm;
     int32_t what = RUN_NEW;
     TRY(agree_on_job(comm, t->rt, t->c, err));
+    sc_status status = comm_alive_start(&t->alive, comm, (double)t->c->heartbeat_seconds, end_job, t, err);
+    comm->failed_together = status != SC_OK;
+    TRY(status);
     TRY(comm_all_ok(comm, leads(t) ? run_open(found, &t->recipe, &t->lock, t->c, err) : SC_OK, err));
     if (leads(t)) what = (int32_t)*found;
     TRY(comm_broadcast(comm, 0, &what, sizeof what, err));
@@ -336,8 +353,9 @@ sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err)
 {
     sc_train_config own = *c;
     if (rt->comm.rank) own.on_event = NULL;               /* rank 0 tells what happens */
-    struct trainer t = { .rt = rt, .c = &own, .lock = -1 };
+    struct trainer t = { .rt = rt, .c = &own, .given = c, .lock = -1 };
     sc_status status = train(&t, err);
+    comm_alive_stop(t.alive);
     trainer_close(&t);
     return status;
 }

@@ -160,8 +160,8 @@ TEST(adapters_learn_on_a_quantised_base_as_on_its_numbers)
         opened_make(&a, names[i / 5], 2);
         opened_make(&b, names[i / 5], 1);
         size_t said = base_quantized_bytes(&a.model, type);
-        CHECK_OK(base_quantize(&base[0], &a.model, type, a.pool, NULL, err));
-        CHECK_OK(base_quantize(&base[1], &b.model, type, b.pool, NULL, err));
+        CHECK_OK(base_quantize(&base[0], &a.model, type, NULL, a.pool, NULL, err));
+        CHECK_OK(base_quantize(&base[1], &b.model, type, NULL, b.pool, NULL, err));
         CHECK(said > 0 && base[0].bytes == said && !memcmp(base[0].memory, base[1].memory, said));      /* on any number of threads */
         CHECK(a.model.layers[0].down.w.dtype == type && a.model.embed.w.dtype == DTYPE_F32 && a.model.head.w.dtype == DTYPE_F32);
         CHECK_INT(base_quantized_bytes(&a.model, type), 0);
@@ -188,10 +188,10 @@ TEST(a_base_whose_rows_do_not_fit_is_refused)
     struct opened o;
     struct quantized_base base;
     opened_make(&o, "llama", 1);
-    CHECK_FAILS(base_quantize(&base, &o.model, DTYPE_Q4_K, o.pool, NULL, err), SC_E_ARGUMENT, "needs a multiple of 256");
+    CHECK_FAILS(base_quantize(&base, &o.model, DTYPE_Q4_K, NULL, o.pool, NULL, err), SC_E_ARGUMENT, "needs a multiple of 256");
     CHECK(o.model.layers[0].q.w.dtype == DTYPE_F32 && !base.memory);
     atomic_int cancel = 1;
-    CHECK_FAILS(base_quantize(&base, &o.model, DTYPE_Q8_0, o.pool, &cancel, err), SC_E_CANCELLED, "cancelled");
+    CHECK_FAILS(base_quantize(&base, &o.model, DTYPE_Q8_0, NULL, o.pool, &cancel, err), SC_E_CANCELLED, "cancelled");
     base_release(&base);
     opened_close(&o);
 }
