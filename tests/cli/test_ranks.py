@@ -106,6 +106,153 @@ def test_other_kinds():
     compare("gpt", "stochastic", [("openmpi", 3, 1)])
 
 
+# ---- faults ----------------------------------------------------------------------------------------------------------------------
+
+FAULTS = int(os.environ.get("STARCHAT_FAULTS", "4"))
+MOST_SECONDS = 10
+
+
+def processes(output):
+    """Pids of the ranks of the job that writes to `output`, in the order of ranks."""
+    found = []
+    for p in pathlib.Path("/proc").iterdir():
+        try:
+            line = (p / "cmdline").read_bytes().split(b"\0")
+            env = dict(v.split(b"=", 1) for v in (p / "environ").read_bytes().split(b"\0") if b"=" in v)
+        except (OSError, ValueError):
+            continue
+        if pathlib.Path(line[0].decode()).name == pathlib.Path(PROGRAM).name and f"{output}.yaml".encode() in line:
+            found.append((int(env.get(b"OMPI_COMM_WORLD_RANK", env.get(b"PMI_RANK", b"0"))), int(p.name)))
+    return [pid for _, pid in sorted(found)]
+
+
+def last_step(output):
+    try:
+        return (output / "events.jsonl").read_bytes().count(b'"event":"step"')
+    except OSError:
+        return 0
+
+
+class Disk:
+    """A small file system for the output, filled and freed; needs root."""
+
+    def __init__(self, place):
+        self.place = place
+        self.is_there = False
+
+    def __enter__(self):
+        self.place.mkdir()
+        self.is_there = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", self.place], capture_output=True).returncode == 0
+        return self
+
+    def fill(self):
+        with open(self.place / "junk", "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(bytes(1 << 20))
+            except OSError:
+                pass
+
+    def free(self):
+        (self.place / "junk").unlink(missing_ok=True)
+
+    def __exit__(self, *error):
+        if self.is_there:
+            subprocess.run(["umount", "-l", self.place], check=True)
+
+
+def one_fault(name, kind, launcher, ranks, after, victim, disk, expected):
+    """Starts a job, harms it after `after` seconds from its first step, waits for its end and starts it again with one rank less."""
+    output = SCRATCH / disk.place.name / name
+    recipe(name, model_name_or_path="llama", max_steps=FAULT_STEPS, save_steps=20, save_total_limit=2, evaluation_strategy="no", eval_samples=0, output_dir=str(output))
+    child = subprocess.Popen(command(name, launcher, ranks), cwd=SCRATCH, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while last_step(output) < 1 and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(after)
+    pids = processes(name)
+    if len(pids) != ranks or child.poll() is not None:
+        child.communicate(timeout=60)
+        return None                                        # it was done before
+    begin, before = time.monotonic(), last_step(output)
+    if kind == "disk":
+        disk.fill()
+    else:
+        os.kill(pids[victim], {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[kind])
+    try:
+        _, messages = child.communicate(timeout=60)
+    finally:
+        for pid in processes(name):
+            os.kill(pid, signal.SIGKILL)
+        disk.free()
+    seconds = time.monotonic() - begin
+    went_on = kind == "disk" and child.returncode == 0
+    assert went_on or child.returncode != 0, messages
+    assert seconds < MOST_SECONDS, (name, kind, seconds, messages)
+    if kind in ("kill", "stop") and victim:
+        assert f"rank {victim} (process {pids[victim]} on host" in messages, messages
+    left = max(1, ranks - 1)
+    train(name, launcher, left)
+    assert weights_of(output) == expected, (name, kind, "other bytes after going on")
+    return seconds, before
+
+
+FAULT_STEPS = 400
+
+
+def weights_of(output):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(output.glob("*.safetensors"))}
+
+
+def test_faults():
+    import random
+    dice = random.Random(20261129)
+    undisturbed = recipe("undisturbed", model_name_or_path="llama", max_steps=FAULT_STEPS, save_steps=20, save_total_limit=2, evaluation_strategy="no", eval_samples=0)
+    begin = time.monotonic()
+    train("undisturbed", modules()[0], 3)
+    length = time.monotonic() - begin
+    expected = weights_of(undisturbed)
+    figures, n, tries = [], 0, 0
+    with Disk(SCRATCH / "disk") as disk:
+        kinds = ["kill", "stop"] + (["disk"] if disk.is_there else [])
+        while n < FAULTS and tries < 3 * FAULTS:
+            kind, launcher = kinds[n % len(kinds)], modules()[n // len(kinds) % len(modules())]
+            victim, tries = dice.randrange(3), tries + 1
+            found = one_fault(f"fault{tries}", kind, launcher, 3, dice.uniform(0, 0.5 * length), victim, disk, expected)
+            if found:
+                figures.append((kind, launcher, victim, round(found[0], 2), found[1]))
+                n += 1
+    for figure in figures:
+        print("       %s, %s, rank %d: ended after %.2f s, at step %d" % figure)
+    assert n == FAULTS
+
+
+def test_other_ranks_are_refused():
+    """Another recipe, other data on one of the ranks: told at the start, by all in one sentence."""
+    recipe("one", model_name_or_path="llama", output_dir="refused")
+    recipe("two", model_name_or_path="llama", output_dir="refused", learning_rate=0.001)
+    launcher = modules()[0]
+    line = [*LAUNCHERS[launcher], "-n", "1", PROGRAM, "train", "one.yaml", "-q", ":", "-n", "1", PROGRAM, "train", "two.yaml", "-q"]
+    done = subprocess.run(line, cwd=SCRATCH, capture_output=True, text=True, timeout=60)
+    told = [text for text in done.stderr.splitlines() if text.startswith("starchat: ")]
+    assert done.returncode != 0 and told == ["starchat: the recipe is not the same on rank 0 and rank 1; start all ranks with the same program, recipe and data"], done.stderr
+    assert not (SCRATCH / "refused/run.json").exists()
+
+
+def test_another_number_of_rows_is_refused():
+    name = "rows"
+    recipe(name, model_name_or_path="llama", total_train_batch_size=0, per_device_train_batch_size=2, max_steps=3000, evaluation_strategy="no", save_total_limit=2)
+    child = subprocess.Popen(command(name, modules()[0], 3), cwd=SCRATCH, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (SCRATCH / name / "checkpoint-4").exists():
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    child.wait(60)
+    assert child.returncode != 0
+    done = train(name, ok=False)
+    assert done.returncode == 1 and "was made with 6 rows a step, but recipe and ranks give 2; set total_train_batch_size to 6" in done.stderr, done.stderr
+
+
 def main():
     wanted = sys.argv[2:]
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not wanted or n in wanted)]
