@@ -82,6 +82,8 @@ typedef struct {
     void       *user;
 } sc_runtime_config;          /* options "runtime" */
 SC_API sc_status sc_runtime_open(sc_runtime **out, const sc_runtime_config *c, sc_error *err);
+/* The MPIs that this program can open: "openmpi, mpich", "" for none. Reads STARCHAT_MODULES. */
+SC_API void      sc_mpi_modules(char out[32]);
 /* Which of the processes that work together this one is, from 0, and how many there are. */
 SC_API void      sc_runtime_ranks(const sc_runtime *rt, int *rank, int *size);
 SC_API bool      sc_runtime_failed_together(const sc_runtime *rt);   /* whether the last failure is that of all of them */

@@ -61,9 +61,11 @@ static double free_disk(const char *path)
 static int find_tools(struct finding out[4])
 {
     static const char *const mpi[] = { "libmpi.so.40", "libmpi.so.12", "libmpi.so", NULL }, *const cuda[] = { "libcuda.so.1", NULL };
+    static char modules[32], found[160];
     bool has_mpi = has_library(mpi), has_mpirun = has_program("mpirun");
-    out[0] = (struct finding){ "MPI", has_mpi && has_mpirun ? "library and mpirun" : has_mpi ? "library, but no mpirun" : NULL,
-                               "training on several machines", "apt install openmpi-bin libopenmpi-dev" };
+    sc_mpi_modules(modules);
+    snprintf(found, sizeof found, "library%s, %s%s", has_mpirun ? " and mpirun" : ", but no mpirun", *modules ? "modules: " : "but no module of this program; build it by `make mpi`", modules);
+    out[0] = (struct finding){ "MPI", has_mpi ? found : NULL, "training on several machines", "apt install openmpi-bin libopenmpi-dev, then `make mpi`" };
     out[1] = (struct finding){ "CUDA", has_library(cuda) ? "driver" : NULL, "NVIDIA GPUs", "the NVIDIA driver, on a machine with such a GPU" };
     out[2] = (struct finding){ "DuckDB", sc_tables_check(NULL) == SC_OK ? "library" : NULL, "Parquet and CSV data sets", "tools/setup.sh duckdb, or set STARCHAT_DUCKDB to the path of a libduckdb.so" };
     out[3] = (struct finding){ "bubblewrap", has_program("bwrap") ? "program" : NULL, "running generated code in a sandbox", "apt install bubblewrap" };

@@ -82,6 +82,16 @@ static bool module_path(char out[PATH_BYTES], const char *module)
     return module_in(out, program, "", module) || module_in(out, program, "/../lib/starchat", module);
 }
 
+void comm_modules(char out[COMM_MODULES_TEXT])
+{
+    static const char *const names[] = { "openmpi", "mpich" };
+    char path[PATH_BYTES];
+    size_t n = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (module_path(path, names[i])) n += (size_t)snprintf(out + n, COMM_MODULES_TEXT - n, "%s%s", n ? ", " : "", names[i]);
+}
+
 static sc_status open_module(struct comm *out, int row, int size, sc_error *err)
 {
     char path[PATH_BYTES];

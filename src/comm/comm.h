@@ -50,6 +50,9 @@ struct comm_module {
  * not there: to train N times the same would help nobody. */
 sc_status comm_open(struct comm *out, const char *mpi, sc_error *err);
 void      comm_close(struct comm *c);
+/* Names of the modules that are there: "openmpi, mpich"; "" for none. */
+enum { COMM_MODULES_TEXT = 32 };
+void      comm_modules(char out[COMM_MODULES_TEXT]);
 /* Ends the job on all ranks, without their help; returns only for one rank. */
 void      comm_abort(struct comm *c);
 

@@ -100,6 +100,8 @@ sc_status sc_runtime_measure(sc_text *out, sc_runtime *rt, sc_error *err)
     return status;
 }
 
+void sc_mpi_modules(char out[32]) { comm_modules(out); }
+
 void sc_runtime_ranks(const sc_runtime *rt, int *rank, int *size)
 {
     *rank = rt->comm.rank;

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
@@ -78,10 +79,26 @@ static sc_status read_run(enum run_found *found, const json_t *recipe, const cha
 
 static const char *const directories[] = { "data", "eval_data", "runs", NULL };
 
+/* model-00001-of-00003.safetensors and the like: a model beside an adapter would be read in its place. */
+static void clear_parts(const char *output)
+{
+    unsigned i, n;
+    DIR *d = opendir(output);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        int end = 0;
+        if (sscanf(e->d_name, "model-%5u-of-%5u.safetensors%n", &i, &n, &end) != 2 || !end || e->d_name[end]) continue;
+        char *path = path_join(output, e->d_name);
+        unlink(path);
+        mem_free(path);
+    }
+    if (d) closedir(d);
+}
+
 /* What an earlier run of another recipe made; nothing else is touched. */
 static void clear(const char *output)
 {
-    static const char *const files[] = { "reference.bin", "events.jsonl", "report.html", "adapter_config.json", "adapter_model.safetensors", "trainer_state.json", "all_results.json", "trace.json", NULL };
+    static const char *const files[] = { "reference.bin", "events.jsonl", "report.html", "adapter_config.json", "adapter_model.safetensors", "trainer_state.json", "all_results.json", "trace.json", "config.json", "generation_config.json",
+                                         "model.safetensors", "model.safetensors.index.json", "model.gguf", NULL };
     checkpoint_sweep(output, 0, -1);
     for (size_t i = 0; directories[i]; i++) {
         char *path = path_join(output, directories[i]);
@@ -93,6 +110,7 @@ static void clear(const char *output)
         unlink(path);
         mem_free(path);
     }
+    clear_parts(output);
 }
 
 /* Files and directories whose name goes on with ".tmp-" or ".part" behind `begin`: a process that was killed left them. */

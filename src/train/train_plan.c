@@ -73,10 +73,14 @@ json_t *plan_describe(const struct memory_plan *p)
 
 sc_status plan_check(const struct memory_plan *p, const sc_runtime *rt, sc_error *err)
 {
-    uint64_t limit = rt->memory_limit ? rt->memory_limit : system_memory() / (uint64_t)rt->comm.host_size;     /* ranks of one machine share its memory */
-    if (p->peak <= limit) return SC_OK;
-    return FAIL(err, SC_E_MEMORY, "this run needs %.2f GiB of memory, but there are %.2f GiB; `starchat plan` shows what for: a smaller block_size, lora_r, quantize_base or optim adamw_8bit need less",
-                (double)p->peak / (1 << 30), (double)limit / (1 << 30));
+    uint64_t ranks = (uint64_t)rt->comm.host_size, limit = rt->memory_limit, needed = p->peak;
+    if (!limit) {                                            /* of the machine, whose ranks share the mapped file or the quantised base */
+        limit = system_memory();
+        needed = (p->peak - p->weights) * ranks + p->weights;
+    } else ranks = 1;
+    if (needed <= limit) return SC_OK;
+    return FAIL(err, SC_E_MEMORY, "%s %.2f GiB of memory, but there are %.2f GiB; `starchat plan` shows what for: a smaller block_size, lora_r, quantize_base, optim adamw_8bit%s need less",
+                ranks > 1 ? "the ranks of this machine need" : "this run needs", (double)needed / (1 << 30), (double)limit / (1 << 30), ranks > 1 ? ", fewer ranks a machine or zero: 3" : "");
 }
 
 /* Rows of the data where they are prepared, else the longest that may come. */

@@ -253,6 +253,81 @@ def test_another_number_of_rows_is_refused():
     assert done.returncode == 1 and "was made with 6 rows a step, but recipe and ranks give 2; set total_train_batch_size to 6" in done.stderr, done.stderr
 
 
+# ---- several hosts: network namespaces, as root, where STARCHAT_CLUSTER=1 asks for it ------------------------------------------------
+
+
+class Skipped(Exception):
+    pass
+
+
+CLUSTER = str(ROOT / "tools/cluster.sh")
+
+
+class Hosts:
+    def __init__(self, n, *options):
+        if not os.environ.get("STARCHAT_CLUSTER"):
+            raise Skipped("STARCHAT_CLUSTER=1 makes hosts of network namespaces, as root")
+        self.n, self.options = n, options
+
+    def __enter__(self):
+        subprocess.run([CLUSTER, "down"], capture_output=True)
+        subprocess.run([CLUSTER, "up", str(self.n), *self.options], check=True, capture_output=True)
+        return self
+
+    def line(self, name, mpi):
+        return [CLUSTER, "run", str(self.n), "--mpi", mpi, "--", *command(name)]
+
+    def __exit__(self, *error):
+        subprocess.run([CLUSTER, "down"], check=True, capture_output=True)
+
+
+def test_hosts_give_the_same_bytes():
+    alone = recipe("hosts-alone", model_name_or_path="llama", lora_r=16)
+    full = recipe("hosts-alone-full", model_name_or_path="gpt")
+    train("hosts-alone"), train("hosts-alone-full")
+    for n, mpi, options in ((2, "openmpi", ()), (3, "openmpi", ("--delay", "5ms", "--loss", "1%")), (2, "mpich", ("--delay", "5ms", "--loss", "1%"))):
+        with Hosts(n, *options) as hosts:
+            for expected, changes in ((alone, {"model_name_or_path": "llama", "lora_r": 16}), (full, {"model_name_or_path": "gpt"})):
+                name = f"hosts-{n}-{mpi}-{expected.name}"
+                output = recipe(name, **changes)
+                begin = time.monotonic()
+                done = subprocess.run(hosts.line(name, mpi), cwd=SCRATCH, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+                assert done.returncode == 0, done.stderr[-2000:]
+                assert outcome(output) == outcome(expected), name
+                print(f"       {n} hosts, {mpi}, {' '.join(options) or 'plain'}, {'LoRA' if 'lora_r' in changes else 'full'}: same bytes, {time.monotonic() - begin:.1f} s")
+
+
+def test_cut_cable():
+    """Both sides end by themselves; what goes on gives the undisturbed bytes. Cuts last for good, as far as the job is concerned."""
+    import random
+    dice = random.Random(7)
+    changes = {"model_name_or_path": "llama", "max_steps": FAULT_STEPS, "save_steps": 20, "save_total_limit": 2, "evaluation_strategy": "no", "eval_samples": 0}
+    undisturbed = recipe("not-cut", **changes)
+    train("not-cut")
+    for i in range(int(os.environ.get("STARCHAT_CUTS", "2"))):
+        with Hosts(3) as hosts:
+            name, victim = f"cut{i}", dice.randrange(1, 3)
+            output = recipe(name, **changes)
+            child = subprocess.Popen(hosts.line(name, "openmpi"), cwd=SCRATCH, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+            while last_step(output) < 1 and child.poll() is None:
+                time.sleep(0.01)
+            time.sleep(dice.uniform(0, 3))
+            subprocess.run([CLUSTER, "cut", str(victim)], check=True, capture_output=True)
+            begin, step = time.monotonic(), last_step(output)
+            while processes(name) and time.monotonic() < begin + 60:
+                time.sleep(0.05)
+            ranks = time.monotonic() - begin
+            try:
+                _, messages = child.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                messages = "mpirun hangs: " + child.communicate()[1]
+            print(f"       cable of host {victim} cut at step {step}: ranks ended after {ranks:.2f} s, mpirun after {time.monotonic() - begin:.2f} s")
+            assert ranks < MOST_SECONDS and f"rank {victim} (process" in messages, (ranks, messages)
+        train(name, modules()[0], 2)
+        assert weights_of(output) == weights_of(undisturbed), "other bytes after going on"
+
+
 def main():
     wanted = sys.argv[2:]
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (not wanted or n in wanted)]
@@ -267,6 +342,8 @@ def main():
             try:
                 run()
                 print("ok    ", name)
+            except Skipped as reason:
+                print(f"skipped: {name}: {reason}")
             except Exception:
                 failed += 1
                 print("FAILED", name)
