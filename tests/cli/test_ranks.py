@@ -106,6 +106,33 @@ def test_other_kinds():
     compare("gpt", "stochastic", [("openmpi", 3, 1)])
 
 
+def test_preferences():
+    with open(SCRATCH / "pairs.jsonl", "w") as f:
+        for i in range(40):
+            f.write(json.dumps({"prompt": f"say {i}", "chosen": f"{i}!", "rejected": f"no {i * 7}"}) + "\n")
+    for loss in ("dpo", "orpo"):
+        changes = {"model_name_or_path": "llama", "dataset_name": "pairs.jsonl", "loss_type": loss, "lora_r": 8}
+        alone = recipe(loss, **changes)
+        train(loss)
+        output = recipe(f"{loss}-3", **changes)
+        train(f"{loss}-3", modules()[0], 3)
+        assert outcome(output) == outcome(alone)
+
+
+def test_plan_says_what_is_sent():
+    for stage in (0, 2, 3):
+        output = recipe(f"sent{stage}", model_name_or_path="llama", zero=stage, max_steps=20, logging_steps=1, evaluation_strategy="no", eval_samples=0, save_strategy="no", trace=True)
+        train(output.name, modules()[0], 3)
+        events = [json.loads(line) for line in (output / "events.jsonl").read_text().splitlines()]
+        ranks = [e["ranks"] for e in events if e["event"] == "ranks"][1:]
+        sent = sum(r["sent_bytes"] for step in ranks for r in step) / len(ranks) / 3
+        plan = json.loads(subprocess.run([PROGRAM, "plan", f"{output.name}.yaml", "--ranks", "3", "--json"], cwd=SCRATCH, capture_output=True, check=True).stdout)
+        assert abs(plan["traffic_bytes_per_step"] / sent - 1) < 0.03, (stage, plan["traffic_bytes_per_step"], sent)
+        trace = json.loads((output / "trace.json").read_text())["traceEvents"]
+        assert {e["pid"] for e in trace} == {0, 1, 2} and {"leaf, forward and back", "reduce"} <= {e["name"] for e in trace}
+        assert all(e["ts"] >= 0 and e["dur"] >= 0 for e in trace if e["ph"] == "X")
+
+
 # ---- faults ----------------------------------------------------------------------------------------------------------------------
 
 FAULTS = int(os.environ.get("STARCHAT_FAULTS", "4"))
