@@ -120,6 +120,12 @@ void      comm_alive_stop(struct comm_alive *a);
 enum { COMM_ALIVE_WHO = 128 };
 void      comm_alive_describe(const struct comm_alive *a, int rank, char out[COMM_ALIVE_WHO]);
 
+/* ---- comm_launcher.c --------------------------------------------------------------------------------------------------------------- */
+
+/* Before ending after a rank was lost: if the parent is mpirun or the like, a child that outlives this process ends it should it be
+ * there still after `seconds`. */
+void comm_end_launcher(double seconds);
+
 /* ---- comm_threads.c: ranks in one process, for tests ---------------------------------------------------------------------------- */
 
 /* Runs fn on `size` threads, each a rank, and returns the status of the first rank that failed. When one fails, all that wait for a

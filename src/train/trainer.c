@@ -310,6 +310,7 @@ static void end_job(void *user, int rank, const char *message)
     json_t *event = json_pack("{s:s, s:i, s:s}", "event", "lost", "rank", rank, "text", message);
     char *text = json_dumps(event, JSON_COMPACT);
     if (text && t->given->on_event && (leads(t) || rank == 0 || rank == t->rt->comm.rank)) t->given->on_event(t->given->user, text);
+    comm_end_launcher(2);
     _exit(1);
 }
 
