@@ -82,7 +82,7 @@ def measure(work, program, leaves):
     with open(work / "dialogues.jsonl", "w") as f:
         for i in range(400):
             f.write(json.dumps({"messages": [{"role": "user", "content": f"count from {i}"}, {"role": "assistant", "content": " ".join(str(i + k) for k in range(60))}]}) + "\n")
-    recipe = {"model_name_or_path": "model", "dataset_name": "dialogues.jsonl", "dialogue_template": "no_system", "block_size": 256, "max_steps": 6, "total_train_batch_size": leaves, "learning_rate": 1e-4,
+    recipe = {"model_name_or_path": "model", "dataset_name": "dialogues.jsonl", "dialogue_template": "no_system", "block_size": 256, "max_steps": 5, "total_train_batch_size": leaves, "learning_rate": 1e-4,
               "evaluation_strategy": "no", "save_strategy": "no", "eval_samples": 0, "report_to": "none", "logging_steps": 1, "gradient_checkpointing": False, "output_dir": "out", "zero": 3}
     (work / "recipe.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in recipe.items()))
     found = {}
@@ -97,6 +97,7 @@ def measure(work, program, leaves):
             steps = [e for e in events if e["event"] == "step"][1:]
             seconds = sorted(e["tokens"] / e["tokens_per_second"] / e["step"] for e in steps)
             ranks = [e["ranks"] for e in events if e["event"] == "ranks"][1:]
+            # of all ranks together, a step
             sums = {k: sum(r[k] for e in ranks for r in e) / len(ranks) for k in ranks[0][0]} if ranks else {}
             found.setdefault(str(n), []).append({"step": seconds[len(seconds) // 2], **sums})
             print(n, "ranks:", round(seconds[len(seconds) // 2], 3), "s a step", flush=True)
@@ -104,22 +105,21 @@ def measure(work, program, leaves):
 
 
 def compare(work):
-    """Ranks of one machine share its cores and its memory: computing and messages of all of them take turns on them. The fit: a
-    leaf's seconds alone (1 rank), the same while all cores work and a byte's seconds (2 ranks). 3, 4 and 8 ranks are then predicted."""
+    """Ranks of one machine share its cores: computing and messages of all of them take turns on them. The fit: a leaf's seconds
+    (1 rank), and what a byte costs a core, with all that comes with it (2 ranks). 3, 4 and 8 ranks are then predicted."""
     m = json.loads((work / "measured.json").read_text())
     leaves, cores = m["leaves"], m["cores"]
     mean = {int(n): {k: sum(r[k] for r in runs) / len(runs) for k in runs[0]} for n, runs in m["runs"].items()}
-    alone, two = mean[1]["step"], mean[2]
-    leaf, byte = two["compute"] / leaves, (two["gather"] + two["reduce"]) / two["sent_bytes"]
-    rest = max(0.0, two["step"] - (leaf * leaves + byte * two["sent_bytes"]) / cores)
-    print(f"a leaf {alone / leaves:.3f} s alone, {leaf:.3f} s beside others; a byte {byte * 1e9:.2f} ns; rest of a step {rest:.3f} s\n")
-    print("| ranks | measured s a step | model | model / measured |\n|---|---|---|---|")
+    alone = mean[1]["step"]
+    byte = max(0.0, 2 * mean[2]["step"] - alone) / mean[2]["sent_bytes"]
+    print(f"a leaf {alone / leaves:.3f} s, a byte {byte * 1e9:.2f} ns of a core\n")
+    print("| ranks | sent by all, MB a step | measured s a step | model | model / measured |\n|---|---|---|---|---|")
     worst = 0.0
     for n in RANKS:
         sent = mean[n].get("sent_bytes", 0.0)
-        modelled = alone if n == 1 else (leaf * leaves + byte * sent) / min(n, cores) + rest
+        modelled = alone if n == 1 else (alone + byte * sent) / min(n, cores)
         worst = max(worst, abs(modelled / mean[n]["step"] - 1))
-        print(f"| {n} | {mean[n]['step']:.3f} | {modelled:.3f} | {modelled / mean[n]['step']:.2f} |")
+        print(f"| {n} | {sent / 1e6:,.0f} | {mean[n]['step']:.3f} | {modelled:.3f} | {modelled / mean[n]['step']:.2f} |")
     print(f"\nlargest difference {100 * worst:.0f} % (bar: 15 %)")
     return worst > 0.15
 

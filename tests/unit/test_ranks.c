@@ -52,6 +52,10 @@ static void check_same(const char *a, const char *b, const char *what, const cha
     CHECK(train_event(a, "eval", steps, "loss") == train_event(b, "eval", steps, "loss"));
 }
 
+static const char UNTIED_CONFIG[] = "{\"architectures\":[\"Qwen2ForCausalLM\"],\"model_type\":\"qwen2\",\"vocab_size\":267,\"hidden_size\":32,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+    "\"num_key_value_heads\":2,\"intermediate_size\":48,\"max_position_embeddings\":128,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"hidden_act\":\"silu\",\"tie_word_embeddings\":false,"
+    "\"initializer_range\":0.1,\"bos_token_id\":0,\"eos_token_id\":0}";
+
 struct kind { const char *name, *config; bool pairs; void (*set)(sc_train_config *c); const char *file; };
 static void set_nothing(sc_train_config *c) { (void)c; }
 static void set_kept(sc_train_config *c) { c->recompute = false; c->optim = "adamw_8bit"; }
@@ -65,6 +69,7 @@ static void set_orpo(sc_train_config *c) { c->loss_type = "orpo"; }
 static const char FULL_FILE[] = "model.safetensors", ADAPTER_FILE[] = "adapter_model.safetensors";
 static const struct kind kinds[] = {
     { "full", LLAMA_CONFIG, false, set_nothing, FULL_FILE }, { "full", BIGCODE_CONFIG, false, set_nothing, FULL_FILE }, { "kept, 8 bit", LLAMA_CONFIG, false, set_kept, FULL_FILE },
+    { "untied", UNTIED_CONFIG, false, set_nothing, FULL_FILE }, { "untied lora", UNTIED_CONFIG, false, set_lora, ADAPTER_FILE },
     { "bf16", BIGCODE_CONFIG, false, set_master, FULL_FILE }, { "bf16 at random", LLAMA_CONFIG, false, set_stochastic, FULL_FILE }, { "lora", LLAMA_CONFIG, false, set_lora, ADAPTER_FILE },
     { "qlora", BIGCODE_CONFIG, false, set_qlora, ADAPTER_FILE }, { "dpo", LLAMA_CONFIG, true, set_dpo, ADAPTER_FILE }, { "orpo", BIGCODE_CONFIG, true, set_orpo, FULL_FILE },
 };

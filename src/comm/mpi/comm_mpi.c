@@ -150,6 +150,11 @@ static sc_status mpi_open(struct comm *out, comm_error_set *set, sc_error *err)
     set_message = set;
     MPI_Initialized(&is_open);
     if (is_open) return FAIL(err, SC_E_ARGUMENT, "this process has opened MPI already");
+#ifdef MPICH_VERSION
+    /* UCX beneath it reads another process's memory by cross-memory attach, and aborts when that process is gone: before anybody can
+     * say which rank it was. What the user chose stays. */
+    setenv("UCX_TLS", "^cma", 0);
+#endif
     TRY(check(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &level), "start", err));
     TRY(check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "start", err));
     if (level < MPI_THREAD_SERIALIZED) return FAIL(err, SC_E_UNSUPPORTED, "this MPI was built without threads (level %d); use another build of it", level);
