@@ -56,6 +56,7 @@ struct progress { double last, began; unsigned long long first; bool is_drawn; c
 struct args_common {
     sc_runtime_config runtime;
     bool json, quiet, verbose;
+    bool saves_on_term;              /* SIGTERM cancels as Ctrl-C does: of launchers and batch systems, before they kill */
     const char *color;               /* auto, always, never */
     const char *seed;                /* --seed of a command without an own one; NULL if not given */
     struct progress progress;        /* of draw_event */
@@ -149,8 +150,7 @@ const char *json_kind(const json_t *value);   /* "a string", "missing", ...: for
 
 /* Ctrl-C while a runtime works: the first cancels it, the second ends the program with 130. SIGINT is blocked in this
  * thread and those it starts while a watcher waits for it. */
-struct interrupt { sc_runtime *runtime; pthread_t watcher; bool is_on; };
-void interrupt_block(void);                                     /* before sc_runtime_open */
+struct interrupt { sc_runtime *runtime; pthread_t watcher; bool is_on, and_term; };     /* and_term: SIGTERM too */
 void interrupt_begin(struct interrupt *i, sc_runtime *runtime);
 void interrupt_end(struct interrupt *i);                        /* SIGINT is as before, for this thread; safe twice */
 

@@ -135,6 +135,7 @@ static int job_open(struct job *j, const struct command *self, int argc, char **
     const char *mpi = args_value(&j->args, "mpi");
     j->args.common.runtime.mpi = mpi ? mpi : self == &command_train ? "auto" : "none";
     int rank = 0, size;
+    j->args.common.saves_on_term = self == &command_train;
     if (code == ARGS_GO) code = open_runtime(&j->opened, &j->args.common);
     if (code == ARGS_GO) sc_runtime_ranks(j->opened.runtime, &rank, &size);
     if (code == ARGS_GO && rank == 0) note_lines(&j->args.common, sc_recipe_notes(j->recipe));

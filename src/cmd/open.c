@@ -12,37 +12,38 @@
 
 /* ---- Ctrl-C -------------------------------------------------------------------------------------------------------------- */
 
-static sigset_t interrupt_set(void)
+static sigset_t interrupt_set(bool and_term)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
+    if (and_term) sigaddset(&set, SIGTERM);
     return set;
 }
 
 static void *interrupt_watch(void *arg)
 {
-    sc_runtime *runtime = arg;
-    sigset_t set = interrupt_set();
+    const struct interrupt *i = arg;
+    sigset_t set = interrupt_set(i->and_term);
     int signal_number;
     if (sigwait(&set, &signal_number) != 0) return NULL;
-    sc_cancel(runtime);
+    sc_cancel(i->runtime);
     if (sigwait(&set, &signal_number) != 0) return NULL;
     if (isatty(STDERR_FILENO) && write(STDERR_FILENO, "\r\033[K", 4) < 0) _exit(EXIT_INTERRUPTED);
     _exit(EXIT_INTERRUPTED);
 }
 
-void interrupt_block(void)
+static void interrupt_block(bool and_term)
 {
-    sigset_t set = interrupt_set();
+    sigset_t set = interrupt_set(and_term);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 void interrupt_begin(struct interrupt *i, sc_runtime *runtime)
 {
     i->runtime = runtime;
-    interrupt_block();
-    i->is_on = pthread_create(&i->watcher, NULL, interrupt_watch, runtime) == 0;
+    interrupt_block(i->and_term);
+    i->is_on = pthread_create(&i->watcher, NULL, interrupt_watch, i) == 0;
 }
 
 void interrupt_end(struct interrupt *i)
@@ -51,7 +52,7 @@ void interrupt_end(struct interrupt *i)
     pthread_cancel(i->watcher);   /* sigwait is a cancellation point */
     pthread_join(i->watcher, NULL);
     i->is_on = false;
-    sigset_t set = interrupt_set();
+    sigset_t set = interrupt_set(i->and_term);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -79,7 +80,8 @@ int open_runtime(struct opened *o, struct args_common *c)
     sc_error err = { 0 };
     c->runtime.on_event = draw_event;
     c->runtime.user = c;
-    interrupt_block();
+    o->interrupt.and_term = c->saves_on_term;
+    interrupt_block(o->interrupt.and_term);                   /* before the runtime's threads begin, which inherit it */
     if (sc_runtime_open(&o->runtime, &c->runtime, &err) != SC_OK) return fail_with(c, &err);
     interrupt_begin(&o->interrupt, o->runtime);
     return ARGS_GO;

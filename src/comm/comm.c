@@ -214,6 +214,7 @@ sc_status comm_all_ok(struct comm *c, sc_status status, sc_error *err)
     sc_status result = comm_gather(c, all, sizeof *all, err);
     bool same = true;
     int first = -1;
+    c->failed_together = false;
     for (int r = c->size - 1; r >= 0 && result == SC_OK; r--)
         if (all[r].status != SC_OK) first = r;
     for (int r = 0; r < c->size && first >= 0; r++) same &= all[r].status != SC_OK;

@@ -16,8 +16,9 @@ sc_status sc_runtime_open(sc_runtime **out, const sc_runtime_config *c, sc_error
     TRY_DONE(comm_open(&rt->comm, c->mpi && *c->mpi ? c->mpi : "none", err));
     rt->on_event = rt->comm.rank ? NULL : c->on_event;             /* rank 0 tells what happens */
     int cores = system_cores() / rt->comm.host_size;               /* ranks of one machine share its cores */
-    TRY_DONE(rt->backend->kernels(&rt->kernels, c->kernels && *c->kernels ? c->kernels : "auto", err));
-    TRY_DONE(pool_open(&rt->pool, c->threads > 0 ? (int)(c->threads > 1024 ? 1025 : c->threads) : cores > 0 ? cores : 1, err));
+    status = rt->backend->kernels(&rt->kernels, c->kernels && *c->kernels ? c->kernels : "auto", err);
+    if (status == SC_OK) status = pool_open(&rt->pool, c->threads > 0 ? (int)(c->threads > 1024 ? 1025 : c->threads) : cores > 0 ? cores : 1, err);
+    TRY_DONE(comm_all_ok(&rt->comm, status, err));               /* ranks that wait for one that is gone would wait for ever */
     *out = rt;
     return SC_OK;
 done:

@@ -62,20 +62,26 @@ static void digest_data(char hex[HEX], const struct corpus *data)
 }
 
 /* Name, type, shape and some bytes of every tensor: reading all would take minutes. */
+static void add_tensors(struct sha256 *h, const struct model_file *f)
+{
+    for (size_t i = 0; f && i < f->n_tensors; i++) {
+        const struct file_tensor *t = &f->tensors[i];
+        sha256_add(h, t->name, strlen(t->name) + 1);
+        sha256_add(h, &t->dtype, sizeof t->dtype);
+        sha256_add(h, t->dims, (size_t)t->n_dims * sizeof *t->dims);
+        for (size_t k = 0; k < SAMPLES; k++) {
+            size_t at = t->bytes > SAMPLE ? (t->bytes - SAMPLE) / (SAMPLES - 1) * k : 0;
+            sha256_add(h, (const char *)t->data + at, t->bytes < SAMPLE ? t->bytes : SAMPLE);
+        }
+    }
+}
+
 static void digest_model(char hex[HEX], const sc_model *m)
 {
     struct sha256 h;
     sha256_begin(&h);
-    for (size_t i = 0; i < m->file->n_tensors; i++) {
-        const struct file_tensor *t = &m->file->tensors[i];
-        sha256_add(&h, t->name, strlen(t->name) + 1);
-        sha256_add(&h, &t->dtype, sizeof t->dtype);
-        sha256_add(&h, t->dims, (size_t)t->n_dims * sizeof *t->dims);
-        for (size_t k = 0; k < SAMPLES; k++) {
-            size_t at = t->bytes > SAMPLE ? (t->bytes - SAMPLE) / (SAMPLES - 1) * k : 0;
-            sha256_add(&h, (const char *)t->data + at, t->bytes < SAMPLE ? t->bytes : SAMPLE);
-        }
-    }
+    add_tensors(&h, m->file);
+    add_tensors(&h, m->adapter);
     sha256_end(&h, hex);
 }
 

@@ -144,7 +144,7 @@ static sc_status write_own(const struct learner *l, const char *directory, struc
     json_t *first = NULL, *o = NULL;
     sc_text text = { 0 };
     sc_status status = SC_OK;
-    bool writes = c->rank == 0 || shares_state(&l->trainable.sharing);
+    bool writes = l->trainable.own_begin[l->trainable.n_groups] && (c->rank == 0 || shares_state(&l->trainable.sharing));
     if (!writes) return SC_OK;
     snprintf(name, sizeof name, "state-%05d-of-%05d.safetensors", c->rank + 1, shares_state(&l->trainable.sharing) ? c->size : 1);
     char *path = path_join(directory, name);
@@ -280,8 +280,8 @@ static sc_status files_check(const struct state_files *f, const struct comm *c, 
     return SC_OK;
 }
 
-/* Collective. */
-static sc_status load(struct learner *l, struct run_state *s, const char *directory, sc_error *err)
+/* Collective. *touched: what was trained is no longer as it was. */
+static sc_status load(struct learner *l, struct run_state *s, const char *directory, bool *touched, sc_error *err)
 {
     struct comm *c = &l->rt->comm;
     char *manifest = path_join(directory, "checkpoint.json");
@@ -292,6 +292,7 @@ static sc_status load(struct learner *l, struct run_state *s, const char *direct
     if (status == SC_OK) status = files_read(&files, o, directory, manifest, err);
     if (status == SC_OK) status = files_check(&files, c, err);
     status = comm_all_ok(c, status, err);
+    *touched |= status == SC_OK;
     if (status == SC_OK) status = comm_all_ok(c, trainable_read(&l->trainable, files.file, files.n, err), err);
     if (status == SC_OK && l->shards) status = shards_publish(l->shards, err);
     files_release(&files);
@@ -303,15 +304,22 @@ static sc_status load(struct learner *l, struct run_state *s, const char *direct
 sc_status checkpoint_load(struct learner *l, struct run_state *s, const char *output, struct journal *j, bool *found, sc_error *err)
 {
     struct comm *c = &l->rt->comm;
+    sc_error first = { 0 };
+    bool touched = false;
     *found = false;
     for (int64_t step = INT64_MAX;;) {
         if (c->rank == 0) step = newest_below(output, step);          /* all ranks take the one that rank 0 sees */
         TRY(comm_broadcast(c, 0, &step, sizeof step, err));
+        if (step < 0 && touched) {                                     /* half a state is no beginning */
+            c->failed_together = true;
+            *err = first;
+            return first.status;
+        }
         if (step < 0) return SC_OK;
         char *path = checkpoint_path(output, step, "");
         struct run_state read = *s;
         sc_error inner = { 0 };
-        sc_status status = load(l, &read, path, &inner);
+        sc_status status = load(l, &read, path, &touched, &inner);
         mem_free(path);
         if (status == SC_OK) {
             *s = read;
@@ -319,6 +327,8 @@ sc_status checkpoint_load(struct learner *l, struct run_state *s, const char *ou
             return SC_OK;
         }
         if (status != SC_E_FORMAT && status != SC_E_IO) { *err = inner; return status; }
+        if (first.status == SC_OK) first = inner;
+        c->failed_together = false;
         journal_note(j, "%s; going back to an older checkpoint", inner.message);
     }
 }
@@ -326,7 +336,8 @@ sc_status checkpoint_load(struct learner *l, struct run_state *s, const char *ou
 sc_status checkpoint_load_step(struct learner *l, const char *output, int64_t step, sc_error *err)
 {
     char *path = checkpoint_path(output, step, "");
-    sc_status status = load(l, NULL, path, err);
+    bool touched = false;
+    sc_status status = load(l, NULL, path, &touched, err);
     mem_free(path);
     return status;
 }

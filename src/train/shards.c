@@ -264,23 +264,32 @@ sc_status shards_round(struct shards *s, const struct round *r, sc_error *err)
 
 /* ---- between steps -------------------------------------------------------------------------------------------------------------------- */
 
+/* Elements [from, from + PIECE_MOST) of each slice of a group's sum, from its owner to all. */
+static sc_status share_sums(struct shards *s, size_t g, size_t from, sc_error *err)
+{
+    struct comm *c = s->comm;
+    float *sum = s->t->sum + s->t->own_begin[g];
+    size_t n = group_elements(s->t, g), n_pending = 0;
+    for (int pass = 0; pass < 2; pass++)                                   /* what is received first */
+        for (int k = 0; k < c->size; k++) {
+            int owner = pass ? c->rank : k, to = k;
+            size_t low = slice_begin(n, c->size, owner) + from, end = slice_begin(n, c->size, owner + 1), count = low < end ? (end - low < PIECE_MOST ? end - low : PIECE_MOST) : 0;
+            if (k == c->rank || !count) continue;
+            if (pass == 0) TRY(comm_receive(c, &s->pending[n_pending++], owner, TAG_VALUES, sum + low, count * sizeof *sum, err));
+            else TRY(comm_send(c, &s->pending[n_pending++], to, TAG_VALUES, sum + low, count * sizeof *sum, err));
+            if (pass) s->times.sent_bytes += count * sizeof *sum;
+        }
+    return comm_wait(c, s->pending, n_pending, err);
+}
+
 /* Stage 0: the sums of all slices to all ranks, which then all change everything. */
 sc_status shards_end_gradient(struct shards *s, sc_error *err)
 {
     struct comm *c = s->comm;
     const struct trainable *t = s->t;
     if (shares_state(&t->sharing)) return SC_OK;
-    for (size_t g = 0; g < t->n_groups; g++) {
-        size_t n = group_elements(t, g), n_pending = 0, own = slice_begin(n, c->size, c->rank), end = slice_begin(n, c->size, c->rank + 1);
-        float *sum = t->sum + t->own_begin[g];
-        for (int r = 0; r < c->size; r++) {
-            size_t low = slice_begin(n, c->size, r), high = slice_begin(n, c->size, r + 1);
-            if (r != c->rank && low < high) TRY(comm_receive(c, &s->pending[n_pending++], r, TAG_VALUES, sum + low, (high - low) * sizeof *sum, err));
-        }
-        for (int k = 1; k < c->size && own < end; k++) TRY(comm_send(c, &s->pending[n_pending++], (c->rank + k) % c->size, TAG_VALUES, sum + own, (end - own) * sizeof *sum, err));
-        TRY(comm_wait(c, s->pending, n_pending, err));
-        s->times.sent_bytes += (end - own) * sizeof *sum * (size_t)(c->size - 1);
-    }
+    for (size_t g = 0; g < t->n_groups; g++)
+        for (size_t from = 0, longest = group_elements(t, g) / (size_t)c->size + 2 * SLICE_GRAIN; from < longest; from += PIECE_MOST) TRY(share_sums(s, g, from, err));
     return SC_OK;
 }
 
@@ -316,8 +325,11 @@ sc_status shards_alone(struct shards *s, sc_status (*work)(void *user, sc_error 
     int64_t command = COMMAND_END;
     if (!s) return work(user, err);
     sc_status status;
-    if (s->comm->rank) status = serve(s, err);
-    else {
+    if (s->comm->rank) {
+        status = serve(s, err);
+        if (status != SC_OK && err) s->err = *err;
+        s->status = status;
+    } else {
         s->leads = true;
         status = work(user, err);
         s->leads = false;

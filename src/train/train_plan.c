@@ -53,7 +53,7 @@ void plan_memory(struct memory_plan *out, struct learner *l, size_t rows)
     out->state = size.state;
     out->messages = l->what.sharing.size > 1 ? shards_bytes(l->what.sharing.size) : 0;
     out->pass = l->step_bytes;
-    out->rows = (uint64_t)(l->n_leaves + 1) * (rows + 1) * a_row;
+    out->rows = (uint64_t)(l->n_leaves + (size_t)l->what.sharing.size) * (rows + 1) * a_row;
     out->samples = sample_bytes(l);
     out->peak = out->opened + out->weights + out->trained + out->pass + out->rows + out->samples + out->messages;
 }

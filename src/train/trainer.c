@@ -124,8 +124,10 @@ static sc_status save(struct trainer *t, bool must, sc_error *err)
     sc_error inner = { 0 };
     TRY(journal_sync(&t->journal, err));
     sc_status status = checkpoint_save(&t->l, &t->s, t->c->output_dir, &inner);
-    if (status != SC_OK && must) { if (err) *err = inner; return status; }
+    bool is_alone = t->rt->comm.size > 1 && !t->rt->comm.failed_together;       /* the others do not know: nothing can go on */
+    if (status != SC_OK && (must || is_alone)) { if (err) *err = inner; return status; }
     if (status != SC_OK) {
+        t->rt->comm.failed_together = false;
         journal_note(&t->journal, "step %lld could not be saved, training goes on: %s", (long long)t->s.step, inner.message);
         return SC_OK;
     }
@@ -155,8 +157,9 @@ static sc_status stopped(struct trainer *t, sc_error *err)
     sc_error inner = { 0 };
     int64_t newest = checkpoint_newest(t->c->output_dir);
     TRY(comm_broadcast(&t->rt->comm, 0, &newest, sizeof newest, err));
-    t->rt->comm.failed_together = true;
-    if (t->s.step > newest && checkpoint_save(&t->l, &t->s, t->c->output_dir, &inner) != SC_OK)
+    sc_status status = t->s.step > newest ? checkpoint_save(&t->l, &t->s, t->c->output_dir, &inner) : SC_OK;
+    t->rt->comm.failed_together |= status == SC_OK;
+    if (status != SC_OK)
         return FAIL(err, SC_E_CANCELLED, "training was stopped after step %lld, and that step could not be saved: %s", (long long)t->s.step, inner.message);
     return FAIL(err, SC_E_CANCELLED, "training was stopped after step %lld of %lld; the same command goes on from there", (long long)t->s.step, (long long)t->s.total);
 }
@@ -356,7 +359,7 @@ sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err)
     if (rt->comm.rank) own.on_event = NULL;               /* rank 0 tells what happens */
     struct trainer t = { .rt = rt, .c = &own, .given = c, .lock = -1 };
     sc_status status = train(&t, err);
+    trainer_close(&t);                                    /* waits for messages on their way: somebody has to notice a rank that is gone */
     comm_alive_stop(t.alive);
-    trainer_close(&t);
     return status;
 }

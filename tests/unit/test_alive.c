@@ -128,7 +128,7 @@ static sc_status between_wait(struct comm *c, struct comm_pending *p, sc_error *
     if (!p->is_send && p->bytes == sizeof(struct alive_invitation)) b->change(p->data);
     return SC_OK;
 }
-static const struct comm_ops between_ops = { "between", between_send, between_receive, NULL, between_wait, between_gather, NULL, NULL, NULL };
+static const struct comm_ops between_ops = { "between", between_send, between_receive, NULL, between_wait, between_gather, NULL, NULL, NULL, NULL };
 
 /* Says something on a connection of its own to rank 0; returns what comes back, at most `most` bytes, until rank 0 hangs up. */
 static size_t say(const struct alive_invitation *v, const void *bytes, size_t n, uint8_t *back, size_t most)
@@ -194,7 +194,7 @@ static void (*change_of_rank_1)(struct alive_invitation *v);
 static sc_status live_between(struct comm *c, void *arg, sc_error *err)
 {
     struct between b = { .c = c, .change = change_of_rank_1 };
-    struct comm other = { &between_ops, &b, c->rank, c->size };
+    struct comm other = { .ops = &between_ops, .state = &b, .rank = c->rank, .size = c->size };
     return live(c->rank == 1 ? &other : c, arg, err);
 }
 
@@ -260,7 +260,7 @@ static sc_status wire_gather(struct comm *c, void *data, size_t bytes, sc_error 
     }
     return SC_OK;
 }
-static const struct comm_ops wire_ops = { "wires", wire_send, wire_receive, NULL, wire_wait, wire_gather, NULL, NULL, NULL };
+static const struct comm_ops wire_ops = { "wires", wire_send, wire_receive, NULL, wire_wait, wire_gather, NULL, NULL, NULL, NULL };
 
 /* What a rank reports to the test: rank -1 when it has begun, else a death. */
 struct report { int rank; char message[ALIVE_TEXT_MOST + 1]; };
@@ -284,7 +284,7 @@ static void on_death(void *user, int rank, const char *message)
 /* A rank lives until it is told to leave. */
 static void run_member(const struct job *j, struct wires *w, int rank, int report, int control)
 {
-    struct comm c = { &wire_ops, w, rank, j->size };
+    struct comm c = { .ops = &wire_ops, .state = w, .rank = rank, .size = j->size };
     struct member m = { report, j->exits };
     struct comm_alive *a;
     sc_error err = { 0 };
