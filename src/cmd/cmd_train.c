@@ -121,6 +121,24 @@ static int find_files(struct job *j)
     return code;
 }
 
+/* The runtime, which says whether this is the rank that tells; then the files, whose lack on one rank ends the others. */
+static int join_ranks(struct job *j, const struct command *self)
+{
+    struct args_common *c = &j->args.common;
+    const char *mpi = args_value(&j->args, "mpi");
+    int rank, size;
+    if (strcmp(c->runtime.activations, "auto") == 0) c->runtime.activations = "f32";
+    c->runtime.mpi = mpi ? mpi : self == &command_train ? "auto" : "none";
+    c->saves_on_term = self == &command_train;
+    int code = open_runtime(&j->opened, c);
+    if (code != ARGS_GO) return code;
+    sc_runtime_ranks(j->opened.runtime, &rank, &size);
+    if (rank == 0) note_lines(c, sc_recipe_notes(j->recipe));
+    code = find_files(j);
+    if (code != ARGS_GO) sc_runtime_abandon(j->opened.runtime);
+    return code;
+}
+
 /* ARGS_GO with the recipe read, its files found and a runtime; job_close in any case. */
 static int job_open(struct job *j, const struct command *self, int argc, char **argv)
 {
@@ -130,16 +148,7 @@ static int job_open(struct job *j, const struct command *self, int argc, char **
     int code = split_words(&j->words, self, argc, argv);
     if (code == ARGS_GO) code = args_parse(&j->args, self, j->words.n_rest, j->words.rest, (void *const[]){ &defaults });
     if (code == ARGS_GO) code = read_recipe(j);
-    if (code == ARGS_GO) code = find_files(j);
-    if (code == ARGS_GO && strcmp(j->args.common.runtime.activations, "auto") == 0) j->args.common.runtime.activations = "f32";
-    const char *mpi = args_value(&j->args, "mpi");
-    j->args.common.runtime.mpi = mpi ? mpi : self == &command_train ? "auto" : "none";
-    int rank = 0, size;
-    j->args.common.saves_on_term = self == &command_train;
-    if (code == ARGS_GO) code = open_runtime(&j->opened, &j->args.common);
-    if (code == ARGS_GO) sc_runtime_ranks(j->opened.runtime, &rank, &size);
-    if (code == ARGS_GO && rank == 0) note_lines(&j->args.common, sc_recipe_notes(j->recipe));
-    return code;
+    return code == ARGS_GO ? join_ranks(j, self) : code;
 }
 
 static void job_close(struct job *j)
@@ -258,8 +267,8 @@ const struct command command_plan = {
     .name = "plan", .operands = "CONFIG.yaml [key=value...]", .summary = "what a training run will need, before anything is loaded",
     .min_operands = 1, .max_operands = 1, .run = run_plan, .tables = train_tables, .flags = plan_flags,
     .details = RECIPE_HELP
-               "Prints the peak of memory of a rank and what it is made of, and what a rank sends in a step. With --network, this machine\n"
-               "is measured for a second, and the time to compute stands beside the time to send.\n\n"
+               "Prints the peak of memory of a rank and what it is made of, and what a rank sends in a step. With --network, this\n"
+               "machine is measured for a second, and the time to compute stands beside the time to send.\n\n"
                "  starchat plan recipes/starchat-qlora.yaml\n"
                "  starchat plan recipes/demo.yaml block_size=2048 --json\n"
                "  starchat plan recipes/starchat-alpha.yaml --ranks 8 --network 10",
