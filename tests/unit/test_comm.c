@@ -68,6 +68,75 @@ TEST(a_rank_that_differs_is_named)
     CHECK_FAILS(comm_run_threads(4, differ, &which, err), SC_E_ARGUMENT, "on rank 0 and rank 1");
 }
 
+/* A failure of one rank is that of all, by its name; of all alike, by none. */
+static sc_status fail_some(struct comm *c, void *arg, sc_error *err)
+{
+    int first = *(const int *)arg;
+    sc_error inner = { 0 }, found = { 0 };
+    sc_status status = c->rank >= first ? FAIL(&inner, SC_E_IO, "disk %d is full", c->rank) : SC_OK;
+    found = inner;
+    status = comm_all_ok(c, status, &found);
+    char expected[40];
+    snprintf(expected, sizeof expected, first ? "rank %d: disk %d is full" : "disk 0 is full", first, first);
+    if (first < c->size && (status != SC_E_IO || strcmp(found.message, expected) != 0 || !c->failed_together)) return FAIL(err, SC_E_FORMAT, "rank %d was told \"%s\"", c->rank, found.message);
+    if (first >= c->size && (status != SC_OK || c->failed_together)) return FAIL(err, SC_E_FORMAT, "rank %d was told of a failure that was none", c->rank);
+    TRY(comm_all_ok(c, SC_OK, err));
+    return c->failed_together ? FAIL(err, SC_E_FORMAT, "a failure that is over is remembered") : SC_OK;
+}
+
+TEST(a_failure_of_one_rank_is_told_to_all)
+{
+    for (int first = 0; first <= 4; first++) CHECK_OK(comm_run_threads(4, fail_some, &first, err));
+}
+
+/* Memory of one machine is seen by all its ranks. */
+static sc_status share_memory(struct comm *c, void *arg, sc_error *err)
+{
+    int *shared = NULL;
+    void *memory = NULL;
+    (void)arg;
+    for (int turn = 0; turn < 3; turn++) {
+        TRY(comm_share(c, &memory, (size_t)c->size * sizeof *shared, err));
+        shared = memory;
+        if (shared[c->rank]) return FAIL(err, SC_E_FORMAT, "shared memory is not zero at first");
+        shared[c->rank] = 100 * turn + c->rank;
+        TRY(comm_barrier(c, err));
+        for (int r = 0; r < c->size; r++)
+            if (shared[r] != 100 * turn + r) return FAIL(err, SC_E_FORMAT, "rank %d does not see what rank %d wrote", c->rank, r);
+        TRY(comm_barrier(c, err));
+    }
+    return SC_OK;
+}
+
+TEST(ranks_of_a_machine_share_memory) { CHECK_OK(comm_run_threads(3, share_memory, NULL, err)); }
+
+/* Jobs run in their order, beside the caller; the first failure stays. */
+struct queued { int done[8], n; };
+static sc_status note_job(void *user, const struct comm_job *j, sc_error *err)
+{
+    struct queued *q = user;
+    if (j->what == 6) return FAIL(err, SC_E_PEER, "job %lld failed", (long long)j->what);
+    q->done[q->n++] = (int)j->what;
+    return SC_OK;
+}
+
+TEST(a_queue_runs_jobs_in_order_until_one_fails)
+{
+    struct comm_queue *q;
+    struct queued found = { { 0 }, 0 };
+    CHECK_OK(comm_queue_open(&q, err));
+    uint64_t last = 0;
+    for (int i = 1; i <= 5; i++) last = comm_queue_put(q, (struct comm_job){ note_job, &found, i, 0 });
+    CHECK_OK(comm_queue_wait(q, last, err));
+    CHECK(last == 5 && found.n == 5);
+    for (int i = 0; i < 5; i++) CHECK_INT(found.done[i], i + 1);
+    comm_queue_put(q, (struct comm_job){ note_job, &found, 6, 0 });
+    last = comm_queue_put(q, (struct comm_job){ note_job, &found, 7, 0 });
+    CHECK_FAILS(comm_queue_wait(q, last, err), SC_E_PEER, "job 6 failed");
+    CHECK_INT(found.n, 5);
+    comm_queue_close(q);
+}
+
 static sc_status other_size(struct comm *c, void *arg, sc_error *err)
 {
     char text[8] = "";

@@ -110,6 +110,32 @@ TEST(any_number_of_ranks_gives_the_bytes_of_one)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) check_kind(&kinds[i]);
 }
 
+/* Fewer grains than ranks: some keep nothing, rank 0 among them, and write nothing. */
+TEST(ranks_that_own_nothing_still_help)
+{
+    sc_runtime *rt = train_runtime(1);
+    char *model = train_model(rt, LLAMA_CONFIG, "model"), *data = train_dialogues("dialogues.jsonl", 40, false), *alone = train_path("tiny_alone"), *out = train_path("tiny");
+    const char *inputs[] = { data };
+    sc_train_config c = train_recipe(model, inputs, alone);
+    c.lora_r = 1;
+    c.lora_target_modules = "q_proj";
+    c.train_new_tokens = "false";
+    c.max_steps = 6;
+    c.save_steps = 2;
+    CHECK_OK(sc_train(rt, &c, err));
+    c.output_dir = out;
+    run_ranks(&c, 8);
+    check_same(alone, out, "8 ranks for 4 grains", ADAPTER_FILE, 6);
+    char *first = path_join(out, "checkpoint-2/state-00001-of-00008.safetensors");
+    CHECK(!path_exists(first));
+    sc_runtime_close(rt);
+    mem_free(first);
+    mem_free(model);
+    mem_free(data);
+    mem_free(alone);
+    mem_free(out);
+}
+
 /* ---- checkpoints ------------------------------------------------------------------------------------------------------------------ */
 
 /* Keeps checkpoint-N alone, as if the run had been killed behind it. */
