@@ -214,6 +214,7 @@ static sc_status open_all(struct trainer *t, sc_error *err)
     TRY(comm_all_ok(c, open_model(t, err), err));
     TRY(agree_on_files(c, &t->data, t->l.model, err));
     TRY(learner_reserve(&t->l, err));
+    if (t->c->trace && !t->l.shards) runtime_note(t->rt, "trace: one process has nobody to send to or wait for, so there is nothing to trace");
     if (t->c->trace && t->l.shards) shards_set_trace(t->l.shards, t->trace = trace_open());
     t->l.leaf = mem_zero(t->l.n_leaves, sizeof *t->l.leaf);
     for (size_t i = 0; i < t->l.n_leaves; i++) leaf_init(&t->l.leaf[i], t->data.train.longest + 1);
