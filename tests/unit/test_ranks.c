@@ -29,13 +29,29 @@ static void run_job(struct job *j, int ranks)
     for (int r = 0; r < ranks; r++) sc_runtime_close(j->rt[r]);
 }
 
-static void run_ranks(const sc_train_config *c, int ranks)
+/* Step from which the job says it goes on; 0: it says nothing of the kind. */
+static void hear_step(void *user, const char *json)
 {
-    struct job j = { .c = c };
+    const char *at = strstr(json, "going on from step ");
+    if (at) *(int64_t *)user = strtoll(at + strlen("going on from step "), NULL, 10);
+}
+
+/* Beginning anew would give the same bytes as going on: *from is what happened; NULL: nobody asks. */
+static void run_ranks_from(const sc_train_config *c, int ranks, int64_t *from)
+{
+    sc_train_config heard = *c;
+    struct job j = { .c = &heard };
+    if (from) {
+        *from = 0;
+        heard.on_event = hear_step;
+        heard.user = from;
+    }
     run_job(&j, ranks);
     for (int r = 0; r < ranks; r++)
         if (j.status[r] != SC_OK) test_failed(__FILE__, __LINE__, "rank %d of %d: %s", r, ranks, j.err[r].message);
 }
+
+static void run_ranks(const sc_train_config *c, int ranks) { run_ranks_from(c, ranks, NULL); }
 
 /* ---- the same bytes ------------------------------------------------------------------------------------------------------------ */
 
@@ -177,7 +193,9 @@ TEST(checkpoints_are_read_by_any_number_of_ranks)
         c.output_dir = out;
         for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
             c.zero = row[i].stage;
-            run_ranks(&c, row[i].ranks);
+            int64_t from;
+            run_ranks_from(&c, row[i].ranks, &from);
+            CHECK_INT(from, 2 * (int64_t)i);
             check_same(alone, out, "after other numbers of ranks", lora ? ADAPTER_FILE : FULL_FILE, 12);
             go_back(out, (int64_t)(2 * i + 2));
         }
@@ -246,8 +264,10 @@ TEST(one_rank_that_is_stopped_stops_all)
     c.user = &stopper;
     run_job(&j, 3);
     for (int r = 0; r < 3; r++) CHECK(j.status[r] == SC_E_CANCELLED && strstr(j.err[r].message, "after step 3 of 12"));
+    int64_t from;
     c.on_event = NULL;
-    run_ranks(&c, 2);
+    run_ranks_from(&c, 2, &from);
+    CHECK_INT(from, 3);
     check_same(alone, out, "stopped and gone on", FULL_FILE, 12);
     sc_runtime_close(rt);
     mem_free(model);
