@@ -42,14 +42,14 @@ static double middle(double *v)
 static void measure(struct exec *e, enum dtype type, struct attention a, size_t layers, size_t depth)
 {
     const struct cpu_kernels *k = e->kernels;
-    size_t n = kv_bytes(type, layers, a.kv_heads, a.head_dim, depth + 1);
-    struct kv_cache cache = { type, layers, a.kv_heads, a.head_dim, depth + 1, mem_alloc(n), mem_alloc(n) };
+    struct kv_cache cache;
+    kv_cache_init(&cache, type, layers, a.kv_heads, a.head_dim, depth + 1);
+    double bytes = 2 * (double)(layers * a.kv_heads * (depth + 1) * dtype_row_bytes(type, a.head_dim));
     struct arena_mark mark = arena_mark(e->step);
     struct tensor q = normal(e->step, a.heads * a.head_dim, 1), key = normal(e->step, a.kv_heads * a.head_dim, 2), value = normal(e->step, a.kv_heads * a.head_dim, 3), out = normal(e->step, q.cols, 4);
     const struct tensor *in[3] = { &q, &key, &value };
     double time[RUNS], f32[RUNS], i8[RUNS], begin;
-    memset(cache.keys, 0x11, n);      /* small numbers in each type */
-    memset(cache.values, 0x11, n);
+    for (size_t i = 0; i < kv_page_count(cache.capacity); i++) memset(cache.page[i], 0x11, kv_page_bytes(&cache));      /* small numbers in each type */
     step(e, &a, &cache, layers, depth, in, &out);
     for (size_t i = 0; i < RUNS; i++) {
         begin = clock_seconds();
@@ -63,11 +63,10 @@ static void measure(struct exec *e, enum dtype type, struct attention a, size_t 
         time[i] = clock_seconds() - begin;
     }
     double t = middle(time), ops = 4.0 * (double)(layers * a.heads * a.head_dim) * (double)(depth + 1) / pool_threads(e->pool);
-    printf("| %s | %.2f | %.2f | %.2f | %.1f |\n", dtypes[type].name, 1e3 * t, ops / t / middle(f32), ops / t / middle(i8), 2e-9 * (double)n / t);
+    printf("| %s | %.2f | %.2f | %.2f | %.1f |\n", dtypes[type].name, 1e3 * t, ops / t / middle(f32), ops / t / middle(i8), 1e-9 * bytes / t);
     fflush(stdout);
     arena_rewind(e->step, mark);
-    mem_free(cache.keys);
-    mem_free(cache.values);
+    kv_cache_release(&cache);
 }
 
 int main(int argc, char **argv)

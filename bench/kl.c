@@ -25,14 +25,12 @@ static void side_open(struct side *s, const char *path, const char *activations,
     arena_init(&s->step);
     if (sc_runtime_open(&s->rt, &(sc_runtime_config){ .activations = activations }, &e) != SC_OK || sc_model_open(&s->model, s->rt, &(sc_model_config){ .path = path }, &e) != SC_OK) fail(e.message);
     const struct model_config *c = &s->model->model.config;
-    size_t bytes = kv_bytes(cache, c->layers, c->kv_heads, c->head_dim, WINDOW);
-    s->cache = (struct kv_cache){ cache, c->layers, c->kv_heads, c->head_dim, WINDOW, mem_alloc(bytes), mem_alloc(bytes) };
+    kv_cache_init(&s->cache, cache, c->layers, c->kv_heads, c->head_dim, WINDOW);
 }
 
 static void side_close(struct side *s)
 {
-    mem_free(s->cache.keys);
-    mem_free(s->cache.values);
+    kv_cache_release(&s->cache);
     arena_release(&s->step);
     sc_model_close(s->model);
     sc_runtime_close(s->rt);

@@ -131,18 +131,17 @@ static void finish(struct machine *m, struct answer *a, bool stopped)
     if (loop) *(stopped ? &m->counts.loops_stopped : &m->counts.loops_cut) += 1;
     if (m->s->print) print_answer(m, a, stopped, loop);
     mem_free(a->token);
-    mem_free(a->cache.keys);
-    mem_free(a->cache.values);
+    kv_cache_release(&a->cache);
     a->is_active = false;
 }
 
 static void begin(struct machine *m, struct answer *a, size_t index, const sc_tokens *prompt)
 {
     const struct model_config *c = &m->model->model.config;
-    size_t capacity = prompt->len + (size_t)m->s->sample.max_tokens, bytes = kv_bytes(DTYPE_F16, c->layers, c->kv_heads, c->head_dim, capacity);
+    size_t capacity = prompt->len + (size_t)m->s->sample.max_tokens;
     float *logits = a->logits;
     *a = (struct answer){ .index = index, .n_prompt = prompt->len, .n = prompt->len, .token = mem_alloc(capacity * sizeof *a->token), .logits = logits, .is_active = true };
-    a->cache = (struct kv_cache){ DTYPE_F16, c->layers, c->kv_heads, c->head_dim, capacity, mem_alloc(bytes), mem_alloc(bytes) };
+    kv_cache_init(&a->cache, DTYPE_F16, c->layers, c->kv_heads, c->head_dim, capacity);
     memcpy(a->token, prompt->id, prompt->len * sizeof *prompt->id);
     read_prompt(m, a);
 }

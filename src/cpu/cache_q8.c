@@ -12,14 +12,6 @@
 
 enum { MOST_DIM = 1024, Q8_BYTES = 34, LANES = 8 };
 
-static size_t block_at(const struct kv_cache *c, size_t layer, size_t head, size_t block)
-{
-    return ((layer * c->kv_heads + head) * kv_rows(c->capacity) + block * KV_BLOCK) * dtype_row_bytes(DTYPE_Q8_0, c->head_dim);
-}
-
-const char *q8_cache_keys(const struct kv_cache *c, size_t layer, size_t head, size_t block) { return (const char *)c->keys + block_at(c, layer, head, block); }
-const char *q8_cache_values(const struct kv_cache *c, size_t layer, size_t head, size_t block) { return (const char *)c->values + block_at(c, layer, head, block); }
-
 /* Row `r` of a panel. */
 static void put_key(char *panel, size_t r, const uint8_t *q8, size_t blocks)
 {
@@ -43,9 +35,9 @@ static void put_value(char *block, size_t j, const float *value, size_t d)
 void q8_cache_store(const struct kv_cache *c, size_t layer, size_t head, size_t position, const float *key, const float *value)
 {
     uint8_t q8[MOST_DIM / 32 * Q8_BYTES];
-    size_t d = c->head_dim, at = block_at(c, layer, head, position / KV_BLOCK), j = position % KV_BLOCK;
+    size_t d = c->head_dim, j = position % KV_BLOCK;
     assert(d <= MOST_DIM);
     dtypes[DTYPE_Q8_0].from_f32(q8, key, d);
-    put_key((char *)c->keys + at + j / PANEL * panel_bytes(DTYPE_Q8_0, d), j % PANEL, q8, d / 32);
-    put_value((char *)c->values + at, j, value, d);
+    put_key(kv_keys(c, layer, head, position - j) + j / PANEL * panel_bytes(DTYPE_Q8_0, d), j % PANEL, q8, d / 32);
+    put_value(kv_values(c, layer, head, position - j), j, value, d);
 }

@@ -15,7 +15,7 @@ enum { TILE_W = 4, TILE_X = 4 };     /* most weight rows and activation rows of 
 struct i8_weights { const int8_t *q; const float *scale, *min; size_t cols; bool has_min; };   /* rows one after the other */
 struct i8_rows { const int8_t *q; const float *scale, *sum; const int16_t *sum16; size_t cols; };   /* sum: scale * (sum of q); sum16: sums of q over 16 elements */
 enum { OUTER = 4, OUTER_F16 = 0, OUTER_F32 = 1 };
-enum { KV_TURN = 64, KV_HEAD = 2 * KV_BLOCK };     /* positions of mix_q8 at most; bytes before the codes of a block of values, for each 32 elements */
+enum { KV_TURN = KV_PAGE, KV_HEAD = 2 * KV_BLOCK };     /* positions of mix_q8 at most; bytes before the codes of a block of values, for each 32 elements */
 enum { PANEL = 8, PANEL_X = 4 };     /* weight rows of a panel (panel.c), activation rows of one tile */
 
 struct cpu_kernels {
@@ -94,8 +94,6 @@ size_t cpu_packed_bytes(const struct tensor *t);                                
 
 /* Puts a key and a value, head_dim elements each, at `position` of a layer and head. */
 void q8_cache_store(const struct kv_cache *cache, size_t layer, size_t head, size_t position, const float *key, const float *value);
-const char *q8_cache_keys(const struct kv_cache *cache, size_t layer, size_t head, size_t block);      /* panels of PANEL positions */
-const char *q8_cache_values(const struct kv_cache *cache, size_t layer, size_t head, size_t block);
 
 /* ---- gemm.c: products of large matrices, for training ------------------------------------------------------------------ */
 

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEY_TILE = KV_TURN, SEGMENT = 512, ROW_TILE = 8, STATES = 64 };
+enum { KEY_TILE = KV_PAGE, SEGMENT = 512, ROW_TILE = 8, STATES = 64 };
 
 struct attention_job {
     const struct op_call *c;
@@ -23,17 +23,14 @@ struct attention_job {
     char *scratch; size_t scratch_bytes;    /* per worker: sums of a segment, queries as int8 of a Q8_0 cache */
 };
 
-/* First element of a layer and head. */
-static size_t cache_at(const struct kv_cache *cache, size_t layer, size_t head) { return (layer * cache->kv_heads + head) * kv_rows(cache->capacity) * cache->head_dim; }
-
 /* A key goes to its place in the tile, element by element. */
-static void store_key(const struct kv_cache *cache, size_t at, size_t position, const float *key)
+static void store_key(const struct kv_cache *cache, size_t layer, size_t head, size_t position, const float *key)
 {
-    size_t d = cache->head_dim;
-    at += position / KV_TILE * KV_TILE * d + position % KV_TILE;
-    for (size_t i = 0; i < d; i++) {
-        if (cache->dtype == DTYPE_F32) ((float *)cache->keys)[at + i * KV_TILE] = key[i];
-        else ((uint16_t *)cache->keys)[at + i * KV_TILE] = f32_to_f16(key[i]);
+    size_t lane = position % KV_TILE;
+    char *tile = kv_keys(cache, layer, head, position - lane);
+    for (size_t i = 0; i < cache->head_dim; i++) {
+        if (cache->dtype == DTYPE_F32) ((float *)(void *)tile)[i * KV_TILE + lane] = key[i];
+        else ((uint16_t *)(void *)tile)[i * KV_TILE + lane] = f32_to_f16(key[i]);
     }
 }
 
@@ -49,9 +46,8 @@ static void store_rows(void *arg, size_t from, size_t to, int worker)
         for (size_t g = 0; g < a->kv_heads; g++) {
             const float *key = tensor_f32(c->in[1]) + r * c->in[1]->cols + g * d, *value = tensor_f32(c->in[2]) + r * c->in[2]->cols + g * d;
             if (cache->dtype == DTYPE_Q8_0) { q8_cache_store(cache, a->layer, g, position, key, value); continue; }
-            size_t at = cache_at(cache, a->layer, g);
-            store_key(cache, at, position, key);
-            dtypes[cache->dtype].from_f32((char *)cache->values + (at + position * d) * dtypes[cache->dtype].bytes, value, d);
+            store_key(cache, a->layer, g, position, key);
+            dtypes[cache->dtype].from_f32(kv_values(cache, a->layer, g, position), value, d);
         }
     }
 }
@@ -68,7 +64,7 @@ static void row_range(const struct op_call *c, size_t r, size_t *low, size_t *hi
 }
 
 /* What a piece works on: a layer and key/value head of a cache; of a Q8_0 cache its queries too, one row for each state. */
-struct head_cache { const struct kv_cache *cache; size_t layer, head, at; struct i8_rows q; };
+struct head_cache { const struct kv_cache *cache; size_t layer, head; struct i8_rows q; };
 
 /* Scores of up to OUTER neighbouring states, beginning with row `first`, and keys [begin, end) of a tile, whole blocks of them. */
 static void make_scores(const struct attention_job *job, const struct head_cache *h, struct running *state, size_t first, size_t n, size_t start, size_t begin, size_t end,
@@ -76,14 +72,13 @@ static void make_scores(const struct attention_job *job, const struct head_cache
 {
     const struct kv_cache *cache = h->cache;
     size_t d = cache->head_dim, bytes = dtypes[cache->dtype].bytes, panel = panel_bytes(DTYPE_Q8_0, d);
+    const char *keys = kv_keys(cache, h->layer, h->head, start);
     float *to[OUTER];
     const float *q[OUTER];
     if (cache->dtype == DTYPE_Q8_0) {
-        const char *keys = q8_cache_keys(cache, h->layer, h->head, start / KV_BLOCK);
         for (size_t j = begin / PANEL; j * PANEL < end; j++) job->k->dot_panel[DTYPE_Q8_0](score[0] + j * PANEL, KEY_TILE, keys + j * panel, PANEL, &h->q, first, n);
         return;
     }
-    const char *keys = (const char *)cache->keys + (h->at + start * d) * bytes;
     for (size_t t = 0; t < n; t++) q[t] = state[t].q;
     for (size_t block = begin / KV_TILE * KV_TILE; block < end; block += KV_TILE) {
         for (size_t t = 0; t < n; t++) to[t] = score[t] + block;
@@ -101,12 +96,12 @@ static void add_values(const struct attention_job *job, const struct head_cache 
     const float *p[OUTER];
     for (size_t t = 0; t < n; t++) { acc[t] = state[t].acc; p[t] = score[t] + begin; }
     if (cache->dtype != DTYPE_Q8_0) {
-        job->k->outer[cache->dtype == DTYPE_F32](acc, keep, p, n, (const char *)cache->values + (h->at + (start + begin) * d) * dtypes[cache->dtype].bytes, d, end - begin, d);
+        job->k->outer[cache->dtype == DTYPE_F32](acc, keep, p, n, kv_values(cache, h->layer, h->head, start + begin), d, end - begin, d);
         return;
     }
     size_t block = begin / KV_BLOCK, blocks = (end + KV_BLOCK - 1) / KV_BLOCK - block;
     for (size_t t = 0; t < n; t++) p[t] = score[t] + block * KV_BLOCK;
-    job->k->mix_q8(acc, keep, p, n, q8_cache_values(cache, h->layer, h->head, start / KV_BLOCK + block), blocks, d);
+    job->k->mix_q8(acc, keep, p, n, kv_values(cache, h->layer, h->head, start + block * KV_BLOCK), blocks, d);
 }
 
 /* Up to OUTER neighbouring states, from row `first` on, with keys [begin, end) of the tile that begins at `start`; each sees its
@@ -155,11 +150,11 @@ enum { CACHE_LINE = 64 };
 /* Asks for the next tile of keys and values while this one is worked on: with few rows a pass waits for memory otherwise. */
 static void fetch_tile(const struct head_cache *h, size_t start, size_t last)
 {
-    const struct kv_cache *cache = h->cache;
-    size_t row = dtype_row_bytes(cache->dtype, cache->head_dim), n = kv_rows(last) - start < KEY_TILE ? kv_rows(last) - start : KEY_TILE, begin = (h->at / cache->head_dim + start) * row;
-    for (size_t i = 0; i < n * row; i += CACHE_LINE) {
-        __builtin_prefetch((const char *)cache->keys + begin + i);
-        __builtin_prefetch((const char *)cache->values + begin + i);
+    size_t n = last - start < KEY_TILE ? (last - start + KV_BLOCK - 1) / KV_BLOCK * KV_BLOCK : KEY_TILE, bytes = n * dtype_row_bytes(h->cache->dtype, h->cache->head_dim);
+    const char *keys = kv_keys(h->cache, h->layer, h->head, start), *values = kv_values(h->cache, h->layer, h->head, start);
+    for (size_t i = 0; i < bytes; i += CACHE_LINE) {
+        __builtin_prefetch(keys + i);
+        __builtin_prefetch(values + i);
     }
 }
 
@@ -255,7 +250,7 @@ static void attend(const struct attention_job *job, size_t from, size_t to, size
             row_range(c, r, &s->low, &s->high);
         }
     size_t g = h / (a->heads / a->kv_heads);
-    struct head_cache head = { cache, a->layer, g, cache_at(cache, a->layer, g), { 0 } };
+    struct head_cache head = { cache, a->layer, g, { 0 } };
     if (cache->dtype == DTYPE_Q8_0) head.q = round_queries(job, state, n, d, scratch + STATES * d);
     if (!job->segments) { attend_all(job, &head, state, total, n); return; }
     attend_segment(job, &head, state, n, job->first_segment + segment);

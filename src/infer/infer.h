@@ -60,8 +60,49 @@ size_t lookup_worth(const struct lookup *l);                     /* how many of 
 void   lookup_see(struct lookup *l, int32_t id);                 /* what really came next */
 void   lookup_time(struct lookup *l, size_t rows, double seconds);
 
-/* ---- session.c, for prompt_cache.c -------------------------------------------------------------------------------------- */
+/* ---- kv_pages.c: pages of key/value caches, which several may hold ------------------------------------------------------------ */
 
+/* Pages for caches of one shape, `most` of them. Address space for all is reserved, memory is taken as a page is first written to
+ * and stays with the pool. Belongs to one thread at a time, as do all caches with pages of it. */
+struct kv_pages {
+    struct kv_cache shape;            /* dtype, layers, kv_heads, head_dim of the caches */
+    size_t page_bytes, most;
+    size_t used, shared, made;        /* pages that caches hold, of which more than one does; that ever had memory. most - used are free */
+    char *memory;
+    uint32_t *holders;                /* of each page */
+    char **back; size_t n_back;       /* pages with memory that nobody holds */
+};
+sc_status kv_pages_init(struct kv_pages *p, const struct kv_cache *shape, size_t most, sc_error *err);
+void      kv_pages_release(struct kv_pages *p);                              /* nobody holds a page any more */
+sc_status kv_pages_take(struct kv_pages *p, char **page, sc_error *err);     /* of anything; SC_E_MEMORY: all are in use */
+char     *kv_page_share(struct kv_pages *p, char *page);                     /* one more holder; returns the page */
+void      kv_page_drop(struct kv_pages *p, char *page);                      /* one holder less; NULL: nothing */
+
+/* Caches of a pool. What fails changes nothing. */
+void      kv_cache_open(struct kv_cache *out, const struct kv_pages *p, size_t capacity);     /* without pages */
+void      kv_cache_close(struct kv_pages *p, struct kv_cache *c);
+/* How many pages kv_cache_room takes. */
+size_t    kv_cache_needs(const struct kv_pages *p, const struct kv_cache *c, size_t from, size_t to);
+/* Makes positions [from, to), to <= capacity, ready to be written to: their pages are there and nobody else's; what stood in a page that others
+ * hold too is copied. Those before `from` are there already. */
+sc_status kv_cache_room(struct kv_pages *p, struct kv_cache *c, size_t from, size_t to, sc_error *err);
+void      kv_cache_cut(struct kv_pages *p, struct kv_cache *c, size_t length);                /* drops pages without positions below `length` */
+/* c, whatever it was, holds the first `pages` pages of `from`, another cache, and no others. */
+void      kv_cache_share(struct kv_pages *p, struct kv_cache *c, const struct kv_cache *from, size_t pages);
+/* c, whatever it was, has the first `length` positions of `from`: whole pages are shared, of the last one it takes a copy. */
+sc_status kv_cache_fork(struct kv_pages *p, struct kv_cache *c, const struct kv_cache *from, size_t length, sc_error *err);
+
+/* ---- session.c: sessions that share pages, and what prompt_cache.c needs -------------------------------------------------------- */
+
+/* A pool with room for so many positions of sessions of m, within the runtime's memory limit; cache_type NULL or "": f16. */
+sc_status session_pages_init(struct kv_pages *out, const sc_model *m, const char *cache_type, size_t positions, sc_error *err);
+/* As sc_session_open, with pages of a pool for this model, whose type of cache counts; NULL: a pool of its own with all that its context
+ * can need. When a pool has no more pages, what needs them fails with SC_E_MEMORY; then the past is what was computed before, as after a cancel. */
+sc_status session_open(sc_session **out, sc_model *m, const sc_session_config *c, struct kv_pages *pages, sc_error *err);
+/* The past becomes id[0..length), whose rows `from`, a cache with pages of the same pool, holds; [0, kept) of it is on disk. */
+sc_status session_fork(sc_session *s, const struct kv_cache *from, const int32_t *id, size_t length, size_t kept, sc_error *err);
+/* Positions [from, to) may be written to. SC_E_MEMORY: no more pages, nothing has changed. */
+sc_status session_room(sc_session *s, size_t from, size_t to, sc_error *err);
 /* token[0..length) is the past, [0, kept) of it is on disk; seconds_a_token: of reading a prompt here, 0: unknown. */
 struct session_past { const sc_model *model; struct kv_cache *cache; const int32_t *token; size_t length, kept; double seconds_a_token; };
 void   session_past(struct session_past *out, sc_session *s);

@@ -132,6 +132,7 @@ size_t sc_session_restore(sc_session *s, sc_prompt_cache *c, const int32_t *id, 
     end = find(c, name, first, end);
     if (end * CHUNK_ROWS > same) {
         session_cut(s, same);
+        if (session_room(s, first * CHUNK_ROWS, end * CHUNK_ROWS, NULL) != SC_OK) end = first;      /* who reads it says so */
         end = load(c, &past, id, name, first, end);
     }
     mem_free(name);

@@ -8,9 +8,9 @@
 
 #define CHUNK_MAGIC "SCPROMPT"
 enum { CHUNK_VERSION = 2 };
-_Static_assert(CHUNK_ROWS % KV_BLOCK == 0, "positions are kept by whole blocks of the cache");
+_Static_assert(CHUNK_ROWS % KV_BLOCK == 0 && KV_PAGE % CHUNK_ROWS == 0, "positions are kept by whole blocks of the cache, which one page holds");
 
-/* Followed by the planes of head 0 of layer 0 (keys, values), of head 1, ... */
+/* Followed by what stands in the planes of head 0 of layer 0 (keys, values), of head 1, ... */
 struct chunk_header {
     char magic[8];
     uint32_t version, rows;
@@ -31,15 +31,9 @@ void chunk_name(char out[CHUNK_NAME], const char parent[CHUNK_NAME], const int32
 
 /* Bytes of CHUNK_ROWS positions of one head's keys, or values. Any type of cache whose positions take this many bytes each,
  * tile by tile, is kept by the same code. */
-static size_t plane_bytes(const struct kv_cache *c) { return CHUNK_ROWS * dtype_row_bytes(c->dtype, c->head_dim); }
+static size_t part_bytes(const struct kv_cache *c) { return CHUNK_ROWS * dtype_row_bytes(c->dtype, c->head_dim); }
 
-/* Where they begin; `head` counts through all layers. */
-static size_t plane_at(const struct kv_cache *c, size_t head, size_t position)
-{
-    return (head * kv_rows(c->capacity) + position) * dtype_row_bytes(c->dtype, c->head_dim);
-}
-
-size_t chunk_bytes(const struct kv_cache *shape) { return sizeof(struct chunk_header) + 2 * shape->layers * shape->kv_heads * plane_bytes(shape); }
+size_t chunk_bytes(const struct kv_cache *shape) { return sizeof(struct chunk_header) + 2 * shape->layers * shape->kv_heads * part_bytes(shape); }
 
 static void checksum(uint64_t out[2], const uint8_t *data, size_t size)
 {
@@ -62,16 +56,15 @@ void chunk_seal(uint8_t *data, size_t size)
 void chunk_encode(uint8_t *out, const struct kv_cache *cache, size_t position, const char parent[CHUNK_NAME], const int32_t *token)
 {
     struct chunk_header h = { .magic = { 0 }, .version = CHUNK_VERSION, .rows = CHUNK_ROWS, .size = chunk_bytes(cache) };
-    size_t bytes = plane_bytes(cache);
+    size_t bytes = part_bytes(cache);
     memcpy(h.magic, CHUNK_MAGIC, sizeof h.magic);
     memcpy(h.parent, parent, sizeof h.parent);
     memcpy(h.token, token, sizeof h.token);
     memcpy(out, &h, sizeof h);
     uint8_t *to = out + sizeof h;
-    for (size_t head = 0; head < cache->layers * cache->kv_heads; head++) {
-        size_t at = plane_at(cache, head, position);
-        memcpy(to, (const char *)cache->keys + at, bytes);
-        memcpy(to + bytes, (const char *)cache->values + at, bytes);
+    for (size_t head = 0; head < cache->layers * cache->kv_heads; head++) {       /* through all layers */
+        memcpy(to, kv_keys(cache, 0, head, position), bytes);
+        memcpy(to + bytes, kv_values(cache, 0, head, position), bytes);
         to += 2 * bytes;
     }
     chunk_seal(out, h.size);
@@ -94,12 +87,11 @@ const char *chunk_check(const uint8_t *data, size_t size, const struct kv_cache 
 
 void chunk_decode(const struct kv_cache *cache, size_t position, const uint8_t *data)
 {
-    size_t bytes = plane_bytes(cache);
+    size_t bytes = part_bytes(cache);
     const uint8_t *from = data + sizeof(struct chunk_header);
-    for (size_t head = 0; head < cache->layers * cache->kv_heads; head++) {
-        size_t at = plane_at(cache, head, position);
-        memcpy((char *)cache->keys + at, from, bytes);
-        memcpy((char *)cache->values + at, from + bytes, bytes);
+    for (size_t head = 0; head < cache->layers * cache->kv_heads; head++) {       /* through all layers */
+        memcpy(kv_keys(cache, 0, head, position), from, bytes);
+        memcpy(kv_values(cache, 0, head, position), from + bytes, bytes);
         from += 2 * bytes;
     }
 }

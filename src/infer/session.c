@@ -2,6 +2,7 @@
  * after a rewind, from a kept prefix) gives the same bits, because no kernel's sums depend on how rows were grouped. */
 #include "infer/infer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@ enum { DEFAULT_CONTEXT = 8192, SCORE_ROWS = 32 };
 struct sc_session {
     sc_model *model;
     struct kv_cache cache;
-    size_t cache_bytes;
+    struct kv_pages own, *pages;      /* of the cache: those of its own, or of a pool that others use too */
     int32_t *token;                   /* the past: length of capacity */
     size_t length, reused, chunk;
     size_t kept;                      /* of the past, on disk: see prompt_cache.c */
@@ -22,20 +23,31 @@ struct sc_session {
     struct lookup lookup;
 };
 
-static sc_status reserve_cache(sc_session *s, const struct model_config *c, enum dtype dtype, size_t context, sc_error *err)
+static sc_status choose_type(enum dtype *out, const sc_model *m, const char *name, sc_error *err)
 {
-    size_t one = c->layers * c->kv_heads * dtype_row_bytes(dtype, c->head_dim), bytes;
-    if (!size_mul(one, 2 * kv_rows(context), &bytes))
-        return FAIL(err, SC_E_ARGUMENT, "a context of %zu tokens is too large for this model's cache", context);
-    uint64_t limit = s->model->runtime->memory_limit;
-    if (limit && bytes > limit)
-        return FAIL(err, SC_E_MEMORY, "the cache for %zu tokens needs %.2f GiB, but the memory limit is %.2f GiB; choose a smaller --context", context,
-                    (double)bytes / (1 << 30), (double)limit / (1 << 30));
-    void *p;
-    TRY(mem_reserve(&p, bytes, "the key/value cache", err));
-    s->cache_bytes = bytes;
-    s->cache = (struct kv_cache){ dtype, c->layers, c->kv_heads, c->head_dim, context, p, (char *)p + bytes / 2 };
+    size_t head = m->model.config.head_dim;
+    *out = DTYPE_F16;
+    if (name && *name && (!dtype_by_name(out, name) || (*out != DTYPE_F16 && *out != DTYPE_F32 && *out != DTYPE_Q8_0)))
+        return FAIL(err, SC_E_ARGUMENT, "cache type is \"%s\", expected f16, f32 or q8_0", name);
+    if (*out == DTYPE_Q8_0 && (head % 32 || head > 1024))
+        return FAIL(err, SC_E_ARGUMENT, "a cache in q8_0 takes heads of a multiple of 32 dimensions, up to 1024, and those of %s have %zu; choose f16", m->file->path, head);
     return SC_OK;
+}
+
+sc_status session_pages_init(struct kv_pages *out, const sc_model *m, const char *cache_type, size_t positions, sc_error *err)
+{
+    const struct model_config *c = &m->model.config;
+    struct kv_cache shape = { DTYPE_F16, c->layers, c->kv_heads, c->head_dim, 0, NULL };
+    size_t pages = kv_page_count(positions), bytes;
+    *out = (struct kv_pages){ 0 };
+    TRY(choose_type(&shape.dtype, m, cache_type, err));
+    if (!size_mul(kv_page_bytes(&shape), pages, &bytes))
+        return FAIL(err, SC_E_ARGUMENT, "a context of %zu tokens is too large for this model's cache", positions);
+    uint64_t limit = m->runtime->memory_limit;
+    if (limit && bytes > limit)
+        return FAIL(err, SC_E_MEMORY, "the cache for %zu tokens needs %.2f GiB, but the memory limit is %.2f GiB; choose a smaller --context", positions,
+                    (double)bytes / (1 << 30), (double)limit / (1 << 30));
+    return kv_pages_init(out, &shape, pages, err);
 }
 
 static sc_status choose_context(size_t *out, const sc_model *m, int64_t asked, sc_error *err)
@@ -47,22 +59,35 @@ static sc_status choose_context(size_t *out, const sc_model *m, int64_t asked, s
     return SC_OK;
 }
 
-sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config *c, sc_error *err)
+/* The pool that the session takes pages from. */
+static sc_status choose_pages(sc_session *s, const sc_session_config *c, struct kv_pages *pages, size_t context, sc_error *err)
+{
+    const struct model_config *m = &s->model->model.config;
+    enum dtype type;
+    TRY(choose_type(&type, s->model, c->cache_type, err));
+    if (!pages) {
+        TRY(session_pages_init(&s->own, s->model, c->cache_type, context, err));
+        pages = &s->own;
+    }
+    const struct kv_cache *shape = &pages->shape;
+    assert(shape->layers == m->layers && shape->kv_heads == m->kv_heads && shape->head_dim == m->head_dim);
+    if (c->cache_type && *c->cache_type && type != shape->dtype)
+        return FAIL(err, SC_E_ARGUMENT, "cache type is \"%s\", but the cache that sessions share is %s; ask for that", c->cache_type, dtypes[shape->dtype].name);
+    s->pages = pages;
+    kv_cache_open(&s->cache, pages, context);
+    return SC_OK;
+}
+
+sc_status session_open(sc_session **out, sc_model *m, const sc_session_config *c, struct kv_pages *pages, sc_error *err)
 {
     *out = NULL;
     size_t context;
-    enum dtype dtype = DTYPE_F16;
     TRY(choose_context(&context, m, c->context, err));
-    if (c->cache_type && *c->cache_type && (!dtype_by_name(&dtype, c->cache_type) || (dtype != DTYPE_F16 && dtype != DTYPE_F32 && dtype != DTYPE_Q8_0)))
-        return FAIL(err, SC_E_ARGUMENT, "cache type is \"%s\", expected f16, f32 or q8_0", c->cache_type);
-    size_t head = m->model.config.head_dim;
-    if (dtype == DTYPE_Q8_0 && (head % 32 || head > 1024))
-        return FAIL(err, SC_E_ARGUMENT, "a cache in q8_0 takes heads of a multiple of 32 dimensions, up to 1024, and those of %s have %zu; choose f16", m->file->path, head);
     sc_session *s = mem_zero(1, sizeof *s);
     s->model = m;
     s->chunk = c->chunk > 0 ? (size_t)c->chunk : 256;
     arena_init(&s->step);
-    sc_status status = reserve_cache(s, &m->model.config, dtype, context, err);
+    sc_status status = choose_pages(s, c, pages, context, err);
     if (status != SC_OK) { sc_session_close(s); return status; }
     s->token = mem_alloc(context * sizeof *s->token);
     s->logits = mem_alloc(model_vocab(&m->model) * sizeof *s->logits);
@@ -73,10 +98,13 @@ sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config
     return SC_OK;
 }
 
+sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config *c, sc_error *err) { return session_open(out, m, c, NULL, err); }
+
 void sc_session_close(sc_session *s)
 {
     if (!s) return;
-    mem_unreserve(s->cache.keys, s->cache_bytes);
+    kv_cache_close(s->pages, &s->cache);
+    kv_pages_release(&s->own);
     arena_release(&s->step);
     mem_free(s->token);
     mem_free(s->logits);
@@ -118,7 +146,7 @@ static struct exec session_exec(sc_session *s)
 typedef void on_hidden(sc_session *s, struct exec *e, const struct tensor *hidden, size_t first, void *arg);
 
 /* Computes id[0..n) at the end of the past, chunk by chunk; `want(arg)` gets the hidden states of the rows >= from_row
- * (counted from the old end). What was computed before a cancel stays. */
+ * (counted from the old end). What was computed before a cancel, or before there were no more pages, stays. */
 static sc_status extend(sc_session *s, const int32_t *id, size_t n, size_t from_row, on_hidden *want, void *arg, sc_error *err)
 {
     size_t *row = mem_alloc(s->chunk * sizeof *row);
@@ -126,6 +154,8 @@ static sc_status extend(sc_session *s, const int32_t *id, size_t n, size_t from_
     sc_status status = SC_OK;
     for (size_t at = 0, rows; at < n && status == SC_OK; at += rows) {
         rows = n - at < s->chunk ? n - at : s->chunk;
+        status = session_room(s, s->length, s->length + rows, err);
+        if (status != SC_OK) break;
         struct batch batch = { rows, id + at, s->position, s->sequence, caches, 0 };
         size_t n_row = 0, first = from_row > at ? from_row : at;
         for (size_t i = 0; i < rows; i++) s->position[i] = (int32_t)(s->length + i);
@@ -141,6 +171,7 @@ static sc_status extend(sc_session *s, const int32_t *id, size_t n, size_t from_
         s->length += rows;
     }
     mem_free(row);
+    if (status == SC_E_MEMORY) return status;
     if (status == SC_E_CANCELLED) return FAIL(err, status, "cancelled after %zu tokens", s->length);
     return status == SC_OK ? SC_OK : FAIL(err, status, "the forward pass failed");
 }
@@ -161,6 +192,7 @@ static size_t common_prefix(const sc_session *s, const int32_t *id, size_t n)
 /* Forgets everything behind `length`. */
 static void rewind_to(sc_session *s, size_t length)
 {
+    kv_cache_cut(s->pages, &s->cache, length);
     s->length = length;
     if (s->logits_at > length) s->logits_at = 0;
     if (s->kept > length) s->kept = length;
@@ -178,6 +210,18 @@ void session_adopt(sc_session *s, const int32_t *id, size_t length)
     memcpy(s->token, id, length * sizeof *id);
     s->length = s->kept = length;
     s->logits_at = 0;
+}
+
+sc_status session_room(sc_session *s, size_t from, size_t to, sc_error *err) { return kv_cache_room(s->pages, &s->cache, from, to, err); }
+
+sc_status session_fork(sc_session *s, const struct kv_cache *from, const int32_t *id, size_t length, size_t kept, sc_error *err)
+{
+    if (length > s->cache.capacity)
+        return FAIL(err, SC_E_ARGUMENT, "the past to begin from has %zu tokens, but the context holds %zu; raise --context", length, s->cache.capacity);
+    TRY(kv_cache_fork(s->pages, &s->cache, from, length, err));
+    session_adopt(s, id, length);
+    s->kept = kept;
+    return SC_OK;
 }
 
 void session_set_kept(sc_session *s, size_t kept) { s->kept = kept; }
@@ -220,6 +264,7 @@ static sc_status check_together(sc_session *const *s, const int32_t *id, size_t 
 sc_status sc_sessions_append(sc_session *const *s, const int32_t *id, size_t n, sc_error *err)
 {
     TRY(check_together(s, id, n, err));
+    for (size_t i = 0; i < n; i++) TRY(session_room(s[i], s[i]->length, s[i]->length + 1, err));
     struct arena *step = &s[0]->step;
     struct arena_mark mark = arena_mark(step);
     struct exec e = session_exec(s[0]);
@@ -370,6 +415,7 @@ static sc_status compute_ahead(struct generation *g, const sc_generation *out, i
     s->token[s->length] = id;
     lookup_find(l, s->token, s->length + 1, most < left ? most : left);
     size_t m = lookup_worth(l), before = s->length;
+    if (session_room(s, before, before + 1 + m, NULL) != SC_OK) m = 0;       /* guesses are not worth failing */
     memcpy(ids + 1, l->guess, m * sizeof *ids);
     double begin = clock_seconds();
     sc_status status = extend(s, ids, 1 + m, 0, keep_rows, g, err);

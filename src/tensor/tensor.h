@@ -88,19 +88,30 @@ struct norm   { struct tensor gain, bias; float eps; };        /* bias.data NULL
 
 /* ---- what one forward pass works on ----------------------------------------------------------------------------------- */
 
-/* Keys and values of one sequence and all layers, f16, f32 or Q8_0, each kv_bytes long. (layer, head) begins at element
- * (layer * kv_heads + head) * rows * head_dim, rows being the capacity rounded up to whole blocks of KV_BLOCK positions.
- * f16, f32: values of a position are head_dim elements from position * head_dim on; keys stand by tiles of KV_TILE positions, where
- * element i of position p is at i * KV_TILE + p % KV_TILE: one vector holds the same element of neighbouring positions.
+/* Keys and values of one sequence and all layers, f16, f32 or Q8_0. page[i] holds positions [i, i + 1) * KV_PAGE, and only pages with
+ * positions in use need to be there; several caches may hold the same page as long as none of them writes to it. In a page stand
+ * for each layer, and in it each key/value head, the keys of its KV_PAGE positions and behind them their values, a plane each.
+ * f16, f32: values of a position are head_dim elements, one position after the other; keys stand by tiles of KV_TILE positions,
+ * where element i of position p is at i * KV_TILE + p % KV_TILE: one vector holds the same element of neighbouring positions.
  * Q8_0: KV_BLOCK positions stand together as src/cpu/cache_q8.c says; head_dim is a multiple of 32. */
-enum { KV_TILE = 16, KV_BLOCK = 32 };
-static inline size_t kv_rows(size_t capacity) { return (capacity + KV_BLOCK - 1) / KV_BLOCK * KV_BLOCK; }
+enum { KV_TILE = 16, KV_BLOCK = 32, KV_PAGE = 64 };
 struct kv_cache {
     enum dtype dtype;
     size_t layers, kv_heads, head_dim, capacity;
-    void *keys, *values;
+    char **page;                         /* kv_page_count(capacity) of them */
 };
-static inline size_t kv_bytes(enum dtype dtype, size_t layers, size_t kv_heads, size_t head_dim, size_t capacity) { return layers * kv_heads * kv_rows(capacity) * dtype_row_bytes(dtype, head_dim); }
+static inline size_t kv_page_count(size_t positions) { return (positions + KV_PAGE - 1) / KV_PAGE; }
+static inline size_t kv_plane_bytes(const struct kv_cache *c) { return KV_PAGE * dtype_row_bytes(c->dtype, c->head_dim); }
+static inline size_t kv_page_bytes(const struct kv_cache *c) { return 2 * c->layers * c->kv_heads * kv_plane_bytes(c); }
+/* Keys of a layer and head from `position` on, the first of a tile (Q8_0: of a block), to the end of its page; values from any position on. */
+static inline char *kv_keys(const struct kv_cache *c, size_t layer, size_t head, size_t position)
+{
+    return c->page[position / KV_PAGE] + 2 * (layer * c->kv_heads + head) * kv_plane_bytes(c) + position % KV_PAGE * dtype_row_bytes(c->dtype, c->head_dim);
+}
+static inline char *kv_values(const struct kv_cache *c, size_t layer, size_t head, size_t position) { return kv_keys(c, layer, head, position) + kv_plane_bytes(c); }
+/* kv_cache.c: a cache with all its pages from the start, as one piece of memory that holds anything. */
+void kv_cache_init(struct kv_cache *c, enum dtype dtype, size_t layers, size_t kv_heads, size_t head_dim, size_t capacity);
+void kv_cache_release(struct kv_cache *c);
 
 /* The rows of one forward pass: row r is token[r] at position[r] of cache[sequence[r]]. Rows of one sequence stand in
  * rising position order without gaps, and all positions before its first row are in the cache already. Training has no

@@ -23,11 +23,11 @@ static size_t make_prompt(int32_t id[PROMPT_MAX], const struct model *m)
 static sc_status prompt_logits(float *out, sc_runtime *rt, const struct model *m, const int32_t *id, size_t n, sc_error *err)
 {
     const struct model_config *c = &m->config;
-    size_t bytes = kv_bytes(DTYPE_F32, c->layers, c->kv_heads, c->head_dim, n), row[PROMPT_MAX];
+    size_t row[PROMPT_MAX];
     int32_t position[PROMPT_MAX], sequence[PROMPT_MAX] = { 0 };
-    char *cache_memory = mem_alloc(2 * bytes);
-    struct kv_cache cache = { DTYPE_F32, c->layers, c->kv_heads, c->head_dim, n, cache_memory, cache_memory + bytes }, *caches[] = { &cache };
+    struct kv_cache cache, *caches[] = { &cache };
     struct arena step;
+    kv_cache_init(&cache, DTYPE_F32, c->layers, c->kv_heads, c->head_dim, n);
     arena_init(&step);
     struct exec e = { .pool = rt->pool, .backend = rt->backend, .kernels = rt->kernels, .step = &step, .cancel = &rt->cancel };
     for (size_t i = 0; i < n; i++) row[i] = (size_t)(position[i] = (int32_t)i);
@@ -35,7 +35,7 @@ static sc_status prompt_logits(float *out, sc_runtime *rt, const struct model *m
     const struct tensor *hidden = model_forward(m, &e, &batch, row, n);
     if (hidden && e.status == SC_OK) model_logits(m, &e, hidden, out);
     arena_release(&step);
-    mem_free(cache_memory);
+    kv_cache_release(&cache);
     if (e.status == SC_E_CANCELLED) return FAIL(err, e.status, "checking what was written was cancelled");
     return e.status == SC_OK ? SC_OK : FAIL(err, e.status, "the forward pass of what was written failed");
 }

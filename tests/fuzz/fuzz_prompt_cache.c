@@ -8,8 +8,9 @@ enum { LAYERS = 2, HEADS = 1, DIM = 4, POSITIONS = 70 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static uint8_t keys[4 * LAYERS * HEADS * DIM * 80], values[sizeof keys];
-    const struct kv_cache cache = { DTYPE_F16, LAYERS, HEADS, DIM, POSITIONS, keys, values };
+    static char pages[2][2 * LAYERS * HEADS * KV_PAGE * DIM * 2];
+    char *page[] = { pages[0], pages[1] };
+    const struct kv_cache cache = { DTYPE_F16, LAYERS, HEADS, DIM, POSITIONS, page };
     char parent[CHUNK_NAME];
     int32_t token[CHUNK_ROWS];
     if (!size) return 0;

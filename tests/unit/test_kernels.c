@@ -254,12 +254,11 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
 {
     struct bench b;
     bench_init(&b, k, threads, false);
-    size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim, one = kv_bytes(a->cache, 1, a->kv_heads, a->dim, a->positions);
+    size_t qc = a->heads * a->dim, kc = a->kv_heads * a->dim;
     float *q = normals(a->positions * qc, 6), *key = normals(a->positions * kc, 7), *v = normals(a->positions * kc, 8), *out = mem_alloc(a->positions * qc * sizeof *out);
-    struct kv_cache cache = { a->cache, 1, a->kv_heads, a->dim, a->positions, mem_alloc(one), mem_alloc(one) };
-    memset(cache.keys, 0xFF, one);     /* what was never written is not a number */
-    memset(cache.values, 0xFF, one);
-    struct kv_cache *caches[] = { &cache };
+    struct kv_cache cache, *caches[] = { &cache };
+    kv_cache_init(&cache, a->cache, 1, a->kv_heads, a->dim, a->positions);
+    for (size_t i = 0; i < kv_page_count(a->positions); i++) memset(cache.page[i], 0xFF, kv_page_bytes(&cache));     /* what was never written is not a number */
     int32_t position[MOST_POSITIONS], sequence[MOST_POSITIONS] = { 0 };
     for (int i = 0; i < MOST_POSITIONS; i++) position[i] = i;
     const struct attention attr = { 0, a->heads, a->kv_heads, a->dim, a->window, 0.2f, 0 };
@@ -272,8 +271,10 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
         memcpy(out + at * qc, attention(&r, &tq, &tk, &tv, &attr)->data, n * qc * sizeof *out);
     }
     bench_release(&b);
-    void *const used[] = { q, key, v, cache.keys, cache.values };
-    for (size_t i = 0; i < 5; i++) mem_free(used[i]);
+    kv_cache_release(&cache);
+    mem_free(q);
+    mem_free(key);
+    mem_free(v);
     return out;
 }
 
@@ -328,9 +329,9 @@ TEST(mixing_values_is_the_same_in_all_sets)
     enum { D = 96, LENGTH = 50 };       /* the second block is not full */
     static float expect[2 * OUTER][OUTER * D];
     float *p = normals(OUTER * KV_TURN, 9), *x = normals(2 * KV_TURN * D, 10), found[3][OUTER * D], keep[OUTER] = { 0, 1, 0.3f, 0.7f };
-    size_t bytes = kv_bytes(DTYPE_Q8_0, 1, 1, D, KV_TURN);
-    const struct kv_cache cache = { DTYPE_Q8_0, 1, 1, D, KV_TURN, mem_alloc(bytes), mem_alloc(bytes) };
-    memset(cache.values, 0xFF, bytes);
+    struct kv_cache cache;
+    kv_cache_init(&cache, DTYPE_Q8_0, 1, 1, D, KV_TURN);
+    memset(cache.page[0], 0xFF, kv_page_bytes(&cache));
     for (size_t i = 0; i < OUTER * KV_TURN; i++) p[i] = i % 5 && i % KV_TURN < LENGTH ? p[i] * p[i] : 0;
     for (size_t i = 0; i < LENGTH; i++) q8_cache_store(&cache, 0, 0, i, x + i * D, x + (KV_TURN + i) * D);
     for (size_t s = 0; s < 3; s++) {
@@ -345,7 +346,7 @@ TEST(mixing_values_is_the_same_in_all_sets)
                 row[t] = p + t * KV_TURN;
                 for (size_t j = 0; j < D; j++) acc[t][j] = (float)j;
             }
-            k->mix_q8(acc, keep, row, n, q8_cache_values(&cache, 0, 0, 0), blocks, D);
+            k->mix_q8(acc, keep, row, n, kv_values(&cache, 0, 0, 0), blocks, D);
             if (s == 0) memcpy(expect[i], found[s], sizeof expect[i]);
             CHECK(!memcmp(found[s], expect[i], n * D * sizeof(float)));
         }
@@ -356,8 +357,9 @@ TEST(mixing_values_is_the_same_in_all_sets)
                 CHECK(fabs((double)found[s][t * D + i] - expected) < 1);
             }
     }
-    void *const used[] = { p, x, cache.keys, cache.values };
-    for (size_t i = 0; i < 4; i++) mem_free(used[i]);
+    kv_cache_release(&cache);
+    mem_free(p);
+    mem_free(x);
 }
 
 TEST(missing_kernel_sets_are_named)

@@ -316,7 +316,7 @@ TEST(the_size_is_bounded_and_beginnings_stay)
     struct fixture f;
     setup(&f);
     open_cache(&f, 1);
-    size_t file = chunk_bytes(&(struct kv_cache){ DTYPE_F16, 2, 1, 32, 0, NULL, NULL }), most = (1u << 20) / file;
+    size_t file = chunk_bytes(&(struct kv_cache){ DTYPE_F16, 2, 1, 32, 0, NULL }), most = (1u << 20) / file;
     int32_t id[1024];
     for (size_t k = 0; k < 12; k++) {
         for (size_t i = 0; i < 1024; i++) id[i] = (int32_t)(random_u32(6 + k, 0, i) % f.vocab);
