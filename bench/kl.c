@@ -45,7 +45,7 @@ static void run(struct side *s, const int32_t *id, size_t at, size_t rows, float
     struct exec e = { .pool = s->rt->pool, .backend = s->rt->backend, .kernels = s->rt->kernels, .int8_activations = !strcmp(s->rt->activations, "int8"), .many_rows = !strcmp(s->rt->activations, "f32"), .step = &s->step };
     struct arena_mark mark = arena_mark(&s->step);
     for (size_t i = 0; i < rows; i++) row[i] = (size_t)(position[i] = (int32_t)(at + i)) - at;
-    const struct tensor *hidden = model_forward(&s->model->model, &e, &(struct batch){ rows, id + at, position, sequence, caches, 0 }, row, rows);
+    const struct tensor *hidden = model_forward(&s->model->model, &e, &(struct batch){ .rows = rows, .token = id + at, .position = position, .sequence = sequence, .caches = caches }, row, rows);
     if (!hidden) fail("the forward pass failed");
     if (logits) model_logits(&s->model->model, &e, hidden, logits);
     arena_rewind(&s->step, mark);

@@ -133,6 +133,11 @@ typedef struct {
  * with its base when that is a path. */
 SC_API sc_status sc_adapter_base(sc_text *out, const char *path, sc_error *err);
 SC_API sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c, sc_error *err);
+/* A PEFT adapter on an open model without one, as a model of its own (tokenizer, template, end tokens ...) that shares the weights:
+ * they are in memory once, and sc_sessions_append takes sessions of the base and its variants together. Its logits have the
+ * bits of the adapter opened alone. What it replaces beyond low-rank pairs, token rows and the tables of tokens is
+ * SC_E_UNSUPPORTED. `chat_template` as of sc_model_config. Base and variants may be closed in any order. */
+SC_API sc_status sc_model_open_variant(sc_model **out, sc_model *base, const char *adapter, const char *chat_template, sc_error *err);
 SC_API void      sc_model_close(sc_model *m);
 SC_API sc_status sc_model_describe(sc_text *out, const char *path, sc_error *err); /* JSON of `show`; reads headers only */
 SC_API const sc_tokenizer *sc_model_tokenizer(const sc_model *m);   /* borrowed; NULL if opened without    */
@@ -156,7 +161,7 @@ SC_API void      sc_session_close(sc_session *s);
 /* Makes the past equal to id[0..n): keeps the common prefix, rewinds what differs, computes the rest. n >= 1.
  * More tokens than the context holds is SC_E_ARGUMENT with both numbers; nothing is cut silently. */
 SC_API sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_error *err);
-/* Appends id[i] to session i of n, all of one model, in one pass: the weights are read once for all. Each gets the logits that
+/* Appends id[i] to session i of n, of one model and its variants, in one pass: the weights are read once for all. Each gets the logits that
  * it would get alone. Every session needs room for one more token. */
 SC_API sc_status sc_sessions_append(sc_session *const *s, const int32_t *id, size_t n, sc_error *err);
 SC_API size_t    sc_session_length(const sc_session *s);

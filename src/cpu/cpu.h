@@ -79,6 +79,7 @@ extern const struct backend cpu_backend;
 #define X(name) void cpu_##name(struct exec *e, const struct op_call *c); void cpu_##name##_backward(struct exec *e, const struct op_call *c);
 OPS(X)
 #undef X
+void cpu_add_lora(struct exec *e, const struct op_call *c);              /* op_lora.c: to the output of linear what its parts add */
 void cpu_attention_in_batch(struct exec *e, const struct op_call *c);    /* where the batch has no caches */
 void cpu_measure(struct machine_limits *out, struct pool *pool);
 

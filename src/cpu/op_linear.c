@@ -2,7 +2,7 @@
  *
  * embed: out[r] = table[id[r]]. Backward: table'[id[r]] += out'[r], in rising r.
  * linear: out = to + x w' + bias. Backward: x' += out' w, w' += (out')' x, bias' += column sums of out', to' += out'.
- * With an adapter, t = scale x a' and out has t b' besides: b' += (out')' t, t' = scale out' b, a' += (t')' x, x' += t' a.
+ * Adapters of some rows: op_lora.c. With one of all, in training, t = scale x a' and out has t b' besides: b' += (out')' t, t' = scale out' b, a' += (t')' x, x' += t' a.
  * Weights that are packed are multiplied by panels of eight rows (panel.c); a strip of them is packed when it is first used.
  * For many rows (training) these are products of packed panels (gemm.c). For inference a piece of work is a strip of weight rows: four rows at a time are
  * unpacked into scratch (to f32, or to int8 with block scales) and multiplied with every row of x while they are in the
@@ -272,9 +272,8 @@ void cpu_linear_backward(struct exec *e, const struct op_call *c)
     if (c->in[3] && c->in[3]->grad && c->in[3]->grad != out->grad) cpu_split(e, out->rows * out->cols, GRAIN, 1, add_gradient, (void *)c);
 }
 
-void cpu_linear(struct exec *e, const struct op_call *c)
+static void linear_few(struct exec *e, const struct op_call *c)
 {
-    if (e->many_rows) { linear_many(e, c); return; }
     const struct cpu_kernels *kernels = e->kernels;
     struct linear_job job = { .k = kernels, .x = c->in[0], .w = c->in[1], .bias = c->in[2], .out = c->out };
     size_t k = job.x->cols, rows = job.x->rows;
@@ -296,4 +295,11 @@ void cpu_linear(struct exec *e, const struct op_call *c)
     job.scratch = arena_take(e->step, job.scratch_bytes * (size_t)pool_threads(e->pool));
     cpu_split(e, job.w->rows, STRIP, (double)k * (double)rows, linear_strip, &job);
     arena_rewind(e->step, mark);
+}
+
+void cpu_linear(struct exec *e, const struct op_call *c)
+{
+    if (e->many_rows) { linear_many(e, c); return; }
+    linear_few(e, c);
+    if (c->attr.linear.n_parts) cpu_add_lora(e, c);
 }

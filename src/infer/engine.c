@@ -171,20 +171,29 @@ done:
     return status;
 }
 
+/* All that stands between text and tokens. */
+static sc_status open_text(sc_model *m, const char *chat_template, sc_error *err)
+{
+    if (!m->no_tokenizer) TRY(open_tokenizer(m, err));
+    if (m->tokenizer) {
+        TRY(open_template(m, chat_template, err));
+        TRY(add_template_tokens(m, err));
+    }
+    collect_end_tokens(m);
+    model_file_forget_keys(m->file);
+    return SC_OK;
+}
+
 sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c, sc_error *err)
 {
     *out = NULL;
     sc_model *m = mem_zero(1, sizeof *m);
     sc_status status = SC_OK;
     m->runtime = rt;
+    m->users = 1;
+    m->no_tokenizer = c->no_tokenizer;
     TRY_DONE(open_weights(m, c->path, c->adapter, err));
-    if (!c->no_tokenizer) TRY_DONE(open_tokenizer(m, err));
-    if (m->tokenizer) {
-        TRY_DONE(open_template(m, c->chat_template, err));
-        TRY_DONE(add_template_tokens(m, err));
-    }
-    collect_end_tokens(m);
-    model_file_forget_keys(m->file);
+    TRY_DONE(open_text(m, c->chat_template, err));
     bool too_large = false;
     if (!strcmp(rt->activations, "int8")) TRY_DONE(model_pack(&m->model, rt->backend, system_memory() / 10 * 9, &too_large, err));
     if (too_large) runtime_note(rt, "%s is too large to be packed in this machine's memory; it is read from the file as it is, which is slower", m->file->path);
@@ -195,9 +204,48 @@ done:
     return status;
 }
 
+/* The file again, for its tokenizer lists: the base let go of those it had read. */
+static sc_status open_again(sc_model *m, sc_error *err)
+{
+    char before[65], now[65];
+    struct sha256 hash;
+    TRY(model_file_open(&m->file, m->base->file->path, false, err));
+    sha256_begin(&hash);
+    model_file_identify(m->base->file, &hash);
+    sha256_end(&hash, before);
+    sha256_begin(&hash);
+    model_file_identify(m->file, &hash);
+    sha256_end(&hash, now);
+    return strcmp(before, now) == 0 ? SC_OK : FAIL(err, SC_E_FORMAT, "%s is another model by now than the one that is open; open it anew", m->file->path);
+}
+
+sc_status sc_model_open_variant(sc_model **out, sc_model *base, const char *adapter, const char *chat_template, sc_error *err)
+{
+    *out = NULL;
+    if (base->base || base->adapter)
+        return FAIL(err, SC_E_ARGUMENT, "the model that %s shall be opened on has the adapter %s itself; open its base without one", adapter, base->adapter->path);
+    sc_model *m = mem_zero(1, sizeof *m);
+    sc_status status = SC_OK;
+    m->runtime = base->runtime;
+    m->users = 1;
+    m->base = base;
+    m->no_tokenizer = base->no_tokenizer;
+    base->users++;
+    TRY_DONE(open_again(m, err));
+    TRY_DONE(adapter_file_open(&m->adapter, adapter, err));
+    TRY_DONE(adapter_variant(&m->model, &base->model, m->adapter, err));
+    TRY_DONE(open_text(m, chat_template, err));
+    *out = m;
+    return SC_OK;
+done:
+    sc_model_close(m);
+    return status;
+}
+
 void sc_model_close(sc_model *m)
 {
-    if (!m) return;
+    if (!m || --m->users) return;
+    sc_model *base = m->base;
     if (m->has_template) chat_template_release(&m->chat_template);
     tokenizer_close(m->tokenizer);
     model_release(&m->model);
@@ -205,6 +253,7 @@ void sc_model_close(sc_model *m)
     model_file_close(m->file);
     mem_free(m->notice);
     mem_free(m);
+    sc_model_close(base);
 }
 
 const sc_tokenizer *sc_model_tokenizer(const sc_model *m) { return (const sc_tokenizer *)m->tokenizer; }

@@ -23,12 +23,14 @@ void runtime_detail(const sc_runtime *rt, const char *format, ...) __attribute__
 enum { MAX_END_TOKENS = 16 };
 struct sc_model {
     sc_runtime *runtime;
+    sc_model *base;                   /* of a variant: whose weights it uses */
+    atomic_size_t users;              /* of the weights: itself and its variants, until they are closed */
     struct model_file *file;
     struct model_file *adapter;       /* NULL: none; the model is that of `file` with it on top */
     struct model model;
     struct tokenizer *tokenizer;      /* NULL: opened without */
     struct chat_template chat_template;
-    bool has_template;
+    bool has_template, no_tokenizer;  /* no_tokenizer: opened so */
     int32_t end[MAX_END_TOKENS]; size_t n_end;    /* ids that end an answer */
     char *notice;
 };

@@ -31,7 +31,7 @@ static void find_root(sc_prompt_cache *c, const struct session_past *past)
     const sc_model *m = past->model;
     if (c->model == m && c->dtype == past->cache->dtype) return;
     struct sha256 hash;
-    const size_t sizes[] = { model_vocab(&m->model), m->model.packed != NULL, CHUNK_ROWS };
+    const size_t sizes[] = { model_vocab(&m->model), (m->base ? m->base : m)->model.packed != NULL, CHUNK_ROWS };
     sha256_begin(&hash);
     add_machine(&hash);
     add_text(&hash, m->runtime->backend->name);

@@ -156,7 +156,7 @@ static sc_status extend(sc_session *s, const int32_t *id, size_t n, size_t from_
         rows = n - at < s->chunk ? n - at : s->chunk;
         status = session_room(s, s->length, s->length + rows, err);
         if (status != SC_OK) break;
-        struct batch batch = { rows, id + at, s->position, s->sequence, caches, 0 };
+        struct batch batch = { .rows = rows, .token = id + at, .position = s->position, .sequence = s->sequence, .caches = caches };
         size_t n_row = 0, first = from_row > at ? from_row : at;
         for (size_t i = 0; i < rows; i++) s->position[i] = (int32_t)(s->length + i);
         for (size_t i = first; i < at + rows; i++) row[n_row++] = i - at;
@@ -248,11 +248,13 @@ sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_error *
 
 /* ---- several sessions together ---------------------------------------------------------------------------------------- */
 
+static const sc_model *base_of(const sc_model *m) { return m->base ? m->base : m; }
+
 static sc_status check_together(sc_session *const *s, const int32_t *id, size_t n, sc_error *err)
 {
-    size_t vocab = n ? model_vocab(&s[0]->model->model) : 0;
     for (size_t i = 0; i < n; i++) {
-        if (s[i]->model != s[0]->model) return FAIL(err, SC_E_ARGUMENT, "session %zu is of another model than the first", i);
+        size_t vocab = model_vocab(&s[i]->model->model);
+        if (base_of(s[i]->model) != base_of(s[0]->model)) return FAIL(err, SC_E_ARGUMENT, "session %zu is of another model than the first, expected one model and its variants", i);
         if (s[i]->length >= s[i]->cache.capacity) return FAIL(err, SC_E_ARGUMENT, "session %zu is full: its context holds %zu tokens", i, s[i]->cache.capacity);
         if (id[i] < 0 || (size_t)id[i] >= vocab) return FAIL(err, SC_E_ARGUMENT, "token %d of session %zu is none, ids go from 0 to %zu", id[i], i, vocab - 1);
         for (size_t k = 0; k < i; k++)
@@ -261,29 +263,61 @@ static sc_status check_together(sc_session *const *s, const int32_t *id, size_t 
     return n ? SC_OK : FAIL(err, SC_E_ARGUMENT, "there is no session to append to");
 }
 
-sc_status sc_sessions_append(sc_session *const *s, const int32_t *id, size_t n, sc_error *err)
+/* Sessions of one variant stand together in a pass, so that its adapter is read once. */
+static sc_session **by_variant(struct arena *step, sc_session *const *s, size_t n, size_t *from)
 {
-    TRY(check_together(s, id, n, err));
-    for (size_t i = 0; i < n; i++) TRY(session_room(s[i], s[i]->length, s[i]->length + 1, err));
-    struct arena *step = &s[0]->step;
+    sc_session **out = arena_take(step, n * sizeof *out);
+    bool *is_placed = arena_zero(step, n * sizeof *is_placed);
+    for (size_t i = 0, at = 0; i < n; i++)
+        for (size_t k = i; !is_placed[i] && k < n; k++) {
+            if (is_placed[k] || s[k]->model != s[i]->model) continue;
+            is_placed[k] = k > i;
+            from[at] = k;
+            out[at++] = s[k];
+        }
+    return out;
+}
+
+static void list_variants(struct batch *b, struct arena *step, sc_session *const *s)
+{
+    struct variant_rows *v = arena_take(step, b->rows * sizeof *v);
+    b->variant = v;
+    for (size_t i = 0; i < b->rows; i++) {
+        const struct model *m = s[i]->model->base ? &s[i]->model->model : NULL;
+        if (i && s[i]->model == s[i - 1]->model) { if (m) v[b->n_variants - 1].end = i + 1; }
+        else if (m) v[b->n_variants++] = (struct variant_rows){ i, i + 1, m };
+    }
+}
+
+sc_status sc_sessions_append(sc_session *const *asked, const int32_t *id, size_t n, sc_error *err)
+{
+    TRY(check_together(asked, id, n, err));
+    for (size_t i = 0; i < n; i++) TRY(session_room(asked[i], asked[i]->length, asked[i]->length + 1, err));
+    struct arena *step = &asked[0]->step;
     struct arena_mark mark = arena_mark(step);
-    struct exec e = session_exec(s[0]);
-    size_t vocab = model_vocab(&s[0]->model->model), *row = arena_take(step, n * sizeof *row);
-    int32_t *position = arena_take(step, n * sizeof *position), *sequence = arena_take(step, n * sizeof *sequence);
+    struct exec e = session_exec(asked[0]);
+    size_t *row = arena_take(step, n * sizeof *row), *from = arena_take(step, n * sizeof *from);
+    int32_t *token = arena_take(step, n * sizeof *token), *position = arena_take(step, n * sizeof *position), *sequence = arena_take(step, n * sizeof *sequence);
     struct kv_cache **caches = arena_take(step, n * sizeof *caches);
+    const struct model **of = arena_take(step, n * sizeof *of);
+    float **logits = arena_take(step, n * sizeof *logits);
+    sc_session **s = by_variant(step, asked, n, from);
     for (size_t i = 0; i < n; i++) {
         row[i] = i;
+        token[i] = id[from[i]];
         position[i] = (int32_t)s[i]->length;
         sequence[i] = (int32_t)i;
         caches[i] = &s[i]->cache;
+        of[i] = &s[i]->model->model;
+        logits[i] = s[i]->logits;
         s[i]->logits_at = 0;
     }
-    const struct tensor *hidden = model_forward(&s[0]->model->model, &e, &(struct batch){ n, id, position, sequence, caches, 0 }, row, n);
-    float *logits = arena_take(step, n * vocab * sizeof *logits);
-    if (e.status == SC_OK) model_logits(&s[0]->model->model, &e, hidden, logits);
+    struct batch batch = { .rows = n, .token = token, .position = position, .sequence = sequence, .caches = caches };
+    list_variants(&batch, step, s);
+    const struct tensor *hidden = model_forward(&base_of(s[0]->model)->model, &e, &batch, row, n);
+    if (e.status == SC_OK) model_logits_each(of, &e, hidden, logits);
     for (size_t i = 0; i < n && e.status == SC_OK; i++) {
-        memcpy(s[i]->logits, logits + i * vocab, vocab * sizeof *logits);
-        s[i]->token[s[i]->length++] = id[i];
+        s[i]->token[s[i]->length++] = token[i];
         s[i]->logits_at = s[i]->length;
     }
     arena_rewind(step, mark);

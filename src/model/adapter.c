@@ -208,8 +208,16 @@ static sc_status replace_vector(struct loading *l, struct tensor *to, const stru
     return status;
 }
 
+static sc_status check_variant(const struct loading *l, const struct place *p, sc_error *err)
+{
+    if (!l->m->base || !(role_is_per_layer(p->row->role) || p->row->role == W_FINAL_NORM)) return SC_OK;
+    return FAIL(err, SC_E_UNSUPPORTED, "%s: it replaces the whole of %s, which all adapters on one base have in common; merge it into its base (starchat merge) and open the result, or open it alone",
+                l->f->path, p->whole->name);
+}
+
 static sc_status replace_one(struct loading *l, struct place *p, sc_error *err)
 {
+    TRY(check_variant(l, p, err));
     void *at = model_role(l->m, p->row->role, p->layer);
     struct norm *norm = at;
     struct weight *w = at;
@@ -348,4 +356,19 @@ sc_status adapter_load(struct model *m, const struct model_file *f, sc_error *er
 done:
     mem_free(l.place);
     return status;
+}
+
+sc_status adapter_variant(struct model *out, const struct model *base, const struct model_file *f, sc_error *err)
+{
+    *out = *base;
+    arena_init(&out->memory);
+    out->base = base;
+    out->packed = NULL;
+    out->packed_bytes = 0;
+    out->extra = out->extra_head = (struct tensor){ 0 };
+    out->layers = arena_take(&out->memory, base->config.layers * sizeof *out->layers);
+    memcpy(out->layers, base->layers, base->config.layers * sizeof *out->layers);
+    TRY(adapter_load(out, f, err));
+    if (out->head.w.data == base->head.w.data) out->head = base->head;     /* also where it was tied anew: with its packed form */
+    return SC_OK;
 }

@@ -140,7 +140,7 @@ done:
 
 void model_release(struct model *m)
 {
-    model_config_release(&m->config);
+    if (!m->base) model_config_release(&m->config);
     mem_unreserve(m->packed, m->packed_bytes);
     arena_release(&m->memory);
     *m = (struct model){ 0 };

@@ -109,6 +109,7 @@ struct model {
     struct arena memory;                     /* layers, converted vectors, extra rows */
     void *packed; size_t packed_bytes;       /* see model_pack; NULL: none */
     const struct model_residency *residency; /* NULL: everything is there */
+    const struct model *base;                /* of a variant: whose matrices and config these are, see adapter_variant */
     size_t weight_bytes, parameters;         /* bytes read by a decode step; all parameters, a tied head once */
 };
 /* Binds the weights of an open file, which must outlive the model. Every tensor is checked for shape and type; a
@@ -122,11 +123,14 @@ void      model_add_rows(struct model *m, size_t n);
 sc_status model_pack(struct model *m, const struct backend *backend, uint64_t limit, bool *too_large, sc_error *err);
 size_t    model_vocab(const struct model *m);                 /* with the extra rows */
 
-/* Runs the batch through all blocks; returns the normed hidden rows `row[0..n)` as (n, embd), in exec->step. NULL when
+/* Runs the batch through all blocks, rows of variants (batch->variant) with what they change; returns the normed hidden rows `row[0..n)` as (n, embd), in exec->step. NULL when
  * exec->status was set (cancelled). Positions must be below config.context where learned positions are used. */
 struct tensor *model_forward(const struct model *m, struct exec *e, const struct batch *batch, const size_t *row, size_t n);
 /* Logits of hidden rows: out has rows * model_vocab floats. */
 void model_logits(const struct model *m, struct exec *e, const struct tensor *hidden, float *out);
+/* The same for rows of a model and its variants: row r is of[r]'s, and out[r] has model_vocab(of[r]) floats. A head that several
+ * have in common is read once. */
+void model_logits_each(const struct model *const *of, struct exec *e, const struct tensor *hidden, float *const *out);
 
 /* One tensor of a model with its place in it. A tied head is visited as the embedding alone. */
 struct model_tensor { struct tensor *tensor; const struct weight_row *row; size_t layer; bool is_bias; };
@@ -156,6 +160,11 @@ void model_learn(const struct model *m, struct exec *e, const struct batch *batc
  * must outlive the model. Every name and shape is checked; what PEFT has and this program does not is refused by name.
  * After a failure the model can only be released. */
 sc_status adapter_load(struct model *m, const struct model_file *f, sc_error *err);
+/* The same as a variant of a model without adapter, which it shares matrices with and which must outlive it. One pass through
+ * the model computes rows of all its variants (struct variant_rows), each with the bits of its adapter opened alone. What an
+ * adapter replaces inside of the blocks, or in the final norm, is SC_E_UNSUPPORTED. Rows added to the model's vocabulary
+ * (model_add_rows) are not the variant's. The caller releases *out, also after a failure. */
+sc_status adapter_variant(struct model *out, const struct model *base, const struct model_file *f, sc_error *err);
 /* Is a module ("model.layers.0.mlp.down_proj") among PEFT's target modules? Names parted by commas or spaces, each the
  * end of a module's name, or "all-linear". */
 bool      adapter_is_target(const char *targets, const char *module);

@@ -124,14 +124,41 @@ struct tensor *embed(struct run *r, const struct weight *table, const struct ten
     return call(r, OP_embed, &c);
 }
 
-/* An adapter and a sum by operators of their own. */
+/* Which adapters change which rows of a product with w: of all rows w's own, of a variant's rows that of its matrix in the same place. */
+static const struct lora_rows *find_parts(const struct run *r, const struct tensor *x, const struct weight *w, size_t *n)
+{
+    size_t n_variants = r->batch->n_variants, at = (size_t)((uintptr_t)w - (uintptr_t)r->block.own);
+    bool is_varied = n_variants && (uintptr_t)w >= (uintptr_t)r->block.own && at < r->block.bytes;
+    *n = 0;
+    if (!w->lora && !is_varied) return NULL;
+    struct lora_rows *part = arena_take(r->exec->step, (1 + n_variants) * sizeof *part);
+    if (w->lora) part[(*n)++] = (struct lora_rows){ 0, x->rows, w->lora };
+    for (size_t i = 0; is_varied && i < n_variants; i++) {
+        const struct variant_rows *v = &r->batch->variant[i];
+        const struct lora *l = ((const struct weight *)(const void *)((const char *)r->block.of[i] + at))->lora;
+        if (l) part[(*n)++] = (struct lora_rows){ v->first, v->end, l };
+    }
+    return part;
+}
+
+/* For few rows: adapters work on the rows they are for, behind the one product of all. */
+static struct tensor *linear_shared(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w)
+{
+    assert(!r->tape);
+    struct op_call c = { .in = { x, &w->w, if_present(&w->bias) }, .out = new_output(r, x->rows, w->w.rows) };
+    c.attr.linear.part = find_parts(r, x, w, &c.attr.linear.n_parts);
+    struct tensor *out = call(r, OP_linear, &c);
+    return to ? add(r, to, out) : out;
+}
+
+/* An adapter with dropout, and a sum, by operators of their own. */
 static struct tensor *linear_apart(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w)
 {
     struct op_call c = { .in = { x, &w->w, if_present(&w->bias) }, .out = new_output(r, x->rows, w->w.rows) };
     struct tensor *out = call(r, OP_linear, &c);
     const struct lora *l = w->lora;
-    if (l && r->is_training && l->dropout > 0) x = dropout(r, x, l->dropout, l->stream);
-    if (l) out = add_scaled(r, out, linear(r, linear(r, x, &l->a), &l->b), l->scale);
+    x = dropout(r, x, l->dropout, l->stream);
+    out = add_scaled(r, out, linear(r, linear(r, x, &l->a), &l->b), l->scale);
     return to ? add(r, to, out) : out;
 }
 
@@ -139,8 +166,10 @@ struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct 
 {
     assert(x->dtype == DTYPE_F32 && x->cols == w->w.cols && (!to || (to->rows == x->rows && to->cols == w->w.rows)));
     const struct lora *l = w->lora;
+    assert(!r->batch->n_variants || !(r->exec->many_rows || w->lora));
     if (r->exec->on_linear && r->exec->status == SC_OK) r->exec->on_linear(r->exec->on_linear_user, x, &w->w);
-    if (!r->exec->many_rows || (l && r->is_training && l->dropout > 0)) return linear_apart(r, to, x, w);
+    if (!r->exec->many_rows) return linear_shared(r, to, x, w);
+    if (l && r->is_training && l->dropout > 0) return linear_apart(r, to, x, w);
     struct op_call c = { .in = { x, &w->w, if_present(&w->bias), to }, .out = new_output(r, x->rows, w->w.rows), .attr.linear.lora = l };
     return call_with(r, OP_linear, &c, x->rows, l ? l->a.w.rows : 0);
 }

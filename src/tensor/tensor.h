@@ -113,6 +113,9 @@ static inline char *kv_values(const struct kv_cache *c, size_t layer, size_t hea
 void kv_cache_init(struct kv_cache *c, enum dtype dtype, size_t layers, size_t kv_heads, size_t head_dim, size_t capacity);
 void kv_cache_release(struct kv_cache *c);
 
+/* Rows [first, end) are computed by a variant: the model's matrices, each with a low-rank change of the variant's own. */
+struct model;
+struct variant_rows { size_t first, end; const struct model *model; };
 /* The rows of one forward pass: row r is token[r] at position[r] of cache[sequence[r]]. Rows of one sequence stand in
  * rising position order without gaps, and all positions before its first row are in the cache already. Training has no
  * caches: then every sequence begins in the batch, at position 0. */
@@ -121,6 +124,8 @@ struct batch {
     const int32_t *token, *position, *sequence;
     struct kv_cache *const *caches;
     uint64_t seed;                       /* of dropout: another one for every pass */
+    /* Rows of variants of the model, in rising order; the others are the model's own. None in training. */
+    const struct variant_rows *variant; size_t n_variants;
 };
 
 /* ---- operators ---------------------------------------------------------------------------------------------------------- */
@@ -128,7 +133,7 @@ struct batch {
 /* ORDER OP. Inputs in `in[]`, attributes in `attr`. Shapes: R rows of the batch. */
 #define OPS(X) \
     X(embed)       /* in: table (vocab, E), extra?    -> (R, E): row token[r] (position[r] if by_position); ids >= vocab: rows of extra, f32 */ \
-    X(linear)      /* in: x (R, K), w (N, K), bias?, to (R, N)? -> (R, N): to + x w' + bias + scale (x a') b' with an adapter; aux: scale x a' */ \
+    X(linear)      /* in: x (R, K), w (N, K), bias?, to (R, N)? -> (R, N): to + x w' + bias + scale (x a') b' with an adapter, or with those of `part`; aux: scale x a' */ \
     X(layer_norm)  /* in: x (R, E), gain, bias?       -> (R, E): (x - mean) / sqrt(variance + eps) * gain + bias                    */ \
     X(rms_norm)    /* in: x (R, E), gain              -> (R, E): x / sqrt(mean(x^2) + eps) * gain                                   */ \
     X(rope)        /* in: x (R, H*D)                  -> (R, H*D): rotates pairs by position[r] * frequency                          */ \
@@ -155,13 +160,15 @@ struct attention { size_t layer, heads, kv_heads, head_dim, window; float scale,
 /* Columns first .. first+n-1 when stride is 0; else group g (of n / width) is columns first + g*stride .. + width. */
 struct columns { size_t first, n, width, stride; };
 
+struct lora_rows { size_t first, end; const struct lora *lora; };   /* rows that an adapter changes */
+
 struct op_call {
     struct tensor *out, *aux;            /* aux: what forward leaves for backward; NULL: nothing, or there is no tape */
     const struct tensor *in[4];          /* unused ones NULL */
     const struct batch *batch;
     union {
         struct { bool by_position; } embed;
-        struct { const struct lora *lora; } linear;
+        struct { const struct lora *lora; const struct lora_rows *part; size_t n_parts; } linear;   /* part: without many_rows, else lora */
         struct { float eps; } norm;
         struct { size_t head_dim; const struct rope *rope; } rope;
         struct attention attention;
@@ -222,7 +229,9 @@ extern const struct backend *const backends[];   /* rows.c; NULL at the end */
 /* What was computed, in order, to go back through. A result learns where an input does. */
 struct tape { struct tape_step { enum op op; struct op_call call; } *step; size_t len, cap; };
 void tape_release(struct tape *t);
-struct run { struct exec *exec; const struct batch *batch; struct tape *tape; bool is_training; };   /* tape NULL: nothing is recorded; is_training: with dropout */
+/* Where the weights of the present block lie, `bytes` together, and where those of each variant of the batch, in the same places. */
+struct run_block { const void *own; size_t bytes; const void *const *of; };
+struct run { struct exec *exec; const struct batch *batch; struct tape *tape; bool is_training; struct run_block block; };   /* tape NULL: nothing is recorded; is_training: with dropout */
 /* Gives all that learns on the tape a grad in the step's arena; `result`, the last one, has `grad` (NULL: zeros of its own),
  * which the caller fills. The first summand of a sum that is not used later shares the grad of the sum. */
 void tape_gradients(struct run *r, struct tensor *result, float *grad);

@@ -172,7 +172,7 @@ void learner_measure(struct learner *l, size_t rows)
     }
     e.is_dry = true;
     l->step.peak = 0;
-    model_learn(&l->model->model, &e, &(struct batch){ rows, leaf.token, leaf.position, leaf.sequence, NULL, 0 },
+    model_learn(&l->model->model, &e, &(struct batch){ .rows = rows, .token = leaf.token, .position = leaf.position, .sequence = leaf.sequence },
                 &(struct learn_rows){ leaf.row, leaf.label, leaf.weight, leaf.loss, rows, NULL, NULL }, true);
     l->step_bytes = l->step.peak;
     arena_rewind(&l->step, (struct arena_mark){ 0 });
@@ -222,7 +222,7 @@ void learner_close(struct learner *l)
 sc_status learner_pass(struct learner *l, const struct leaf *leaf, uint64_t seed, bool wants_gradient, void (*weigh)(void *user), void *user, sc_error *err)
 {
     struct exec e = learner_exec(l);
-    const struct batch batch = { leaf->rows, leaf->token, leaf->position, leaf->sequence, NULL, seed };
+    const struct batch batch = { .rows = leaf->rows, .token = leaf->token, .position = leaf->position, .sequence = leaf->sequence, .seed = seed };
     const struct learn_rows rows = { leaf->row, leaf->label, leaf->weight, leaf->loss, leaf->n, weigh, user };
     model_learn(&l->model->model, &e, &batch, &rows, wants_gradient);
     if (shards_failed(l->shards, err)) return e.status;

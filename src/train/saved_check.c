@@ -31,7 +31,7 @@ static sc_status prompt_logits(float *out, sc_runtime *rt, const struct model *m
     arena_init(&step);
     struct exec e = { .pool = rt->pool, .backend = rt->backend, .kernels = rt->kernels, .step = &step, .cancel = &rt->cancel };
     for (size_t i = 0; i < n; i++) row[i] = (size_t)(position[i] = (int32_t)i);
-    struct batch batch = { n, id, position, sequence, caches, 0 };
+    struct batch batch = { .rows = n, .token = id, .position = position, .sequence = sequence, .caches = caches };
     const struct tensor *hidden = model_forward(m, &e, &batch, row, n);
     if (hidden && e.status == SC_OK) model_logits(m, &e, hidden, out);
     arena_release(&step);

@@ -264,7 +264,7 @@ static float *run_attention(const struct cpu_kernels *k, const struct attention_
     const struct attention attr = { 0, a->heads, a->kv_heads, a->dim, a->window, 0.2f, 0 };
     for (size_t at = 0, n; at < a->positions; at += n) {
         n = a->positions - at < chunk ? a->positions - at : chunk;
-        struct batch batch = { n, position + at, position + at, sequence, caches, 0 };
+        struct batch batch = { .rows = n, .token = position + at, .position = position + at, .sequence = sequence, .caches = caches };
         struct run r = { .exec = &b.exec, .batch = &batch };
         const struct tensor tq = { .dtype = DTYPE_F32, .rows = n, .cols = qc, .data = q + at * qc };
         const struct tensor tk = { .dtype = DTYPE_F32, .rows = n, .cols = kc, .data = key + at * kc }, tv = { .dtype = DTYPE_F32, .rows = n, .cols = kc, .data = v + at * kc };
