@@ -51,7 +51,7 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;
-SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare"; NULL if unknown */
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare", "serve"; NULL if unknown */
 SC_API void      sc_options_defaults(const sc_options *o, void *config);
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
@@ -422,6 +422,40 @@ SC_API sc_status sc_train_plan(sc_text *json, sc_runtime *rt, const sc_train_con
 typedef struct { const char *base, *adapter, *out, *type; bool overwrite; sc_on_event on_event; void *user; } sc_merge_config;   /* options "merge" */
 /* Adds an adapter to its base: a Hugging Face directory or, if `out` ends in .gguf, that. */
 SC_API sc_status sc_merge(sc_runtime *rt, const sc_merge_config *c, sc_error *err);
+
+/* ---- server: OpenAI's API and others', and the chat page ------------------------------------------------------------------- */
+
+typedef struct {
+    const char *host;             /* address, name, or "unix:PATH"                                             */
+    int64_t     port;             /* 0: any free one                                                           */
+    const char *name;             /* what the model is called in answers; NULL or "": the name given by the caller is the path's last part */
+    const char *alias;            /* further names, with commas                                                */
+    const char *adapters;         /* "NAME=DIRECTORY,..." PEFT adapters of the model, chosen by the field "model" */
+    const char *api_key_file;     /* who may ask; NULL or "": everybody who reaches the address                */
+    const char *allowed_hosts, *allowed_origins;   /* with commas; "*": any                                    */
+    bool        allow_public;     /* listen beyond this machine without a key                                  */
+    int64_t     parallel;         /* answers computed at once; 0: 32                                           */
+    int64_t     queue;            /* requests that may wait                                                    */
+    int64_t     context;          /* most tokens of prompt and answer; 0: the model's, at most 8192            */
+    const char *cache_type;       /* as of sc_session_config                                                   */
+    int64_t     cache_mib;        /* of all keys and values; 0: a quarter of the memory, at most what `parallel` contexts take */
+    int64_t     chunk;            /* most rows in one pass                                                     */
+    double      stretch;          /* a pass of running answers may take this many times as long because of prompts */
+    int64_t     connections, connections_each;     /* at once; from one other address                          */
+    int64_t     body_mib;
+    double      head_seconds, idle_seconds, write_seconds, ping_seconds, request_seconds, stop_seconds;
+    const char *log_level;        /* debug, info, warn, error, none                                            */
+    sc_on_event on_log;           /* one JSON object a line of the log; any thread; may be NULL                */
+    void       *user;
+} sc_server_config;               /* options "serve" */
+typedef struct sc_server sc_server;
+/* The model, and `cache` (NULL: none), must outlive the server. It listens when this returns. SC_E_ARGUMENT: a public address without keys. */
+SC_API sc_status sc_server_open(sc_server **out, sc_runtime *rt, sc_model *m, sc_prompt_cache *cache, const sc_server_config *c, sc_error *err);
+SC_API int       sc_server_port(const sc_server *s);
+SC_API sc_status sc_server_run(sc_server *s, sc_error *err);       /* until it is stopped */
+/* Takes no more requests, finishes those that run for up to stop_seconds, then ends sc_server_run; with `now` it ends at once. Any thread. */
+SC_API void      sc_server_stop(sc_server *s, bool now);
+SC_API void      sc_server_close(sc_server *s);
 
 #ifdef __cplusplus
 }

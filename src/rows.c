@@ -4,6 +4,7 @@
 #include "hub/hub.h"
 #include "infer/infer.h"
 #include "model/model_internal.h"
+#include "serve/serve.h"
 #include "train/train.h"
 
 const struct backend *const backends[] = { &cpu_backend, NULL };
@@ -12,5 +13,5 @@ const struct arch *const archs[] = { &arch_gpt_bigcode, &arch_starcoder2, &arch_
 
 const struct sc_options *const option_tables[] = {
     &runtime_options, &model_options, &session_options, &prompt_cache_options, &sample_options, &pull_options, &convert_options, &init_options, &prepare_options, &train_options,
-    &merge_options, NULL,
+    &merge_options, &serve_options, NULL,
 };

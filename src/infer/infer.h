@@ -77,6 +77,7 @@ struct kv_pages {
 sc_status kv_pages_init(struct kv_pages *p, const struct kv_cache *shape, size_t most, sc_error *err);
 void      kv_pages_release(struct kv_pages *p);                              /* nobody holds a page any more */
 sc_status kv_pages_take(struct kv_pages *p, char **page, sc_error *err);     /* of anything; SC_E_MEMORY: all are in use */
+size_t    kv_page_holders(const struct kv_pages *p, const char *page);
 char     *kv_page_share(struct kv_pages *p, char *page);                     /* one more holder; returns the page */
 void      kv_page_drop(struct kv_pages *p, char *page);                      /* one holder less; NULL: nothing */
 

@@ -30,6 +30,7 @@ void kv_pages_release(struct kv_pages *p)
 }
 
 static uint32_t *holders_of(const struct kv_pages *p, const char *page) { return &p->holders[(size_t)(page - p->memory) / p->page_bytes]; }
+size_t kv_page_holders(const struct kv_pages *p, const char *page) { return *holders_of(p, page); }
 
 static sc_status check_free(const struct kv_pages *p, size_t n, sc_error *err)
 {

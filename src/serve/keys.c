@@ -1,0 +1,185 @@
+/* keys.c - who may ask: keys from a file, kept as digests and compared in constant time; and where a request comes from. A browser lets any
+ * page send requests to this machine, so the Host (DNS rebinding) and the Origin (cross-site) are checked before anything else. */
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "serve/server.h"
+
+enum { KEY_LEAST = 16, KEYS_MAX = 10000, FILE_MAX = 1 << 20 };
+
+/* ---- the file ------------------------------------------------------------------------------------------------------------------- */
+
+static bool read_hex(uint8_t out[32], const char *hex)
+{
+    for (size_t i = 0; i < 64; i++) {
+        char c = hex[i];
+        int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        if (v < 0) return false;
+        out[i / 2] = (uint8_t)(i % 2 ? out[i / 2] | v : v << 4);
+    }
+    return true;
+}
+
+static sc_status add_line(struct api_keys *k, const char *line, size_t len, size_t number, const char *path, sc_error *err)
+{
+    size_t n = 0;
+    while (n < len && line[n] != ' ' && line[n] != '\t') n++;
+    const char *name = line + n;
+    size_t name_len = len - n;
+    while (name_len && (*name == ' ' || *name == '\t')) name++, name_len--;
+    struct api_key *key = &k->at[k->n++];
+    *key = (struct api_key){ 0 };
+    if (name_len) snprintf(key->name, sizeof key->name, "%.*s", (int)name_len, name);
+    else snprintf(key->name, sizeof key->name, "key-%zu", k->n);
+    if (n == 71 && memcmp(line, "sha256:", 7) == 0) {
+        if (read_hex(key->digest, line + 7)) return SC_OK;
+        return FAIL(err, SC_E_FORMAT, "line %zu of %s: \"sha256:\" is not followed by 64 hexadecimal digits", number, path);
+    }
+    if (n < KEY_LEAST) return FAIL(err, SC_E_FORMAT, "line %zu of %s: the key has %zu characters, expected at least %d; `openssl rand -hex 24` makes a good one", number, path, n, KEY_LEAST);
+    SHA256((const uint8_t *)line, n, key->digest);
+    return SC_OK;
+}
+
+sc_status api_keys_read(struct api_keys *out, const char *path, sc_error *err)
+{
+    struct stat is;
+    sc_text text = { 0 };
+    *out = (struct api_keys){ 0 };
+    if (stat(path, &is) == 0 && (is.st_mode & (S_IRGRP | S_IROTH | S_IWGRP | S_IWOTH)) && S_ISREG(is.st_mode))
+        return FAIL(err, SC_E_IO, "others than its owner may read or write %s, which holds keys; try: chmod 600 %s", path, path);
+    TRY(file_read(&text, path, FILE_MAX, err));
+    out->at = mem_zero(KEYS_MAX, sizeof *out->at);
+    sc_status status = SC_OK;
+    size_t number = 0;
+    for (const char *at = text.data, *end = text.data + text.len; at < end && status == SC_OK;) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        const char *line = at;
+        size_t len = (size_t)((stop ? stop : end) - at);
+        at += len + 1;
+        number++;
+        while (len && (line[len - 1] == '\r' || line[len - 1] == ' ' || line[len - 1] == '\t')) len--;
+        while (len && (*line == ' ' || *line == '\t')) line++, len--;
+        if (!len || *line == '#') continue;
+        if (out->n == KEYS_MAX) status = FAIL(err, SC_E_FORMAT, "%s holds more than %d keys", path, KEYS_MAX);
+        else status = add_line(out, line, len, number, path, err);
+    }
+    if (status == SC_OK && !out->n) status = FAIL(err, SC_E_FORMAT, "%s holds no key; write one a line", path);
+    OPENSSL_cleanse(text.data, text.len);
+    sc_text_free(&text);
+    if (status != SC_OK) api_keys_release(out);
+    return status;
+}
+
+void api_keys_release(struct api_keys *k)
+{
+    mem_free(k->at);
+    *k = (struct api_keys){ 0 };
+}
+
+int api_keys_find(const struct api_keys *k, const char *key, size_t len)
+{
+    uint8_t digest[32];
+    int found = -1;
+    SHA256((const uint8_t *)key, len, digest);
+    for (size_t i = 0; i < k->n; i++) {
+        int same = CRYPTO_memcmp(digest, k->at[i].digest, sizeof digest) == 0;
+        found = same * (int)i + (1 - same) * found;
+    }
+    return found;
+}
+
+/* ---- the gate -------------------------------------------------------------------------------------------------------------------------- */
+
+/* A list with commas holds the name. */
+static bool list_has(const char *list, const char *name, size_t len)
+{
+    for (const char *at = list; at && *at;) {
+        const char *end = strchr(at, ',');
+        size_t n = end ? (size_t)(end - at) : strlen(at);
+        while (n && *at == ' ') at++, n--;
+        while (n && at[n - 1] == ' ') n--;
+        if (n == len && strncasecmp(at, name, n) == 0) return true;
+        at = end ? end + 1 : NULL;
+    }
+    return false;
+}
+
+static struct http_span without_port(struct http_span host)
+{
+    if (host.len && host.at[0] == '[') {
+        const char *end = memchr(host.at, ']', host.len);
+        return (struct http_span){ host.at, end ? (size_t)(end - host.at) + 1 : host.len };
+    }
+    const char *colon = memchr(host.at, ':', host.len);
+    return (struct http_span){ host.at, colon ? (size_t)(colon - host.at) : host.len };
+}
+
+/* An address cannot be rebound, a name can: only those that are known. */
+static bool is_address(struct http_span h)
+{
+    if (h.len && h.at[0] == '[') return true;
+    for (size_t i = 0; i < h.len; i++)
+        if ((h.at[i] < '0' || h.at[i] > '9') && h.at[i] != '.') return false;
+    return h.len > 0;
+}
+
+static bool host_is_known(const struct sc_server *s, struct http_span host)
+{
+    struct http_span h = without_port(host);
+    static const char local[] = ".localhost";
+    if (is_address(h) || http_is_like(h, "localhost") || list_has(s->c.allowed_hosts, h.at, h.len) || list_has(s->c.allowed_hosts, "*", 1)) return true;
+    if (h.len > sizeof local - 1 && strncasecmp(h.at + h.len - (sizeof local - 1), local, sizeof local - 1) == 0) return true;
+    return http_is_like(h, s->c.host);
+}
+
+/* The page's own requests name this server as their origin; so do those of programs without one. */
+static bool origin_is_known(const struct sc_server *s, const struct http_head *h)
+{
+    struct http_span origin = http_field(h, "Origin");
+    if (!origin.at) return http_field(h, "Sec-Fetch-Site").at == NULL || !http_is_like(http_field(h, "Sec-Fetch-Site"), "cross-site") || http_is(h->method, "GET");
+    if (list_has(s->c.allowed_origins, origin.at, origin.len) || list_has(s->c.allowed_origins, "*", 1)) return true;
+    const char *scheme = memmem(origin.at, origin.len, "://", 3);
+    if (!scheme) return false;
+    struct http_span rest = { scheme + 3, origin.len - (size_t)(scheme + 3 - origin.at) };
+    return rest.len == h->host.len && strncasecmp(rest.at, h->host.at, rest.len) == 0;
+}
+
+/* "Bearer KEY", or the key alone in X-Api-Key. */
+static struct http_span given_key(const struct http_head *h)
+{
+    struct http_span v = http_field(h, "Authorization");
+    if (v.len > 7 && strncasecmp(v.at, "Bearer ", 7) == 0) return (struct http_span){ v.at + 7, v.len - 7 };
+    return v.at ? (struct http_span){ 0 } : http_field(h, "X-Api-Key");
+}
+
+static uint64_t hash_text(const char *text, size_t len)
+{
+    uint8_t digest[32];
+    uint64_t out;
+    SHA256((const uint8_t *)text, len, digest);
+    memcpy(&out, digest, sizeof out);
+    return out ? out : 1;
+}
+
+bool gate(struct call *c, struct api_error *e)
+{
+    const struct sc_server *s = c->server;
+    const struct http_head *h = &c->x->head;
+    char quoted[80];
+    if (h->host.len && !host_is_known(s, h->host))
+        return api_fail(e, 403, "permission_error", "unknown_host", NULL, "the Host \"%s\" is not a name of this server; start it with --allowed-hosts to add one", error_quote(quoted, sizeof quoted, h->host.at, h->host.len));
+    if (!origin_is_known(s, h)) {
+        struct http_span o = http_field(h, "Origin");
+        return api_fail(e, 403, "permission_error", "unknown_origin", NULL, "requests from the page %s are not allowed; start the server with --allowed-origins to allow them", error_quote(quoted, sizeof quoted, o.at ? o.at : "of another site", o.at ? o.len : 15));
+    }
+    c->client = hash_text(c->x->address, strlen(c->x->address));
+    if (!s->keys.n || (c->route && c->route->is_public)) return true;
+    struct http_span key = given_key(h);
+    int found = key.at ? api_keys_find(&s->keys, key.at, key.len) : -1;
+    if (found < 0)
+        return api_fail(e, 401, "authentication_error", "invalid_api_key", NULL, key.at ? "the API key is none of this server's" : "this server wants an API key: send the field \"Authorization: Bearer KEY\"");
+    c->client = c->salt = hash_text((const char *)s->keys.at[found].digest, 32);     /* each key has a cache of its own: times would tell of others' prompts */
+    return true;
+}

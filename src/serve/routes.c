@@ -1,0 +1,280 @@
+/* routes.c - what there is to ask: a row for each address. Legacy names stand beside the new ones and go through the same gate. */
+#include <string.h>
+
+#include "serve/server.h"
+
+const struct route routes[] = {
+    { "GET", "/health", true, false, NULL, handle_health, NULL },
+    { "GET", "/v1/health", true, false, NULL, handle_health, NULL },
+    { "GET", "/healthz", true, false, NULL, handle_health, NULL },
+    { "GET", "/readyz", true, false, NULL, handle_health, NULL },
+    { "GET", "/ping", true, false, NULL, handle_health, NULL },
+    { "GET", "/metrics", false, false, NULL, handle_metrics, NULL },
+    { "POST", "/v1/chat/completions", false, false, &dialect_chat, NULL, "chatcmpl-" },
+    { "POST", "/chat/completions", false, false, &dialect_chat, NULL, "chatcmpl-" },
+    { "POST", "/v1/completions", false, false, &dialect_completion, NULL, "cmpl-" },
+    { "POST", "/v1/fim/completions", false, false, &dialect_fim, NULL, "fim-" },
+    { "POST", "/v1/embeddings", false, false, &dialect_embedding, NULL, "embd-" },
+    { "POST", "/embeddings", false, false, &dialect_embedding, NULL, "embd-" },
+    { "GET", "/v1/models", false, false, NULL, handle_models, NULL },
+    { "GET", "/models", false, false, NULL, handle_models, NULL },
+    { "GET", "/v1/models/", false, true, NULL, handle_model, NULL },
+    { "POST", "/infill", false, false, &dialect_infill, NULL, "infill-" },
+    { "POST", "/completion", false, false, &dialect_llama, NULL, "cmpl-" },
+    { "POST", "/completions", false, false, &dialect_llama, NULL, "cmpl-" },
+    { "POST", "/tokenize", false, false, NULL, handle_tokenize, NULL },
+    { "POST", "/detokenize", false, false, NULL, handle_detokenize, NULL },
+    { "POST", "/apply-template", false, false, NULL, handle_apply_template, NULL },
+    { "GET", "/props", false, false, NULL, handle_props, NULL },
+    { "GET", "/slots", false, false, NULL, handle_slots, NULL },
+    { "POST", "/generate", false, false, &dialect_tgi, NULL, "tgi-" },
+    { "POST", "/generate_stream", false, false, &dialect_tgi_stream, NULL, "tgi-" },
+    { "POST", "/", false, false, &dialect_tgi_any, NULL, "tgi-" },
+    { "GET", "/info", false, false, NULL, handle_tgi_info, NULL },
+    { "POST", "/api/chat", false, false, &dialect_ollama_chat, NULL, "ollama-" },
+    { "POST", "/api/generate", false, false, &dialect_ollama_generate, NULL, "ollama-" },
+    { "POST", "/api/embed", false, false, &dialect_ollama_embed, NULL, "ollama-" },
+    { "GET", "/api/tags", false, false, NULL, handle_ollama_tags, NULL },
+    { "POST", "/api/show", false, false, NULL, handle_ollama_show, NULL },
+    { "GET", "/api/version", false, false, NULL, handle_ollama_version, NULL },
+    { "GET", "/api/ps", false, false, NULL, handle_ollama_ps, NULL },
+    { 0 },
+};
+
+static bool path_is(const struct route *r, struct http_span path)
+{
+    size_t n = strlen(r->path);
+    if (r->is_prefix) return path.len > n && memcmp(path.at, r->path, n) == 0;
+    return http_is(path, r->path);
+}
+
+const struct route *route_find(const struct http_exchange *x, bool *knows_path)
+{
+    *knows_path = false;
+    for (const struct route *r = routes; r->method; r++) {
+        if (!path_is(r, x->head.path)) continue;
+        *knows_path = true;
+        if (http_is(x->head.method, r->method) || (http_is(x->head.method, "HEAD") && strcmp(r->method, "GET") == 0)) return r;
+    }
+    return NULL;
+}
+
+/* ---- health and models ------------------------------------------------------------------------------------------------------------ */
+
+void handle_health(struct call *c)
+{
+    bool is_ready = !c->server->asked;
+    call_reply_json(c, is_ready ? 200 : 503, is_ready ? json_pack("{s:s}", "status", "ok") : json_pack("{s:s}", "status", "stopping"));
+}
+
+static json_t *model_json(const struct sc_server *s, const struct served_model *m)
+{
+    const struct model *w = &m->model->model;
+    size_t context = engine_context(s->engine);
+    return json_pack("{s:s, s:s, s:I, s:s, s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:s?, s:s?}", "id", m->name, "object", "model", "created", (json_int_t)s->created, "owned_by", "starchat",
+                     "max_model_len", (json_int_t)context, "meta", "n_ctx", (json_int_t)context, "n_ctx_train", (json_int_t)w->config.context, "n_embd", (json_int_t)w->config.embd,
+                     "n_vocab", (json_int_t)model_vocab(w), "n_params", (json_int_t)w->parameters, "size", (json_int_t)w->weight_bytes,
+                     "root", s->models[0].name, "parent", m->is_adapter ? s->models[0].name : NULL);
+}
+
+void handle_models(struct call *c)
+{
+    const struct sc_server *s = c->server;
+    json_t *data = json_array();
+    for (size_t i = 0; i < s->n_models; i++) json_array_append_new(data, model_json(s, &s->models[i]));
+    call_reply_json(c, 200, json_pack("{s:s, s:o}", "object", "list", "data", data));
+}
+
+const struct served_model *server_model(const struct sc_server *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_models; i++)
+        if (strcmp(s->models[i].name, name) == 0) return &s->models[i];
+    for (size_t i = 0; i < s->n_aliases; i++)
+        if (strcmp(s->aliases[i], name) == 0) return &s->models[0];
+    return NULL;
+}
+
+static bool unknown_model(const struct sc_server *s, const char *name, struct api_error *e)
+{
+    struct buf known;
+    char quoted[100];
+    buf_init(&known, 300);
+    for (size_t i = 0; i < s->n_models; i++) buf_printf(&known, "%s%s", i ? ", " : "", s->models[i].name);
+    for (size_t i = 0; i < s->n_aliases; i++) buf_printf(&known, ", %s", s->aliases[i]);
+    api_fail(e, 404, "invalid_request_error", "model_not_found", "model", "there is no model \"%s\" here, only: %s", error_quote(quoted, sizeof quoted, name, strlen(name)), known.data);
+    buf_release(&known);
+    return false;
+}
+
+/* With one model any name means it: clients send names of their own. ":latest" of Ollama's names counts as nothing. */
+bool call_model(struct call *c, const json_t *body, struct api_error *e)
+{
+    const struct sc_server *s = c->server;
+    const json_t *v = json_object_get(body, "model");
+    const char *name = json_string_value(v);
+    const struct served_model *m = &s->models[0];
+    if (v && !json_is_null(v) && !name) return api_bad(e, "model", "model is no text");
+    if (s->n_models > 1 && name && *name) {
+        char plain[256];
+        size_t n = strlen(name);
+        if (n > 7 && strcmp(name + n - 7, ":latest") == 0) n -= 7;
+        snprintf(plain, sizeof plain, "%.*s", (int)(n < 255 ? n : 255), name);
+        m = server_model(s, name);
+        if (!m) m = server_model(s, plain);
+        if (!m) return unknown_model(s, name, e);
+    }
+    c->model = m->model;
+    c->model_name = m->name;
+    sc_error err;
+    if (sc_model_sample_defaults(m->model, &c->wish.sample, &err) != SC_OK) return api_failed(e, &err);
+    if (!m->model->tokenizer) return api_bad(e, "model", "%s has no tokenizer, so it cannot read text", m->name);
+    return true;
+}
+
+void handle_model(struct call *c)
+{
+    struct api_error e;
+    char name[256];
+    struct http_span path = c->x->head.path;
+    size_t skip = strlen("/v1/models/"), n = path.len - skip;
+    snprintf(name, sizeof name, "%.*s", (int)(n < 255 ? n : 255), path.at + skip);
+    const struct served_model *m = server_model(c->server, name);
+    if (m) call_reply_json(c, 200, model_json(c->server, m));
+    else { unknown_model(c->server, name, &e); call_reply_error(c, &e); }
+}
+
+/* ---- tokens -------------------------------------------------------------------------------------------------------------------------- */
+
+/* The body of a small request, read on the loop: these take microseconds for texts of usual length. */
+static json_t *read_small(struct call *c, struct api_error *e)
+{
+    sc_error err;
+    json_t *body = NULL;
+    if (json_read(&body, c->x->body, c->x->body_len, "the body", &err) != SC_OK) { api_bad(e, NULL, "%s", err.message); return NULL; }
+    if (!json_is_object(body)) { json_decref(body); api_bad(e, NULL, "the body is no JSON object"); return NULL; }
+    c->body = body;
+    return call_model(c, body, e) ? body : NULL;
+}
+
+static json_t *piece_json(const struct call *c, int32_t id)
+{
+    struct buf raw;
+    buf_init(&raw, 0);
+    put_token_text(&raw, c, id);
+    json_t *v;
+    if (utf8_is_valid(raw.data ? raw.data : "", raw.len)) v = json_stringn(raw.data ? raw.data : "", raw.len);
+    else {
+        v = json_array();
+        for (size_t i = 0; i < raw.len; i++) json_array_append_new(v, json_integer((unsigned char)raw.data[i]));
+    }
+    buf_release(&raw);
+    return v;
+}
+
+static json_t *ids_json(const struct token_list *ids)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < ids->len; i++) json_array_append_new(list, json_integer(ids->id[i]));
+    return list;
+}
+
+/* TGI's answer: each token with its place in the text. */
+static json_t *placed_json(struct call *c, const struct token_list *ids)
+{
+    json_t *list = json_array();
+    size_t at = 0;
+    for (size_t i = 0; i < ids->len; i++) {
+        struct buf raw, whole;
+        buf_init(&raw, 0);
+        buf_init(&whole, 0);
+        put_token_text(&raw, c, ids->id[i]);
+        utf8_repair(&whole, raw.data ? raw.data : "", raw.len);
+        size_t n = utf8_count(raw.data ? raw.data : "", raw.len);
+        json_array_append_new(list, json_pack("{s:i, s:s%, s:I, s:I}", "id", ids->id[i], "text", whole.data ? whole.data : "", whole.len, "start", (json_int_t)at, "stop", (json_int_t)(at + n)));
+        at += n;
+        buf_release(&raw);
+        buf_release(&whole);
+    }
+    return list;
+}
+
+/* llama.cpp's "content", vLLM's "prompt" or "messages", TGI's "inputs". */
+void handle_tokenize(struct call *c)
+{
+    struct api_error e = { 0 };
+    struct token_list ids = { 0 };
+    const json_t *body = read_small(c, &e), *content = json_object_get(body, "content"), *prompt = json_object_get(body, "prompt"), *inputs = json_object_get(body, "inputs"), *messages = json_object_get(body, "messages");
+    const json_t *text = json_is_string(content) ? content : json_is_string(prompt) ? prompt : inputs;
+    if (!body) { call_reply_error(c, &e); return; }
+    bool ok = true, adds = json_is_true(json_object_get(body, "add_special"));
+    int32_t begin;
+    if (json_is_array(messages) && json_array_size(messages)) ok = prompt_chat(c, &ids, messages, json_object_get(body, "tools"), &e);
+    else if (!json_is_string(text)) ok = api_bad(&e, "content", "there is no text: expected content, prompt, inputs or messages");
+    else {
+        if ((adds || prompt) && sc_model_adds_bos(c->model, &begin)) token_list_push(&ids, begin);
+        tokenizer_encode(c->model->tokenizer, &ids, json_string_value(text), json_string_length(text), NULL, 0);
+    }
+    if (!ok) call_reply_error(c, &e);
+    else if (json_is_string(inputs) && !content && !prompt) call_reply_json(c, 200, placed_json(c, &ids));
+    else if (json_is_true(json_object_get(body, "with_pieces"))) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < ids.len; i++) json_array_append_new(list, json_pack("{s:i, s:o}", "id", ids.id[i], "piece", piece_json(c, ids.id[i])));
+        call_reply_json(c, 200, json_pack("{s:o}", "tokens", list));
+    } else call_reply_json(c, 200, json_pack("{s:o, s:I, s:I}", "tokens", ids_json(&ids), "count", (json_int_t)ids.len, "max_model_len", (json_int_t)engine_context(c->server->engine)));
+    token_list_release(&ids);
+}
+
+void handle_detokenize(struct call *c)
+{
+    struct api_error e = { 0 };
+    struct token_list ids = { 0 };
+    const json_t *body = read_small(c, &e), *tokens = json_object_get(body, "tokens");
+    bool ok = body && (json_array_size(tokens) == 0 ? json_is_array(tokens) || api_bad(&e, "tokens", "tokens is missing, expected a list of token ids") : prompt_ids(c, &ids, tokens, &e));
+    if (!ok) call_reply_error(c, &e);
+    else {
+        struct buf raw, text;
+        buf_init(&raw, 0);
+        buf_init(&text, 0);
+        tokenizer_decode(c->model->tokenizer, &raw, ids.id, ids.len, false);
+        utf8_repair(&text, raw.data ? raw.data : "", raw.len);
+        const char *t = text.data ? text.data : "";
+        call_reply_json(c, 200, json_pack("{s:s%, s:s%}", "content", t, text.len, "prompt", t, text.len));
+        buf_release(&raw);
+        buf_release(&text);
+    }
+    token_list_release(&ids);
+}
+
+void handle_apply_template(struct call *c)
+{
+    struct api_error e = { 0 };
+    struct rendered r = { 0 };
+    const json_t *body = read_small(c, &e), *messages = json_object_get(body, "messages");
+    bool ok = body && (json_array_size(messages) || api_bad(&e, "messages", "messages is missing, expected a list of {\"role\", \"content\"}")) &&
+              prompt_rendered(c, &r, messages, json_array_size(messages), json_object_get(body, "tools"), &e);
+    if (!ok) { call_reply_error(c, &e); return; }
+    json_t *v = json_pack("{s:s%}", "prompt", r.text.data, r.text.len);
+    rendered_release(&r);
+    call_reply_json(c, 200, v);
+}
+
+/* ---- what the server is --------------------------------------------------------------------------------------------------------------------- */
+
+void handle_props(struct call *c)
+{
+    const struct sc_server *s = c->server;
+    const sc_model *m = s->models[0].model;
+    json_t *sampling = json_pack("{s:f, s:f, s:i}", "temperature", 1.0, "top_p", 1.0, "top_k", 0);
+    call_reply_json(c, 200, json_pack("{s:{s:o, s:I}, s:I, s:s, s:s, s:s, s:s}", "default_generation_settings", "params", sampling, "n_ctx", (json_int_t)engine_context(s->engine), "total_slots", (json_int_t)s->parallel,
+                                      "model_path", s->models[0].name, "model_alias", s->models[0].name, "chat_template", m->has_template && m->chat_template.source ? m->chat_template.source : "", "build_info", sc_version()));
+}
+
+/* Counts alone: what others ask is theirs. */
+void handle_slots(struct call *c)
+{
+    struct engine_counts n;
+    engine_count(c->server->engine, &n);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n.slots; i++) json_array_append_new(list, json_pack("{s:I, s:b, s:I}", "id", (json_int_t)i, "is_processing", i < n.running, "n_ctx", (json_int_t)engine_context(c->server->engine)));
+    call_reply_json(c, 200, list);
+}

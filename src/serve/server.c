@@ -1,0 +1,274 @@
+/* server.c - opening, running and stopping; the log. Threads: the loop (the caller's), the engine, two that read requests. */
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "serve/server.h"
+
+enum { PARALLEL = 32, DEFAULT_CONTEXT = 8192, READERS = 2 };
+
+/* ---- log ------------------------------------------------------------------------------------------------------------------------- */
+
+static int level_of(const char *name)
+{
+    static const char *const levels[] = { "debug", "info", "warn", "error", "none" };
+    int i = 0;
+    while (i < 4 && strcmp(levels[i], name) != 0) i++;
+    return i;
+}
+
+bool server_logs(const struct sc_server *s, const char *level) { return s->c.on_log && level_of(level) >= level_of(s->c.log_level ? s->c.log_level : "info"); }
+
+void server_log(struct sc_server *s, const char *level, const char *event, const char *members, ...)
+{
+    struct buf line;
+    struct timespec now;
+    struct tm tm;
+    char stamp[40];
+    va_list ap;
+    if (!server_logs(s, level)) return;
+    buf_init(&line, 0);
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
+    buf_printf(&line, "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"event\":\"%s\"", stamp, now.tv_nsec / 1000000, level, event);
+    if (members) {
+        char text[1024];
+        va_start(ap, members);
+        vsnprintf(text, sizeof text, members, ap);
+        va_end(ap);
+        buf_puts(&line, text);
+    }
+    buf_puts(&line, "}");
+    s->c.on_log(s->c.user, line.data);
+    buf_release(&line);
+}
+
+/* ---- models ------------------------------------------------------------------------------------------------------------------------ */
+
+static void add_model(struct sc_server *s, char *name, sc_model *m, bool is_adapter)
+{
+    s->models[s->n_models++] = (struct served_model){ name, m, is_adapter, is_adapter };
+}
+
+/* The last part of a path, without ".gguf". */
+static char *short_name(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') n--;
+    size_t from = n;
+    while (from > 0 && path[from - 1] != '/') from--;
+    if (n - from > 5 && memcmp(path + n - 5, ".gguf", 5) == 0) n -= 5;
+    return mem_strndup(path + from, n - from);
+}
+
+/* "NAME=DIRECTORY", or a directory whose last part is the name. */
+static sc_status add_adapter(struct sc_server *s, const char *item, size_t len, sc_error *err)
+{
+    const char *equals = memchr(item, '=', len);
+    char *path = equals ? mem_strndup(equals + 1, len - (size_t)(equals + 1 - item)) : mem_strndup(item, len);
+    char *name = equals ? mem_strndup(item, (size_t)(equals - item)) : short_name(path);
+    sc_model *m = NULL;
+    sc_status status = SC_OK;
+    if (s->n_models == MOST_VARIANTS) status = FAIL(err, SC_E_ARGUMENT, "there are more than %d adapters", MOST_VARIANTS - 1);
+    else if (!*name || server_model(s, name)) status = FAIL(err, SC_E_ARGUMENT, "the adapter name \"%s\" is empty or already taken; write NAME=DIRECTORY", name);
+    else status = sc_model_open_variant(&m, s->models[0].model, path, "", err);
+    if (status == SC_OK) add_model(s, name, m, true);
+    else mem_free(name);
+    mem_free(path);
+    return status;
+}
+
+/* Calls add for each part between commas. */
+static sc_status each_item(struct sc_server *s, const char *list, sc_status (*add)(struct sc_server *s, const char *item, size_t len, sc_error *err), sc_error *err)
+{
+    for (const char *at = list; at && *at;) {
+        size_t n = strcspn(at, ",");
+        if (n) TRY(add(s, at, n, err));
+        at += n + (at[n] == ',');
+    }
+    return SC_OK;
+}
+
+static sc_status add_alias(struct sc_server *s, const char *item, size_t len, sc_error *err)
+{
+    (void)err;
+    s->aliases = mem_grow(s->aliases, (s->n_aliases + 1) * sizeof *s->aliases);
+    s->aliases[s->n_aliases++] = mem_strndup(item, len);
+    return SC_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_loopback(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0 || strncmp(host, "unix:", 5) == 0;
+}
+
+static sc_status check_public(const struct sc_server *s, sc_error *err)
+{
+    if (is_loopback(s->c.host) || s->keys.n || s->c.allow_public) return SC_OK;
+    return FAIL(err, SC_E_ARGUMENT, "the address %s can be reached from other machines, and there are no keys; give --api-key-file FILE, or --allow-public if everybody there may use it", s->c.host);
+}
+
+static void on_notify(void *user);
+static void deliver(void *arg) { engine_deliver(((struct sc_server *)arg)->engine); }
+static void on_notify(void *user)
+{
+    struct sc_server *s = user;
+    if (s->http) http_post(s->http, deliver, s);
+}
+
+static sc_status open_engine(struct sc_server *s, sc_prompt_cache *cache, sc_error *err)
+{
+    sc_model *models[MOST_VARIANTS];
+    size_t most = s->models[0].model->model.config.context, context = s->c.context > 0 ? (size_t)s->c.context : most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT;
+    if (context > most) return FAIL(err, SC_E_ARGUMENT, "context is %zu tokens, but %s was made for at most %zu", context, s->models[0].name, most);
+    for (size_t i = 0; i < s->n_models; i++) models[i] = s->models[i].model;
+    s->engine_models = mem_alloc(s->n_models * sizeof *s->engine_models);
+    memcpy(s->engine_models, models, s->n_models * sizeof *models);
+    const struct engine_config c = { .runtime = s->runtime, .models = s->engine_models, .n_models = s->n_models, .slots = s->parallel, .queue = (size_t)s->c.queue, .context = context, .cache_type = s->c.cache_type,
+                                     .chunk = (size_t)s->c.chunk, .cache_bytes = (uint64_t)s->c.cache_mib << 20, .decode_stretch = s->c.stretch, .prompt_cache = cache, .notify = on_notify, .user = s };
+    return engine_open(&s->engine, &c, err);
+}
+
+static void on_request(void *user, struct http_exchange *x) { call_open(user, x); }
+
+static void on_refused(void *user, const char *address, int status, const char *why)
+{
+    struct sc_server *s = user;
+    figures_status(&s->figures, status);
+    server_log(s, "debug", "refused", ",\"address\":\"%s\",\"status\":%d,\"why\":\"%s\"", address, status, why);
+}
+
+static void error_body(struct buf *body, int status, const char *why)
+{
+    struct api_error e;
+    api_fail(&e, status, "invalid_request_error", NULL, NULL, "%s", why);
+    api_error_json(body, &e);
+}
+
+static void every_second(void *arg)
+{
+    struct sc_server *s = arg;
+    call_every_second(s);
+    if (s->asked && clock_seconds() > s->stop_at) call_cancel_all(s);
+}
+
+static sc_status open_http(struct sc_server *s, sc_error *err)
+{
+    const sc_server_config *c = &s->c;
+    const struct http_config h = { .host = c->host, .port = (int)c->port, .connections = (size_t)c->connections, .connections_each = (size_t)c->connections_each, .body_bytes = (size_t)c->body_mib << 20,
+                                   .head_seconds = c->head_seconds, .idle_seconds = c->idle_seconds, .write_seconds = c->write_seconds, .on_request = on_request, .on_refused = on_refused, .error_body = error_body, .user = s };
+    TRY(http_open(&s->http, &h, err));
+    http_every(s->http, 1, every_second, s);
+    return SC_OK;
+}
+
+/* What the bytes of an answer depend on besides the request. */
+static void make_fingerprint(struct sc_server *s)
+{
+    char build[48], hex[65];
+    struct sha256 hash;
+    sha256_begin(&hash);
+    system_build(build);
+    sha256_add(&hash, build, strlen(build));
+    sha256_add(&hash, s->runtime->activations, strlen(s->runtime->activations));
+    model_file_identify(s->models[0].model->file, &hash);
+    sha256_end(&hash, hex);
+    snprintf(s->fingerprint, sizeof s->fingerprint, "fp_%.12s", hex);
+}
+
+sc_status sc_server_open(sc_server **out, sc_runtime *rt, sc_model *m, sc_prompt_cache *cache, const sc_server_config *c, sc_error *err)
+{
+    sc_server *s = mem_zero(1, sizeof *s);
+    sc_status status = SC_OK;
+    *out = NULL;
+    s->c = *c;
+    s->runtime = rt;
+    s->created = time(NULL);
+    s->parallel = c->parallel > 0 ? (size_t)c->parallel : PARALLEL;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    s->readings_end = &s->readings;
+    figures_init(&s->figures);
+    add_model(s, c->name && *c->name ? mem_strdup(c->name) : short_name(m->file->path), m, false);
+    if (m->base) TRY_DONE(FAIL(err, SC_E_ARGUMENT, "%s is a variant of another model; serve that one", s->models[0].name));
+    if (c->api_key_file && *c->api_key_file) TRY_DONE(api_keys_read(&s->keys, c->api_key_file, err));
+    TRY_DONE(check_public(s, err));
+    TRY_DONE(each_item(s, c->alias, add_alias, err));
+    TRY_DONE(each_item(s, c->adapters, add_adapter, err));
+    make_fingerprint(s);
+    TRY_DONE(open_engine(s, cache, err));
+    TRY_DONE(open_http(s, err));
+    *out = s;
+    return SC_OK;
+done:
+    sc_server_close(s);
+    return status;
+}
+
+int sc_server_port(const sc_server *s) { return http_port(s->http); }
+const char *server_fingerprint(const struct sc_server *s) { return s->fingerprint; }
+size_t api_context(const struct call *c) { return engine_context(c->server->engine); }
+const sc_model *api_base_model(const struct call *c) { return c->server->models[0].model; }
+const char *api_base_name(const struct call *c) { return c->server->models[0].name; }
+
+/* ---- running --------------------------------------------------------------------------------------------------------------------------- */
+
+static void *reader_thread(void *arg)
+{
+    call_read_thread(arg);
+    return NULL;
+}
+
+static void stop_readers(struct sc_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->stops = true;
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = 0; i < s->n_readers; i++) pthread_join(s->reader[i], NULL);
+    s->n_readers = 0;
+}
+
+sc_status sc_server_run(sc_server *s, sc_error *err)
+{
+    TRY(engine_start(s->engine, err));
+    while (s->n_readers < READERS && pthread_create(&s->reader[s->n_readers], NULL, reader_thread, s) == 0) s->n_readers++;
+    if (!s->n_readers) { engine_stop(s->engine); return FAIL(err, SC_E_MEMORY, "the threads that read requests cannot be started"); }
+    server_log(s, "info", "ready", ",\"port\":%d,\"slots\":%zu,\"context\":%zu", sc_server_port(s), s->parallel, engine_context(s->engine));
+    http_run(s->http);
+    stop_readers(s);
+    engine_stop(s->engine);
+    engine_deliver(s->engine);
+    server_log(s, "info", "stopped", NULL);
+    return SC_OK;
+}
+
+void sc_server_stop(sc_server *s, bool now)
+{
+    s->stop_at = clock_seconds() + s->c.stop_seconds;
+    s->asked = now ? 2 : 1;
+    http_stop(s->http, now);
+}
+
+void sc_server_close(sc_server *s)
+{
+    if (!s) return;
+    http_close(s->http);
+    if (s->engine) engine_deliver(s->engine);
+    engine_close(s->engine);
+    for (size_t i = 0; i < s->n_models; i++) {
+        if (s->models[i].is_owned) sc_model_close(s->models[i].model);
+        mem_free(s->models[i].name);
+    }
+    for (size_t i = 0; i < s->n_aliases; i++) mem_free(s->aliases[i]);
+    mem_free(s->aliases);
+    mem_free(s->engine_models);
+    api_keys_release(&s->keys);
+    pthread_mutex_destroy(&s->lock);
+    pthread_cond_destroy(&s->wake);
+    mem_free(s);
+}

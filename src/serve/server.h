@@ -1,0 +1,74 @@
+/* server.h - private to this folder: the server itself, its keys, its log, its figures. */
+#ifndef SERVER_H
+#define SERVER_H
+
+#include <pthread.h>
+
+#include "serve/api.h"
+
+/* ---- keys.c ---------------------------------------------------------------------------------------------------------------------- */
+
+/* SHA-256 of keys, never the keys. */
+struct api_keys { struct api_key { uint8_t digest[32]; char name[48]; } *at; size_t n; };
+/* Lines "KEY", or "sha256:HEX NAME"; '#' begins a comment. Refuses files that others may read, and keys of less than 16 characters. */
+sc_status api_keys_read(struct api_keys *out, const char *path, sc_error *err);
+void      api_keys_release(struct api_keys *k);
+/* The index of the key, compared with all in the same time; -1: none of them. */
+int       api_keys_find(const struct api_keys *k, const char *key, size_t len);
+
+/* ---- figures.c: what /metrics tells -------------------------------------------------------------------------------------------------- */
+
+enum { HISTOGRAM_MAX = 16 };
+struct histogram { const double *bound; size_t n; uint64_t count[HISTOGRAM_MAX + 1]; double sum; uint64_t total; };
+void histogram_add(struct histogram *h, double x);
+struct figures {
+    struct histogram first_token, token_gap, whole, queued;
+    struct { int status; uint64_t n; } status[32];
+    uint64_t finished[8];                /* ORDER finish */
+    double started;
+};
+void figures_init(struct figures *f);
+void figures_status(struct figures *f, int status);
+
+/* ---- the server ------------------------------------------------------------------------------------------------------------------------ */
+
+struct served_model { char *name; sc_model *model; bool is_adapter, is_owned; };
+struct sc_server {
+    sc_server_config c;
+    sc_runtime *runtime;
+    struct served_model models[MOST_VARIANTS]; size_t n_models;
+    char **aliases; size_t n_aliases;
+    struct engine *engine;
+    sc_model **engine_models;
+    struct http *http;
+    struct api_keys keys;
+    struct figures figures;
+    struct call *calls;                  /* all that are not over */
+    size_t n_calls;
+    char fingerprint[24];
+    uint64_t n_ids;
+    /* reading thread */
+    pthread_t reader[2]; size_t n_readers;
+    pthread_mutex_t lock; pthread_cond_t wake;
+    struct call *readings, **readings_end; size_t n_readings;
+    bool stops;
+    volatile int asked;                  /* to stop: 1 soon, 2 now */
+    double stop_at;
+    size_t parallel;
+    int64_t created;
+    int log_fd;
+};
+/* One line of the log: level "debug", "info", "warn", "error"; more members as JSON (", \"key\":value ..."), may be NULL. */
+void server_log(struct sc_server *s, const char *level, const char *event, const char *members, ...) __attribute__((format(printf, 4, 5)));
+bool server_logs(const struct sc_server *s, const char *level);
+/* Host, Origin and key of a request; fills the client and the salt of the call. */
+bool gate(struct call *c, struct api_error *e);
+const struct served_model *server_model(const struct sc_server *s, const char *name);        /* by name or alias; NULL: none */
+const struct route *route_find(const struct http_exchange *x, bool *knows_path);
+/* call.c */
+void call_open(struct sc_server *s, struct http_exchange *x);
+void call_every_second(struct sc_server *s);                     /* pings, deadlines */
+void call_read_thread(struct sc_server *s);                      /* until s->stops */
+void call_cancel_all(struct sc_server *s);
+
+#endif
