@@ -36,7 +36,8 @@ static sc_status check_free(const struct kv_pages *p, size_t n, sc_error *err)
 {
     size_t free = p->most - p->used;
     if (n <= free) return SC_OK;
-    return FAIL(err, SC_E_MEMORY, "%zu more pages of %d tokens are needed, but %zu of the %zu of the key/value cache are free; wait until an answer ends, ask for shorter ones or give the cache more memory", n, KV_PAGE, free, p->most);
+    return FAIL(err, SC_E_MEMORY, "the key/value cache has %zu of its %zu pages of %d tokens free, but it takes %zu more; wait until an answer ends, ask for shorter ones or give the cache more memory",
+                free, p->most, KV_PAGE, n);
 }
 
 /* The page that came back last is likely in the processor's cache. */
