@@ -145,7 +145,7 @@ sc_status pool_open(struct pool **out, int threads, sc_error *err);   /* threads
 void      pool_close(struct pool *p);
 int       pool_threads(const struct pool *p);
 /* Calls fn(arg, i, worker) for each i in 0..n-1 on the pool and returns when all are done. `worker` is 0..threads-1,
- * for scratch memory. Which worker runs which i is not defined: results must not depend on it. */
+ * for scratch memory. Calls begin in rising order of i, but which worker runs which is not defined: results must not depend on it. */
 void pool_run(struct pool *p, size_t n, void (*fn)(void *arg, size_t i, int worker), void *arg);
 
 /* ---- system.c: files, clock, machine --------------------------------------------------------------------------------- */

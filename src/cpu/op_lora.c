@@ -2,17 +2,22 @@
  *
  * One batch holds rows of several adapters. Each part's rows are multiplied with its own a and b alone, a piece of work being
  * a strip of one part's a or b, so that threads share all parts at once. The kernel sums each element along k in one order:
- * what is beside a row does not change its bits. */
+ * what is beside a row does not change its bits. Both products are one job, which costs less than two where adapters are
+ * small: pieces of b stand behind all pieces of a, and wait for those. */
 #include "cpu/cpu.h"
 
-enum { STRIP_A = TILE_W, STRIP_B = 16 };       /* rows of a, of b in one piece */
+#include <sched.h>
+#include <stdatomic.h>
 
-/* t[i]: (rows, rank) of part i. Pieces count through the parts, `strips` of them each. */
+enum { STRIP_A = TILE_W, STRIP_B = 64 };       /* rows of a, of b in one piece */
+
+/* t[i]: (rows, rank) of part i. Pieces count through the parts, first of a, then of b, so many strips each. */
 struct lora_job {
     const struct cpu_kernels *k;
     const struct op_call *c;
     float **t;
-    size_t strips;
+    size_t strips_a, strips_b, pieces_a;
+    atomic_size_t done_a;
     float *scratch; size_t scratch_floats;     /* per worker: TILE_W rows, where adapters in training are not f32 */
 };
 
@@ -55,47 +60,53 @@ static void strip_b(const struct lora_job *job, size_t i, size_t from, size_t to
     }
 }
 
-static void run_a(void *arg, size_t piece, size_t end, int worker)
+static void piece_a(struct lora_job *job, size_t piece, int worker)
 {
-    const struct lora_job *job = arg;
-    for (; piece < end; piece++) {
-        size_t i = piece / job->strips, from = piece % job->strips * STRIP_A, rank = job->c->attr.linear.part[i].lora->a.w.rows;
-        if (from < rank) strip_a(job, i, from, from + STRIP_A < rank ? from + STRIP_A : rank, worker);
-    }
+    size_t i = piece / job->strips_a, from = piece % job->strips_a * STRIP_A, rank = job->c->attr.linear.part[i].lora->a.w.rows;
+    if (from < rank) strip_a(job, i, from, from + STRIP_A < rank ? from + STRIP_A : rank, worker);
+    atomic_fetch_add_explicit(&job->done_a, 1, memory_order_release);
 }
 
-static void run_b(void *arg, size_t piece, size_t end, int worker)
+/* All pieces of a were begun before, by threads that do not wait: this one does not wait for ever. */
+static void piece_b(struct lora_job *job, size_t piece, int worker)
 {
-    const struct lora_job *job = arg;
-    size_t n = job->c->out->cols;
+    size_t from = piece % job->strips_b * STRIP_B, n = job->c->out->cols;
+    while (atomic_load_explicit(&job->done_a, memory_order_acquire) < job->pieces_a) sched_yield();
+    strip_b(job, piece / job->strips_b, from, from + STRIP_B < n ? from + STRIP_B : n, worker);
+}
+
+static void run_pieces(void *arg, size_t piece, size_t end, int worker)
+{
+    struct lora_job *job = arg;
     for (; piece < end; piece++) {
-        size_t from = piece % job->strips * STRIP_B;
-        strip_b(job, piece / job->strips, from, from + STRIP_B < n ? from + STRIP_B : n, worker);
+        if (piece < job->pieces_a) piece_a(job, piece, worker);
+        else piece_b(job, piece - job->pieces_a, worker);
     }
 }
 
 void cpu_add_lora(struct exec *e, const struct op_call *c)
 {
-    size_t n = c->attr.linear.n_parts, highest = 0, rows = 0;
+    size_t n = c->attr.linear.n_parts, highest = 0, in = c->in[0]->cols, out = c->out->cols;
+    double work = 0;
     bool is_f32 = true;
     struct arena_mark mark = arena_mark(e->step);
     struct lora_job job = { .k = e->kernels, .c = c, .t = arena_take(e->step, n * sizeof *job.t) };
     for (size_t i = 0; i < n; i++) {
         const struct lora_rows *part = &c->attr.linear.part[i];
-        size_t rank = part->lora->a.w.rows;
-        job.t[i] = arena_take(e->step, (part->end - part->first) * rank * sizeof(float));
-        highest = rank > highest ? rank : highest;
-        is_f32 &= part->lora->a.w.dtype == DTYPE_F32 && part->lora->b.w.dtype == DTYPE_F32;
-        rows += part->end - part->first;
+        const struct tensor *a = &part->lora->a.w, *b = &part->lora->b.w;
+        job.t[i] = arena_take(e->step, (part->end - part->first) * a->rows * sizeof(float));
+        work += (double)(part->end - part->first) * (double)a->rows * (double)(in + out);
+        highest = a->rows > highest ? a->rows : highest;
+        is_f32 &= a->dtype == DTYPE_F32 && b->dtype == DTYPE_F32;
     }
     if (!is_f32) {
-        job.scratch_floats = TILE_W * (c->in[0]->cols > highest ? c->in[0]->cols : highest);
+        job.scratch_floats = TILE_W * (in > highest ? in : highest);
         job.scratch = arena_take(e->step, job.scratch_floats * (size_t)pool_threads(e->pool) * sizeof *job.scratch);
     }
-    double rows_a_part = (double)rows / (double)n;
-    job.strips = (highest + STRIP_A - 1) / STRIP_A;
-    cpu_split(e, n * job.strips, 1, rows_a_part * STRIP_A * (double)c->in[0]->cols, run_a, &job);
-    job.strips = (c->out->cols + STRIP_B - 1) / STRIP_B;
-    cpu_split(e, n * job.strips, 1, rows_a_part * STRIP_B * (double)highest, run_b, &job);
+    job.strips_a = (highest + STRIP_A - 1) / STRIP_A;
+    job.strips_b = (out + STRIP_B - 1) / STRIP_B;
+    job.pieces_a = n * job.strips_a;
+    size_t pieces = job.pieces_a + n * job.strips_b;
+    cpu_split(e, pieces, 1, work / (double)pieces, run_pieces, &job);
     arena_rewind(e->step, mark);
 }
