@@ -267,6 +267,62 @@ SC_API sc_status sc_store_remove(const char *name, const char *home, sc_error *e
  * cache (reads HF_HUB_CACHE, HF_HOME); an unknown name gets a message with `starchat pull`. */
 SC_API sc_status sc_store_resolve(sc_text *path, const char *name, const char *home, sc_error *err);
 
+/* ---- conversations: trees of messages, shared by all processes of one person ------------------------------------ */
+
+/* One SQLite file, HOME/conversations.db, for the owner alone. Any number of processes and threads may use it; a handle may
+ * be shared by threads. Texts given are repaired: whole UTF-8, no NUL. JSON results have the shapes of docs/page-api.md;
+ * times are seconds since 1970, ids are strings without meaning. */
+typedef struct sc_talks sc_talks;
+/* `home`: as of sc_store_home; made if it is not there. Answers whose writer died become "stopped". A damaged file is set
+ * aside (SC_E_FORMAT, the message says where), the next open begins a new one; one of a newer version is SC_E_UNSUPPORTED. */
+SC_API sc_status sc_talks_open(sc_talks **out, const char *home, sc_error *err);
+SC_API void      sc_talks_close(sc_talks *t);         /* answers still being written by it become "stopped" */
+/* {"conversations":[{"id","title","created","updated","model","messages","snippet"?}],"more"}, newest first. `query`: words
+ * (beginnings of them are enough) that stand in the title or in one message; NULL or "": all. `limit`: 0: 50. `before`:
+ * only what was updated before that time; 0: all. Conversations of the same time as the last one come with it. */
+SC_API sc_status sc_talks_list(sc_text *json, sc_talks *t, const char *query, int64_t limit, double before, sc_error *err);
+/* `fields`: NULL, or a JSON object with any of title, model, system, settings and few_shot (name of the few-shot prompt, of
+ * the terminal chat); *json: the conversation with its messages, none. */
+SC_API sc_status sc_talks_create(sc_text *json, sc_talks *t, const char *fields, sc_error *err);
+/* An unknown id is SC_E_ARGUMENT, here and below. */
+SC_API sc_status sc_talks_get(sc_text *json, sc_talks *t, const char *id, sc_error *err);
+/* As for create, and leaf (id of a message, or null). *json: the conversation without messages. */
+SC_API sc_status sc_talks_update(sc_text *json, sc_talks *t, const char *id, const char *fields, sc_error *err);
+SC_API sc_status sc_talks_delete(sc_talks *t, const char *id, sc_error *err);
+typedef struct {
+    const char *parent;          /* id; NULL: a root                                                       */
+    const char *role;            /* "user", "assistant" (whose parent is a message of the user)            */
+    const char *content; size_t len;
+    const char *model;           /* NULL: none                                                             */
+    const char *status;          /* NULL: "done"; "generating": begins an answer, to be written by this handle */
+    const char *stats, *error;   /* stats: a JSON object; NULL: none                                       */
+} sc_talks_message;
+/* A new message; the leaf moves to it, and the first one of the user gives the title if there is none. *json: the message. */
+SC_API sc_status sc_talks_add(sc_text *json, sc_talks *t, const char *id, const sc_talks_message *m, sc_error *err);
+/* One message, with the id of its conversation: {"conversation","id","parent","role","content",...}. */
+SC_API sc_status sc_talks_message_get(sc_text *json, sc_talks *t, const char *message, sc_error *err);
+/* An answer that is whole is "generating" again, written by this handle. *json: the message. */
+SC_API sc_status sc_talks_answer_continue(sc_text *json, sc_talks *t, const char *message, sc_error *err);
+/* The whole text so far of an answer that this handle writes. Cheap with status "generating": goes to the file every 250 ms at
+ * most, never waits for others, and what is left out comes with a later call. Any other status ends the answer and waits until
+ * it is written. `stats` (JSON object) and `error` may be NULL. SC_E_ARGUMENT: it is not being written by this handle, or was deleted. */
+SC_API sc_status sc_talks_answer_write(sc_talks *t, const char *message, const char *text, size_t len, const char *status, const char *stats, const char *error, sc_error *err);
+/* What stands before an answer, for the prompt: messages from the root to `leaf` (NULL: the conversation's own), the system
+ * message first if there is one. Neighbours of one role are one message, its id that of the last; answers that are empty
+ * because they failed are left out. id of a system message: NULL. */
+typedef struct { sc_message *message; const char **id; size_t n; } sc_talks_path;
+SC_API sc_status sc_talks_path_get(sc_talks_path *out, sc_talks *t, const char *id, const char *leaf, sc_error *err);
+SC_API void      sc_talks_path_free(sc_talks_path *p);
+/* `id` NULL: all. `format`: "json" (nothing is lost), "markdown" (one conversation, the path to its leaf). */
+SC_API sc_status sc_talks_export(sc_text *out, sc_talks *t, const char *id, const char *format, sc_error *err);
+/* Such an export, a file of `chat` (/save), Markdown as exported, or conversations.json of ChatGPT; all of it or nothing.
+ * What is there already is skipped; the same id with other messages becomes a copy. `what` names the file in messages.
+ * *json: {"imported","skipped","ids"}. */
+SC_API sc_status sc_talks_import(sc_text *json, sc_talks *t, const char *text, size_t len, const char *what, sc_error *err);
+/* Files that `chat` of version 0.1.0 kept in HOME/conversations: imports them once, then the directory is called
+ * conversations.imported. *note: a sentence for people; data NULL: there was nothing to do. */
+SC_API sc_status sc_talks_import_kept(sc_text *note, sc_talks *t, sc_error *err);
+
 /* ---- jobs on model files ---------------------------------------------------------------------------------------- */
 
 typedef struct {

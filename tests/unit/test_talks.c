@@ -1,0 +1,691 @@
+/* test_talks.c - conversations: the tree, the file that several processes share, what is searched, what goes out and comes
+ * in, and what happens to damaged files. */
+#include "test.h"
+
+#include "talks/talks.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- what the tests say in few words --------------------------------------------------------------------------------------- */
+
+static sc_talks *open_talks(const char *home)
+{
+    sc_talks *t = NULL;
+    CHECK_OK(sc_talks_open(&t, home, err));
+    return t;
+}
+
+/* The result as a tree, which stays. */
+static json_t *tree(sc_text *text)
+{
+    json_t *o = json_loadb(text->data ? text->data : "", text->len, JSON_REJECT_DUPLICATES, NULL);
+    if (!o) test_failed(__FILE__, __LINE__, "no JSON: %s", text->data ? text->data : "");
+    sc_text_free(text);
+    return o;
+}
+
+static const char *str(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "(none)";
+}
+
+static json_t *create(sc_talks *t, const char *fields)
+{
+    sc_text json;
+    CHECK_OK(sc_talks_create(&json, t, fields, err));
+    return tree(&json);
+}
+
+static json_t *get(sc_talks *t, const char *id)
+{
+    sc_text json;
+    CHECK_OK(sc_talks_get(&json, t, id, err));
+    return tree(&json);
+}
+
+static char *add_as(sc_talks *t, const char *id, const char *parent, const char *role, const char *text, const char *status)
+{
+    sc_text json;
+    CHECK_OK(sc_talks_add(&json, t, id, &(sc_talks_message){ .parent = parent, .role = role, .content = text, .len = strlen(text), .status = status }, err));
+    return mem_strdup(str(tree(&json), "id"));
+}
+static char *add(sc_talks *t, const char *id, const char *parent, const char *role, const char *text) { return add_as(t, id, parent, role, text, NULL); }
+
+static json_t *list(sc_talks *t, const char *query, int64_t limit, double before)
+{
+    sc_text json;
+    CHECK_OK(sc_talks_list(&json, t, query, limit, before, err));
+    return tree(&json);
+}
+
+/* Titles of the list with commas. */
+static const char *titles(sc_talks *t, const char *query)
+{
+    static struct buf b;
+    json_t *o = list(t, query, 0, 0), *all = json_object_get(o, "conversations");
+    buf_clear(&b);
+    buf_puts(&b, "");
+    for (size_t i = 0; i < json_array_size(all); i++) buf_printf(&b, "%s%s", i ? "," : "", str(json_array_get(all, i), "title"));
+    return b.data;
+}
+
+static const json_t *message(const json_t *talk, size_t i) { return json_array_get(json_object_get(talk, "messages"), i); }
+
+/* Contents of the path with bars, roles by their first letter. */
+static const char *path(sc_talks *t, const char *id, const char *leaf)
+{
+    static struct buf b;
+    sc_talks_path p;
+    CHECK_OK(sc_talks_path_get(&p, t, id, leaf, err));
+    buf_clear(&b);
+    buf_puts(&b, "");
+    for (size_t i = 0; i < p.n; i++) buf_printf(&b, "%s%c:%s", i ? "|" : "", p.message[i].role[0], p.message[i].content);
+    sc_talks_path_free(&p);
+    return b.data;
+}
+
+static char *home_file(const char *name)
+{
+    static char paths[4][256];
+    static int next;
+    char *p = paths[next++ % 4];
+    snprintf(p, sizeof paths[0], "%s/%s", test_scratch(), name);
+    return p;
+}
+
+/* ---- the tree ------------------------------------------------------------------------------------------------------------------ */
+
+TEST(talks_keep_a_tree)
+{
+    sc_talks *t = open_talks(home_file("a/b"));
+    json_t *k = create(t, "{\"model\":\"m\",\"system\":\"be brief\",\"settings\":{\"temperature\":0.5}}");
+    const char *id = str(k, "id");
+    CHECK_INT(strlen(id), 22);
+    CHECK(talk_id_is_valid(id));
+    CHECK(json_is_null(json_object_get(k, "leaf")) && json_array_size(json_object_get(k, "messages")) == 0);
+    char *u1 = add(t, id, NULL, "user", "  first line\nsecond"), *a1 = add(t, id, u1, "assistant", "one"), *a2 = add(t, id, u1, "assistant", "two");
+    char *u2 = add(t, id, a1, "user", "more");
+    json_t *all = get(t, id);
+    CHECK_STR(str(all, "title"), "first line");
+    CHECK_STR(str(all, "leaf"), u2);
+    CHECK_INT(json_array_size(json_object_get(all, "messages")), 4);
+    CHECK_STR(str(message(all, 0), "content"), "  first line\nsecond");
+    CHECK(json_is_null(json_object_get(message(all, 0), "parent")));
+    CHECK_STR(str(message(all, 2), "parent"), u1);
+    CHECK_STR(str(message(all, 3), "parent"), a1);
+    CHECK_STR(str(message(all, 1), "status"), "done");
+    CHECK(!json_object_get(message(all, 1), "error"));
+    CHECK(json_number_value(json_object_get(all, "updated")) > 1.7e9);
+    CHECK(json_real_value(json_object_get(json_object_get(all, "settings"), "temperature")) == 0.5);
+    CHECK_STR(path(t, id, NULL), "s:be brief|u:  first line\nsecond|a:one|u:more");
+    CHECK_STR(path(t, id, a2), "s:be brief|u:  first line\nsecond|a:two");
+    sc_text json;
+    char fields[128];
+    snprintf(fields, sizeof fields, "{\"leaf\":\"%s\",\"title\":\" new\\ntitle \",\"system\":null}", a2);
+    CHECK_OK(sc_talks_update(&json, t, id, fields, err));
+    json_t *changed = tree(&json);
+    CHECK_STR(str(changed, "title"), "new title");
+    CHECK_STR(str(changed, "leaf"), a2);
+    CHECK(!json_object_get(changed, "messages"));
+    CHECK_STR(path(t, id, NULL), "u:  first line\nsecond|a:two");
+    CHECK_OK(sc_talks_message_get(&json, t, a2, err));
+    json_t *one = tree(&json);
+    CHECK_STR(str(one, "conversation"), id);
+    CHECK_STR(str(one, "content"), "two");
+    CHECK_OK(sc_talks_delete(t, id, err));
+    CHECK_FAILS(sc_talks_get(&json, t, id, err), SC_E_ARGUMENT, "there is no conversation");
+    CHECK_FAILS(sc_talks_delete(t, id, err), SC_E_ARGUMENT, "there is no conversation");
+    CHECK_FAILS(sc_talks_message_get(&json, t, a2, err), SC_E_ARGUMENT, "there is no message");
+    CHECK_STR(titles(t, "second"), "");
+    sc_talks_close(t);
+}
+
+TEST(talks_files_are_private)
+{
+    static const char *const names[] = { "h/conversations.db", "h/conversations.db-wal", "h/conversations.db-shm", "h/conversations.lock" };
+    struct stat st;
+    umask(0);
+    sc_talks *t = open_talks(home_file("h"));
+    create(t, NULL);
+    for (size_t i = 0; i < 4; i++) CHECK(stat(home_file(names[i]), &st) == 0 && (st.st_mode & 0777) == 0600);
+    CHECK(stat(home_file("h"), &st) == 0 && (st.st_mode & 0777) == 0700);
+    sc_talks_close(t);
+    CHECK(chmod(home_file(names[0]), 0644) == 0);
+    sc_talks_close(open_talks(home_file("h")));
+    CHECK(stat(home_file(names[0]), &st) == 0 && (st.st_mode & 0777) == 0600);
+}
+
+TEST(talks_refuse_what_makes_no_sense)
+{
+    sc_text json;
+    sc_talks *t = open_talks(test_scratch());
+    const char *a = str(create(t, NULL), "id"), *b = str(create(t, NULL), "id");
+    char *u = add(t, a, NULL, "user", "hi"), *answer = add(t, a, u, "assistant", "ho");
+    CHECK_FAILS(sc_talks_create(&json, t, "[]", err), SC_E_ARGUMENT, "no JSON object");
+    CHECK_FAILS(sc_talks_create(&json, t, "{", err), SC_E_ARGUMENT, "not valid JSON");
+    CHECK_FAILS(sc_talks_create(&json, t, "{\"colour\":1}", err), SC_E_ARGUMENT, "\"colour\"");
+    CHECK_FAILS(sc_talks_create(&json, t, "{\"settings\":[]}", err), SC_E_ARGUMENT, "settings");
+    CHECK_FAILS(sc_talks_create(&json, t, "{\"model\":3}", err), SC_E_ARGUMENT, "model");
+    CHECK_FAILS(sc_talks_update(&json, t, b, "{\"leaf\":\"nothing\"}", err), SC_E_ARGUMENT, "no message \"nothing\" in this conversation");
+    CHECK_FAILS(sc_talks_add(&json, t, b, &(sc_talks_message){ .parent = u, .role = "user" }, err), SC_E_ARGUMENT, "in this conversation");
+    CHECK_FAILS(sc_talks_add(&json, t, a, &(sc_talks_message){ .parent = u, .role = "tool" }, err), SC_E_ARGUMENT, "\"tool\"");
+    CHECK_FAILS(sc_talks_add(&json, t, a, &(sc_talks_message){ .role = "assistant" }, err), SC_E_ARGUMENT, "parent of an answer is missing");
+    CHECK_FAILS(sc_talks_add(&json, t, a, &(sc_talks_message){ .parent = answer, .role = "assistant" }, err), SC_E_ARGUMENT, "is an answer");
+    CHECK_FAILS(sc_talks_add(&json, t, a, &(sc_talks_message){ .parent = u, .role = "assistant", .status = "odd" }, err), SC_E_ARGUMENT, "\"odd\"");
+    CHECK_FAILS(sc_talks_add(&json, t, a, &(sc_talks_message){ .parent = u, .role = "assistant", .stats = "1" }, err), SC_E_ARGUMENT, "stats");
+    CHECK_FAILS(sc_talks_answer_write(t, answer, "x", 1, "done", NULL, NULL, err), SC_E_ARGUMENT, "there is no message");
+    CHECK_FAILS(sc_talks_answer_continue(&json, t, u, err), SC_E_ARGUMENT, "only an answer");
+    CHECK_FAILS(sc_talks_list(&json, t, NULL, -1, 0, err), SC_E_ARGUMENT, "limit");
+    CHECK_FAILS(sc_talks_export(&json, t, NULL, "markdown", err), SC_E_ARGUMENT, "one conversation");
+    CHECK_FAILS(sc_talks_open(&t, "", err), SC_E_ARGUMENT, "no directory");
+}
+
+TEST(talks_repair_texts)
+{
+    sc_text json;
+    sc_talks *t = open_talks(test_scratch());
+    const char *id = str(create(t, "{\"system\":\"a\\u0000b\"}"), "id");
+    CHECK_OK(sc_talks_add(&json, t, id, &(sc_talks_message){ .role = "user", .content = "x\0y\xffz\0", .len = 6 }, err));
+    CHECK_STR(str(tree(&json), "content"), "x\xef\xbf\xbdy\xef\xbf\xbdz\xef\xbf\xbd");
+    CHECK_STR(path(t, id, NULL), "s:a\xef\xbf\xbd" "b|u:x\xef\xbf\xbdy\xef\xbf\xbdz\xef\xbf\xbd");
+    sc_talks_close(t);
+}
+
+TEST(talks_path_joins_neighbours)
+{
+    sc_talks *t = open_talks(test_scratch());
+    const char *id = str(create(t, NULL), "id");
+    char *u = add(t, id, NULL, "user", "a"), *failed = add_as(t, id, u, "assistant", "", "error"), *v = add(t, id, failed, "user", "b");
+    CHECK_STR(path(t, id, NULL), "u:a\n\nb");
+    sc_talks_path p;
+    CHECK_OK(sc_talks_path_get(&p, t, id, NULL, err));
+    CHECK_STR(p.id[0], v);
+    sc_talks_path_free(&p);
+    CHECK_FAILS(sc_talks_path_get(&p, t, id, "none", err), SC_E_ARGUMENT, "there is no message");
+    sc_talks_close(t);
+}
+
+/* ---- lists and search -------------------------------------------------------------------------------------------------------------- */
+
+static void talk_about(sc_talks *t, const char *question, const char *answer)
+{
+    const char *id = str(create(t, NULL), "id");
+    add(t, id, add(t, id, NULL, "user", question), "assistant", answer);
+}
+
+TEST(talks_are_found)
+{
+    sc_talks *t = open_talks(test_scratch());
+    talk_about(t, "Caf\xc3\xa9 prices", "an espresso costs a lot of money in\nVenice");
+    talk_about(t, "C++ templates", "use std::vector_of_things, 100% sure");
+    talk_about(t, "\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xb8\x96\xe7\x95\x8c", "hello world");
+    talk_about(t, "nothing", "SELECT \"quoted\" AND OR NOT NEAR(x)");
+    CHECK_STR(titles(t, NULL), "nothing,\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xb8\x96\xe7\x95\x8c,C++ templates,Caf\xc3\xa9 prices");
+    CHECK_STR(titles(t, " "), titles(t, NULL));
+    CHECK_STR(titles(t, "CAFE"), "Caf\xc3\xa9 prices");
+    CHECK_STR(titles(t, "espre venic"), "Caf\xc3\xa9 prices");
+    CHECK_STR(titles(t, "espresso world"), "");
+    CHECK_STR(titles(t, "c++"), "C++ templates");
+    CHECK_STR(titles(t, "vector_of"), "C++ templates");
+    CHECK_STR(titles(t, "100%"), "C++ templates");
+    CHECK_STR(titles(t, "0%_"), "");
+    CHECK_STR(titles(t, "\xe4\xb8\x96\xe7\x95\x8c"), "\xe4\xbd\xa0\xe5\xa5\xbd\xe4\xb8\x96\xe7\x95\x8c");
+    CHECK_STR(titles(t, "NOT"), "nothing");
+    CHECK_STR(titles(t, "\"quoted\" NEAR("), "nothing");
+    CHECK_STR(titles(t, "'; DROP TABLE talks; --"), "");
+    json_t *found = json_array_get(json_object_get(list(t, "venice", 0, 0), "conversations"), 0);
+    CHECK(strstr(str(found, "snippet"), "money in Venice"));
+    CHECK_INT(json_integer_value(json_object_get(found, "messages")), 2);
+    CHECK(strstr(str(json_array_get(json_object_get(list(t, "::VECTOR", 0, 0), "conversations"), 0), "snippet"), "std::vector_of"));
+    CHECK(!json_object_get(json_array_get(json_object_get(list(t, "prices", 0, 0), "conversations"), 0), "error"));
+    sc_talks_close(t);
+}
+
+TEST(talks_are_listed_in_pages)
+{
+    sc_talks *t = open_talks(test_scratch());
+    char text[16];
+    int seen = 0;
+    double before = 0;
+    for (int i = 0; i < 25; i++) {
+        snprintf(text, sizeof text, "t%d", i);
+        talk_about(t, text, "x");
+    }
+    for (bool more = true; more;) {
+        json_t *page = list(t, NULL, 7, before), *all = json_object_get(page, "conversations");
+        more = json_is_true(json_object_get(page, "more"));
+        CHECK(json_array_size(all) >= (more ? 7 : 1));
+        for (size_t i = 0; i < json_array_size(all); i++, seen++) {
+            snprintf(text, sizeof text, "t%d", 24 - seen);
+            CHECK_STR(str(json_array_get(all, i), "title"), text);
+            before = json_number_value(json_object_get(json_array_get(all, i), "updated"));
+        }
+    }
+    CHECK_INT(seen, 25);
+    sc_talks_close(t);
+}
+
+/* ---- answers while they are written -------------------------------------------------------------------------------------------------- */
+
+TEST(talks_answers_are_written_in_pieces)
+{
+    sc_text json;
+    sc_talks *t = open_talks(test_scratch()), *other = open_talks(test_scratch());
+    const char *id = str(create(t, NULL), "id");
+    char *u = add(t, id, NULL, "user", "go"), *a = add_as(t, id, u, "assistant", "", "generating");
+    CHECK_OK(sc_talks_answer_write(t, a, "some", 4, "generating", NULL, NULL, err));
+    CHECK_STR(str(message(get(other, id), 1), "content"), "some");
+    CHECK_OK(sc_talks_answer_write(t, a, "some more", 9, "generating", NULL, NULL, err));      /* too early */
+    CHECK_STR(str(message(get(other, id), 1), "content"), "some");
+    usleep(260 * 1000);
+    CHECK_OK(sc_talks_answer_write(t, a, "some more", 9, "generating", "{\"tokens\":2}", NULL, err));
+    json_t *m = (json_t *)message(get(other, id), 1);
+    CHECK_STR(str(m, "content"), "some more");
+    CHECK_STR(str(m, "status"), "generating");
+    CHECK_STR(titles(t, "some"), "");
+    CHECK_FAILS(sc_talks_answer_write(other, a, "x", 1, "done", NULL, NULL, err), SC_E_ARGUMENT, "there is no message");
+    CHECK_FAILS(sc_talks_answer_write(other, a, "x", 1, "generating", NULL, NULL, err), SC_E_ARGUMENT, "there is no message");
+    CHECK_FAILS(sc_talks_answer_continue(&json, other, a, err), SC_E_ARGUMENT, "being written already");
+    CHECK_OK(sc_talks_answer_write(t, a, "some more text", 14, "length", "{\"tokens\":3}", NULL, err));
+    m = (json_t *)message(get(other, id), 1);
+    CHECK_STR(str(m, "status"), "length");
+    CHECK_INT(json_integer_value(json_object_get(json_object_get(m, "stats"), "tokens")), 3);
+    CHECK_STR(titles(t, "some text"), "go");
+    CHECK_FAILS(sc_talks_answer_write(t, a, "x", 1, "generating", NULL, NULL, err), SC_E_ARGUMENT, "there is no message");
+    CHECK_OK(sc_talks_answer_continue(&json, other, a, err));
+    CHECK_STR(str(tree(&json), "status"), "generating");
+    CHECK_OK(sc_talks_answer_write(other, a, "rest", 4, "error", NULL, "out of memory", err));
+    CHECK_STR(str(message(get(t, id), 1), "error"), "out of memory");
+    CHECK_STR(titles(t, "text"), "");
+    CHECK_STR(titles(t, "rest"), "go");
+    a = add_as(t, id, u, "assistant", "", "generating");
+    CHECK_OK(sc_talks_delete(other, id, err));
+    CHECK_FAILS(sc_talks_answer_write(t, a, "x", 1, "done", NULL, NULL, err), SC_E_ARGUMENT, "may have been deleted");
+    sc_talks_close(t);
+    sc_talks_close(other);
+}
+
+/* A child that begins an answer and then waits, or is killed. */
+static pid_t answering_child(const char *home, const char *id, const char *parent, int *ready)
+{
+    int fd[2];
+    CHECK(pipe(fd) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        sc_talks *t = open_talks(home);
+        char *a = add_as(t, id, parent, "assistant", "", "generating");
+        CHECK_OK(sc_talks_answer_write(t, a, "part", 4, "generating", NULL, NULL, err));
+        if (write(fd[1], "x", 1) != 1) _exit(1);
+        pause();
+    }
+    *ready = fd[0];
+    char x;
+    CHECK(read(fd[0], &x, 1) == 1);
+    return child;
+}
+
+TEST(talks_answers_of_the_dead_are_stopped)
+{
+    const char *home = test_scratch();
+    int ready;
+    sc_talks *t = open_talks(home);
+    const char *id = str(create(t, NULL), "id");
+    char *u = add(t, id, NULL, "user", "go"), *mine = add_as(t, id, u, "assistant", "", "generating");
+    pid_t one = answering_child(home, id, u, &ready), two = answering_child(home, id, u, &ready);
+    kill(one, SIGKILL);
+    waitpid(one, NULL, 0);
+    json_t *all = get(t, id);                         /* seen at once, though nobody has opened the file since */
+    CHECK_STR(str(message(all, 1), "status"), "generating");
+    CHECK_STR(str(message(all, 2), "status"), "stopped");
+    CHECK_STR(str(message(all, 3), "status"), "generating");
+    sc_talks *other = open_talks(home);
+    CHECK_STR(titles(other, "part"), "go");           /* and in the index now */
+    all = get(other, id);
+    CHECK_STR(str(message(all, 1), "status"), "generating");
+    CHECK_STR(str(message(all, 2), "status"), "stopped");
+    CHECK_STR(str(message(all, 2), "content"), "part");
+    CHECK_STR(str(message(all, 3), "status"), "generating");
+    CHECK_OK(sc_talks_answer_write(t, mine, "whole", 5, "done", NULL, NULL, err));
+    kill(two, SIGKILL);
+    waitpid(two, NULL, 0);
+    add_as(t, id, u, "assistant", "", "generating");
+    sc_talks_close(t);                                /* ends its own */
+    sc_talks_close(other);
+    other = open_talks(home);
+    all = get(other, id);
+    CHECK_STR(str(message(all, 1), "status"), "done");
+    CHECK_STR(str(message(all, 3), "status"), "stopped");
+    CHECK_STR(str(message(all, 4), "status"), "stopped");
+    sc_talks_close(other);
+}
+
+/* ---- several at once ------------------------------------------------------------------------------------------------------------------ */
+
+enum { WRITERS = 4, ROUNDS = 25 };
+static void *write_many(void *arg)
+{
+    sc_talks *t = arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        const char *id = str(create(t, NULL), "id");
+        char *u = add(t, id, NULL, "user", "question"), *a = add_as(t, id, u, "assistant", "", "generating");
+        CHECK_OK(sc_talks_answer_write(t, a, "x", 1, "generating", NULL, NULL, err));
+        CHECK_OK(sc_talks_answer_write(t, a, "xy", 2, "done", NULL, NULL, err));
+        (void)titles(t, NULL) ;
+    }
+    return NULL;
+}
+
+TEST(talks_take_threads_and_processes)
+{
+    const char *home = test_scratch();
+    pid_t child[WRITERS];
+    for (int i = 0; i < WRITERS; i++) {
+        child[i] = fork();
+        if (child[i] == 0) {
+            sc_talks *t = open_talks(home);           /* all make the file at once */
+            write_many(t);
+            sc_talks_close(t);
+            _exit(0);
+        }
+    }
+    for (int i = 0, status; i < WRITERS; i++) {
+        waitpid(child[i], &status, 0);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    sc_talks *t = open_talks(home);
+    json_t *all = json_object_get(list(t, "question", 1000, 0), "conversations");
+    CHECK_INT(json_array_size(all), WRITERS * ROUNDS);
+    sc_talks_close(t);
+}
+
+static void *write_quietly(void *arg)
+{
+    sc_talks *t = arg;
+    sc_text json;
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK_OK(sc_talks_create(&json, t, "{\"title\":\"of a thread\"}", err));
+        sc_text_free(&json);
+        CHECK_OK(sc_talks_list(&json, t, "thread", 5, 0, err));
+        sc_text_free(&json);
+    }
+    return NULL;
+}
+
+TEST(talks_take_threads)
+{
+    pthread_t thread[WRITERS];
+    sc_talks *t = open_talks(test_scratch());
+    for (int i = 0; i < WRITERS; i++) pthread_create(&thread[i], NULL, write_quietly, t);
+    for (int i = 0; i < WRITERS; i++) pthread_join(thread[i], NULL);
+    CHECK_INT(json_array_size(json_object_get(list(t, NULL, 1000, 0), "conversations")), WRITERS * ROUNDS);
+    sc_talks_close(t);
+}
+
+/* ---- what goes wrong with files ---------------------------------------------------------------------------------------------------------- */
+
+static void put_file(const char *name, const void *bytes, size_t len) { CHECK_OK(file_write(home_file(name), bytes, len, err)); }
+
+TEST(talks_set_damaged_files_aside)
+{
+    char noise[8192];
+    sc_talks *t = NULL;
+    memset(noise, 'x', sizeof noise);
+    put_file("conversations.db", noise, sizeof noise);
+    sc_error e = { 0 };
+    CHECK_INT(sc_talks_open(&t, test_scratch(), &e), SC_E_FORMAT);
+    const char *aside = strstr(e.message, ".damaged-");
+    CHECK(t == NULL && aside && strstr(e.message, ".recover"));
+    char name[64];
+    snprintf(name, sizeof name, "conversations.db%.24s", aside);
+    CHECK_INT(strcspn(name, " "), strlen("conversations.db.damaged-20261129-160000"));
+    sc_text kept;
+    CHECK_OK(file_read(&kept, home_file(name), 1 << 20, err));
+    CHECK(kept.len == sizeof noise && memcmp(kept.data, noise, kept.len) == 0);
+    t = open_talks(test_scratch());                   /* a new one */
+    create(t, NULL);
+    sc_talks_close(t);
+}
+
+/* Pages in the middle are noise: found when they are read. */
+TEST(talks_find_damage_later)
+{
+    sc_text json, all;
+    sc_talks *t = open_talks(test_scratch());
+    for (int i = 0; i < 50; i++) talk_about(t, "a question about many things", "an answer with some words in it");
+    sc_talks_close(t);
+    CHECK_OK(file_read(&all, home_file("conversations.db"), 1 << 24, err));
+    memset(all.data + 4096, 0x5a, all.len - 4096);
+    put_file("conversations.db", all.data, all.len);
+    sc_error e = { 0 };
+    sc_status status = sc_talks_open(&t, test_scratch(), &e);
+    if (status == SC_OK) status = sc_talks_list(&json, t, NULL, 0, 0, &e);
+    if (status == SC_OK) status = sc_talks_export(&json, t, NULL, "json", &e);
+    if (status != SC_E_FORMAT || !strstr(e.message, ".damaged-")) test_failed(__FILE__, __LINE__, "%s: %s", sc_status_name(status), e.message);
+    if (t) CHECK_FAILS(sc_talks_create(&json, t, NULL, err), SC_E_FORMAT, "start the program again");
+    sc_talks_close(t);
+    t = open_talks(test_scratch());
+    CHECK_STR(titles(t, NULL), "");
+    sc_talks_close(t);
+}
+
+TEST(talks_refuse_other_files)
+{
+    sqlite3 *db;
+    sc_talks *t = NULL;
+    CHECK(sqlite3_open(home_file("conversations.db"), &db) == SQLITE_OK && sqlite3_exec(db, "CREATE TABLE x(y)", NULL, NULL, NULL) == SQLITE_OK);
+    CHECK_FAILS(sc_talks_open(&t, test_scratch(), err), SC_E_FORMAT, "another program");
+    CHECK(sqlite3_exec(db, "DROP TABLE x; PRAGMA user_version = 99", NULL, NULL, NULL) == SQLITE_OK);
+    sqlite3_close(db);
+    CHECK_FAILS(sc_talks_open(&t, test_scratch(), err), SC_E_UNSUPPORTED, "newer starchat (format 99");
+    CHECK(path_exists(home_file("conversations.db")));
+}
+
+TEST(talks_need_a_place_to_write)
+{
+    sc_talks *t = NULL;
+    CHECK_FAILS(sc_talks_open(&t, "/proc/nowhere", err), SC_E_IO, "STARCHAT_HOME");
+    put_file("file", "x", 1);
+    CHECK_FAILS(sc_talks_open(&t, home_file("file/home"), err), SC_E_IO, "STARCHAT_HOME");
+    CHECK(mkdir(home_file("conversations.db"), 0700) == 0);
+    CHECK_FAILS(sc_talks_open(&t, test_scratch(), err), SC_E_IO, "cannot be written");
+}
+
+TEST(talks_survive_a_full_disk)
+{
+    sc_text json;
+    sc_talks *t = open_talks(test_scratch());
+    talk_about(t, "before", "x");
+    CHECK(sqlite3_exec(t->db, "PRAGMA max_page_count = 1", NULL, NULL, NULL) == SQLITE_OK);     /* no page more than there are */
+    size_t len = 1 << 20;
+    char *large = mem_zero(1, len + 1);
+    memset(large, 'y', len);
+    const char *id = str(json_array_get(json_object_get(list(t, NULL, 0, 0), "conversations"), 0), "id");
+    CHECK_FAILS(sc_talks_add(&json, t, id, &(sc_talks_message){ .role = "user", .content = large, .len = len }, err), SC_E_IO, "the disk is full");
+    CHECK_INT(json_array_size(json_object_get(get(t, id), "messages")), 2);
+    sc_talks_close(t);
+}
+
+/* ---- out and in ----------------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *import_text(sc_talks *t, const char *text, size_t len)
+{
+    sc_text json;
+    CHECK_OK(sc_talks_import(&json, t, text, len, "file", err));
+    return tree(&json);
+}
+
+static void check_counts(const json_t *result, int imported, int skipped)
+{
+    CHECK_INT(json_integer_value(json_object_get(result, "imported")), imported);
+    CHECK_INT(json_integer_value(json_object_get(result, "skipped")), skipped);
+    CHECK_INT(json_array_size(json_object_get(result, "ids")), imported);
+}
+
+static char *export_all(sc_talks *t)
+{
+    sc_text all;
+    CHECK_OK(sc_talks_export(&all, t, NULL, "json", err));
+    json_t *o = tree(&all);
+    json_object_del(o, "exported");
+    return json_dumps(o, JSON_INDENT(1));
+}
+
+TEST(talks_json_round_trips)
+{
+    sc_text json;
+    sc_talks *t = open_talks(home_file("one")), *u = open_talks(home_file("two"));
+    const char *id = str(create(t, "{\"title\":\"caf\xc3\xa9 \\\"x\\\"\",\"model\":\"m\",\"system\":\"s\",\"few_shot\":\"ta\",\"settings\":{\"stop\":[\"a\\u0001\"],\"seed\":18446744073709551615}}"), "id");
+    char *q = add(t, id, NULL, "user", "\x01\x7f \xf0\x9f\x99\x82 </script>"), *a = add(t, id, q, "assistant", "one");
+    CHECK_OK(sc_talks_add(&json, t, id, &(sc_talks_message){ .parent = q, .role = "assistant", .content = "", .status = "error", .error = "why", .stats = "{\"tokens\":1.5}", .model = "other" }, err));
+    add(t, id, NULL, "user", "another root");
+    char fields[64];
+    snprintf(fields, sizeof fields, "{\"leaf\":\"%s\"}", a);
+    CHECK_OK(sc_talks_update(&json, t, id, fields, err));
+    create(t, "{\"title\":\"empty\"}");
+    CHECK_OK(sc_talks_export(&json, t, NULL, "json", err));
+    check_counts(import_text(u, json.data, json.len), 2, 0);
+    CHECK_STR(export_all(u), export_all(t));
+    check_counts(import_text(u, json.data, json.len), 0, 2);
+    CHECK_STR(titles(u, "root"), "caf\xc3\xa9 \"x\"");
+    CHECK_STR(str(get(u, id), "leaf"), a);
+    /* What was gone on with since is not doubled by the older file; what differs becomes a copy, once. */
+    add(u, id, a, "user", "later");
+    check_counts(import_text(u, json.data, json.len), 0, 2);
+    char *changed = json.data, *at = strstr(changed, "another root");
+    memcpy(at, "ANOTHER", 7);
+    check_counts(import_text(u, changed, json.len), 1, 1);
+    check_counts(import_text(u, changed, json.len), 0, 2);
+    CHECK_INT(json_array_size(json_object_get(list(u, "root", 0, 0), "conversations")), 2);
+    sc_talks_close(t);
+    sc_talks_close(u);
+}
+
+TEST(talks_markdown_round_trips)
+{
+    static const char *const texts[] = { "plain", "", "\n", "ends\n", "\n\nbegins", "## User", "a\n## Assistant  \n\\## System\n\\\\## User\n### User\n# Title\n-->",
+                                         "```\n## User\n```\n\n", "<!-- starchat: {} -->", "tab\t\r\nx", "\\", "## Users" };
+    enum { N = sizeof texts / sizeof *texts };
+    sc_talks *t = open_talks(test_scratch());
+    sc_text text, again;
+    for (int system = 0; system < 2; system++) {
+        const char *id = str(create(t, system ? "{\"title\":\"## User\",\"model\":\"a-->b\",\"system\":\"\\n## User\\n\",\"settings\":{\"stop\":[\"-->\"]}}" : NULL), "id");
+        char *at = NULL;
+        for (int i = 0; i < N; i++) at = add(t, id, at, i % 2 ? "assistant" : "user", texts[i]);
+        CHECK_OK(sc_talks_export(&text, t, id, "markdown", err));
+        json_t *result = import_text(t, text.data, text.len);
+        check_counts(result, 1, 0);
+        json_t *copy = get(t, json_string_value(json_array_get(json_object_get(result, "ids"), 0)));
+        for (size_t i = 0; i < N; i++) CHECK_STR(str(message(copy, i), "content"), texts[i]);
+        CHECK_INT(json_array_size(json_object_get(copy, "messages")), N);
+        CHECK_STR(str(copy, "title"), system ? "## User" : "plain");
+        CHECK_STR(str(copy, "model"), system ? "a-->b" : "(none)");
+        CHECK_STR(str(copy, "system"), system ? "\n## User\n" : "(none)");
+        CHECK_OK(sc_talks_export(&again, t, str(copy, "id"), "markdown", err));
+        CHECK_STR(again.data, text.data);
+        check_counts(import_text(t, text.data, text.len), 0, 1);
+    }
+    const char *by_hand = "## User\nhello\nthere\n\n## Assistant\nhi\n";
+    json_t *hand = import_text(t, by_hand, strlen(by_hand));
+    CHECK_STR(path(t, json_string_value(json_array_get(json_object_get(hand, "ids"), 0)), NULL), "u:hello\nthere|a:hi");
+    const char *windows = "# T\r\n\r\n## User\r\n\r\nhello\r\nthere\r\n\r\n## Assistant\r\n\r\nhi\r\n";
+    hand = import_text(t, windows, strlen(windows));
+    CHECK_STR(path(t, json_string_value(json_array_get(json_object_get(hand, "ids"), 0)), NULL), "u:hello\nthere|a:hi");
+    sc_talks_close(t);
+}
+
+TEST(talks_read_exports_of_chatgpt)
+{
+    sc_text file;
+    sc_talks *t = open_talks(test_scratch());
+    CHECK_OK(file_read(&file, test_path("tests/golden/talks/chatgpt.json"), 1 << 20, err));
+    check_counts(import_text(t, file.data, file.len), 4, 0);
+    check_counts(import_text(t, file.data, file.len), 0, 4);
+    CHECK_STR(titles(t, NULL), "Nothing said,A branch of the first,What is six times seven?,Sorting in C");
+    json_t *k = get(t, "6553a1b2-0000-4000-8000-000000000001");
+    CHECK_INT(json_array_size(json_object_get(k, "messages")), 4);
+    CHECK_STR(str(k, "leaf"), "a1");
+    CHECK_STR(str(k, "model"), "gpt-4");
+    CHECK(json_is_null(json_object_get(k, "system")));
+    CHECK(fabs(json_number_value(json_object_get(k, "created")) - 1700000000.123) < 1e-6);
+    CHECK(fabs(json_number_value(json_object_get(k, "updated")) - 1700000100.5) < 1e-6);
+    CHECK_STR(path(t, str(k, "id"), NULL), "u:Sort an array.|a:Use qsort.");
+    CHECK_STR(path(t, str(k, "id"), "u2"), "u:Sort an array.|a:Write a \n\nloop.|u:[image]\n\nWhat is this?");
+    CHECK_STR(str(message(k, 2), "status"), "stopped");
+    CHECK_STR(path(t, "6553a1b2-0000-4000-8000-000000000002", NULL), "s:Be brief.|u:\n  What is six times seven?\nAnswer shortly.|a:It is 42.");
+    k = get(t, "6553a1b2-0000-4000-8000-000000000003");
+    CHECK_STR(path(t, str(k, "id"), NULL), "u:Sort an array.");
+    CHECK_INT(strlen(str(message(k, 0), "id")), 22);  /* u1 is taken by the first */
+    /* One conversation alone, as other programs cut them out. */
+    json_error_t e;
+    json_t *all = json_loadb(file.data, file.len, 0, &e);
+    char *one = json_dumps(json_array_get(all, 0), 0);
+    check_counts(import_text(t, one, strlen(one)), 0, 1);
+    sc_talks_close(t);
+}
+
+TEST(talks_import_all_or_nothing)
+{
+    static const struct { const char *text, *part; } rows[] = {
+        { "", "is no file of conversations" },
+        { "hello", "is no file of conversations" },
+        { "[", "ends at byte 1" },
+        { "[{\"messages\":[]},5]", "conversation 2: it has neither" },
+        { "[{\"messages\":[]},{}]", "conversation 2: it has neither" },
+        { "[{\"messages\":[]}] x", "byte 18" },
+        { "{\"conversations\":[{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}]}", "conversation 1: message 1: its role is \"tool\"" },
+        { "[{\"messages\":[{\"role\":\"user\",\"content\":5}]}]", "message 1: it has no \"content\"" },
+        { "[{\"messages\":[{\"id\":\"a b\",\"role\":\"user\",\"content\":\"\"}]}]", "is no id" },
+        { "[{\"messages\":[{\"id\":\"a\",\"parent\":\"b\",\"role\":\"user\",\"content\":\"\"}]}]", "\"parent\" is no message that stands before it" },
+        { "[{\"messages\":[{\"id\":\"a\",\"role\":\"user\",\"content\":\"\"},{\"id\":\"a\",\"role\":\"user\",\"content\":\"\"}]}]", "its id is that of another" },
+        { "[{\"messages\":[],\"leaf\":\"x\"}]", "leaf" },
+        { "[{\"messages\":[],\"created\":-1}]", "created" },
+        { "[{\"messages\":[],\"created\":\"now\"}]", "created" },
+        { "[{\"messages\":[],\"settings\":{\"a\":[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]}}]", "nested deeper" },
+        { "[{\"mapping\":{\"a\":{\"message\":{\"create_time\":1e300,\"author\":{\"role\":\"user\"},\"content\":{\"parts\":[\"x\"]}}}}}]", "create_time" },
+        { "{\"conversations\":5}", "expected '['" },
+        { "[{\"messages\":[],\"title\":\"\xff\"}]", "UTF-8" },
+        { "## User\n\nx\n\n## System\n\ny\n", "System" },
+        { "<!-- starchat: {x} -->\n## User\nx\n", "comment" },
+    };
+    sc_talks *t = open_talks(test_scratch());
+    sc_text json;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sc_error e = { 0 };
+        sc_status status = sc_talks_import(&json, t, rows[i].text, strlen(rows[i].text), "file", &e);
+        if (status != SC_E_FORMAT || !strstr(e.message, rows[i].part)) test_failed(__FILE__, __LINE__, "%s: %s, \"%s\", expected \"%s\"", rows[i].text, sc_status_name(status), e.message, rows[i].part);
+    }
+    CHECK_STR(titles(t, NULL), "");
+    sc_talks_close(t);
+}
+
+TEST(talks_import_what_earlier_versions_kept)
+{
+    sc_text note;
+    sc_talks *t = open_talks(test_scratch());
+    CHECK_OK(sc_talks_import_kept(&note, t, err));
+    CHECK(note.data == NULL);
+    const char *one = "{\"model\":\"m\",\"few_shot\":null,\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"ho\"}],\"settings\":{\"top_k\":5}}";
+    CHECK(mkdir(home_file("conversations"), 0700) == 0);
+    put_file("conversations/a.json", one, strlen(one));
+    put_file("conversations/b.json", one, strlen(one));         /* another conversation with the same words */
+    put_file("conversations/c.json", "{", 1);
+    put_file("conversations/d.txt", "x", 1);
+    CHECK_OK(sc_talks_import_kept(&note, t, err));
+    CHECK(note.data && strstr(note.data, "2 conversations") && strstr(note.data, "1 could not be read") && strstr(note.data, "conversations.imported"));
+    CHECK(!path_exists(home_file("conversations")) && path_exists(home_file("conversations.imported/c.json")));
+    json_t *k = json_array_get(json_object_get(list(t, NULL, 0, 0), "conversations"), 0);
+    CHECK_STR(str(k, "title"), "hi");
+    CHECK_STR(path(t, str(k, "id"), NULL), "s:s|u:hi|a:ho");
+    CHECK_OK(sc_talks_import_kept(&note, t, err));
+    CHECK(note.data == NULL);
+    CHECK(mkdir(home_file("conversations"), 0700) == 0);        /* an old program is still in use */
+    put_file("conversations/a.json", one, strlen(one));
+    CHECK_OK(sc_talks_import_kept(&note, t, err));
+    CHECK(strstr(note.data, "0 conversations") && strstr(note.data, "conversations.imported-"));
+    sc_talks_close(t);
+}
