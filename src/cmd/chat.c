@@ -123,9 +123,10 @@ static int open_fewshot(struct chat *c, const struct args *a)
 static int open_last(struct chat *c, const struct args *a, struct saved *last)
 {
     if (!args_has(a, "continue")) return ARGS_GO;
-    c->kept_path = recent_newest(c->home);
-    if (!c->kept_path) return fail_text("there is no conversation to continue%s%s", c->home ? " in " : "", c->home ? c->home : "");
-    int code = chat_read(last, c, c->kept_path);
+    char *id = kept_id(c, 1);
+    if (!id) return fail_text("there is no conversation to continue%s%s", c->home ? " in " : "", c->home ? c->home : "");
+    int code = kept_read(last, c, id);
+    free(id);
     if (code != ARGS_GO || c->has_fewshot || c->template_name || !last->few_shot || args_has(a, "system")) return code;
     c->has_fewshot = true;
     return fewshot_open(&c->fewshot, last->few_shot);
@@ -273,6 +274,7 @@ static int open_chat(struct chat *c, struct opened *o, struct args *a, sc_model_
     if ((code = sample_from_args(&c->sample, &c->extra, a)) != ARGS_GO) return code;
     fill_sampling(c, a);
     fill_stops(c);
+    if (c->kept.id) kept_adopted(c);
     return ARGS_GO;
 }
 
@@ -281,12 +283,12 @@ static void close_chat(struct chat *c)
     sc_session_close(c->session);
     sc_prompt_cache_close(c->cache);
     conversation_release(&c->talk);
-    conversation_release(&c->kept);
+    conversation_release(&c->given);
     fewshot_release(&c->fewshot);
     string_release(&c->answer);
     free(c->past);
     free(c->home);
-    free(c->kept_path);
+    kept_close(c);
 }
 
 static int start(struct chat *c, struct args *a, sc_model_config *model, const sc_session_config *session)
@@ -344,5 +346,5 @@ const struct command command_chat = {
                "  starchat chat BASE_MODEL --few-shot ta\n"
                "Without MODEL: that of the conversation to continue, else " DEFAULT_MODEL ".\n"
                "What is not given comes from the model's generation_config, else from the values below. Conversations are kept\n"
-               "in the store's home: --continue goes on with the last one, /load lists them.",
+               "in the store's home, where the page of `starchat serve` finds them too: --continue goes on with the last one, /load lists them.",
 };

@@ -116,7 +116,7 @@ void terminal_answer_begin(struct terminal *t, sc_runtime *runtime);
 void terminal_answer_end(struct terminal *t);
 bool terminal_take_interrupt(struct terminal *t);     /* was there a Ctrl-C? forgets it */
 
-/* ---- chat_store.c: files, history, saved conversations ------------------------------------------------------------------------- */
+/* ---- chat_store.c: files, history, conversations in files ------------------------------------------------------------------------- */
 
 enum { HISTORY_KEPT = 1000, FILE_BYTES_MAX = 64 << 20 };
 char *path_in(const char *directory, const char *name);         /* malloc'ed */
@@ -128,7 +128,6 @@ void  history_unescape(struct string *out, const char *line, size_t len);
 /* These complain once, on stderr, and go on: a chat without a writable home is still a chat. */
 void  history_load(struct chat *c);
 void  history_append(struct chat *c, const char *text);
-void  chat_autosave(struct chat *c);
 bool  directory_make(const char *path);                         /* with its parents, for the owner alone */
 
 /* {"model","few_shot","messages":[{"role","content"}],"settings":{...}} */
@@ -136,6 +135,8 @@ struct saved { struct conversation talk; sc_sample_config sample; char *model, *
 void saved_write(struct string *out, const struct saved *s);
 /* `s` holds the present sampling before the call. False, with a sentence in err->message, if `json` is none such. */
 bool saved_read(struct saved *s, const char *json, size_t len, const char *what, sc_error *err);
+/* Options as JSON; what this version does not know is left alone. False: a value is refused. */
+bool saved_settings(struct saved *s, const json_t *settings, sc_error *err);
 void saved_release(struct saved *s);
 bool chat_write(struct chat *c, const char *path);              /* false: errno says why */
 /* The file's conversation instead of the present one. Returns ARGS_GO or an exit code after a message. */
@@ -143,16 +144,26 @@ int  chat_read(struct saved *s, const struct chat *c, const char *path);
 /* Moves the conversation into the chat and shows its end. */
 void chat_adopt(struct chat *c, struct saved *s, bool settings);
 
-/* ---- chat_recent.c: conversations kept without asking ------------------------------------------------------------------------- */
+/* ---- chat_kept.c: conversations kept without asking ---------------------------------------------------------------------------- */
 
-/* One file each in `conversations` of the store's home; the newest RECENT_KEPT stay. */
-enum { RECENT_KEPT = 1000, RECENT_SHOWN = 10 };
-char *recent_name(const char *home);                            /* of a new one; makes the directory; malloc'ed; NULL: errno says why */
-/* Paths, the one last written first; malloc'ed, each too. Returns how many. */
-size_t recent_list(char ***path, const char *home);
-void  recent_free(char **path, size_t n);
-char *recent_newest(const char *home);                          /* NULL: there is none; malloc'ed */
-void  recent_show(const struct chat *c);                        /* a numbered list of the newest */
+enum { KEPT_LISTED = 1000, KEPT_SHOWN = 10 };
+/* What the store has of the present conversation: its members, and messages from the first to the last shown with their ids. */
+struct kept {
+    sc_talks *talks;                        /* NULL: not opened yet, or cannot be */
+    char *id;                               /* NULL: not kept yet */
+    json_t *record, *settings;              /* settings: of the chat, when they were last the conversation's */
+    struct conversation row; char **id_of; size_t n, cap;
+    bool is_tried, has_complained;
+};
+/* After a change of the conversation or its settings. Complains once, on stderr, and goes on. */
+void  chat_autosave(struct chat *c);
+char *kept_id(struct chat *c, size_t number);                   /* of the list of kept_show, 1 is the newest; malloc'ed; NULL: there is none */
+/* From now on the chat goes on with that conversation, once it was adopted. ARGS_GO or an exit code after a message. */
+int   kept_read(struct saved *s, struct chat *c, const char *id);
+void  kept_adopted(struct chat *c);                             /* the settings are those of the conversation now */
+void  kept_forget(struct chat *c);                              /* what comes is another conversation */
+void  kept_show(struct chat *c);                                /* a numbered list of the newest */
+void  kept_close(struct chat *c);
 
 /* ---- chat.c, chat_answer.c, chat_commands.c ------------------------------------------------------------------------------------------------------ */
 
@@ -168,7 +179,7 @@ struct chat {
     sc_sample_config sample;
     struct sample_extra extra;
     const char *stop[ARGS_MAX_GIVEN + 8];   /* of the few-shot prompt, then those of the command line */
-    struct conversation kept;               /* values given to /set, which the config borrows */
+    struct conversation given;              /* values given to /set, which the config borrows */
     uint64_t answers;                       /* so far; each draws its own numbers */
     int32_t *past; size_t n_past, past_cap; /* tokens the session holds */
     size_t chunk, step;                     /* tokens read at once: at most, at present */
@@ -180,7 +191,8 @@ struct chat {
     struct terminal terminal;
     bool is_interactive, is_silent, is_utf8, has_figures, is_kept, is_home_broken;
     char *home;                             /* store home; NULL: none */
-    char *kept_path;                        /* where this conversation is kept; NULL: nowhere yet */
+    struct kept kept;
+    const char *answer_status;              /* of the answer that is not kept yet; NULL: none */
 };
 enum answer_end { ANSWER_DONE, ANSWER_INTERRUPTED, ANSWER_FAILED };
 /* Answers the conversation, whose last message is the user's; streams to stdout and appends the answer. Interrupted

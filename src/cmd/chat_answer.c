@@ -160,6 +160,8 @@ enum answer_end chat_answer(struct chat *c)
     string_add_repaired(&text, c->answer.len ? c->answer.data : "", c->answer.len);   /* a NUL would end it */
     conversation_add(&c->talk, "assistant", text.data, text.len);
     string_release(&text);
+    bool is_cut = c->last.reason == SC_STOP_LENGTH || c->last.reason == SC_STOP_CONTEXT;
+    c->answer_status = is_interrupted ? "stopped" : is_cut ? "length" : "done";
     return is_interrupted ? ANSWER_INTERRUPTED : ANSWER_DONE;
 }
 

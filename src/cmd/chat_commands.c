@@ -99,18 +99,11 @@ static enum chat_next run_undo(struct chat *c, const char *rest)
     return CHAT_GO_ON;
 }
 
-/* From now on the conversation is kept there; NULL: a file of its own when there is something to keep. */
-static void keep_under(struct chat *c, char *path)
-{
-    free(c->kept_path);
-    c->kept_path = path;
-}
-
 static enum chat_next run_clear(struct chat *c, const char *rest)
 {
     (void)rest;
     conversation_clear(&c->talk);
-    keep_under(c, NULL);
+    kept_forget(c);
     chat_dim(c, conversation_system(&c->talk) ? "new conversation; the system message stays" : "new conversation");
     return CHAT_GO_ON;
 }
@@ -240,36 +233,39 @@ void chat_adopt(struct chat *c, struct saved *s, bool settings)
     show_last(c);
 }
 
-/* The path that /load means: a file, or a number of the list of kept ones (*is_kept then). malloc'ed; "": none. */
-static char *load_path(const struct chat *c, const char *name, bool *is_kept)
-{
-    char *path = path_expand(name), *end, **list;
-    unsigned long k = strtoul(name, &end, 10);
-    *is_kept = *name && !*end && access(path, F_OK) != 0;
-    if (!*is_kept) return path;
-    size_t n = recent_list(&list, c->home);
-    free(path);
-    path = path_expand(k >= 1 && k <= n ? list[k - 1] : "");
-    recent_free(list, n);
-    return path;
-}
-
-static enum chat_next run_load(struct chat *c, const char *rest)
+static void load_file(struct chat *c, const char *path)
 {
     struct saved s;
+    if (chat_read(&s, c, path) != ARGS_GO) return;
+    kept_forget(c);
+    chat_adopt(c, &s, true);
+    saved_release(&s);
+}
+
+static void load_kept(struct chat *c, const char *name)
+{
+    struct saved s;
+    char *id = kept_id(c, strtoul(name, NULL, 10));
+    if (!id) chat_dim(c, "there is no conversation %s; /load lists them", name);
+    else if (kept_read(&s, c, id) == ARGS_GO) {
+        chat_adopt(c, &s, true);
+        kept_adopted(c);
+        saved_release(&s);
+    }
+    free(id);
+}
+
+/* A file, or a number of the list of kept ones. */
+static enum chat_next run_load(struct chat *c, const char *rest)
+{
     size_t len = strlen(rest);
     struct string name = { 0 };
-    bool is_kept;
     const char *trimmed = text_trim(rest, &len);
     string_add(&name, trimmed, len);
-    char *path = load_path(c, name.data, &is_kept);
-    if (!len) recent_show(c);
-    else if (!*path) chat_dim(c, "there is no conversation %s; /load lists them", name.data);
-    else if (chat_read(&s, c, path) == ARGS_GO) {
-        chat_adopt(c, &s, true);
-        saved_release(&s);
-        keep_under(c, is_kept ? path_expand(path) : NULL);
-    }
+    char *path = path_expand(name.data);
+    if (!len) kept_show(c);
+    else if (strspn(name.data, "0123456789") == len && access(path, F_OK) != 0) load_kept(c, name.data);
+    else load_file(c, path);
     free(path);
     string_release(&name);
     return CHAT_GO_ON;
@@ -358,8 +354,8 @@ static enum chat_next run_set(struct chat *c, const char *rest)
         show_settings(c, *name ? name : NULL);
         return CHAT_GO_ON;
     }
-    conversation_add(&c->kept, "kept", value, len);      /* the config may borrow it */
-    if (sc_options_set(o, &c->sample, name, c->kept.message[c->kept.n - 1].content, &err) == SC_OK) show_settings(c, name);
+    conversation_add(&c->given, "given", value, len);      /* the config may borrow it */
+    if (sc_options_set(o, &c->sample, name, c->given.message[c->given.n - 1].content, &err) == SC_OK) show_settings(c, name);
     else fail_with(c->common, &err);
     return CHAT_GO_ON;
 }

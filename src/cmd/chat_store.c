@@ -1,5 +1,5 @@
 /* chat_store.c - what a chat leaves behind: the lines typed (chat_history in the store's home), and the file format of
- * conversations. Files are readable by their owner alone and appear only when complete. Reads $HOME for "~/". */
+ * conversations in files (/save, /load). Files are readable by their owner alone and appear only when complete. Reads $HOME for "~/". */
 #include "cmd/chat.h"
 
 #include <errno.h>
@@ -207,7 +207,7 @@ static bool read_messages(struct saved *s, const json_t *messages, const char *w
 }
 
 /* Options that this version does not know are left alone. */
-static bool read_settings(struct saved *s, const json_t *settings, sc_error *err)
+bool saved_settings(struct saved *s, const json_t *settings, sc_error *err)
 {
     const sc_options *o = sc_options_for("sample");
     const char *key;
@@ -236,7 +236,7 @@ bool saved_read(struct saved *s, const char *json, size_t len, const char *what,
     json_t *o = json_loadb(json, len, JSON_REJECT_DUPLICATES, &where);
     bool ok = json_is_object(o);
     if (!ok) refuse(err, what, "line %d: %s", o ? 1 : where.line, o ? "expected an object" : where.text);
-    ok = ok && read_messages(s, json_object_get(o, "messages"), what, err) && read_settings(s, json_object_get(o, "settings"), err);
+    ok = ok && read_messages(s, json_object_get(o, "messages"), what, err) && saved_settings(s, json_object_get(o, "settings"), err);
     if (ok) {
         s->model = copy_string(o, "model");
         s->few_shot = copy_string(o, "few_shot");
@@ -263,13 +263,6 @@ bool chat_write(struct chat *c, const char *path)
     bool ok = file_replace(path, json.data, json.len);
     string_release(&json);
     return ok;
-}
-
-void chat_autosave(struct chat *c)
-{
-    if (!c->home || !c->is_kept || c->is_home_broken) return;
-    if (!c->kept_path) c->kept_path = recent_name(c->home);
-    if (!c->kept_path || !chat_write(c, c->kept_path)) complain(c, "the conversation");
 }
 
 int chat_read(struct saved *s, const struct chat *c, const char *path)

@@ -12,6 +12,7 @@ import re
 import select
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -50,6 +51,16 @@ def environment(home, **more):
 
 def new_home():
     return pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
+
+
+def kept(home):
+    """What is kept: for each conversation, the newest first, [text of the leaf, {text: text of its parent}]."""
+    db = sqlite3.connect(home / "conversations.db")
+    try:
+        rows = db.execute("SELECT t.n, m.content FROM talks t LEFT JOIN messages m ON m.n = t.leaf ORDER BY t.updated DESC").fetchall()
+        return [[leaf, dict(db.execute("SELECT m.content, p.content FROM messages m LEFT JOIN messages p ON p.n = m.parent WHERE m.talk = ?", (n,)))] for n, leaf in rows]
+    finally:
+        db.close()
 
 
 # ---- a person at a terminal ----------------------------------------------------------------------------------------------
@@ -304,17 +315,113 @@ def test_conversations_are_kept_and_continued():
         assert b"first talk" in c.command("/load 2")
         assert c.texts()[0] == "first talk"
         assert b"there is no conversation 9" in c.command("/load 9")
-    kept = list((home / "conversations").iterdir())
-    assert len(kept) == 2 and all(p.stat().st_mode & 0o777 == 0o600 for p in kept)
+    assert len(kept(home)) == 2 and all(p.stat().st_mode & 0o777 == 0o600 for p in home.glob("conversations.*"))
     with Chat("--continue", *SHORT, home=home) as c:
         assert b"second talk" in c.greeting, c.greeting
         c.ask("more")
         assert c.texts()[0::2] == ["second talk", "more"]
-    assert len(list((home / "conversations").iterdir())) == 2
+    assert len(kept(home)) == 2 and "more" in kept(home)[0][1]
     with Chat("--no-save", *SHORT, home=home) as c:
         c.ask("secret")
-    assert len(list((home / "conversations").iterdir())) == 2
+    assert len(kept(home)) == 2
     assert "secret" not in (home / "chat_history").read_text()
+
+
+def test_what_is_taken_back_stays_in_the_tree():
+    home = new_home()
+    editor = home / "editor"
+    editor.write_text("#!/bin/sh\nsed -i s/wrong/right/ \"$1\"\n")
+    editor.chmod(0o755)
+    with Chat(*SHORT, home=home, env={"EDITOR": str(editor)}) as c:
+        c.ask("one")
+        first = c.texts()[1]
+        c.send("/regen\r")
+        c.until(FIGURES), c.until(PROMPT)
+        again = c.texts()[1]
+        c.ask("this is wrong")
+        wrong = c.texts()[3]
+        c.send("/edit\r")
+        c.until(FIGURES), c.until(PROMPT)
+        right = c.texts()[3]
+        (leaf, parents), = kept(home)
+        assert leaf == right and len(parents) == 7, parents
+        assert parents[first] == parents[again] == "one" and parents["one"] is None
+        assert parents["this is wrong"] == parents["this is right"] == again
+        assert parents[wrong] == "this is wrong" and parents[right] == "this is right"
+        c.command("/undo")
+        (leaf, parents), = kept(home)
+        assert leaf == again and len(parents) == 7
+        c.command("/undo")
+        assert kept(home)[0][0] is None
+    with Chat("--continue", *SHORT, home=home) as c:
+        assert c.texts() == []
+        c.ask("anew")
+        (_, parents), = kept(home)
+        assert parents["anew"] is None and len(parents) == 9
+
+
+def test_the_store_is_shared():
+    home = new_home()
+    with Chat(*SHORT, home=home) as c:
+        c.command("/system be brief")
+        c.ask("mine")
+        with Chat("--continue", *SHORT, home=home) as other:
+            assert b"mine" in other.greeting
+            other.ask("yours")
+        c.ask("and mine")                               # from where this chat is: another branch
+        (leaf, parents), = kept(home)
+        assert parents["yours"] == parents["and mine"] and leaf == c.texts()[-1]
+        db = sqlite3.connect(home / "conversations.db")
+        title, model, system, settings = db.execute("SELECT title, model, system, settings FROM talks").fetchone()
+        assert (title, model, system) == ("mine", MODEL, "be brief") and json.loads(settings)["max_tokens"] == 20, settings
+        assert [row[0] for row in db.execute("SELECT DISTINCT status FROM messages WHERE role = 'assistant'")] == ["length"]
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("DELETE FROM talks")                 # as the page does
+        db.commit()
+        db.close()
+        c.ask("last")
+        assert c.texts()[1::2] == ["mine", "and mine", "last"]
+        (leaf, parents), = kept(home)
+        assert parents["and mine"] and leaf == c.texts()[-1], "it is kept again, whole"
+
+
+def test_files_of_earlier_versions_are_taken_over():
+    home = new_home()
+    with Chat(*SHORT, home=home) as c:
+        c.ask("from long ago")
+        path = home / "talk.json"
+        c.command(f"/save {path}")
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "conversations").mkdir(parents=True)
+    saved = {"model": MODEL, "few_shot": None, "settings": {"temperature": 0.5, "top_k": 7},
+             "messages": [{"role": "user", "content": "from long ago"}, {"role": "assistant", "content": "yes"}]}
+    (home / "conversations/2026-01-01-000000-1-0.json").write_text(json.dumps(saved))
+    run = chat("-c", "-p", "go on", *ONCE, home=home, model=None)
+    assert run.returncode == 0 and b"1 conversation of" in run.stderr and b"conversations.imported" in run.stderr, run
+    (_, parents), = kept(home)
+    assert parents["go on"] == "yes" and parents["yes"] == "from long ago"
+    assert not (home / "conversations").exists() and len(list((home / "conversations.imported").iterdir())) == 1
+    with Chat(*SHORT, home=home) as c:
+        assert b"go on" in c.command("/load 1")
+        assert b"7" in c.command("/set top_k")
+
+
+def test_a_store_that_cannot_be_used():
+    home = new_home()
+    (home / "conversations.db").write_bytes(b"x" * 5000)
+    run = chat("-p", "hello", *ONCE, home=home)
+    assert run.returncode == 0 and run.stdout and b"is damaged" in run.stderr and b".recover" in run.stderr, run
+    assert len(list(home.glob("conversations.db.damaged-*"))) == 1
+    assert b"damaged" not in chat("-p", "hello", *ONCE, home=home).stderr and len(kept(home)) == 1
+    db = sqlite3.connect(home / "conversations.db")
+    db.execute("PRAGMA user_version = 7")
+    db.close()
+    run = chat("-p", "hello", *ONCE, home=home)
+    assert run.returncode == 0 and run.stdout and b"newer starchat (format 7" in run.stderr and b"the chat goes on" in run.stderr, run
+    run = chat("-c", "-p", "hello", *ONCE, home=home)
+    assert run.returncode == 1 and b"newer starchat" in run.stderr, run
+    run = chat("-p", "hello", *ONCE, home=pathlib.Path("/proc/nowhere"))
+    assert run.returncode == 0 and run.stdout and b"STARCHAT_HOME" in run.stderr, run
 
 
 def test_history():
@@ -401,15 +508,15 @@ def test_continues_a_one_shot():
     home = new_home()
     chat("-p", "one", *ONCE, home=home)
     chat("-c", "-p", "two", *ONCE, home=home, model=None)
-    (path,) = (home / "conversations").iterdir()
-    assert [m["content"] for m in json.loads(path.read_text())["messages"]][0::2] == ["one", "two"]
+    (_, parents), = kept(home)
+    assert parents["one"] is None and parents[parents["two"]] == "one", parents
     none = chat("-c", "-p", "two", *ONCE)
     assert none.returncode == 1 and b"no conversation to continue" in none.stderr
 
 
 def test_prompts_are_kept_for_the_next_start():
     home = new_home()
-    kept = home / "prompt-cache"
+    cached = home / "prompt-cache"
     few = SCRATCH / "long.txt"
     few.write_text(FEW_SHOT.replace("Two.", "Two, if nobody changes what one is. " * 20))
     few_shot = ("--few-shot", str(few), "--prompt-cache-seconds", "0", "--ignore-eos", "-n", "20", "--seed", "4", "--json")
@@ -419,25 +526,25 @@ def test_prompts_are_kept_for_the_next_start():
         assert run.returncode == 0, run
         return json.loads(run.stdout)
     without = answer("--no-save")
-    assert not kept.exists() and without["reused_tokens"] == 0
-    assert answer("--no-prompt-cache")["text"] == without["text"] and not kept.exists()
+    assert not cached.exists() and without["reused_tokens"] == 0
+    assert answer("--no-prompt-cache")["text"] == without["text"] and not cached.exists()
     first, second, third = answer(), answer(), answer("--no-prompt-cache")
     assert first["reused_tokens"] == third["reused_tokens"] == 0 and second["reused_tokens"] > first["prompt_tokens"] - 33 > 500, (first, second)
     assert first["text"] == second["text"] == third["text"] == without["text"]
-    assert kept.stat().st_mode & 0o777 == 0o700 and all(f.stat().st_mode & 0o777 == 0o600 for f in kept.iterdir())
+    assert cached.stat().st_mode & 0o777 == 0o700 and all(f.stat().st_mode & 0o777 == 0o600 for f in cached.iterdir())
 
     # What is damaged is told with --verbose, and read again.
-    for f in kept.iterdir():
+    for f in cached.iterdir():
         f.write_bytes(f.read_bytes()[:-1] + b"!")
     run = chat(*few_shot, "-p", "first", "--verbose", home=home, template=False)
     assert json.loads(run.stdout)["text"] == first["text"] and b"prompt cache is removed: its checksum is wrong" in run.stderr, run
 
     # Read ahead of the first message, and found by the next start though nothing was ever asked.
-    shutil.rmtree(kept)
+    shutil.rmtree(cached)
     with Chat("--few-shot", str(few), "--prompt-cache-seconds", "0", home=home, template=False) as c:
         deadline = time.monotonic() + WAIT
         # One file for each 32 positions, and leaving the block kills the program: those asked for below have to be there.
-        while not (kept.exists() and len(list(kept.glob("*.kv"))) > 500 // 32) and time.monotonic() < deadline:
+        while not (cached.exists() and len(list(cached.glob("*.kv"))) > 500 // 32) and time.monotonic() < deadline:
             time.sleep(0.05)
     assert answer()["reused_tokens"] > 500
 
@@ -448,10 +555,10 @@ def test_prompts_are_kept_for_the_next_start():
 
     def cache(*more):
         return subprocess.run([PROGRAM, "cache", *more], env=environment(home), capture_output=True, check=True).stdout
-    assert json.loads(cache("--json"))["files"] == len(list(kept.glob("*.kv"))) > 30
-    assert str(kept).encode() in cache()
+    assert json.loads(cache("--json"))["files"] == len(list(cached.glob("*.kv"))) > 30
+    assert str(cached).encode() in cache()
     cache("--clear")
-    assert json.loads(cache("--json"))["bytes"] == 0 and not kept.exists()
+    assert json.loads(cache("--json"))["bytes"] == 0 and not cached.exists()
 
 
 def test_mistakes():
