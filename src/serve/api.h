@@ -121,7 +121,7 @@ const char *api_base_name(const struct call *c);
 
 /* ---- tools.c: functions that the model may call ------------------------------------------------------------------------------------------------- */
 
-bool tools_read(struct call *c, const json_t *body, struct api_error *e);
+bool tools_choose(struct call *c, const json_t *body, struct api_error *e);
 const json_t *tools_for_template(const struct call *c);
 bool tools_grammar(struct call *c, struct grammar **out, struct api_error *e);              /* *out untouched where tools ask for none */
 bool tools_is_call(const struct call *c);                                                   /* what is written now are arguments */

@@ -10,6 +10,7 @@
 #include "grammar/grammar.h"
 #include "infer/infer.h"
 
+enum { MOST_VARIANTS = 64 };              /* models of an engine */
 struct engine;
 struct event_of_task;
 enum task_kind { TASK_GENERATE, TASK_EMBED };

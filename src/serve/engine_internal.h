@@ -75,7 +75,7 @@ void   sequence_flush(struct sequence *s, bool at_end);             /* text held
 
 /* ---- engine.c, pass.c ------------------------------------------------------------------------------------------------------------------- */
 
-enum { ROWS_TIMED = 96, GUESS_ROWS = 48, LOGIT_ROWS = 64, MOST_VARIANTS = 64 };
+enum { ROWS_TIMED = 96, GUESS_ROWS = 48, LOGIT_ROWS = 64 };
 struct engine {
     struct engine_config c;
     struct kv_pages pages;

@@ -574,7 +574,7 @@ static sc_status listen_at(struct http *h, sc_error *err)
     return SC_OK;
 }
 
-sc_status http_open(struct http **out, const struct http_config *c, sc_error *err)
+sc_status http_listen(struct http **out, const struct http_config *c, sc_error *err)
 {
     struct http *h = mem_zero(1, sizeof *h);
     *out = NULL;
@@ -584,14 +584,14 @@ sc_status http_open(struct http **out, const struct http_config *c, sc_error *er
     h->base = event_base_new();
     h->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (!h->base || h->wake_fd < 0) {
-        http_close(h);
+        http_release(h);
         return FAIL(err, SC_E_IO, "the event loop cannot be made: %s", strerror(errno));
     }
     h->wake = event_new(h->base, h->wake_fd, EV_READ | EV_PERSIST, on_wake, h);
     h->resume = evtimer_new(h->base, on_resume, h);
     event_add(h->wake, NULL);
     sc_status status = listen_at(h, err);
-    if (status != SC_OK) { http_close(h); return status; }
+    if (status != SC_OK) { http_release(h); return status; }
     evconnlistener_set_error_cb(h->listener, on_accept_error);
     *out = h;
     return SC_OK;
@@ -601,7 +601,7 @@ int http_port(const struct http *h) { return h->port; }
 void http_run(struct http *h) { event_base_loop(h->base, EVLOOP_NO_EXIT_ON_EMPTY); }
 struct http_counts http_count(const struct http *h) { return (struct http_counts){ h->n_connections, h->n_busy, h->accepted, h->refused, h->requests }; }
 
-void http_close(struct http *h)
+void http_release(struct http *h)
 {
     if (!h) return;
     run_posts(h);

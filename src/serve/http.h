@@ -36,15 +36,15 @@ struct http_config {
     void (*error_body)(struct buf *body, int status, const char *why);
     void *user;
 };
-sc_status http_open(struct http **out, const struct http_config *c, sc_error *err);
+sc_status http_listen(struct http **out, const struct http_config *c, sc_error *err);
 int       http_port(const struct http *h);
 void      http_run(struct http *h);                          /* until http_stop */
 /* Takes no new connections, lets go of idle ones, and ends http_run once all exchanges are answered; with `now`, at once. Any thread; safe in signal handlers. */
 void      http_stop(struct http *h, bool now);
-void      http_close(struct http *h);                        /* after http_run; cuts what is left */
+void      http_release(struct http *h);                        /* after http_run; cuts what is left */
 /* Runs fn(arg) on the loop soon. Any thread. */
 void      http_post(struct http *h, void (*fn)(void *arg), void *arg);
-/* Calls fn(arg) on the loop every `seconds`, until http_close. */
+/* Calls fn(arg) on the loop every `seconds`, until http_release. */
 void      http_every(struct http *h, double seconds, void (*fn)(void *arg), void *arg);
 struct http_counts { size_t connections, busy; uint64_t accepted, refused, requests; };
 struct http_counts http_count(const struct http *h);

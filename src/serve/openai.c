@@ -331,7 +331,7 @@ static bool read_chat(struct call *c, const json_t *body, struct api_error *e)
 {
     const json_t *messages = json_object_get(body, "messages");
     struct token_list prompt = { 0 };
-    if (!call_model(c, body, e) || !read_common(c, body, e) || !tools_read(c, body, e)) return false;
+    if (!call_model(c, body, e) || !read_common(c, body, e) || !tools_choose(c, body, e)) return false;
     if (!json_is_array(messages) || !json_array_size(messages)) return api_bad(e, "messages", "messages is missing, expected a list of {\"role\", \"content\"}");
     if (!prompt_chat(c, &prompt, messages, tools_for_template(c), e)) return false;
     return call_add_task(c, &prompt, e);

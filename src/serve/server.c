@@ -80,12 +80,12 @@ static sc_status add_adapter(struct sc_server *s, const char *item, size_t len, 
     return status;
 }
 
-/* Calls add for each part between commas. */
-static sc_status each_item(struct sc_server *s, const char *list, sc_status (*add)(struct sc_server *s, const char *item, size_t len, sc_error *err), sc_error *err)
+/* Calls `each` for each part between commas. */
+static sc_status each_item(struct sc_server *s, const char *list, sc_status (*each)(struct sc_server *s, const char *item, size_t len, sc_error *err), sc_error *err)
 {
     for (const char *at = list; at && *at;) {
         size_t n = strcspn(at, ",");
-        if (n) TRY(add(s, at, n, err));
+        if (n) TRY(each(s, at, n, err));
         at += n + (at[n] == ',');
     }
     return SC_OK;
@@ -161,7 +161,7 @@ static sc_status open_http(struct sc_server *s, sc_error *err)
     const sc_server_config *c = &s->c;
     const struct http_config h = { .host = c->host, .port = (int)c->port, .connections = (size_t)c->connections, .connections_each = (size_t)c->connections_each, .body_bytes = (size_t)c->body_mib << 20,
                                    .head_seconds = c->head_seconds, .idle_seconds = c->idle_seconds, .write_seconds = c->write_seconds, .on_request = on_request, .on_refused = on_refused, .error_body = error_body, .user = s };
-    TRY(http_open(&s->http, &h, err));
+    TRY(http_listen(&s->http, &h, err));
     http_every(s->http, 1, every_second, s);
     return SC_OK;
 }
@@ -257,7 +257,7 @@ void sc_server_stop(sc_server *s, bool now)
 void sc_server_close(sc_server *s)
 {
     if (!s) return;
-    http_close(s->http);
+    http_release(s->http);
     if (s->engine) engine_deliver(s->engine);
     engine_close(s->engine);
     for (size_t i = 0; i < s->n_models; i++) {

@@ -47,7 +47,7 @@ struct bias_list { sc_candidate *at; size_t n, cap; };
 static bool add_bias(struct bias_list *l, const struct call *c, json_int_t id, const json_t *value, struct api_error *e)
 {
     size_t vocab = model_vocab(&c->model->model);
-    double x = json_is_false(value) ? -INFINITY : json_number_value(value);
+    double x = json_is_false(value) ? (double)-INFINITY : json_number_value(value);
     if (id < 0 || (size_t)id >= vocab) return api_bad(e, "logit_bias", "logit_bias names token %lld, expected 0 to %zu", (long long)id, vocab - 1);
     if (!json_is_false(value) && (!json_is_number(value) || x < -100 || x > 100)) return api_bad(e, "logit_bias", "the bias of token %lld is no number from -100 to 100", (long long)id);
     if (l->n == BIAS_MAX) return api_bad(e, "logit_bias", "logit_bias has more than %d entries", BIAS_MAX);

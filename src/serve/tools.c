@@ -57,7 +57,7 @@ static bool choose_one(struct call *c, const json_t *tools, const char *name, st
     return api_bad(e, "tool_choice", "tool_choice names \"%s\", which is none of the tools", name);
 }
 
-bool tools_read(struct call *c, const json_t *body, struct api_error *e)
+bool tools_choose(struct call *c, const json_t *body, struct api_error *e)
 {
     const json_t *tools = c->wish.tools, *choice = c->wish.tool_choice;
     const char *word = json_string_value(choice), *name = json_string_value(json_object_get(json_object_get(choice, "function"), "name"));
