@@ -1,0 +1,11 @@
+import './style/base.css';
+import './style/chat.css';
+import './style/panels.css';
+import { render } from 'preact';
+import { App } from './ui/App';
+import { boot, route } from './actions';
+import { fail } from './notices';
+
+addEventListener('hashchange', () => { route().catch(fail); });
+render(<App />, document.getElementById('app')!);
+void boot();
