@@ -132,6 +132,21 @@ static uint32_t weight(const struct node *x, uint32_t max, int depth)
     return sum < max ? sum : max;
 }
 
+/* Surely matches the empty text, as far as can be seen without looking into rules. */
+static bool is_nullable(const struct node *x, int depth)
+{
+    if (depth > NESTING_MAX) return false;
+    switch (x->kind) {
+    case NODE_EMPTY: return true;
+    case NODE_REPEAT: return x->min == 0 || is_nullable(x->child[0], depth + 1);
+    case NODE_SEQUENCE: case NODE_CHOICE:
+        for (uint32_t i = 0; i < x->n; i++)
+            if (is_nullable(x->child[i], depth + 1) == (x->kind == NODE_CHOICE)) return x->kind == NODE_CHOICE;
+        return x->kind == NODE_SEQUENCE;
+    default: return false;
+    }
+}
+
 /* One time of what is repeated: itself, or a call of it (`body`). */
 static uint32_t compile_copy(struct compiler *c, const struct node *child, bool is_call, uint32_t body, uint32_t next)
 {
@@ -142,6 +157,8 @@ static uint32_t compile_repeat(struct compiler *c, const struct node *x, uint32_
 {
     const struct node *child = x->child[0];
     uint64_t copies = copies_of(x);
+    /* What may be empty may as well be left out, and then the way out need not lead through all copies. */
+    uint32_t min = is_nullable(child, 0) ? 0 : x->min;
     uint32_t each = weight(child, COPIES_MAX, 0), body = 0;
     bool is_call = copies > 2 && each > 1 && copies * each > COPIES_MAX && child->kind != NODE_RULE;
     if (is_call) body = compile(c, child, 0);
@@ -152,15 +169,15 @@ static uint32_t compile_repeat(struct compiler *c, const struct node *x, uint32_
         if (c->is_full) return 0;
         c->p.state[loop].a = entry;
         at = loop;
-        if (x->min) {       /* the last one that must be there is the loop's own */
+        if (min) {      /* the last one that must be there is the loop's own */
             at = entry;
-            for (uint32_t i = 1; i < x->min && !c->is_full; i++) at = compile_copy(c, child, is_call, body, at);
+            for (uint32_t i = 1; i < min && !c->is_full; i++) at = compile_copy(c, child, is_call, body, at);
         }
         return at;
     }
     /* The way out comes first, so that a walk that is cut short has found it (memo.c). */
-    for (uint32_t i = x->max; i > x->min && !c->is_full; i--) at = add_state(c, STATE_SPLIT, 0, 0, next, compile_copy(c, child, is_call, body, at));
-    for (uint32_t i = 0; i < x->min && !c->is_full; i++) at = compile_copy(c, child, is_call, body, at);
+    for (uint32_t i = x->max; i > min && !c->is_full; i--) at = add_state(c, STATE_SPLIT, 0, 0, next, compile_copy(c, child, is_call, body, at));
+    for (uint32_t i = 0; i < min && !c->is_full; i++) at = compile_copy(c, child, is_call, body, at);
     return at;
 }
 

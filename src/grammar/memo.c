@@ -118,6 +118,15 @@ static bool see(struct memo *m, struct place x)
     return true;
 }
 
+/* The limit is reached: of what is still to do, only what waits for a byte. */
+static void set_drain(struct memo *m, size_t places_max)
+{
+    while (m->todo.n) {
+        struct place x = m->todo.place[--m->todo.n];
+        if (m->p->state[x.state].kind == STATE_BYTE && m->found.n < places_max && see(m, x)) push(&m->found, x);
+    }
+}
+
 /* Adds all places that wait for a byte and are reached from x without one. */
 static void set_add(struct memo *m, struct place x)
 {
@@ -125,7 +134,7 @@ static void set_add(struct memo *m, struct place x)
     push(&m->todo, x);
     while (m->todo.n) {
         x = m->todo.place[--m->todo.n];
-        if (m->n_seen >= visits_max || m->found.n >= places_max) { m->todo.n = 0; return; }
+        if (m->n_seen >= visits_max || m->found.n >= places_max) { push(&m->todo, x); set_drain(m, places_max); return; }
         if (!see(m, x)) continue;
         const struct state *s = &m->p->state[x.state];
         switch (s->kind) {
