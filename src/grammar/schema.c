@@ -65,7 +65,7 @@ static const struct node *list_node(struct schema *x, char open, const struct no
 static const struct node *shared_body(struct schema *x, enum shared which)
 {
     struct build *b = &x->b;
-    const struct node *quote = node_byte(b, '"'), *number = NULL;
+    const struct node *quote = node_byte(b, '"');
     switch (which) {
     case SHARED_VALUE:
         return CHOICE(b, schema_shared(x, SHARED_STRING), schema_shared(x, SHARED_OBJECT), schema_shared(x, SHARED_ARRAY), schema_shared(x, SHARED_NUMBER), node_text(b, "true", 4),
@@ -77,9 +77,8 @@ static const struct node *shared_body(struct schema *x, enum shared which)
     case SHARED_KEY: return SEQUENCE(b, quote, node_repeat(b, schema_character(x), 1, REPEAT_FOREVER), quote);
     case SHARED_CHARACTER: return schema_character(x);
     case SHARED_GAP: return gap_node(b);
-    default:
-        (void)schema_number(x, NULL, which == SHARED_INTEGER, &number);      /* without bounds it cannot fail */
-        return number;
+    case SHARED_INTEGER: return schema_any_integer(b);
+    default: return schema_any_number(b);
     }
 }
 

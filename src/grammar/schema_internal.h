@@ -49,6 +49,8 @@ sc_status schema_string(struct schema *x, const json_t *schema, const struct nod
 const struct node *schema_character(struct schema *x);      /* one, as it stands in a JSON string */
 /* A string that is none of the `n` keys, with its quotes; those with escapes are left out. */
 const struct node *schema_other_key(struct schema *x, const char *const *key, size_t n);
+const struct node *schema_any_integer(struct build *b);
+const struct node *schema_any_number(struct build *b);
 sc_status schema_number(struct schema *x, const json_t *schema, bool is_integer, const struct node **out);
 
 #endif

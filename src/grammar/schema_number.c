@@ -182,7 +182,12 @@ static sc_status bounded_real(struct schema *x, const struct bound *lower, const
     return SC_OK;
 }
 
-static const struct node *plain_number(struct build *b)
+const struct node *schema_any_integer(struct build *b)
+{
+    return CHOICE(b, node_byte(b, '0'), SEQUENCE(b, node_optional(b, node_byte(b, '-')), digits_between(b, 1, 9), any_digits(b, 0, DIGITS_MAX - 1)));
+}
+
+const struct node *schema_any_number(struct build *b)
 {
     const struct node *exponent_mark = CHOICE(b, node_byte(b, 'e'), node_byte(b, 'E')), *sign = CHOICE(b, node_byte(b, '+'), node_byte(b, '-'));
     return SEQUENCE(b, node_optional(b, node_byte(b, '-')), CHOICE(b, node_byte(b, '0'), SEQUENCE(b, digits_between(b, 1, 9), any_digits(b, 0, 15))),
@@ -193,13 +198,10 @@ static const struct node *plain_number(struct build *b)
 sc_status schema_number(struct schema *x, const json_t *schema, bool is_integer, const struct node **out)
 {
     struct bound lower, upper;
-    struct build *b = &x->b;
     TRY(read_bound(x, schema, "minimum", "exclusiveMinimum", &lower));
     TRY(read_bound(x, schema, "maximum", "exclusiveMaximum", &upper));
     bool is_bounded = lower.is_there || upper.is_there;
     if (is_bounded && !is_integer) return bounded_real(x, &lower, &upper, out);
-    if (is_bounded) *out = between(b, whole_bound(&lower, true), whole_bound(&upper, false), 0);
-    else if (is_integer) *out = CHOICE(b, node_byte(b, '0'), SEQUENCE(b, node_optional(b, node_byte(b, '-')), digits_between(b, 1, 9), any_digits(b, 0, DIGITS_MAX - 1)));
-    else *out = plain_number(b);
+    *out = is_bounded ? between(&x->b, whole_bound(&lower, true), whole_bound(&upper, false), 0) : schema_shared(x, is_integer ? SHARED_INTEGER : SHARED_NUMBER);
     return SC_OK;
 }

@@ -46,7 +46,9 @@ static int compare_keys(const void *a, const void *b) { return strcmp(*(const ch
 
 /* Behind the first `at` bytes of keys from..to, which they share; a rule for each place keeps the tree flat. The work list holds
  * places whose rules have no body yet. */
-struct key_place { size_t from, to, at; uint32_t rule; };
+struct key_place { size_t from, to, at; uint32_t rule, rest; };
+
+static const struct code_range never[] = { { 0, 0x1F }, { '"', '"' }, { '\\', '\\' }, { 0x7F, 0x7F } };
 
 static const struct node *key_place_body(struct schema *x, const char *const *key, const struct key_place *p, struct key_place **todo, size_t *n_todo)
 {
@@ -66,16 +68,14 @@ static const struct node *key_place_body(struct schema *x, const char *const *ke
         if (c >= 0x20 && c != '"' && c != '\\') {       /* others need an escape, which these keys do not have */
             *todo = mem_grow(*todo, (*n_todo + 1) * sizeof **todo);
             uint32_t rule = build_rule(b, "key", 3);
-            (*todo)[(*n_todo)++] = (struct key_place) { i, end, p->at + (size_t)len, rule };
+            (*todo)[(*n_todo)++] = (struct key_place) { i, end, p->at + (size_t)len, rule, p->rest };
             char text[4];
             node_list_push(&ways, SEQUENCE(b, node_text(b, text, (size_t)utf8_put(text, c)), node_rule(b, rule)));
         }
         i = end;
     }
-    static const struct code_range never[] = { { 0, 0x1F }, { '"', '"' }, { '\\', '\\' }, { 0x7F, 0x7F } };
-    const struct node *any = node_class(b, never, 4, true);
     memcpy(used + n_used, never, sizeof never);
-    node_list_push(&ways, SEQUENCE(b, node_class(b, used, n_used + 4, true), node_repeat(b, any, 0, REPEAT_FOREVER), node_byte(b, '"')));
+    node_list_push(&ways, SEQUENCE(b, node_class(b, used, n_used + 4, true), node_rule(b, p->rest)));
     if (!is_key && p->at) node_list_push(&ways, node_byte(b, '"'));
     const struct node *body = node_choice(b, ways.node, ways.n);
     mem_free(used);
@@ -88,13 +88,15 @@ const struct node *schema_other_key(struct schema *x, const char *const *key, si
     const char **sorted = mem_alloc((n + 1) * sizeof *sorted);
     struct key_place *todo = mem_alloc(sizeof *todo);
     size_t n_todo = 1;
-    uint32_t first = build_rule(&x->b, "key", 3);
+    uint32_t first = build_rule(&x->b, "key", 3), rest = build_rule(&x->b, "key", 3);
+    x->b.rule[rest].body = SEQUENCE(&x->b, node_repeat(&x->b, node_class(&x->b, never, 4, true), 0, REPEAT_FOREVER), node_byte(&x->b, '"'));
     if (n) memcpy(sorted, key, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, compare_keys);
-    todo[0] = (struct key_place) { 0, n, 0, first };
+    todo[0] = (struct key_place) { 0, n, 0, first, rest };
     for (size_t i = 0; i < n_todo && !x->b.is_full; i++) {
         struct key_place p = todo[i];
-        x->b.rule[p.rule].body = key_place_body(x, sorted, &p, &todo, &n_todo);
+        const struct node *body = key_place_body(x, sorted, &p, &todo, &n_todo);      /* makes rules: the array may move */
+        x->b.rule[p.rule].body = body;
     }
     mem_free(todo);
     mem_free(sorted);

@@ -57,7 +57,7 @@ static inline void check_answer(const char *file, int line, struct grammar *g, c
     static struct token_tree *tree;
     if (!tree) tree = token_tree_make(fixture_bytes());
     enum answer a = answer_of(g, fixture_bytes(), tree, text, strlen(text));
-    if (a != expected) test_failed(file, line, "\"%s\" is %s, expected %s", text, names[a], names[expected]);
+    if (a != expected) test_failed(file, line, "\"%.200s\" is %s, expected %s", text, names[a], names[expected]);
 }
 #define YES(g, text) check_answer(__FILE__, __LINE__, (g), (text), WHOLE)
 #define NO(g, text) check_answer(__FILE__, __LINE__, (g), (text), REFUSED)
@@ -91,7 +91,7 @@ static inline struct grammar *schema(const char *text)
 {
     struct grammar *g = NULL;
     sc_error e = { 0 };
-    if (schema_try(&g, text, &e) != SC_OK) test_failed(__FILE__, __LINE__, "%s: %s", text, e.message);
+    if (schema_try(&g, text, &e) != SC_OK) test_failed(__FILE__, __LINE__, "%.200s: %s", text, e.message);
     return g;
 }
 
