@@ -123,9 +123,11 @@ static int open_fewshot(struct chat *c, const struct args *a)
 static int open_last(struct chat *c, const struct args *a, struct saved *last)
 {
     if (!args_has(a, "continue")) return ARGS_GO;
-    char *id = kept_id(c, 1);
+    char *id;
+    int code = kept_id(&id, c, 1);
+    if (code != ARGS_GO) return code;
     if (!id) return fail_text("there is no conversation to continue%s%s", c->home ? " in " : "", c->home ? c->home : "");
-    int code = kept_read(last, c, id);
+    code = kept_read(last, c, id);
     free(id);
     if (code != ARGS_GO || c->has_fewshot || c->template_name || !last->few_shot || args_has(a, "system")) return code;
     c->has_fewshot = true;

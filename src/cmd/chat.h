@@ -154,10 +154,12 @@ struct kept {
     json_t *record, *settings;              /* settings: of the chat, when they were last the conversation's */
     struct conversation row; char **id_of; size_t n, cap;
     bool is_tried, has_complained;
+    sc_error failure;                       /* why it cannot be opened */
 };
 /* After a change of the conversation or its settings. Complains once, on stderr, and goes on. */
 void  chat_autosave(struct chat *c);
-char *kept_id(struct chat *c, size_t number);                   /* of the list of kept_show, 1 is the newest; malloc'ed; NULL: there is none */
+/* Of the list of kept_show, where 1 is the newest; malloc'ed, NULL: there is none. ARGS_GO or an exit code after a message. */
+int   kept_id(char **out, struct chat *c, size_t number);
 /* From now on the chat goes on with that conversation, once it was adopted. ARGS_GO or an exit code after a message. */
 int   kept_read(struct saved *s, struct chat *c, const char *id);
 void  kept_adopted(struct chat *c);                             /* the settings are those of the conversation now */

@@ -245,7 +245,8 @@ static void load_file(struct chat *c, const char *path)
 static void load_kept(struct chat *c, const char *name)
 {
     struct saved s;
-    char *id = kept_id(c, strtoul(name, NULL, 10));
+    char *id;
+    if (kept_id(&id, c, strtoul(name, NULL, 10)) != ARGS_GO) return;
     if (!id) chat_dim(c, "there is no conversation %s; /load lists them", name);
     else if (kept_read(&s, c, id) == ARGS_GO) {
         chat_adopt(c, &s, true);

@@ -22,19 +22,20 @@ static void complain(struct chat *c, const sc_error *err)
     c->kept.has_complained = true;
 }
 
-/* Opened when it is first needed; NULL: it cannot be, which was told. */
-static sc_talks *store(struct chat *c)
+/* Opened when it is first needed, and tried once. */
+static sc_status open_store(struct chat *c, sc_error *err)
 {
-    sc_error err = { 0 };
+    sc_error reason = { 0 };
     sc_text told = { 0 };
     struct kept *k = &c->kept;
-    if (k->talks || k->is_tried || !c->home) return k->talks;
-    k->is_tried = true;
-    if (sc_talks_open(&k->talks, c->home, &err) != SC_OK) complain(c, &err);
-    else if (sc_talks_import_kept(&told, k->talks, &err) != SC_OK) note(c->common, "%s", err.message);
-    if (told.data) note(c->common, "%s", told.data);
-    sc_text_free(&told);
-    return k->talks;
+    if (!k->is_tried && c->home) {
+        k->is_tried = true;
+        if (sc_talks_open(&k->talks, c->home, &k->failure) == SC_OK && sc_talks_import_kept(&told, k->talks, &reason) != SC_OK) note(c->common, "%s", reason.message);
+        if (told.data) note(c->common, "%s", told.data);
+        sc_text_free(&told);
+    }
+    *err = k->failure;
+    return k->talks ? SC_OK : k->failure.status ? k->failure.status : SC_E_IO;
 }
 
 static void drop_nodes(struct kept *k, size_t n)
@@ -211,8 +212,9 @@ static sc_status write_all(struct chat *c, sc_error *err)
 void chat_autosave(struct chat *c)
 {
     sc_error err = { 0 };
-    if (!c->is_kept || !store(c)) return;
-    sc_status status = write_all(c, &err);
+    if (!c->is_kept || !c->home) return;
+    sc_status status = open_store(c, &err);
+    if (status == SC_OK) status = write_all(c, &err);
     if (status == SC_E_ARGUMENT && c->kept.id) {      /* deleted meanwhile, by the page: it is kept again as a new one */
         kept_forget(c);
         status = write_all(c, &err);
@@ -223,24 +225,29 @@ void chat_autosave(struct chat *c)
 
 /* ---- going on ------------------------------------------------------------------------------------------------------------------- */
 
+/* NULL after a message. */
 static json_t *list(struct chat *c, int64_t limit)
 {
     sc_error err = { 0 };
     sc_text out = { 0 };
     json_t *all = NULL;
-    if (store(c) && sc_talks_list(&out, c->kept.talks, NULL, limit, 0, &err) == SC_OK) all = json_loadb(out.data, out.len, JSON_ALLOW_NUL, NULL);
-    else if (c->kept.talks) fail_with(c->common, &err);
+    if (!c->home) return json_object();
+    sc_status status = open_store(c, &err);
+    if (status == SC_OK) status = sc_talks_list(&out, c->kept.talks, NULL, limit, 0, &err);
+    if (status == SC_OK) all = json_loadb(out.data, out.len, JSON_ALLOW_NUL, NULL);
+    else fail_with(c->common, &err);
     sc_text_free(&out);
     return all;
 }
 
-char *kept_id(struct chat *c, size_t number)
+int kept_id(char **out, struct chat *c, size_t number)
 {
-    json_t *all = number >= 1 && number <= KEPT_LISTED ? list(c, (int64_t)number) : NULL;
-    const char *id = json_string_value(json_object_get(json_array_get(json_object_get(all, "conversations"), number - 1), "id"));
-    char *copy = id ? path_expand(id) : NULL;
+    bool is_possible = number >= 1 && number <= KEPT_LISTED;
+    json_t *all = list(c, is_possible ? (int64_t)number : 1), *rows = json_object_get(all, "conversations");
+    const char *id = is_possible ? json_string_value(json_object_get(json_array_get(rows, number - 1), "id")) : NULL;
+    *out = id ? path_expand(id) : NULL;
     json_decref(all);
-    return copy;
+    return all ? ARGS_GO : EXIT_FAILED;
 }
 
 static char *copy_text(const json_t *o, const char *key)
@@ -264,8 +271,8 @@ int kept_read(struct saved *s, struct chat *c, const char *id)
     sc_text out = { 0 };
     sc_talks_path path = { 0 };
     *s = (struct saved){ .sample = c->sample };
-    if (!store(c)) return EXIT_FAILED;
-    sc_status status = sc_talks_get(&out, c->kept.talks, id, &err);
+    sc_status status = open_store(c, &err);
+    if (status == SC_OK) status = sc_talks_get(&out, c->kept.talks, id, &err);
     if (status == SC_OK) status = sc_talks_path_get(&path, c->kept.talks, id, NULL, &err);
     if (status == SC_OK) {
         json_t *o = json_loadb(out.data, out.len, JSON_ALLOW_NUL, NULL);
@@ -308,6 +315,7 @@ static void show_one(const struct chat *c, size_t number, const json_t *o)
 void kept_show(struct chat *c)
 {
     json_t *all = list(c, KEPT_SHOWN), *rows = json_object_get(all, "conversations");
+    if (!all) return;
     for (size_t i = 0; i < json_array_size(rows) && i < KEPT_SHOWN; i++) show_one(c, i + 1, json_array_get(rows, i));
     if (json_array_size(rows)) chat_dim(c, "/load N goes on with one of these, /load FILE with a file of /save");
     else chat_dim(c, "no conversation is kept yet; /load FILE reads one written by /save");

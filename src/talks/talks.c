@@ -240,6 +240,7 @@ static sc_status do_delete(sc_talks *t, void *arg, sc_error *err)
     struct change *c = arg;
     int64_t number;
     TRY(talks_find(&number, t, c->id, err));
+    TRY(talks_run(t, err, "PRAGMA secure_delete = ON", ""));
     return talks_run(t, err, "DELETE FROM talks WHERE n = ?1", "i", number);
 }
 
@@ -284,5 +285,10 @@ sc_status sc_talks_update(sc_text *json, sc_talks *t, const char *id, const char
 sc_status sc_talks_delete(sc_talks *t, const char *id, sc_error *err)
 {
     struct change c = { .id = id };
-    return talks_write(t, do_delete, &c, err);
+    TRY(talks_write(t, do_delete, &c, err));
+    /* The text is overwritten in the file, and goes from the log as far as nobody reads there. */
+    pthread_mutex_lock(&t->mutex);
+    (void)sqlite3_exec(t->db, "PRAGMA secure_delete = FAST; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+    pthread_mutex_unlock(&t->mutex);
+    return SC_OK;
 }

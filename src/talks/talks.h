@@ -90,7 +90,9 @@ struct sc_talks {
     char *path;
     int lock;                                     /* file whose bytes say which handles live */
     int64_t owner;                                /* this handle's byte */
+    uint64_t device, inode;                       /* of the file, to know it from one that took its name */
     bool is_broken;                               /* damaged and set aside */
+    bool wants_index;                             /* the index of words is damaged: it is made anew before the next call */
     struct talks_answer *answers;
 };
 /* The sentence for what SQLite says; what is damaged is set aside. */

@@ -62,14 +62,20 @@ static sc_status make_home(const char *home, sc_error *err)
     return status;
 }
 
-/* Opens or makes a file that is the owner's alone; SQLite gives its other files the same rights. */
-static sc_status open_private(int *fd, const char *path, sc_error *err)
+/* Makes the file without opening it: whoever closes a descriptor of it lets go of all locks that this process has on it, those
+ * of SQLite for another handle too. SQLite gives its other files the same rights. */
+static sc_status make_file(sc_talks *t, sc_error *err)
 {
     struct stat st;
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*fd < 0)
-        return FAIL(err, SC_E_IO, "%s cannot be written (%s), so no conversation is kept; make it writable, or set STARCHAT_HOME to another directory", path, strerror(errno));
-    if (fstat(*fd, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 077)) (void)fchmod(*fd, 0600);
+    bool ok = (mknod(t->path, S_IFREG | 0600, 0) == 0 || errno == EEXIST) && access(t->path, R_OK | W_OK) == 0 && stat(t->path, &st) == 0;
+    if (ok && !S_ISREG(st.st_mode)) {
+        ok = false;
+        errno = EISDIR;
+    }
+    if (!ok) return FAIL(err, SC_E_IO, "%s cannot be written (%s), so no conversation is kept; make it writable, or set STARCHAT_HOME to another directory", t->path, strerror(errno));
+    if (st.st_uid == geteuid() && (st.st_mode & 077)) (void)chmod(t->path, 0600);
+    t->device = st.st_dev;
+    t->inode = st.st_ino;
     return SC_OK;
 }
 
@@ -82,10 +88,11 @@ void talks_set_aside(const sc_talks *t, struct buf *name)
     struct tm tm;
     time_t now = time(NULL);
     struct buf to;
+    struct stat st;
     buf_init(&to, 0);
     strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
     buf_printf(name, "%s.damaged-%s", t->path, stamp);
-    if (fcntl(t->lock, F_OFD_SETLKW, &whole) != 0 || path_exists(name->data)) buf_clear(name);
+    if (fcntl(t->lock, F_OFD_SETLKW, &whole) != 0 || path_exists(name->data) || stat(t->path, &st) != 0 || st.st_ino != t->inode || st.st_dev != t->device) buf_clear(name);
     for (size_t i = 0; i < 3 && name->len; i++) {
         buf_clear(&to);
         buf_printf(&to, "%s%s", name->data, parts[i]);
@@ -102,7 +109,10 @@ void talks_set_aside(const sc_talks *t, struct buf *name)
 static sc_status take_owner(sc_talks *t, const char *home, sc_error *err)
 {
     char *path = path_join(home, TALKS_LOCK);
-    sc_status status = open_private(&t->lock, path, err);
+    sc_status status = SC_OK;
+    t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (t->lock < 0)
+        status = FAIL(err, SC_E_IO, "%s cannot be written (%s), so no conversation is kept; make it writable, or set STARCHAT_HOME to another directory", path, strerror(errno));
     while (status == SC_OK) {
         system_random(&t->owner, sizeof t->owner);
         t->owner = (t->owner & INT64_C(0x3fffffffffffffff)) + 1;
@@ -191,11 +201,9 @@ static sc_status needs_work(sc_talks *t, void *arg, sc_error *err)
 static sc_status open_database(sc_talks *t, sc_error *err)
 {
     static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -256;"
-                                   "PRAGMA journal_size_limit = 4194304; PRAGMA cell_size_check = ON;";
-    int fd;
+                                   "PRAGMA journal_size_limit = 4194304; PRAGMA secure_delete = FAST; PRAGMA cell_size_check = ON;";
     bool is_work = false;
-    TRY(open_private(&fd, t->path, err));
-    close(fd);
+    TRY(make_file(t, err));
     int code = sqlite3_open_v2(t->path, &t->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(t->db, 1);

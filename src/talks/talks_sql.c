@@ -5,11 +5,13 @@
 
 static bool is_damage(int code) { return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB; }
 
-/* An index of words that is wrong can be made anew and loses nothing; all else that is damaged goes out of the way. */
+/* An index of words that is wrong is made anew and loses nothing; all else that is damaged goes out of the way. */
 static sc_status fail_damaged(sc_talks *t, int code, sc_error *err)
 {
-    if (code == SQLITE_CORRUPT_VTAB)
-        return FAIL(err, SC_E_FORMAT, "the index of words in %s is damaged; `sqlite3 %s \"INSERT INTO text_words(text_words) VALUES('rebuild'), ('integrity-check')\"` makes it anew", t->path, t->path);
+    if (code == SQLITE_CORRUPT_VTAB) {
+        t->wants_index = true;
+        return FAIL(err, SC_E_IO, "the index of words in %s is damaged; it is made anew, try again", t->path);
+    }
     struct buf name;
     buf_init(&name, 0);
     if (!t->is_broken) talks_set_aside(t, &name);
@@ -122,14 +124,23 @@ char *talks_column_copy(sqlite3_stmt *q, int column)
 
 /* ---- transactions ------------------------------------------------------------------------------------------------------------------ */
 
+static sc_status make_index(sc_talks *t, sc_error *err)
+{
+    t->wants_index = false;
+    TRY(talks_run(t, err, "INSERT INTO text_words(text_words) VALUES('delete-all')", ""));
+    TRY(talks_run(t, err, "INSERT INTO text_words(rowid, content) SELECT n, content FROM messages WHERE status <> 'generating'", ""));
+    return talks_run(t, err, "INSERT INTO title_words(title_words) VALUES('rebuild')", "");
+}
+
 static sc_status transact(sc_talks *t, const char *begin, talks_work work, void *arg, sc_error *err)
 {
     pthread_mutex_lock(&t->mutex);
     sc_status status = SC_OK;
     if (t->is_broken) status = FAIL(err, SC_E_FORMAT, "%s is damaged; start the program again to begin a new one", t->path);
-    if (status == SC_OK) status = talks_run(t, err, begin, "");
+    if (status == SC_OK) status = talks_run(t, err, t->wants_index ? "BEGIN IMMEDIATE" : begin, "");
     if (status == SC_OK) {
-        status = work(t, arg, err);
+        if (t->wants_index) status = make_index(t, err);
+        if (status == SC_OK) status = work(t, arg, err);
         if (status == SC_OK) status = talks_run(t, err, "COMMIT", "");
         /* SQLite has rolled back by itself after some failures. */
         if (status != SC_OK && !sqlite3_get_autocommit(t->db)) sqlite3_exec(t->db, "ROLLBACK", NULL, NULL, NULL);

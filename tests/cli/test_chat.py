@@ -419,7 +419,7 @@ def test_a_store_that_cannot_be_used():
     run = chat("-p", "hello", *ONCE, home=home)
     assert run.returncode == 0 and run.stdout and b"newer starchat (format 7" in run.stderr and b"the chat goes on" in run.stderr, run
     run = chat("-c", "-p", "hello", *ONCE, home=home)
-    assert run.returncode == 1 and b"newer starchat" in run.stderr, run
+    assert run.returncode == 1 and b"newer starchat" in run.stderr and run.stderr.count(b"\n") == 1, run
     run = chat("-p", "hello", *ONCE, home=pathlib.Path("/proc/nowhere"))
     assert run.returncode == 0 and run.stdout and b"STARCHAT_HOME" in run.stderr, run
 
