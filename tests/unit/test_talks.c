@@ -375,6 +375,82 @@ TEST(talks_find_damage_later)
     sc_talks_close(t);
 }
 
+static void run_raw(const char *sql)
+{
+    sqlite3 *db;
+    CHECK(sqlite3_open(home_file("conversations.db"), &db) == SQLITE_OK);
+    CHECK(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
+    sqlite3_close(db);
+}
+
+TEST(talks_make_a_damaged_index_anew)
+{
+    sc_text json;
+    sc_talks *t = open_talks(test_scratch());
+    for (int i = 0; i < 20; i++) talk_about(t, "a question", "espresso");
+    run_raw("UPDATE text_words_data SET block = x'0102030405'");
+    sc_error e = { 0 };
+    sc_status status = sc_talks_list(&json, t, "espresso", 0, 0, &e);
+    if (status != SC_E_IO || !strstr(e.message, "made anew")) test_failed(__FILE__, __LINE__, "%s: %s", sc_status_name(status), e.message);
+    CHECK_INT(json_array_size(json_object_get(list(t, "espresso", 0, 0), "conversations")), 20);
+    talk_about(t, "later", "ristretto");
+    CHECK_STR(titles(t, "ristretto"), "later");
+    sc_talks_close(t);
+}
+
+/* Whoever leaves last tidies up: a process must not think that it is alone, whatever this one opens and closes. */
+TEST(talks_handles_of_one_process_keep_their_locks)
+{
+    sc_talks *t = open_talks(test_scratch());
+    talk_about(t, "one", "x");
+    sc_talks_close(open_talks(test_scratch()));
+    pid_t child = fork();
+    if (child == 0) {
+        sc_talks *u = open_talks(test_scratch());
+        talk_about(u, "two", "x");
+        sc_talks_close(u);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    CHECK(path_exists(home_file("conversations.db-wal")));
+    talk_about(t, "three", "x");
+    CHECK_STR(titles(t, NULL), "three,two,one");
+    sc_talks_close(t);
+    t = open_talks(test_scratch());
+    CHECK_STR(titles(t, NULL), "three,two,one");
+    sc_talks_close(t);
+}
+
+static bool files_hold(const char *text)
+{
+    static const char *const names[] = { "conversations.db", "conversations.db-wal" };
+    bool is_there = false;
+    sc_text bytes;
+    for (size_t i = 0; i < 2; i++) {
+        if (file_read(&bytes, home_file(names[i]), 1 << 24, NULL) != SC_OK) continue;
+        is_there = is_there || memmem(bytes.data, bytes.len, text, strlen(text));
+        sc_text_free(&bytes);
+    }
+    return is_there;
+}
+
+TEST(talks_overwrite_what_is_deleted)
+{
+    size_t len = 20000;
+    char *large = mem_zero(1, len + 1);
+    memset(large, ' ', len);
+    memcpy(large + len - 20, "the secret sentence", 19);
+    sc_talks *t = open_talks(test_scratch());
+    const char *id = str(create(t, NULL), "id");
+    char *u = add(t, id, NULL, "user", "the secret question");
+    add(t, id, u, "assistant", large);
+    CHECK(files_hold("secret sentence") && files_hold("secret question"));
+    CHECK_OK(sc_talks_delete(t, id, err));
+    CHECK(!files_hold("secret sentence") && !files_hold("secret question"));
+    sc_talks_close(t);
+    CHECK(!files_hold("secret sentence") && !files_hold("secret question"));
+}
+
 TEST(talks_refuse_other_files)
 {
     sqlite3 *db;
