@@ -41,7 +41,7 @@ struct sequence {
     struct kv_cache cache;
     int32_t *history, *token;              /* token = history + the task's n_prediction: prompt, then what was generated */
     size_t length, cap, computed;          /* tokens; of those, in the cache. A pass computes [computed, length) or the beginning of it */
-    size_t generated, limit;
+    size_t generated, limit, told;         /* told: tokens of the prompt that an event has named */
     bool is_prompt_told;                   /* the prompt's log-probabilities and its end were told */
     sc_candidate *top;
     sc_sample_config sample;               /* the task's, with the seed of this choice */
@@ -97,7 +97,7 @@ struct engine {
     struct sampling *sampling; size_t n_sampling;
     float *logits; size_t logits_floats;
     double pass_seconds[ROWS_TIMED + 1], row_seconds;      /* running means: of passes without prompts by rows; of a row of a prompt */
-    size_t cap_rows;
+    size_t cap_rows, turn;
     int32_t *row_token, *row_position, *row_sequence; size_t *wanted; struct kv_cache **caches; struct sequence **of_cache;
 };
 /* One pass over the running sequences; false if there was nothing to compute. */

@@ -127,6 +127,7 @@ static void preempt(struct engine *e, struct sequence *s)
     kv_cache_cut(&e->pages, &s->cache, 0);
     s->computed = 0;
     s->rows = s->guesses = 0;
+    token_records_release(&s->prompt_records);                  /* the prompt will be read from its beginning */
     s->state = SEQUENCE_WAITING;
     pthread_mutex_lock(&e->lock);
     e->counts.preempted++;
@@ -341,7 +342,8 @@ static void tell_prompt(struct engine *e, struct sequence *s)
     if (s->is_prompt_told) return;
     size_t done = s->computed < t->n_prompt ? s->computed : t->n_prompt;
     bool is_read = s->computed >= t->n_prompt;
-    if (s->choice == 0) {
+    if (s->choice == 0 && (done > s->told || is_read)) {
+        s->told = done;
         struct event_of_task *v = engine_tell(e, s, EVENT_PROMPT);
         v->done = done;
         if (is_read) { v->records = s->prompt_records; s->prompt_records = (struct token_records){ 0 }; }

@@ -68,7 +68,7 @@ static size_t prompt_rows(const struct engine *e, size_t answer_rows)
 
 static void plan_prompts(struct engine *e, size_t readers, size_t budget)
 {
-    size_t share = budget / readers > LEAST_SHARE ? budget / readers : LEAST_SHARE, turn = (size_t)(e->counts.passes % readers), i = 0;
+    size_t share = budget / readers > LEAST_SHARE ? budget / readers : LEAST_SHARE, turn = e->turn++ % readers, i = 0;
     /* Two rounds: those whose turn it is and behind them, then from the beginning. */
     for (int round = 0; round < 2; round++) {
         i = 0;
@@ -294,6 +294,8 @@ bool pass_run(struct engine *e, sc_error *err)
     size_t answer_rows, reading_rows;
     sc_runtime *rt = e->c.runtime;
     plan(e, &answer_rows, &reading_rows);
+    /* Who had its turn may have had to give way for lack of memory: then it is another's. */
+    for (size_t i = 0; i < e->n_running && !(answer_rows + reading_rows); i++) plan(e, &answer_rows, &reading_rows);
     size_t rows = answer_rows + reading_rows;
     if (!rows) return false;
     double begin = clock_seconds();
