@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cpu/cpu.h"
+#include "infer/infer.h"
 
 enum { RUNS = 15 };
 
@@ -42,8 +43,12 @@ static double middle(double *v)
 static void measure(struct exec *e, enum dtype type, struct attention a, size_t layers, size_t depth)
 {
     const struct cpu_kernels *k = e->kernels;
-    struct kv_cache cache;
-    kv_cache_init(&cache, type, layers, a.kv_heads, a.head_dim, depth + 1);
+    struct kv_cache cache = { type, layers, a.kv_heads, a.head_dim, depth + 1, NULL };
+    struct kv_pages pages;
+    sc_error err = { 0 };
+    if (kv_pages_init(&pages, &cache, kv_page_count(depth + 1), &err) != SC_OK) { fprintf(stderr, "bench_attention: %s\n", err.message); exit(1); }
+    kv_cache_open(&cache, &pages, depth + 1);
+    kv_cache_room(&pages, &cache, 0, depth + 1, NULL);
     double bytes = 2 * (double)(layers * a.kv_heads * (depth + 1) * dtype_row_bytes(type, a.head_dim));
     struct arena_mark mark = arena_mark(e->step);
     struct tensor q = normal(e->step, a.heads * a.head_dim, 1), key = normal(e->step, a.kv_heads * a.head_dim, 2), value = normal(e->step, a.kv_heads * a.head_dim, 3), out = normal(e->step, q.cols, 4);
@@ -66,7 +71,8 @@ static void measure(struct exec *e, enum dtype type, struct attention a, size_t 
     printf("| %s | %.2f | %.2f | %.2f | %.1f |\n", dtypes[type].name, 1e3 * t, ops / t / middle(f32), ops / t / middle(i8), 1e-9 * bytes / t);
     fflush(stdout);
     arena_rewind(e->step, mark);
-    kv_cache_release(&cache);
+    kv_cache_close(&pages, &cache);
+    kv_pages_release(&pages);
 }
 
 int main(int argc, char **argv)

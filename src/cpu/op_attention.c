@@ -63,8 +63,17 @@ static void row_range(const struct op_call *c, size_t r, size_t *low, size_t *hi
     *low = window && window < *high ? *high - window : 0;
 }
 
-/* What a piece works on: a layer and key/value head of a cache; of a Q8_0 cache its queries too, one row for each state. */
-struct head_cache { const struct kv_cache *cache; size_t layer, head; struct i8_rows q; };
+/* What a piece works on: a layer and key/value head of a cache, bytes of a position, where the planes stand in a page; of a Q8_0 cache its
+ * queries too, one row for each state. */
+struct head_cache { const struct kv_cache *cache; size_t row, keys, values; struct i8_rows q; };
+
+static struct head_cache head_cache(const struct kv_cache *cache, size_t layer, size_t head)
+{
+    size_t keys = 2 * (layer * cache->kv_heads + head) * kv_plane_bytes(cache);
+    return (struct head_cache){ cache, dtype_row_bytes(cache->dtype, cache->head_dim), keys, keys + kv_plane_bytes(cache), { 0 } };
+}
+static const char *tile_keys(const struct head_cache *h, size_t start) { return h->cache->page[start / KEY_TILE] + h->keys; }
+static const char *tile_values(const struct head_cache *h, size_t start) { return h->cache->page[start / KEY_TILE] + h->values; }
 
 /* Scores of up to OUTER neighbouring states, beginning with row `first`, and keys [begin, end) of a tile, whole blocks of them. */
 static void make_scores(const struct attention_job *job, const struct head_cache *h, struct running *state, size_t first, size_t n, size_t start, size_t begin, size_t end,
@@ -72,7 +81,7 @@ static void make_scores(const struct attention_job *job, const struct head_cache
 {
     const struct kv_cache *cache = h->cache;
     size_t d = cache->head_dim, bytes = dtypes[cache->dtype].bytes, panel = panel_bytes(DTYPE_Q8_0, d);
-    const char *keys = kv_keys(cache, h->layer, h->head, start);
+    const char *keys = tile_keys(h, start);
     float *to[OUTER];
     const float *q[OUTER];
     if (cache->dtype == DTYPE_Q8_0) {
@@ -96,12 +105,12 @@ static void add_values(const struct attention_job *job, const struct head_cache 
     const float *p[OUTER];
     for (size_t t = 0; t < n; t++) { acc[t] = state[t].acc; p[t] = score[t] + begin; }
     if (cache->dtype != DTYPE_Q8_0) {
-        job->k->outer[cache->dtype == DTYPE_F32](acc, keep, p, n, kv_values(cache, h->layer, h->head, start + begin), d, end - begin, d);
+        job->k->outer[cache->dtype == DTYPE_F32](acc, keep, p, n, tile_values(h, start) + begin * h->row, d, end - begin, d);
         return;
     }
     size_t block = begin / KV_BLOCK, blocks = (end + KV_BLOCK - 1) / KV_BLOCK - block;
     for (size_t t = 0; t < n; t++) p[t] = score[t] + block * KV_BLOCK;
-    job->k->mix_q8(acc, keep, p, n, kv_values(cache, h->layer, h->head, start + block * KV_BLOCK), blocks, d);
+    job->k->mix_q8(acc, keep, p, n, tile_values(h, start) + block * KV_BLOCK * h->row, blocks, d);
 }
 
 /* Up to OUTER neighbouring states, from row `first` on, with keys [begin, end) of the tile that begins at `start`; each sees its
@@ -150,8 +159,8 @@ enum { CACHE_LINE = 64 };
 /* Asks for the next tile of keys and values while this one is worked on: with few rows a pass waits for memory otherwise. */
 static void fetch_tile(const struct head_cache *h, size_t start, size_t last)
 {
-    size_t n = last - start < KEY_TILE ? (last - start + KV_BLOCK - 1) / KV_BLOCK * KV_BLOCK : KEY_TILE, bytes = n * dtype_row_bytes(h->cache->dtype, h->cache->head_dim);
-    const char *keys = kv_keys(h->cache, h->layer, h->head, start), *values = kv_values(h->cache, h->layer, h->head, start);
+    size_t n = last - start < KEY_TILE ? (last - start + KV_BLOCK - 1) / KV_BLOCK * KV_BLOCK : KEY_TILE, bytes = n * h->row;
+    const char *keys = tile_keys(h, start), *values = tile_values(h, start);
     for (size_t i = 0; i < bytes; i += CACHE_LINE) {
         __builtin_prefetch(keys + i);
         __builtin_prefetch(values + i);
@@ -250,7 +259,7 @@ static void attend(const struct attention_job *job, size_t from, size_t to, size
             row_range(c, r, &s->low, &s->high);
         }
     size_t g = h / (a->heads / a->kv_heads);
-    struct head_cache head = { cache, a->layer, g, { 0 } };
+    struct head_cache head = head_cache(cache, a->layer, g);
     if (cache->dtype == DTYPE_Q8_0) head.q = round_queries(job, state, n, d, scratch + STATES * d);
     if (!job->segments) { attend_all(job, &head, state, total, n); return; }
     attend_segment(job, &head, state, n, job->first_segment + segment);

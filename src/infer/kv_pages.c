@@ -14,6 +14,7 @@ sc_status kv_pages_init(struct kv_pages *p, const struct kv_cache *shape, size_t
     void *memory;
     if (!size_mul(p->page_bytes, most, &bytes)) return FAIL(err, SC_E_ARGUMENT, "a cache of %zu tokens is too large for this model", most * KV_PAGE);
     TRY(mem_reserve(&memory, bytes, "the key/value cache", err));
+    mem_prefer_large_pages(memory, bytes);       /* a pass reads pieces of every page: one translation for each page instead of one for each piece */
     p->memory = memory;
     p->holders = mem_zero(most + 1, sizeof *p->holders);
     p->back = mem_alloc((most + 1) * sizeof *p->back);
