@@ -195,3 +195,5 @@ uint64_t sc_prompt_cache_clear(sc_prompt_cache *c)
     rmdir(c->directory);
     return bytes;
 }
+
+double prompt_cache_least_seconds(const sc_prompt_cache *c) { return c->least_seconds; }

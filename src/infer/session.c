@@ -226,6 +226,12 @@ sc_status session_fork(sc_session *s, const struct kv_cache *from, const int32_t
 
 void session_set_kept(sc_session *s, size_t kept) { s->kept = kept; }
 
+void session_set_speed(sc_session *s, double seconds_a_token)
+{
+    s->read_tokens = 1;
+    s->read_seconds = seconds_a_token;
+}
+
 sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_error *err)
 {
     TRY(check_tokens(s, id, n, err));

@@ -16,6 +16,7 @@ struct prefix_node {
     size_t n;                                          /* tokens, KV_PAGE except of a last one */
     char *page;                                        /* NULL: a root */
     const void *model; uint64_t salt;                  /* of a root */
+    bool is_on_disk, is_tried;                         /* see disk.c */
     int32_t token[KV_PAGE];
 };
 struct prefix_tree { struct kv_pages *pages; struct prefix_node *roots, *newest, *oldest; size_t n_nodes; };
@@ -73,6 +74,13 @@ void   sequence_sample(struct sequence *s, struct sampling *w, float *logits, si
 void   sequence_score(struct sequence *s, size_t from, const float *logits, size_t n, size_t vocab);
 void   sequence_flush(struct sequence *s, bool at_end);             /* text held back goes out */
 
+/* ---- disk.c: between runs -------------------------------------------------------------------------------------------------------------- */
+
+/* Takes from disk what is kept of the sequence's tokens beyond what is computed; returns how many tokens. */
+size_t disk_restore(struct engine *e, struct sequence *s);
+/* Keeps one beginning that is worth it; false if there is none, or something else is to do. */
+bool   disk_keep_one(struct engine *e);
+
 /* ---- engine.c, pass.c ------------------------------------------------------------------------------------------------------------------- */
 
 enum { ROWS_TIMED = 96, GUESS_ROWS = 48, LOGIT_ROWS = 64 };
@@ -89,7 +97,7 @@ struct engine {
     struct task *waiting, **waiting_end; size_t n_waiting;
     struct event_of_task *events, **events_end;
     struct engine_counts counts;
-    bool stops;
+    bool stops; double keep_until;             /* keep_until: once it stops, nothing more is written to disk then */
     atomic_bool has_cancelled;
     /* the engine thread's own */
     struct event_of_task *fresh, **fresh_end;  /* of this step */

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+static const double KEEP_SECONDS = 5;            /* for the disk, once the engine stops */
+
 /* ---- tasks ----------------------------------------------------------------------------------------------------------------------- */
 
 struct task *task_new(void)
@@ -165,7 +167,13 @@ static void take_prefix(struct engine *e, struct sequence *s)
     const struct task *t = s->task;
     bool uses_cache = !t->no_cache && !t->prompt_records && t->kind == TASK_GENERATE;
     s->computed = uses_cache ? prefix_find(&e->prefixes, &s->cache, t->model, t->salt, s->token, s->length, s->length - 1) : 0;
+    size_t from_disk = uses_cache ? disk_restore(e, s) : 0;
     s->state = SEQUENCE_RUNNING;
+    if (!from_disk) return;
+    keep_computed(e, s, false);
+    pthread_mutex_lock(&e->lock);
+    e->counts.disk_tokens += from_disk;
+    pthread_mutex_unlock(&e->lock);
 }
 
 /* ---- admission ------------------------------------------------------------------------------------------------------------------------ */
@@ -405,6 +413,10 @@ static void *engine_thread(void *arg)
     struct engine *e = arg;
     for (;;) {
         pthread_mutex_lock(&e->lock);
+        bool is_idle = !e->stops && !e->n_waiting && !e->n_running;
+        pthread_mutex_unlock(&e->lock);
+        while (is_idle && disk_keep_one(e)) { }
+        pthread_mutex_lock(&e->lock);
         while (!e->stops && !e->n_waiting && !e->n_running) pthread_cond_wait(&e->wake, &e->lock);
         bool stops = e->stops;
         pthread_mutex_unlock(&e->lock);
@@ -443,6 +455,7 @@ void engine_stop(struct engine *e)
 {
     pthread_mutex_lock(&e->lock);
     e->stops = true;
+    e->keep_until = clock_seconds() + KEEP_SECONDS;
     pthread_cond_signal(&e->wake);
     pthread_mutex_unlock(&e->lock);
     if (e->has_thread) pthread_join(e->thread, NULL);
@@ -453,6 +466,7 @@ void engine_stop(struct engine *e)
     e->waiting_end = &e->waiting;
     e->n_waiting = 0;
     publish(e);
+    while (disk_keep_one(e)) { }
 }
 
 sc_status engine_start(struct engine *e, sc_error *err)
