@@ -57,7 +57,7 @@ static void feed(struct machine *m, struct kv_cache *cache, const struct text *t
     int32_t position[MOST], sequence[MOST] = { 0 };
     size_t n = to - from;
     for (size_t i = 0; i < n; i++) position[i] = (int32_t)(from + i);
-    struct batch batch = { n, position, position, sequence, &cache, 0 };
+    struct batch batch = { .rows = n, .token = position, .position = position, .sequence = sequence, .caches = &cache };
     struct run run = { .exec = &m->exec, .batch = &batch };
     for (size_t layer = 0; layer < LAYERS; layer++) {
         struct arena_mark mark = arena_mark(&m->step);
