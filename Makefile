@@ -123,8 +123,8 @@ asan:
 ubsan:
 	@UBSAN_OPTIONS=halt_on_error=1 $(MAKE) --no-print-directory test BUILD=build/ubsan OPT=-O1 SANITIZE="-fsanitize=undefined -fno-sanitize-recover=all"
 tsan:
-	@$(MAKE) --no-print-directory -j$(JOBS) all build/tsan/test_base build/tsan/test_comm build/tsan/test_alive build/tsan/test_ranks build/tsan/test_infer BUILD=build/tsan OPT=-O1 SANITIZE=-fsanitize=thread
-	@STARCHAT_SOURCE=$(CURDIR) build/tsan/test_base && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_comm && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_alive && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_ranks && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_infer
+	@$(MAKE) --no-print-directory -j$(JOBS) all build/tsan/test_base build/tsan/test_talks build/tsan/test_comm build/tsan/test_alive build/tsan/test_ranks build/tsan/test_infer BUILD=build/tsan OPT=-O1 SANITIZE=-fsanitize=thread
+	@STARCHAT_SOURCE=$(CURDIR) build/tsan/test_base && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_talks && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_comm && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_alive && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_ranks && STARCHAT_SOURCE=$(CURDIR) build/tsan/test_infer
 
 FUZZ_SECONDS ?= 10
 $(BUILD)/fuzz_chat_%: $(BUILD)/tests/fuzz/fuzz_chat_%.o $(BUILD)/cmd.a $(BUILD)/internal.a

@@ -348,5 +348,6 @@ const struct command command_chat = {
                "  starchat chat BASE_MODEL --few-shot ta\n"
                "Without MODEL: that of the conversation to continue, else " DEFAULT_MODEL ".\n"
                "What is not given comes from the model's generation_config, else from the values below. Conversations are kept\n"
-               "in the store's home, where the page of `starchat serve` finds them too: --continue goes on with the last one, /load lists them.",
+               "in the store's home, in one file with those of the page (`starchat help talks`): --continue goes on with the last\n"
+               "one, /load lists them. /undo, /regen and /edit take nothing away: what was there stays as a branch.",
 };

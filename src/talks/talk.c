@@ -162,13 +162,18 @@ size_t talk_path(const struct talk *k, ptrdiff_t leaf, size_t *out)
     return n;
 }
 
-/* What was added since is behind what was there: messages stand in the order of their making. */
+/* Messages stand in the order of their making in both, so one walk finds them. Where two children of one message are alike,
+ * the first is taken, and `a` may seem to be no part: then it is kept twice, which loses nothing. */
 bool talk_is_part(const struct talk *a, const struct talk *b)
 {
+    size_t at = 0, i = 0;
     if (a->n > b->n) return false;
-    for (size_t i = 0; i < a->n; i++) {
-        const struct talk_message *x = &a->message[i], *y = &b->message[i];
-        if (x->parent != y->parent || strcmp(x->role, y->role) != 0 || strcmp(x->content, y->content) != 0) return false;
+    ptrdiff_t *place = mem_alloc((a->n + 1) * sizeof *place);
+    for (; i < a->n && at < b->n; at++) {
+        const struct talk_message *x = &a->message[i], *y = &b->message[at];
+        if (y->parent != (x->parent >= 0 ? place[x->parent] : -1) || strcmp(x->role, y->role) != 0 || strcmp(x->content, y->content) != 0) continue;
+        place[i++] = (ptrdiff_t)at;
     }
-    return true;
+    mem_free(place);
+    return i == a->n;
 }

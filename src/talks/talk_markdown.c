@@ -55,7 +55,7 @@ static void put_message(struct buf *out, const char *role, const char *text)
 /* "-->" cannot stand inside: '>' is spelled out. */
 static void put_comment(struct buf *out, const struct talk *k)
 {
-    json_t *o = json_pack("{s:s*, s:s*, s:f}", "model", k->model, "few_shot", k->few_shot, "created", (double)k->created / 1000);
+    json_t *o = json_pack("{s:s*, s:s*, s:s*, s:f}", "id", k->id, "model", k->model, "few_shot", k->few_shot, "created", (double)k->created / 1000);
     json_t *settings = json_loads(k->settings, 0, NULL);
     sc_text text = { 0 };
     if (settings && json_object_size(settings)) json_object_set(o, "settings", settings);
@@ -113,7 +113,9 @@ static sc_status read_comment(struct talk *k, const char *line, size_t len, sc_e
     if (len < head + tail || memcmp(line, COMMENT, head) != 0 || memcmp(line + len - tail, COMMENT_END, tail) != 0) return SC_OK;
     TRY(json_read(&o, line + head, len - head - tail, "the comment at its beginning", err));
     const char *model = json_string_value(json_object_get(o, "model")), *few_shot = json_string_value(json_object_get(o, "few_shot"));
+    const char *id = json_string_value(json_object_get(o, "id"));
     char *settings = NULL;
+    if (id && talk_id_is_valid(id)) talk_set(&k->id, mem_strdup(id));
     if (model) talk_set(&k->model, talk_text(model, strlen(model)));
     if (few_shot) talk_set(&k->few_shot, talk_text(few_shot, strlen(few_shot)));
     sc_status status = talk_time(&k->created, o, "created", k->created, err);
@@ -193,7 +195,7 @@ static sc_status read_talk(struct talk *k, struct reader *r, sc_error *err)
     return SC_OK;
 }
 
-/* The same text is the same conversation, so that a file read twice is there once. */
+/* Without an id the same text is the same conversation, so that a file read twice is there once. */
 sc_status markdown_read(struct talk *out, const char *text, size_t len, int64_t now, sc_error *err)
 {
     char id[TALK_ID_BYTES + 1], *whole = talk_text(text, len);

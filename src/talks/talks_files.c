@@ -66,6 +66,8 @@ sc_status sc_talks_export(sc_text *out, sc_talks *t, const char *id, const char 
     return status;
 }
 
+enum { LARGE_IMPORT = 1 << 20 };
+
 /* ---- import -------------------------------------------------------------------------------------------------------------------- */
 
 struct incoming {
@@ -161,6 +163,7 @@ static sc_status do_import(sc_talks *t, void *arg, sc_error *err)
 {
     struct incoming *in = arg;
     in->t = t;
+    if (in->len > LARGE_IMPORT) TRY(talks_run(t, err, "PRAGMA cache_size = -16384", ""));
     return talk_read_file(in->text, in->len, in->what, in->now, take_talk, in, err);
 }
 
@@ -171,6 +174,9 @@ sc_status sc_talks_import(sc_text *json, sc_talks *t, const char *text, size_t l
     *json = (sc_text){ 0 };
     buf_init(&in.ids, 0);
     sc_status status = talks_write(t, do_import, &in, err);
+    pthread_mutex_lock(&t->mutex);
+    (void)sqlite3_exec(t->db, "PRAGMA cache_size = -256", NULL, NULL, NULL);
+    pthread_mutex_unlock(&t->mutex);
     if (status == SC_OK) {
         buf_init(&out, 0);
         buf_printf(&out, "{\"imported\":%zu,\"skipped\":%zu,\"ids\":[%s]}", in.imported, in.skipped, in.ids.data ? in.ids.data : "");

@@ -5,10 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { WORDS_MAX = 16, QUERY_BYTES_MAX = 1000, LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, TIES_MAX = 10000 };
+enum { WORDS_MAX = 16, QUERY_BYTES_MAX = 1000, LIMIT_DEFAULT = 50, LIMIT_MAX = 1000, TIES_MAX = 10000, SNIPPET_BEFORE = 40, SNIPPET_BYTES = 160 };
 
-#define COLUMNS "SELECT t.n, t.id, t.title, t.created, t.updated, t.model, (SELECT count(*) FROM messages m WHERE m.talk = t.n) FROM talks t "
-#define WHEN "t.updated < ?1 "
+/* Conversations with the first message that fits; 0: the title alone does. */
+#define COLUMNS "SELECT t.n, t.id, t.title, t.created, t.updated, t.model, (SELECT count(*) FROM messages m WHERE m.talk = t.n)"
+#define HITS "WITH hit(talk, first) AS (SELECT talk, min(n) FROM messages WHERE %s GROUP BY talk UNION ALL SELECT n, 0 FROM talks WHERE %s) " \
+             COLUMNS ", max(hit.first) FROM hit JOIN talks t ON t.n = hit.talk WHERE t.updated < ?1 GROUP BY t.n"
 #define NEWEST " ORDER BY t.updated DESC, t.n DESC"
 
 struct listing { char *word[WORDS_MAX]; size_t n; bool is_plain; struct buf match; int64_t limit, before; struct buf out; };
@@ -75,55 +77,66 @@ static void bind_words(sqlite3_stmt *q, const struct listing *l)
 
 static sc_status begin_list(sqlite3_stmt **q, sc_talks *t, const struct listing *l, sc_error *err)
 {
-    if (!l->n) return talks_query(q, t, err, COLUMNS "WHERE " WHEN NEWEST, "i", l->before);
-    if (l->is_plain)
-        return talks_query(q, t, err, COLUMNS "WHERE " WHEN "AND t.n IN (SELECT talk FROM messages WHERE n IN (SELECT rowid FROM text_words WHERE text_words MATCH ?2)"
-                           " UNION SELECT rowid FROM title_words WHERE title_words MATCH ?2)" NEWEST, "it", l->before, l->match.data);
-    struct buf sql;
+    struct buf sql, title, text;
+    if (!l->n) return talks_query(q, t, err, COLUMNS ", 0 FROM talks t WHERE t.updated < ?1" NEWEST, "i", l->before);
     buf_init(&sql, 0);
-    buf_puts(&sql, COLUMNS "WHERE " WHEN "AND (");
-    put_like(&sql, l->n, "t.title");
-    buf_puts(&sql, " OR t.n IN (SELECT talk FROM messages WHERE ");
-    put_like(&sql, l->n, "content");
-    buf_puts(&sql, "))" NEWEST);
-    sc_status status = talks_query(q, t, err, sql.data, "i", l->before);
-    if (status == SC_OK) bind_words(*q, l);
+    buf_init(&title, 0);
+    buf_init(&text, 0);
+    if (l->is_plain) {
+        buf_puts(&title, "n IN (SELECT rowid FROM title_words WHERE title_words MATCH ?2)");
+        buf_puts(&text, "n IN (SELECT rowid FROM text_words WHERE text_words MATCH ?2)");
+    } else {
+        put_like(&title, l->n, "title");
+        put_like(&text, l->n, "content");
+    }
+    buf_printf(&sql, HITS NEWEST, text.data, title.data);
+    sc_status status = l->is_plain ? talks_query(q, t, err, sql.data, "it", l->before, l->match.data) : talks_query(q, t, err, sql.data, "i", l->before);
+    if (status == SC_OK && !l->is_plain) bind_words(*q, l);
     buf_release(&sql);
+    buf_release(&title);
+    buf_release(&text);
     return status;
 }
 
 /* ---- snippets ----------------------------------------------------------------------------------------------------------------- */
 
-static sc_status begin_snippet(sqlite3_stmt **q, sc_talks *t, const struct listing *l, int64_t talk, sc_error *err)
+static bool is_inside(char c) { return (c & 0x80) || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+/* Where the word stands: at the beginning of a word rather than inside one; where it has other letters (accents), the begin. */
+static size_t find_word(const char *text, const char *word)
 {
-    if (l->is_plain)
-        return talks_query(q, t, err, "SELECT snippet(text_words, 0, '', '', '...', 16) FROM text_words WHERE text_words MATCH ?2 AND rowid IN"
-                           " (SELECT n FROM messages WHERE talk = ?1) ORDER BY rowid LIMIT 1", "it", talk, l->match.data);
-    struct buf sql;
-    buf_init(&sql, 0);
-    buf_printf(&sql, "SELECT substr(content, max(1, instr(lower(content), lower(?%zu)) - 40), 120) FROM messages WHERE talk = ?1 AND ", l->n + 2);
-    put_like(&sql, l->n, "content");
-    buf_puts(&sql, " ORDER BY n LIMIT 1");
-    sc_status status = talks_query(q, t, err, sql.data, "i", talk);
-    if (status == SC_OK) {
-        bind_words(*q, l);
-        sqlite3_bind_text(*q, (int)l->n + 2, l->word[0], -1, SQLITE_STATIC);
-    }
-    buf_release(&sql);
-    return status;
+    const char *first = strcasestr(text, word), *at = first;
+    while (at && at > text && is_inside(at[-1])) at = strcasestr(at + 1, word);
+    return at ? (size_t)(at - text) : first ? (size_t)(first - text) : 0;
 }
 
-static sc_status put_snippet(sc_talks *t, struct listing *l, int64_t talk, sc_error *err)
+static bool is_middle(char c) { return ((unsigned char)c & 0xc0) == 0x80; }
+
+static void put_part(struct buf *out, const char *text, const char *word)
+{
+    size_t at = find_word(text, word), len = strlen(text), begin = at > SNIPPET_BEFORE ? at - SNIPPET_BEFORE : 0, end = begin + SNIPPET_BYTES;
+    while (begin < at && begin && text[begin - 1] != ' ') begin++;             /* whole words before it */
+    if (begin && begin == at) for (begin = at - SNIPPET_BEFORE; is_middle(text[begin]);) begin++;
+    if (end > len) end = len;
+    while (end < len && end > begin && is_middle(text[end])) end--;
+    char *line = talk_title(text + begin, end - begin, SNIPPET_BYTES);
+    struct buf part;
+    buf_init(&part, 0);
+    buf_printf(&part, "%s%s%s", begin ? "..." : "", line, end < len ? "..." : "");
+    buf_puts(out, ",\"snippet\":");
+    buf_put_json_string(out, part.data, part.len);
+    buf_release(&part);
+    mem_free(line);
+}
+
+static sc_status put_snippet(sc_talks *t, struct listing *l, int64_t message, sc_error *err)
 {
     sqlite3_stmt *q;
     bool row;
-    TRY(begin_snippet(&q, t, l, talk, err));
+    TRY(talks_query(&q, t, err, "SELECT content FROM messages WHERE n = ?1", "i", message));
     TRY(talks_step(t, &q, &row, err));
     if (!row) return SC_OK;
-    char *line = talk_title(talks_column(q, 0), (size_t)sqlite3_column_bytes(q, 0), TALK_TITLE_MAX);
-    buf_puts(&l->out, ",\"snippet\":");
-    buf_put_json_string(&l->out, line, strlen(line));
-    mem_free(line);
+    put_part(&l->out, talks_column(q, 0), l->word[0]);
     sqlite3_finalize(q);
     return SC_OK;
 }
@@ -146,7 +159,7 @@ static sc_status put_row(sc_talks *t, struct listing *l, sqlite3_stmt *q, sc_err
     if (model) buf_put_json_string(out, model, strlen(model));
     else buf_puts(out, "null");
     buf_printf(out, ",\"messages\":%lld", (long long)sqlite3_column_int64(q, 6));
-    if (l->n) TRY(put_snippet(t, l, sqlite3_column_int64(q, 0), err));
+    if (sqlite3_column_int64(q, 7)) TRY(put_snippet(t, l, sqlite3_column_int64(q, 7), err));
     buf_putc(out, '}');
     return SC_OK;
 }

@@ -61,24 +61,25 @@ TEST(talks_markdown_round_trips)
     static const char *const texts[] = { "plain", "", "\n", "ends\n", "\n\nbegins", "## User", "a\n## Assistant  \n\\## System\n\\\\## User\n### User\n# Title\n-->",
                                          "```\n## User\n```\n\n", "<!-- starchat: {} -->", "tab\t\r\nx", "\\", "## Users" };
     enum { N = sizeof texts / sizeof *texts };
-    sc_talks *t = open_talks(test_scratch());
+    sc_talks *t = open_talks(home_file("one")), *other = open_talks(home_file("two"));
     sc_text text, again;
     for (int system = 0; system < 2; system++) {
         const char *id = str(create(t, system ? "{\"title\":\"## User\",\"model\":\"a-->b\",\"system\":\"\\n## User\\n\",\"settings\":{\"stop\":[\"-->\"]}}" : NULL), "id");
         char *at = NULL;
         for (int i = 0; i < N; i++) at = add(t, id, at, i % 2 ? "assistant" : "user", texts[i]);
         CHECK_OK(sc_talks_export(&text, t, id, "markdown", err));
-        json_t *result = import_text(t, text.data, text.len);
+        check_counts(import_text(t, text.data, text.len), 0, 1);        /* it is there */
+        json_t *result = import_text(other, text.data, text.len);
         check_counts(result, 1, 0);
-        json_t *copy = get(t, json_string_value(json_array_get(json_object_get(result, "ids"), 0)));
+        json_t *copy = get(other, json_string_value(json_array_get(json_object_get(result, "ids"), 0)));
         for (size_t i = 0; i < N; i++) CHECK_STR(str(message(copy, i), "content"), texts[i]);
         CHECK_INT(json_array_size(json_object_get(copy, "messages")), N);
         CHECK_STR(str(copy, "title"), system ? "## User" : "plain");
         CHECK_STR(str(copy, "model"), system ? "a-->b" : "(none)");
         CHECK_STR(str(copy, "system"), system ? "\n## User\n" : "(none)");
-        CHECK_OK(sc_talks_export(&again, t, str(copy, "id"), "markdown", err));
+        CHECK_OK(sc_talks_export(&again, other, str(copy, "id"), "markdown", err));
         CHECK_STR(again.data, text.data);
-        check_counts(import_text(t, text.data, text.len), 0, 1);
+        check_counts(import_text(other, text.data, text.len), 0, 1);
     }
     const char *by_hand = "## User\nhello\nthere\n\n## Assistant\nhi\n";
     json_t *hand = import_text(t, by_hand, strlen(by_hand));
@@ -87,6 +88,7 @@ TEST(talks_markdown_round_trips)
     hand = import_text(t, windows, strlen(windows));
     CHECK_STR(path(t, json_string_value(json_array_get(json_object_get(hand, "ids"), 0)), NULL), "u:hello\nthere|a:hi");
     sc_talks_close(t);
+    sc_talks_close(other);
 }
 
 TEST(talks_read_exports_of_chatgpt)
