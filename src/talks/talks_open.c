@@ -200,7 +200,7 @@ static sc_status needs_work(sc_talks *t, void *arg, sc_error *err)
  * after one of the machine the file is whole, the last moments may miss. */
 static sc_status open_database(sc_talks *t, sc_error *err)
 {
-    static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -256;"
+    static const char settings[] = "PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -256;"
                                    "PRAGMA journal_size_limit = 4194304; PRAGMA secure_delete = FAST; PRAGMA cell_size_check = ON;";
     bool is_work = false;
     TRY(make_file(t, err));

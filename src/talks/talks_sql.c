@@ -29,7 +29,8 @@ sc_status talks_fail(sc_talks *t, int code, const char *doing, sc_error *err)
 {
     int kind = code & 0xff;
     if (is_damage(code)) return fail_damaged(t, code, err);
-    if (kind == SQLITE_FULL) return FAIL(err, SC_E_IO, "%s: cannot %s, the disk is full; make room, nothing that was written before is lost", t->path, doing);
+    if (kind == SQLITE_FULL) return FAIL(err, SC_E_IO, "%s: cannot write, the disk is full; make room, nothing that was written before is lost", t->path);
+    if (kind == SQLITE_IOERR) return FAIL(err, SC_E_IO, "%s: cannot %s (%s); the disk may be full or failing, nothing that was written before is lost", t->path, doing, sqlite3_errstr(code));
     if (kind == SQLITE_BUSY || kind == SQLITE_LOCKED)
         return FAIL(err, SC_E_IO, "%s: cannot %s, another program has been writing for %d seconds; try again when it is done", t->path, doing, TALKS_WAIT_MS / 1000);
     if (kind == SQLITE_READONLY || kind == SQLITE_CANTOPEN || kind == SQLITE_PERM)
