@@ -214,35 +214,58 @@ TEST(talks_answers_are_written_in_pieces)
     sc_talks_close(other);
 }
 
-/* A child that begins an answer and then waits, or is killed. */
-static pid_t answering_child(const char *home, const char *id, const char *parent, int *ready)
+/* Another process, made before this one opens the file: SQLite does not go through a fork. It waits for an order. */
+struct order { char id[64], parent[64]; };            /* id "": a conversation of its own; else an answer there, and then it waits */
+struct helper { pid_t pid; int to, from; };
+
+static void help(const char *home, int from, int to)
 {
-    int fd[2];
-    CHECK(pipe(fd) == 0);
+    struct order o;
+    if (read(from, &o, sizeof o) != sizeof o) _exit(1);
+    sc_talks *t = open_talks(home);
+    if (!o.id[0]) talk_about(t, "two", "x");
+    else CHECK_OK(sc_talks_answer_write(t, add_as(t, o.id, o.parent, "assistant", "", "generating"), "part", 4, "generating", NULL, NULL, err));
+    if (!o.id[0]) sc_talks_close(t);
+    if (write(to, "x", 1) != 1) _exit(1);
+    if (o.id[0]) pause();
+    _exit(0);
+}
+
+static struct helper new_helper(const char *home)
+{
+    int order[2], done[2];
+    CHECK(pipe(order) == 0 && pipe(done) == 0);
     pid_t child = fork();
-    if (child == 0) {
-        sc_talks *t = open_talks(home);
-        char *a = add_as(t, id, parent, "assistant", "", "generating");
-        CHECK_OK(sc_talks_answer_write(t, a, "part", 4, "generating", NULL, NULL, err));
-        if (write(fd[1], "x", 1) != 1) _exit(1);
-        pause();
-    }
-    *ready = fd[0];
+    if (child == 0) help(home, order[0], done[1]);
+    return (struct helper){ child, order[1], done[0] };
+}
+
+static void order(struct helper *h, const char *id, const char *parent)
+{
+    struct order o = { "", "" };
     char x;
-    CHECK(read(fd[0], &x, 1) == 1);
-    return child;
+    snprintf(o.id, sizeof o.id, "%s", id);
+    snprintf(o.parent, sizeof o.parent, "%s", parent);
+    CHECK(write(h->to, &o, sizeof o) == sizeof o);
+    CHECK(read(h->from, &x, 1) == 1);
+}
+
+static void end_helper(struct helper *h)
+{
+    kill(h->pid, SIGKILL);
+    waitpid(h->pid, NULL, 0);
 }
 
 TEST(talks_answers_of_the_dead_are_stopped)
 {
     const char *home = test_scratch();
-    int ready;
+    struct helper one = new_helper(home), two = new_helper(home);
     sc_talks *t = open_talks(home);
     const char *id = str(create(t, NULL), "id");
     char *u = add(t, id, NULL, "user", "go"), *mine = add_as(t, id, u, "assistant", "", "generating");
-    pid_t one = answering_child(home, id, u, &ready), two = answering_child(home, id, u, &ready);
-    kill(one, SIGKILL);
-    waitpid(one, NULL, 0);
+    order(&one, id, u);
+    order(&two, id, u);
+    end_helper(&one);
     json_t *all = get(t, id);                         /* seen at once, though nobody has opened the file since */
     CHECK_STR(str(message(all, 1), "status"), "generating");
     CHECK_STR(str(message(all, 2), "status"), "stopped");
@@ -255,8 +278,7 @@ TEST(talks_answers_of_the_dead_are_stopped)
     CHECK_STR(str(message(all, 2), "content"), "part");
     CHECK_STR(str(message(all, 3), "status"), "generating");
     CHECK_OK(sc_talks_answer_write(t, mine, "whole", 5, "done", NULL, NULL, err));
-    kill(two, SIGKILL);
-    waitpid(two, NULL, 0);
+    end_helper(&two);
     add_as(t, id, u, "assistant", "", "generating");
     sc_talks_close(t);                                /* ends its own */
     sc_talks_close(other);
@@ -401,17 +423,12 @@ TEST(talks_make_a_damaged_index_anew)
 /* Whoever leaves last tidies up: a process must not think that it is alone, whatever this one opens and closes. */
 TEST(talks_handles_of_one_process_keep_their_locks)
 {
+    struct helper h = new_helper(test_scratch());
     sc_talks *t = open_talks(test_scratch());
     talk_about(t, "one", "x");
     sc_talks_close(open_talks(test_scratch()));
-    pid_t child = fork();
-    if (child == 0) {
-        sc_talks *u = open_talks(test_scratch());
-        talk_about(u, "two", "x");
-        sc_talks_close(u);
-        _exit(0);
-    }
-    waitpid(child, NULL, 0);
+    order(&h, "", "");
+    end_helper(&h);
     CHECK(path_exists(home_file("conversations.db-wal")));
     talk_about(t, "three", "x");
     CHECK_STR(titles(t, NULL), "three,two,one");
