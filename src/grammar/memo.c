@@ -12,7 +12,7 @@
 #include <string.h>
 
 enum { MEMO_BYTES_MAX = 64 << 20, SPARE_PLACES = 4096, RUN_MAX = 64, RUN_FOR_EVER = INT16_MAX, PLAIN_FEW = 4 };
-#define MASK_WORK_MAX (UINT64_C(1) << 24)     /* visits of states for one mask: a second or two */
+#define MASK_WORK_MAX (UINT64_C(1) << 22)     /* visits of states for one mask: a fraction of a second */
 
 struct stack_node { uint64_t hash; uint32_t state, below, chain; };
 struct place_list { struct place *place; size_t n, cap; };
@@ -394,15 +394,16 @@ static void allow(uint64_t *mask, const struct token_tree *t, uint32_t from, uin
     }
 }
 
-/* Walks the tree as far as bytes may come. The configurations on the way are roots, so that memory can be trimmed in between. */
+/* Walks the tree as far as bytes may come. The configurations on the way are roots, so that memory can be trimmed in between.
+ * What is not looked at within the limit on work is left out of the mask, once there is something in it. */
 static void walk(struct memo *m, uint64_t *mask)
 {
     const struct token_tree *t = m->tree;
     struct root *path = m->path;
     uint64_t work_max = m->work + MASK_WORK_MAX;
-    for (uint32_t i = 1; i < t->n_nodes;) {
+    bool has_some = false;
+    for (uint32_t i = 1; i < t->n_nodes && !(has_some && m->work > work_max);) {
         const struct tree_node *node = &t->node[i];
-        if (m->work > work_max && node->depth > 1) { i = node->skip; continue; }
         struct configuration *c = path[node->depth - 1].at, *next = c->next[m->p->class_of[node->byte]];
         if (!next) {
             next = memo_step(m, c, node->byte);
@@ -414,10 +415,12 @@ static void walk(struct memo *m, uint64_t *mask)
         path[node->depth].at = next;
         if (node->plain_height != NOT_PLAIN && node[0].skip - i > PLAIN_FEW && run_of(m, next) >= node->plain_height) {
             allow(mask, t, node->token, t->node[node->skip].token);
+            has_some = true;
             i = node->skip;
             continue;
         }
         allow(mask, t, node->token, node[1].token);
+        has_some = has_some || node[1].token > node->token;
         i++;
     }
 }
