@@ -90,13 +90,14 @@ enum { NOT_PLAIN = 255, DEPTH_MAX = 4096 };
 struct token_tree { struct tree_node *node; uint32_t n_nodes; int32_t *order; uint32_t n_tokens; const struct tokenizer *tokenizer; size_t vocab, words; uint32_t depth; };
 static inline bool tree_is_plain(unsigned byte) { return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\'; }
 
-/* ---- memo.c ---------------------------------------------------------------------------------------------------------------- */
+/* ---- memo.c, mask.c ---------------------------------------------------------------------------------------------------------------- */
 
 struct place { uint32_t state, stack; };
 struct configuration {
     struct configuration *chain;            /* in the table of all */
     uint64_t hash;
     uint64_t *mask;                         /* NULL until asked for */
+    uint32_t *exits, n_exits;               /* nodes of the tree where the stack of these places may be left; NULL until asked for */
     const struct place *place; uint32_t n;  /* states that wait for a byte, sorted */
     bool may_end; int16_t run;              /* run: steps with plain bytes that cannot fail, -1: not known yet */
     struct configuration *next[];           /* by class of byte; NULL: not known yet; &no_way: none */

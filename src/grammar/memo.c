@@ -6,31 +6,12 @@
  * An ambiguous grammar can be at more places than memory holds. Places beyond a limit are then left out, in an order that
  * does not depend on what is remembered: fewer texts are possible, none that the grammar does not have. A limit on places is
  * never below the number of states, so it takes ambiguity in recursion to reach it. */
-#include "grammar_internal.h"
+#include "memo_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEMO_BYTES_MAX = 64 << 20, SPARE_PLACES = 4096, RUN_MAX = 64, RUN_FOR_EVER = INT16_MAX, PLAIN_FEW = 4 };
-#define MASK_WORK_MAX (UINT64_C(1) << 22)     /* visits of states for one mask: a fraction of a second */
-
-struct stack_node { uint64_t hash; uint32_t state, below, chain; };
-struct place_list { struct place *place; size_t n, cap; };
-struct seen { struct place place; uint32_t stamp; };
-
-struct memo {
-    struct memo *next;
-    const struct program *p;
-    const struct token_tree *tree;
-    struct arena arena;
-    struct stack_node *stack; uint32_t n_stacks, stacks_cap, *stack_table, stack_slots;       /* stack 0 is the empty one */
-    struct configuration **table; size_t n_slots, n_configurations;
-    struct root *roots, start;
-    uint8_t plain[256]; unsigned n_plain;               /* a byte of each class with plain bytes */
-    struct place_list todo, found; struct seen *seen; size_t n_seen, seen_slots; uint32_t stamp; bool may_end;
-    struct root *path;                                  /* of the walk through the tree */
-    size_t bytes_max; uint64_t work;
-};
+enum { MEMO_BYTES_MAX = 64 << 20, SPARE_PLACES = 4096 };
 
 struct configuration no_way;
 
@@ -48,6 +29,8 @@ static void push(struct place_list *l, struct place x)
     }
     l->place[l->n++] = x;
 }
+
+void set_put(struct memo *m, struct place x) { push(&m->found, x); }
 
 /* ---- stacks --------------------------------------------------------------------------------------------------------------- */
 
@@ -79,7 +62,7 @@ static uint32_t stack_push(struct memo *m, uint32_t state, uint32_t below)
 
 /* ---- sets of places ----------------------------------------------------------------------------------------------------------- */
 
-static void set_begin(struct memo *m)
+void set_begin(struct memo *m)
 {
     m->found.n = m->todo.n = m->n_seen = 0;
     m->may_end = false;
@@ -127,8 +110,7 @@ static void set_drain(struct memo *m, size_t places_max)
     }
 }
 
-/* Adds all places that wait for a byte and are reached from x without one. */
-static void set_add(struct memo *m, struct place x)
+void set_add(struct memo *m, struct place x)
 {
     size_t visits_max = 4 * (size_t)m->p->n + 16 * SPARE_PLACES, places_max = m->p->n + SPARE_PLACES;
     push(&m->todo, x);
@@ -191,11 +173,11 @@ static void table_grow(struct memo *m)
     mem_free(old);
 }
 
-/* The configuration of what was found. */
-static struct configuration *set_end(struct memo *m)
+struct configuration *set_end(struct memo *m)
 {
     size_t n = m->found.n;
     if (n == 0 && !m->may_end) return &no_way;
+    m->work += n;
     sort_found(m);
     uint64_t hash = m->may_end;
     for (size_t i = 0; i < n; i++) hash = mix(mix(hash, m->found.place[i].state), m->found.place[i].stack);
@@ -350,91 +332,4 @@ void memo_trim(struct memo *m)
     mem_free(old);
     arena_release(&arena);
     m->bytes_max = 2 * bytes_of(m) > MEMO_BYTES_MAX ? 2 * bytes_of(m) : MEMO_BYTES_MAX;
-}
-
-/* ---- masks ------------------------------------------------------------------------------------------------------------------------ */
-
-/* Where every plain byte leads, if that is one place; else &no_way. */
-static struct configuration *plain_step(struct memo *m, struct configuration *c)
-{
-    struct configuration *all = NULL;
-    for (unsigned i = 0; i < m->n_plain; i++) {
-        struct configuration *next = memo_step(m, c, m->plain[i]);
-        if (next == &no_way || (all && next != all)) return &no_way;
-        all = next;
-    }
-    return all ? all : &no_way;
-}
-
-/* How many plain bytes, whichever they are, can follow at least: letters in a string, most of all. A chain is followed for
- * RUN_MAX steps; only what is surely right is kept. */
-static int run_of(struct memo *m, struct configuration *c)
-{
-    struct configuration *chain[RUN_MAX], *x = c;
-    int n = 0;
-    while (x->run < 0 && n < RUN_MAX) {
-        struct configuration *next = plain_step(m, x);
-        if (next == &no_way) x->run = 0;
-        else if (next == x) x->run = RUN_FOR_EVER;
-        else { chain[n++] = x; x = next; }
-    }
-    if (x->run < 0) { c->run = RUN_MAX; return c->run; }
-    for (int i = n - 1, run = x->run; i >= 0; i--) {
-        if (run < RUN_FOR_EVER) run++;
-        chain[i]->run = (int16_t)run;
-    }
-    return c->run;
-}
-
-static void allow(uint64_t *mask, const struct token_tree *t, uint32_t from, uint32_t to)
-{
-    for (uint32_t i = from; i < to; i++) {
-        uint32_t id = (uint32_t)t->order[i];
-        mask[id / 64] |= UINT64_C(1) << id % 64;
-    }
-}
-
-/* Walks the tree as far as bytes may come. The configurations on the way are roots, so that memory can be trimmed in between.
- * What is not looked at within the limit on work is left out of the mask, once there is something in it. */
-static void walk(struct memo *m, uint64_t *mask)
-{
-    const struct token_tree *t = m->tree;
-    struct root *path = m->path;
-    uint64_t work_max = m->work + MASK_WORK_MAX;
-    bool has_some = false;
-    for (uint32_t i = 1; i < t->n_nodes && !(has_some && m->work > work_max);) {
-        const struct tree_node *node = &t->node[i];
-        struct configuration *c = path[node->depth - 1].at, *next = c->next[m->p->class_of[node->byte]];
-        if (!next) {
-            next = memo_step(m, c, node->byte);
-            path[node->depth].at = next;
-            memo_trim(m);
-            next = path[node->depth].at;
-        }
-        if (next == &no_way) { i = node->skip; continue; }
-        path[node->depth].at = next;
-        if (node->plain_height != NOT_PLAIN && node[0].skip - i > PLAIN_FEW && run_of(m, next) >= node->plain_height) {
-            allow(mask, t, node->token, t->node[node->skip].token);
-            has_some = true;
-            i = node->skip;
-            continue;
-        }
-        allow(mask, t, node->token, node[1].token);
-        has_some = has_some || node[1].token > node->token;
-        i++;
-    }
-}
-
-const uint64_t *memo_mask(struct memo *m, struct root *r)
-{
-    if (r->at->mask) return r->at->mask;
-    const struct token_tree *t = m->tree;
-    uint64_t *mask = mem_zero(t->words + 1, sizeof *mask);
-    for (uint32_t i = 0; i <= t->depth; i++) memo_keep(m, &m->path[i], i ? &no_way : r->at);
-    walk(m, mask);
-    for (uint32_t i = 0; i <= t->depth; i++) memo_drop(m, &m->path[i]);
-    uint64_t *kept = arena_take(&m->arena, t->words * sizeof *kept + 8);
-    memcpy(kept, mask, t->words * sizeof *kept);
-    mem_free(mask);
-    return r->at->mask = kept;
 }
