@@ -15,6 +15,7 @@ static bool is_token(struct http_span s)
     return s.len > 0;
 }
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+static bool is_control(char c) { return ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f; }
 
 bool http_is(struct http_span s, const char *text) { return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0; }
 bool http_is_like(struct http_span s, const char *text) { return s.len == strlen(text) && strncasecmp(s.at, text, s.len) == 0; }
@@ -66,7 +67,7 @@ static bool is_host(struct http_span s)
     if (i < s.len && s.at[i] == '[') {
         for (i++; i < s.len && s.at[i] != ']'; i++)
             if (!is_digit(s.at[i]) && !strchr("abcdefABCDEF:.", s.at[i])) return false;
-        if (i++ >= s.len) return false;
+        if (i == 1 || i++ >= s.len) return false;
     } else {
         for (; i < s.len && s.at[i] != ':'; i++)
             if (!is_digit(s.at[i]) && !((s.at[i] | 32) >= 'a' && (s.at[i] | 32) <= 'z') && !strchr("-._~%!$&'()*+,;=", s.at[i])) return false;
@@ -134,10 +135,8 @@ static int read_field(struct http_field *out, struct http_span line, const char 
     if (!is_token(name)) return *why = "the name of a field holds a byte that a name cannot hold, or there is a space before its colon", 400;
     while (value.len && is_blank(value.at[0])) value.at++, value.len--;
     while (value.len && is_blank(value.at[value.len - 1])) value.len--;
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.at[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f) return *why = "the value of a field holds a control character", 400;
-    }
+    for (size_t i = 0; i < value.len; i++)
+        if (is_control(value.at[i])) return *why = "the value of a field holds a control character", 400;
     *out = (struct http_field){ name, value };
     return 200;
 }
@@ -192,19 +191,19 @@ static bool has_word(struct http_span list, const char *word)
 
 static int check_rest(struct http_head *h, const char **why)
 {
-    struct http_span value = { 0 };
-    h->keeps_alive = h->minor == 1;
-    for (size_t i = 0; i < h->n_fields; i++) {
-        if (!http_is_like(h->field[i].name, "Connection")) continue;
-        if (has_word(h->field[i].value, "close")) { h->keeps_alive = false; break; }
-        if (has_word(h->field[i].value, "keep-alive")) h->keeps_alive = true;
+    bool closes = false, keeps = false;
+    for (size_t i = 0; i < h->n_fields; i++) {                     /* each of several fields of a name counts */
+        struct http_span name = h->field[i].name, value = h->field[i].value;
+        if (http_is_like(name, "Connection")) {
+            closes |= has_word(value, "close");
+            keeps |= has_word(value, "keep-alive");
+        } else if (http_is_like(name, "Expect")) {
+            if (!http_is_like(value, "100-continue")) return *why = "Expect is something else than \"100-continue\"", 417;
+            h->expects_continue = h->minor == 1;
+        } else if (http_is_like(name, "Content-Encoding") && !http_is_like(value, "identity"))
+            return *why = "the body is compressed (Content-Encoding), which this server does not take", 415;
     }
-    if (count_fields(h, "Expect", &value)) {
-        if (!http_is_like(value, "100-continue")) return *why = "Expect is something else than \"100-continue\"", 417;
-        h->expects_continue = h->minor == 1;
-    }
-    if (count_fields(h, "Content-Encoding", &value) && !http_is_like(value, "identity"))
-        return *why = "the body is compressed (Content-Encoding), which this server does not take", 415;
+    h->keeps_alive = !closes && (keeps || h->minor == 1);
     return 200;
 }
 
@@ -274,7 +273,8 @@ static int size_char(struct http_chunks *c, char at, const char **why)
 static int trailer_char(struct http_chunks *c, char at, const char **why)
 {
     if (at == '\r') { c->state = CHUNK_TRAILER_LF; return 0; }
-    if (at == '\n' || (unsigned char)at < 9) return *why = "a line behind the last chunk does not end with CR LF", 400;
+    if (at == '\n') return *why = "a line behind the last chunk does not end with CR LF", 400;
+    if (is_control(at)) return *why = "a line behind the last chunk holds a control character", 400;
     c->line++;
     return ++c->digits > HTTP_TRAILER_MAX ? (*why = "there are more than 4096 bytes behind the last chunk", 431) : 0;
 }
@@ -286,7 +286,7 @@ static int framing_char(struct http_chunks *c, char at, const char **why)
     case CHUNK_SIZE: return size_char(c, at, why);
     case CHUNK_EXTENSION:
         if (at == '\r') c->state = CHUNK_SIZE_LF;
-        else if ((unsigned char)at < 32 && at != '\t') return *why = "the extension of a chunk holds a control character", 400;
+        else if (is_control(at)) return *why = "the extension of a chunk holds a control character", 400;
         else if (++c->line > EXTENSION_MAX) return *why = "the extension of a chunk is longer than 256 bytes", 400;
         return 0;
     case CHUNK_SIZE_LF:
