@@ -6,7 +6,6 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,8 +13,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { INPUT_AHEAD = 65536, OUTPUT_MAX = 8 << 20, LINGER_BYTES = 1 << 20, BODY_TICK = 10, BODY_RATE = 1024 };
@@ -35,6 +32,7 @@ struct connection {
     uint64_t taken, at_tick;            /* bytes of the body; at the last tick of the timer */
     size_t lingered;
     bool is_closing;                    /* once the output is out */
+    bool has_ended;                     /* the client has closed its side: nothing more comes */
     char address[64];
     bool is_loopback;
 };
@@ -65,9 +63,12 @@ static void set_timer(struct connection *c, double seconds)
     evtimer_add(c->timer, &t);
 }
 
+/* All are answered, and the answers are out: what is in a buffer when the loop ends is lost. */
 static void maybe_finish(struct http *h)
 {
-    if (h->is_draining && h->n_busy == 0) event_base_loopbreak(h->base);
+    bool is_out = h->n_busy == 0;
+    for (const struct connection *c = h->first; c && h->is_draining && is_out; c = c->next) is_out = evbuffer_get_length(bufferevent_get_output(c->buffers)) == 0;
+    if (h->is_draining && is_out) event_base_loopbreak(h->base);
 }
 
 static void exchange_free(struct http_exchange *x)
@@ -91,10 +92,27 @@ static void drop(struct connection *c)
     buf_release(&c->body);
     bool was_busy = c->phase == PHASE_BUSY;
     mem_free(c);
-    if (!x) return;
-    x->connection = NULL;
-    if (!was_busy) { exchange_free(x); return; }
-    if (x->on_gone) x->on_gone(x);
+    if (x) x->connection = NULL;
+    if (x && !was_busy) exchange_free(x);
+    else if (x && x->on_gone) x->on_gone(x);
+    maybe_finish(h);
+}
+
+/* The client is told that nothing more comes, and has a moment to read: a socket closed with unread input would take the answer along. */
+static void linger(struct connection *c)
+{
+    if (c->has_ended) { drop(c); return; }                     /* it will not write any more */
+    c->phase = PHASE_LINGER;
+    shutdown(bufferevent_getfd(c->buffers), SHUT_WR);
+    bufferevent_disable(c->buffers, EV_WRITE);
+    set_timer(c, LINGER_SECONDS);
+}
+
+static void close_when_sent(struct connection *c)
+{
+    c->is_closing = true;
+    c->phase = PHASE_LINGER;
+    if (evbuffer_get_length(bufferevent_get_output(c->buffers)) == 0) linger(c);
 }
 
 /* Behind an answer: the next request, or the end. What has come of it already is read from the loop, not from here: a thousand
@@ -107,40 +125,15 @@ static void next_request(struct connection *c)
     c->taken = c->at_tick = 0;
     set_timer(c, c->http->c.idle_seconds);
     if (c->http->is_draining) c->is_closing = true;
-    if (evbuffer_get_length(bufferevent_get_input(c->buffers))) bufferevent_trigger(c->buffers, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
-}
-
-/* The client is told that nothing more comes, and has a moment to read: a socket closed with unread input would take the answer along. */
-static void linger(struct connection *c)
-{
-    c->phase = PHASE_LINGER;
-    shutdown(bufferevent_getfd(c->buffers), SHUT_WR);
-    bufferevent_disable(c->buffers, EV_WRITE);
-    set_timer(c, LINGER_SECONDS);
-}
-
-static void close_when_sent(struct connection *c)
-{
-    c->is_closing = true;
-    if (evbuffer_get_length(bufferevent_get_output(c->buffers)) == 0) linger(c);
+    bool has_more = evbuffer_get_length(bufferevent_get_input(c->buffers)) > 0;
+    if (c->has_ended && !has_more) close_when_sent(c);
+    else if (has_more) bufferevent_trigger(c->buffers, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------------------------------------- */
 
-const char *http_reason(int status)
-{
-    static const struct { int status; const char *reason; } rows[] = {
-        { 200, "OK" }, { 202, "Accepted" }, { 204, "No Content" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
-        { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 413, "Content Too Large" }, { 414, "URI Too Long" }, { 415, "Unsupported Media Type" },
-        { 417, "Expectation Failed" }, { 422, "Unprocessable Content" }, { 424, "Failed Dependency" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
-        { 501, "Not Implemented" }, { 503, "Service Unavailable" }, { 505, "HTTP Version Not Supported" },
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].status == status) return rows[i].reason;
-    return "Unknown";
-}
-
-static void put_head(struct evbuffer *out, int status, const char *type, const char *headers, bool keeps_alive)
+enum stay { CLOSES, STAYS, STAYS_TOLD };                       /* to HTTP/1.0 it must be said that a connection stays */
+static void put_head(struct evbuffer *out, int status, const char *type, const char *headers, enum stay stay)
 {
     char date[64];
     time_t now = time(NULL);
@@ -150,8 +143,10 @@ static void put_head(struct evbuffer *out, int status, const char *type, const c
     evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n", status, http_reason(status), date);
     if (type) evbuffer_add_printf(out, "Content-Type: %s\r\n", type);
     if (headers) evbuffer_add(out, headers, strlen(headers));
-    if (!keeps_alive) evbuffer_add_printf(out, "Connection: close\r\n");
+    if (stay != STAYS) evbuffer_add_printf(out, "Connection: %s\r\n", stay == CLOSES ? "close" : "keep-alive");
 }
+
+static enum stay stays(const struct http_exchange *x) { return !x->head.keeps_alive ? CLOSES : x->head.minor == 0 ? STAYS_TOLD : STAYS; }
 
 /* The answer is complete: frees the exchange, and the connection waits for the next request or ends. */
 static void finish(struct http_exchange *x, bool is_whole)
@@ -164,7 +159,7 @@ static void finish(struct http_exchange *x, bool is_whole)
     if (c) {
         c->x = NULL;
         if (!is_whole) drop(c);
-        else if (!keeps_alive || h->is_draining) { c->phase = PHASE_LINGER; close_when_sent(c); }
+        else if (!keeps_alive || h->is_draining) close_when_sent(c);
         else next_request(c);
     }
     maybe_finish(h);
@@ -178,7 +173,7 @@ void http_begin(struct http_exchange *x, int status, const char *type, const cha
     if (x->http->is_draining || !x->is_chunked) x->head.keeps_alive = false;
     if (!x->connection) return;
     struct evbuffer *out = bufferevent_get_output(x->connection->buffers);
-    put_head(out, status, type, headers, x->head.keeps_alive);
+    put_head(out, status, type, headers, stays(x));
     if (x->is_chunked) evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
     evbuffer_add_printf(out, "\r\n");
 }
@@ -210,7 +205,7 @@ void http_reply(struct http_exchange *x, int status, const char *type, const cha
     if (x->http->is_draining) x->head.keeps_alive = false;
     if (x->connection) {
         struct evbuffer *out = bufferevent_get_output(x->connection->buffers);
-        put_head(out, status, type, headers, x->head.keeps_alive);
+        put_head(out, status, type, headers, stays(x));
         if (status != 204 && status != 304) evbuffer_add_printf(out, "Content-Length: %zu\r\n", len);
         evbuffer_add_printf(out, "\r\n");
         if (!http_is(x->head.method, "HEAD")) evbuffer_add(out, body, len);
@@ -233,12 +228,11 @@ static void refuse(struct connection *c, int status, const char *why)
     c->x = NULL;
     h->c.error_body(&body, status, why);
     struct evbuffer *out = bufferevent_get_output(c->buffers), *in = bufferevent_get_input(c->buffers);
-    put_head(out, status, "application/json", NULL, false);
+    put_head(out, status, "application/json", NULL, CLOSES);
     evbuffer_add_printf(out, "Content-Length: %zu\r\n\r\n", body.len);
     evbuffer_add(out, body.data, body.len);
     evbuffer_drain(in, evbuffer_get_length(in));
     buf_release(&body);
-    c->phase = PHASE_LINGER;
     close_when_sent(c);
 }
 
@@ -264,9 +258,8 @@ static void dispatch(struct connection *c)
     sc_text body = { 0 };
     c->phase = PHASE_BUSY;
     evtimer_del(c->timer);
-    buf_putc(&c->body, 0);
-    x->body_len = c->body.len - 1;
-    buf_take(&c->body, &body);
+    x->body_len = c->body.len;
+    buf_take(&c->body, &body);                                 /* a NUL follows what a buf holds */
     x->body = body.data;
     buf_init(&c->body, 0);
     h->n_busy++;
@@ -303,7 +296,7 @@ static void begin_body(struct connection *c, const char *bytes, size_t used)
     evbuffer_drain(bufferevent_get_input(c->buffers), used);
     if (c->x->head.length > h->c.body_bytes) { refuse(c, 413, "the body is larger than this server takes"); return; }
     c->phase = PHASE_BODY;
-    buf_init(&c->body, h->c.body_bytes + 1);                   /* and a NUL */
+    buf_init(&c->body, h->c.body_bytes);
     bool has_body = c->x->head.is_chunked || c->x->head.length;
     if (has_body) set_timer(c, BODY_TICK);
     if (has_body && c->x->head.expects_continue && !evbuffer_get_length(bufferevent_get_input(c->buffers)))
@@ -327,6 +320,7 @@ static void read_head(struct connection *c)
     int status = http_parse_head(&head, bytes, look, &used, &why);
     if (status == 200) begin_body(c, bytes, used);
     else if (status) refuse(c, status, why);
+    else if (c->has_ended) close_when_sent(c);                 /* half a request, and no more comes */
 }
 
 static void read_on(struct connection *c)
@@ -349,20 +343,30 @@ static void on_read(struct bufferevent *b, void *arg)
 static void on_written(struct bufferevent *b, void *arg)
 {
     struct connection *c = arg;
+    struct http *h = c->http;
     (void)b;
     if (c->is_closing && c->phase != PHASE_BUSY && c->phase != PHASE_BODY) linger(c);
+    maybe_finish(h);
+}
+
+/* The client closed its side. What it had asked before is still answered; only who waits for an answer alone has left. */
+static void end_input(struct connection *c)
+{
+    bool has_input = evbuffer_get_length(bufferevent_get_input(c->buffers)) > 0;
+    c->has_ended = true;
+    bufferevent_disable(c->buffers, EV_READ);
+    if (c->phase == PHASE_IDLE && has_input) return;           /* requests that came together: next_request has seen to it */
+    close_when_sent(c);
 }
 
 /* The client closed its side, broke off, or took nothing for too long. */
 static void on_event(struct bufferevent *b, short what, void *arg)
 {
     struct connection *c = arg;
-    bool is_answered = (what & BEV_EVENT_EOF) && c->phase != PHASE_BUSY && c->phase != PHASE_BODY && evbuffer_get_length(bufferevent_get_output(b));
-    if (is_answered && !c->is_closing) {                       /* it only closed its side: it gets the answer that is on its way */
-        bufferevent_disable(b, EV_READ);
-        c->phase = PHASE_LINGER;
-        close_when_sent(c);
-    } else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) drop(c);
+    (void)b;
+    bool is_end = (what & BEV_EVENT_EOF) && !(what & BEV_EVENT_ERROR) && c->phase != PHASE_BUSY && c->phase != PHASE_BODY;
+    if (is_end) end_input(c);
+    else if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) drop(c);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -462,7 +466,9 @@ static void begin_draining(struct http *h)
     h->is_draining = true;
     for (struct connection *c = h->first, *next; c; c = next) {
         next = c->next;
-        if (c->phase != PHASE_BUSY && c->phase != PHASE_BODY && c->phase != PHASE_LINGER) drop(c);
+        if (c->phase == PHASE_BUSY || c->phase == PHASE_BODY || c->phase == PHASE_LINGER) continue;
+        if (evbuffer_get_length(bufferevent_get_output(c->buffers))) close_when_sent(c);
+        else drop(c);
     }
     maybe_finish(h);
 }
@@ -534,46 +540,6 @@ void http_every(struct http *h, double seconds, void (*fn)(void *arg), void *arg
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------------------------ */
 
-static sc_status listen_unix(struct http *h, const char *path, sc_error *err)
-{
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    struct stat is;
-    if (strlen(path) >= sizeof a.sun_path) return FAIL(err, SC_E_ARGUMENT, "the socket path %s is longer than %zu bytes", path, sizeof a.sun_path - 1);
-    memcpy(a.sun_path, path, strlen(path));
-    if (stat(path, &is) == 0 && S_ISSOCK(is.st_mode)) {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool is_used = fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
-        if (fd >= 0) close(fd);
-        if (is_used) return FAIL(err, SC_E_IO, "another server answers at %s; stop it or choose another path", path);
-        unlink(path);                                            /* left behind by one that was killed */
-    }
-    h->listener = evconnlistener_new_bind(h->base, on_accept, h, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 512, (struct sockaddr *)&a, sizeof a);
-    if (!h->listener) return FAIL(err, SC_E_IO, "cannot listen at %s: %s", path, strerror(errno));
-    if (chmod(path, 0600) != 0) return FAIL(err, SC_E_IO, "cannot make %s private: %s", path, strerror(errno));
-    h->socket_path = mem_strdup(path);
-    return SC_OK;
-}
-
-static sc_status listen_at(struct http *h, sc_error *err)
-{
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found = NULL;
-    char port[8];
-    if (strncmp(h->c.host, "unix:", 5) == 0) return listen_unix(h, h->c.host + 5, err);
-    snprintf(port, sizeof port, "%d", h->c.port);
-    int e = getaddrinfo(h->c.host, port, &hints, &found);
-    if (e) return FAIL(err, SC_E_ARGUMENT, "the host \"%s\" is no address of this machine: %s", h->c.host, gai_strerror(e));
-    h->listener = evconnlistener_new_bind(h->base, on_accept, h, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, 512, found->ai_addr, (int)found->ai_addrlen);
-    int reason = errno;
-    freeaddrinfo(found);
-    if (!h->listener && reason == EADDRINUSE) return FAIL(err, SC_E_IO, "port %d of %s is taken by another program; choose another with --port, or --port 0 for any free one", h->c.port, h->c.host);
-    if (!h->listener) return FAIL(err, SC_E_IO, "cannot listen at %s, port %d: %s", h->c.host, h->c.port, strerror(reason));
-    struct sockaddr_storage at;
-    socklen_t len = sizeof at;
-    if (getsockname(evconnlistener_get_fd(h->listener), (struct sockaddr *)&at, &len) == 0)
-        h->port = ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port : ((struct sockaddr_in *)&at)->sin_port);
-    return SC_OK;
-}
-
 sc_status http_listen(struct http **out, const struct http_config *c, sc_error *err)
 {
     struct http *h = mem_zero(1, sizeof *h);
@@ -590,7 +556,9 @@ sc_status http_listen(struct http **out, const struct http_config *c, sc_error *
     h->wake = event_new(h->base, h->wake_fd, EV_READ | EV_PERSIST, on_wake, h);
     h->resume = evtimer_new(h->base, on_resume, h);
     event_add(h->wake, NULL);
-    sc_status status = listen_at(h, err);
+    int fd = -1;
+    sc_status status = http_bind(&fd, &h->port, &h->socket_path, c->host, c->port, err);
+    if (status == SC_OK) h->listener = evconnlistener_new(h->base, on_accept, h, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     if (status != SC_OK) { http_release(h); return status; }
     evconnlistener_set_error_cb(h->listener, on_accept_error);
     *out = h;
@@ -617,32 +585,4 @@ void http_release(struct http *h)
     mem_free(h->socket_path);
     pthread_mutex_destroy(&h->lock);
     mem_free(h);
-}
-
-/* ---- queries ------------------------------------------------------------------------------------------------------------------------------- */
-
-static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; }
-
-static bool decode(struct buf *out, const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (s[i] != '%') { buf_putc(out, s[i] == '+' ? ' ' : s[i]); continue; }
-        int a = i + 2 < n ? hex_digit(s[i + 1]) : -1, b = i + 2 < n ? hex_digit(s[i + 2]) : -1;
-        if (a < 0 || b < 0) return false;
-        buf_putc(out, (char)(16 * a + b));
-        i += 2;
-    }
-    return true;
-}
-
-bool http_query(struct buf *out, const struct http_exchange *x, const char *name)
-{
-    struct http_span q = x->head.query;
-    size_t len = strlen(name);
-    buf_clear(out);
-    for (size_t i = 0, end; i < q.len; i = end + 1) {
-        for (end = i; end < q.len && q.at[end] != '&'; end++) { }
-        if (end - i > len && q.at[i + len] == '=' && memcmp(q.at + i, name, len) == 0) return decode(out, q.at + i + len + 1, end - i - len - 1);
-    }
-    return false;
 }

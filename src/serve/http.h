@@ -36,6 +36,8 @@ struct http_config {
     void (*error_body)(struct buf *body, int status, const char *why);
     void *user;
 };
+/* A socket that listens at an address, a name or "unix:PATH"; *socket_path is set where a file has to be removed later. http_listen's. */
+sc_status http_bind(int *fd, int *port_bound, char **socket_path, const char *host, int port, sc_error *err);
 sc_status http_listen(struct http **out, const struct http_config *c, sc_error *err);
 int       http_port(const struct http *h);
 void      http_run(struct http *h);                          /* until http_stop */
