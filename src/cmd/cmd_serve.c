@@ -42,7 +42,7 @@ static void on_log(void *user, const char *json)
 
 static void tell_where(const struct serve *s)
 {
-    if (strncmp(s->config.host, "unix:", 5) == 0) { printf("%s\n", s->config.host); return; }
+    if (strncmp(s->config.host, "unix:", 5) == 0) { printf("%s\n", s->config.host); fflush(stdout); return; }
     bool is_six = strchr(s->config.host, ':') != NULL;
     printf("http://%s%s%s:%d\n", is_six ? "[" : "", s->config.host, is_six ? "]" : "", sc_server_port(s->server));
     fflush(stdout);

@@ -19,6 +19,7 @@ bool api_fail(struct api_error *e, int status, const char *type, const char *cod
 bool api_bad(struct api_error *e, const char *param, const char *format, ...) __attribute__((format(printf, 3, 4)));       /* 400 invalid_request_error */
 bool api_failed(struct api_error *e, const sc_error *err);       /* of the library: its status decides */
 void api_error_json(struct buf *out, const struct api_error *e);                          /* OpenAI's shape */
+void api_put_text(struct buf *out, const char *text);            /* a JSON string; what was cut in the middle of a character is repaired */
 
 /* ---- wishes: wish.c ------------------------------------------------------------------------------------------------------------------ */
 
@@ -72,7 +73,7 @@ struct call {
     enum tool_mode tools; const char *tool_name; json_t *tool_schema;
     struct choice *choices; size_t n_choices, per_task;       /* choice = task * per_task + k */
     size_t context;                      /* most tokens of prompt and answer */
-    struct buf echo_text;                /* text before the answer */
+    struct buf echo_text;                /* text before the answer: for each task its length and its bytes, which may hold NUL */
     void *state; void (*state_free)(void *state);     /* the dialect's own */
     bool is_stream, has_begun, is_over, is_cut, was_truncated, was_filtered;
     double last_sent, began;
@@ -95,6 +96,7 @@ bool content_text(struct buf *out, const json_t *content, const char *what, stru
 
 /* ---- call.c ------------------------------------------------------------------------------------------------------------------------------------ */
 
+void call_echo(struct call *c, const char *text, size_t len);                               /* what the next task's answer begins with; broken UTF-8 is repaired */
 bool call_model(struct call *c, const json_t *body, struct api_error *e);                  /* by the field "model" */
 /* A task of the call's wish over these tokens, which it takes; false: the call's error says why, nothing was taken. */
 bool call_add_task(struct call *c, struct token_list *prompt, struct api_error *e);

@@ -71,6 +71,7 @@ void call_reply_buf(struct call *c, int status, const char *type, struct buf *bo
     cors_headers(c, &headers);
     if (status == 429 || status == 503) buf_puts(&headers, "Retry-After: 1\r\n");
     if (status == 401) buf_puts(&headers, "WWW-Authenticate: Bearer\r\n");
+    if (status == 405) route_allow(&headers, c->x->head.path);
     struct http_exchange *x = c->x;
     over(c, status, body->len);
     http_reply(x, status, type, headers.data, body->data ? body->data : "", body->len);
@@ -194,16 +195,27 @@ static void append_records(struct token_records *to, struct token_records *from)
     for (size_t i = 0; i < from->len; i++) token_records_add(to, from->at[i].id, from->at[i].logprob, from->at[i].top, from->at[i].n_top);
 }
 
+void call_echo(struct call *c, const char *text, size_t len)
+{
+    struct buf whole;
+    buf_init(&whole, 0);
+    utf8_repair(&whole, text, len);
+    buf_append(&c->echo_text, &whole.len, sizeof whole.len);
+    buf_append(&c->echo_text, whole.data, whole.len);
+    buf_release(&whole);
+}
+
 /* The prompt's own text and log-probabilities come first in an echo. */
 static void begin_choice(struct call *c, size_t index, size_t task)
 {
     struct choice *ch = &c->choices[index];
     const char *at = c->echo_text.data;
+    size_t len;
     if (!c->wish.echo || !at || ch->has_begun) return;
     ch->has_begun = true;
-    for (size_t i = 0; i < task; i++) at += strlen(at) + 1;
-    buf_puts(&ch->text, at);
-    if (c->is_stream) c->dialect->piece(c, index, at, strlen(at), &(struct token_records){ 0 });
+    for (size_t i = 0; memcpy(&len, at, sizeof len), at += sizeof len, i < task; i++) at += len;
+    buf_append(&ch->text, at, len);
+    if (c->is_stream) c->dialect->piece(c, index, at, len, &(struct token_records){ 0 });
 }
 
 static void on_prompt(struct call *c, size_t task, struct event_of_task *v)
@@ -340,8 +352,7 @@ static void read_call(struct call *c)
     json_t *v;
     if (!server_logs(c->server, "debug")) return;
     json_object_foreach(c->body, key, v) {
-        char quoted[80];
-        if (!wish_knows(key)) server_log(c->server, "debug", "unknown_field", ",\"field\":\"%s\"", error_quote(quoted, 60, key, strlen(key)));
+        if (!wish_knows(key)) server_log_text(c->server, "debug", "unknown_field", "", "field", key, strlen(key));
     }
 }
 

@@ -60,6 +60,8 @@ void http_end(struct http_exchange *x);
 void http_abort(struct http_exchange *x);                    /* ends a begun answer so that the client sees that it is not whole */
 const char *http_reason(int status);
 /* The value of a parameter of the query, percent-decoded; false if it is not there or badly encoded. */
+/* Appends what %XX stands for; false if it stands for nothing. A plus is a space in queries alone. */
+bool http_decode(struct buf *out, const char *s, size_t n, bool is_query);
 bool http_query(struct buf *out, const struct http_exchange *x, const char *name);
 
 #endif

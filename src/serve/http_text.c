@@ -20,10 +20,10 @@ const char *http_reason(int status)
 
 static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; }
 
-static bool decode(struct buf *out, const char *s, size_t n)
+bool http_decode(struct buf *out, const char *s, size_t n, bool is_query)
 {
     for (size_t i = 0; i < n; i++) {
-        if (s[i] != '%') { buf_putc(out, s[i] == '+' ? ' ' : s[i]); continue; }
+        if (s[i] != '%') { buf_putc(out, is_query && s[i] == '+' ? ' ' : s[i]); continue; }
         int a = i + 2 < n ? hex_digit(s[i + 1]) : -1, b = i + 2 < n ? hex_digit(s[i + 2]) : -1;
         if (a < 0 || b < 0) return false;
         buf_putc(out, (char)(16 * a + b));
@@ -39,7 +39,7 @@ bool http_query(struct buf *out, const struct http_exchange *x, const char *name
     buf_clear(out);
     for (size_t i = 0, end; i < q.len; i = end + 1) {
         for (end = i; end < q.len && q.at[end] != '&'; end++) { }
-        if (end - i > len && q.at[i + len] == '=' && memcmp(q.at + i, name, len) == 0) return decode(out, q.at + i + len + 1, end - i - len - 1);
+        if (end - i > len && q.at[i + len] == '=' && memcmp(q.at + i, name, len) == 0) return http_decode(out, q.at + i + len + 1, end - i - len - 1, true);
     }
     return false;
 }

@@ -12,7 +12,7 @@ static void ollama_error(struct call *c, const struct api_error *e)
     struct buf b;
     buf_init(&b, 0);
     buf_puts(&b, "{\"error\":");
-    buf_put_json_string(&b, e->message, strlen(e->message));
+    api_put_text(&b, e->message);
     buf_putc(&b, '}');
     call_reply_buf(c, e->status == 429 ? 503 : e->status, "application/json", &b);
 }

@@ -340,11 +340,12 @@ static bool read_chat(struct call *c, const json_t *body, struct api_error *e)
 /* Log-probabilities of the prompt come before those of the answer, and the prompt's text before its text. */
 static bool add_completion(struct call *c, struct token_list *prompt, const char *text, size_t len, struct api_error *e)
 {
-    if (c->wish.echo) {
-        if (text) buf_append(&c->echo_text, text, len);
-        else tokenizer_decode(c->model->tokenizer, &c->echo_text, prompt->id, prompt->len, false);
-        buf_putc(&c->echo_text, 0);                            /* parts, one for each prompt */
-    }
+    struct buf decoded;
+    buf_init(&decoded, 0);
+    if (c->wish.echo && !text) tokenizer_decode(c->model->tokenizer, &decoded, prompt->id, prompt->len, false);
+    if (c->wish.echo && text) call_echo(c, text, len);
+    else if (c->wish.echo) call_echo(c, decoded.data ? decoded.data : "", decoded.len);
+    buf_release(&decoded);
     return call_add_task(c, prompt, e);
 }
 

@@ -113,7 +113,9 @@ bool prompt_chat(struct call *c, struct token_list *out, const json_t *messages,
     if (!prompt_rendered(c, &r, messages, n - has_prefill, tools, e)) return false;
     tokenizer_encode(c->model->tokenizer, out, r.text.data, r.text.len, r.trusted, r.n_trusted);
     rendered_release(&r);
-    return !has_prefill || add_prefill(c, out, last, n - 1, e);
+    if (!has_prefill || add_prefill(c, out, last, n - 1, e)) return true;
+    token_list_release(out);
+    return false;
 }
 
 bool prompt_text(struct call *c, struct token_list *out, const char *text, size_t len, struct api_error *e)
@@ -133,7 +135,7 @@ bool prompt_ids(struct call *c, struct token_list *out, const json_t *ids, struc
     for (size_t i = 0; i < json_array_size(ids); i++) {
         const json_t *v = json_array_get(ids, i);
         json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
-        if (id < 0 || (size_t)id >= vocab) return api_bad(e, "prompt", "element %zu of the prompt is no token id, expected 0 to %zu", i, vocab - 1);
+        if (id < 0 || (size_t)id >= vocab) { token_list_release(out); return api_bad(e, "prompt", "element %zu of the prompt is no token id, expected 0 to %zu", i, vocab - 1); }
         token_list_push(out, (int32_t)id);
     }
     return true;

@@ -59,6 +59,14 @@ const struct route *route_find(const struct http_exchange *x, bool *knows_path)
     return NULL;
 }
 
+void route_allow(struct buf *headers, struct http_span path)
+{
+    size_t n = 0;
+    for (const struct route *r = routes; r->method; r++)
+        if (path_is(r, path)) buf_printf(headers, "%s%s", n++ ? ", " : "Allow: ", strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method);
+    if (n) buf_puts(headers, "\r\n");
+}
+
 /* ---- health and models ------------------------------------------------------------------------------------------------------------ */
 
 void handle_health(struct call *c)
@@ -134,13 +142,15 @@ bool call_model(struct call *c, const json_t *body, struct api_error *e)
 void handle_model(struct call *c)
 {
     struct api_error e;
-    char name[256];
+    struct buf name;
     struct http_span path = c->x->head.path;
-    size_t skip = strlen("/v1/models/"), n = path.len - skip;
-    snprintf(name, sizeof name, "%.*s", (int)(n < 255 ? n : 255), path.at + skip);
-    const struct served_model *m = server_model(c->server, name);
+    size_t skip = strlen("/v1/models/");
+    buf_init(&name, 0);
+    bool is_clean = http_decode(&name, path.at + skip, path.len - skip, false);           /* clients encode the colon and the slash of names */
+    const struct served_model *m = is_clean ? server_model(c->server, name.data) : NULL;
     if (m) call_reply_json(c, 200, model_json(c->server, m));
-    else { unknown_model(c->server, name, &e); call_reply_error(c, &e); }
+    else { unknown_model(c->server, name.data ? name.data : "", &e); call_reply_error(c, &e); }
+    buf_release(&name);
 }
 
 /* ---- tokens -------------------------------------------------------------------------------------------------------------------------- */

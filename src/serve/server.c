@@ -6,7 +6,7 @@
 
 #include "serve/server.h"
 
-enum { PARALLEL = 32, DEFAULT_CONTEXT = 8192, READERS = 2 };
+enum { PARALLEL = 32, DEFAULT_CONTEXT = 8192, READERS = 2, STOP_WRITE_SECONDS = 2 };
 
 /* ---- log ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -43,6 +43,20 @@ void server_log(struct sc_server *s, const char *level, const char *event, const
     buf_puts(&line, "}");
     s->c.on_log(s->c.user, line.data);
     buf_release(&line);
+}
+
+void server_log_text(struct sc_server *s, const char *level, const char *event, const char *members, const char *key, const char *text, size_t len)
+{
+    enum { TEXT_MAX = 100 };
+    struct buf whole, quoted;
+    if (!server_logs(s, level)) return;
+    buf_init(&whole, 0);
+    buf_init(&quoted, 0);
+    utf8_repair(&whole, text, len < TEXT_MAX ? len : TEXT_MAX);
+    buf_put_json_string(&quoted, whole.data ? whole.data : "", whole.len);
+    server_log(s, level, event, ",%s\"%s\":%s", members, key, quoted.data);
+    buf_release(&whole);
+    buf_release(&quoted);
 }
 
 /* ---- models ------------------------------------------------------------------------------------------------------------------------ */
@@ -139,7 +153,9 @@ static void on_refused(void *user, const char *address, int status, const char *
 {
     struct sc_server *s = user;
     figures_status(&s->figures, status);
-    server_log(s, "debug", "refused", ",\"address\":\"%s\",\"status\":%d,\"why\":\"%s\"", address, status, why);
+    char members[100];
+    snprintf(members, sizeof members, "\"address\":\"%s\",\"status\":%d,", address, status);
+    server_log_text(s, "debug", "refused", members, "why", why, strlen(why));
 }
 
 static void error_body(struct buf *body, int status, const char *why)
@@ -154,6 +170,7 @@ static void every_second(void *arg)
     struct sc_server *s = arg;
     call_every_second(s);
     if (s->asked && clock_seconds() > s->stop_at) call_cancel_all(s);
+    if (s->asked && clock_seconds() > s->stop_at + STOP_WRITE_SECONDS) http_stop(s->http, true);      /* who reads too slowly does not hold it up */
 }
 
 static sc_status open_http(struct sc_server *s, sc_error *err)

@@ -61,10 +61,13 @@ struct sc_server {
 /* One line of the log: level "debug", "info", "warn", "error"; more members as JSON (", \"key\":value ..."), may be NULL. */
 void server_log(struct sc_server *s, const char *level, const char *event, const char *members, ...) __attribute__((format(printf, 4, 5)));
 bool server_logs(const struct sc_server *s, const char *level);
+/* A line with one text from outside, of any bytes and any length. */
+void server_log_text(struct sc_server *s, const char *level, const char *event, const char *members, const char *key, const char *text, size_t len);
 /* Host, Origin and key of a request; fills the client and the salt of the call. */
 bool gate(struct call *c, struct api_error *e);
 const struct served_model *server_model(const struct sc_server *s, const char *name);        /* by name or alias; NULL: none */
 const struct route *route_find(const struct http_exchange *x, bool *knows_path);
+void route_allow(struct buf *headers, struct http_span path);                          /* the field that must stand beside 405 */
 /* call.c */
 void call_open(struct sc_server *s, struct http_exchange *x);
 void call_every_second(struct sc_server *s);                     /* pings, deadlines */

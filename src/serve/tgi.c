@@ -11,7 +11,7 @@ static void tgi_error(struct call *c, const struct api_error *e)
     int status = e->status == 400 ? 422 : e->status;
     buf_init(&b, 0);
     buf_puts(&b, "{\"error\":");
-    buf_put_json_string(&b, e->message, strlen(e->message));
+    api_put_text(&b, e->message);
     buf_printf(&b, ",\"error_type\":\"%s\"}", status == 422 ? "validation" : status == 429 ? "overloaded" : status == 503 ? "unavailable" : status == 500 ? "generation" : e->type);
     call_reply_buf(c, status, "application/json", &b);
 }
@@ -157,8 +157,8 @@ static bool read_tgi(struct call *c, const json_t *body, struct api_error *e, bo
         memmove(ids.id, ids.id + ids.len - n, n * sizeof *ids.id);
         ids.len = n;
     }
-    if (w->return_full_text) { buf_append(&c->echo_text, json_string_value(inputs), json_string_length(inputs)); buf_putc(&c->echo_text, 0); w->echo = true; }
-    else if (w->echo) buf_putc(&c->echo_text, 0);
+    if (w->return_full_text) { call_echo(c, json_string_value(inputs), json_string_length(inputs)); w->echo = true; }
+    else if (w->echo) call_echo(c, "", 0);
     return call_add_task(c, &ids, e);
 }
 

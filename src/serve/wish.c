@@ -33,12 +33,21 @@ bool api_failed(struct api_error *e, const sc_error *err)
     return api_fail(e, is_theirs ? 400 : 500, is_theirs ? "invalid_request_error" : "server_error", NULL, NULL, "%s", err->message);
 }
 
+void api_put_text(struct buf *out, const char *text)
+{
+    struct buf whole;
+    buf_init(&whole, 0);
+    utf8_repair(&whole, text, strlen(text));
+    buf_put_json_string(out, whole.data ? whole.data : "", whole.len);
+    buf_release(&whole);
+}
+
 void api_error_json(struct buf *out, const struct api_error *e)
 {
     buf_puts(out, "{\"error\":{\"message\":");
-    buf_put_json_string(out, e->message, strlen(e->message));
+    api_put_text(out, e->message);
     buf_printf(out, ",\"type\":\"%s\",\"param\":", e->type);
-    if (e->param[0]) buf_put_json_string(out, e->param, strlen(e->param));
+    if (e->param[0]) api_put_text(out, e->param);
     else buf_puts(out, "null");
     if (e->code) buf_printf(out, ",\"code\":\"%s\"", e->code);
     else buf_puts(out, ",\"code\":null");
