@@ -489,6 +489,7 @@ typedef struct {
     const char *adapters;         /* "NAME=DIRECTORY,..." PEFT adapters of the model, chosen by the field "model" */
     const char *api_key_file;     /* who may ask; NULL or "": everybody who reaches the address                */
     const char *allowed_hosts, *allowed_origins;   /* with commas; "*": any                                    */
+    const char *filter;           /* YAML of rules for answers and prompts, and a classifier; NULL or "": none */
     bool        allow_public;     /* listen beyond this machine without a key                                  */
     int64_t     parallel;         /* answers computed at once; 0: 32                                           */
     int64_t     queue;            /* requests that may wait                                                    */

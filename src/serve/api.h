@@ -75,7 +75,7 @@ struct call {
     size_t context;                      /* most tokens of prompt and answer */
     struct buf echo_text;                /* text before the answer: for each task its length and its bytes, which may hold NUL */
     void *state; void (*state_free)(void *state);     /* the dialect's own */
-    bool is_stream, has_begun, is_over, is_cut, was_truncated, was_filtered;
+    bool is_stream, has_begun, is_over, is_cut, was_truncated;
     double last_sent, began;
     struct api_error error;
     enum task_end task_end;

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "serve/server.h"
+#include "serve/moderate.h"
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -39,7 +39,7 @@ static void call_free(struct call *c)
     if (c->next) c->next->prev = c->prev;
     s->n_calls--;
     choices_free(c);
-    for (size_t i = 0; i < c->n_tasks; i++) task_free(c->tasks[i]);
+    for (size_t i = 0; i < c->n_tasks; i++) { moderate_drop(c->tasks[i]); task_free(c->tasks[i]); }
     mem_free(c->tasks);
     buf_release(&c->echo_text);
     if (c->state_free) c->state_free(c->state);
@@ -312,7 +312,10 @@ static void submit(struct call *c)
     c->n_choices = c->n_tasks * c->per_task;
     c->choices = mem_zero(c->n_choices, sizeof *c->choices);
     for (size_t i = 0; i < c->n_choices; i++) { buf_init(&c->choices[i].text, 0); buf_init(&c->choices[i].held, 0); }
-    for (size_t i = 0; i < c->n_tasks; i++) c->tasks[i]->on_event = on_event;
+    for (size_t i = 0; i < c->n_tasks; i++) {
+        c->tasks[i]->on_event = on_event;
+        moderate(s, c->tasks[i]);
+    }
     bool fits = engine_submit_all(s->engine, c->tasks, c->n_tasks);
     if (fits) {
         c->n_submitted = c->n_tasks;

@@ -16,7 +16,7 @@ struct event_of_task;
 enum task_kind { TASK_GENERATE, TASK_EMBED };
 enum task_end { TASK_DONE, TASK_CANCELLED, TASK_FAILED };
 /* ORDER finish: names in api.c. */
-enum finish { FINISH_NONE, FINISH_END, FINISH_STOP, FINISH_LENGTH, FINISH_CONTEXT, FINISH_TIME };
+enum finish { FINISH_NONE, FINISH_END, FINISH_STOP, FINISH_LENGTH, FINISH_CONTEXT, FINISH_TIME, FINISH_FILTER };    /* FINISH_FILTER: see moderate.h */
 
 /* One token of an answer or of the prompt; logprob NaN if it was not asked for. top: the likeliest, n_top of them. */
 struct token_record { int32_t id; double logprob; sc_candidate *top; size_t n_top; };
@@ -40,7 +40,7 @@ struct task {
     double seconds_max;                  /* of generating; 0: no limit */
     uint64_t client, salt;               /* who asks, for fairness; who may share the cache */
     bool no_cache;                       /* reads everything anew */
-    void *user;
+    void *user, *moderator;              /* the maker's; see moderate.h */
     /* Called on the thread that calls engine_deliver, in order. The last one has kind EVENT_END; the task belongs to its maker again then. */
     void (*on_event)(struct task *t, struct event_of_task *e);
     atomic_bool is_cancelled;            /* set from any thread */
@@ -86,6 +86,7 @@ sc_status engine_open(struct engine **out, const struct engine_config *c, sc_err
 sc_status engine_start(struct engine *e, sc_error *err);         /* its thread */
 /* False: the queue is full; the task stays the caller's. */
 bool      engine_submit(struct engine *e, struct task *t);
+void      engine_submit_now(struct engine *e, struct task *t);   /* however many wait: a part of what is being answered already */
 bool      engine_submit_all(struct engine *e, struct task *const *t, size_t n);      /* all or none; while nothing waits, any number */
 void      engine_cancel(struct engine *e, struct task *t);         /* its EVENT_END comes soon; any thread, until that was delivered */
 void      engine_deliver(struct engine *e);                      /* calls on_event for all that waits */

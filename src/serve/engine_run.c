@@ -426,21 +426,32 @@ static void *engine_thread(void *arg)
     return NULL;
 }
 
+/* Under the lock. */
+static void enqueue(struct engine *e, struct task *t)
+{
+    t->queued = clock_seconds();
+    t->next = NULL;
+    *e->waiting_end = t;
+    e->waiting_end = &t->next;
+    e->n_waiting++;
+    e->counts.tasks++;
+    pthread_cond_signal(&e->wake);
+}
+
 bool engine_submit_all(struct engine *e, struct task *const *t, size_t n)
 {
     pthread_mutex_lock(&e->lock);
     bool has_room = !e->stops && (e->n_waiting == 0 || e->n_waiting + n <= e->c.queue);
-    for (size_t i = 0; i < n && has_room; i++) {
-        t[i]->queued = clock_seconds();
-        t[i]->next = NULL;
-        *e->waiting_end = t[i];
-        e->waiting_end = &t[i]->next;
-        e->n_waiting++;
-        e->counts.tasks++;
-    }
-    if (has_room) pthread_cond_signal(&e->wake);
+    for (size_t i = 0; i < n && has_room; i++) enqueue(e, t[i]);
     pthread_mutex_unlock(&e->lock);
     return has_room;
+}
+
+void engine_submit_now(struct engine *e, struct task *t)
+{
+    pthread_mutex_lock(&e->lock);
+    enqueue(e, t);
+    pthread_mutex_unlock(&e->lock);
 }
 
 bool engine_submit(struct engine *e, struct task *t) { return engine_submit_all(e, &t, 1); }

@@ -82,7 +82,7 @@ static void put_http(struct buf *b, const struct sc_server *s)
 {
     const struct figures *f = &s->figures;
     struct http_counts h = http_count(s->http);
-    static const char *const finish[] = { "none", "end", "stop", "length", "context", "time" };        /* ORDER finish */
+    static const char *const finish[] = { "none", "end", "stop", "length", "context", "time", "filter" };        /* ORDER finish */
     put_one(b, "http_connections", "gauge", "Open connections.", (double)h.connections);
     put_one(b, "http_connections_total", "counter", "Connections that were accepted.", (double)h.accepted);
     put_one(b, "http_refused_total", "counter", "Requests and connections that were refused as malformed, too slow or too many.", (double)h.refused);
@@ -91,6 +91,8 @@ static void put_http(struct buf *b, const struct sc_server *s)
         buf_printf(b, "starchat_http_requests_total{status=\"%d\"} %llu\n", f->status[i].status, (unsigned long long)f->status[i].n);
     put_head(b, "request_success_total", "counter", "Complete answers by what ended them.");
     for (size_t i = 1; i < sizeof finish / sizeof *finish; i++) buf_printf(b, "starchat_request_success_total{finished_reason=\"%s\"} %llu\n", finish[i], (unsigned long long)f->finished[i]);
+    put_head(b, "filter_hits_total", "counter", "Matches of the content filter by action.");
+    buf_printf(b, "starchat_filter_hits_total{action=\"flag\"} %llu\nstarchat_filter_hits_total{action=\"redact\"} %llu\nstarchat_filter_hits_total{action=\"stop\"} %llu\n", (unsigned long long)s->filtered[0], (unsigned long long)s->filtered[1], (unsigned long long)s->filtered[2]);
     put_histogram(b, "time_to_first_token_seconds", "From the request to the first text.", &f->first_token);
     put_histogram(b, "inter_token_latency_seconds", "Between texts of one answer, by token.", &f->token_gap);
     put_histogram(b, "e2e_request_latency_seconds", "From the request to the end of the answer.", &f->whole);

@@ -7,7 +7,7 @@
 
 static void put_stop(struct buf *b, const struct choice *ch)
 {
-    static const char *const types[] = { "none", "eos", "word", "limit", "limit", "limit" };      /* ORDER finish */
+    static const char *const types[] = { "none", "eos", "word", "limit", "limit", "limit", "filter" };      /* ORDER finish */
     buf_printf(b, ",\"stop_type\":\"%s\",\"stopping_word\":", types[ch->finish]);
     if (ch->finish == FINISH_STOP && ch->stop_string) buf_put_json_string(b, ch->stop_string, strlen(ch->stop_string));
     else buf_puts(b, "\"\"");

@@ -7,7 +7,7 @@
 
 const char *finish_name(enum finish f)
 {
-    static const char *const names[] = { "length", "stop", "stop", "length", "length", "length" };       /* ORDER finish */
+    static const char *const names[] = { "length", "stop", "stop", "length", "length", "length", "content_filter" };       /* ORDER finish */
     return names[f];
 }
 
@@ -222,7 +222,7 @@ static void openai_finish(struct call *c, size_t choice)
         buf_puts(&b, ",\"stop_reason\":");
         buf_put_json_string(&b, ch->stop_string, strlen(ch->stop_string));
     }
-    send_chunk(c, choice, &b, c->was_filtered ? "content_filter" : finish);
+    send_chunk(c, choice, &b, finish);
     buf_release(&b);
 }
 
@@ -271,7 +271,7 @@ static void put_choice(struct buf *b, struct call *c, size_t index, const struct
         buf_puts(b, ",\"stop_reason\":");
         buf_put_json_string(b, ch->stop_string, strlen(ch->stop_string));
     }
-    buf_printf(b, ",\"finish_reason\":\"%s\"}", c->was_filtered ? "content_filter" : finish);
+    buf_printf(b, ",\"finish_reason\":\"%s\"}", finish);
 }
 
 static void openai_end(struct call *c)

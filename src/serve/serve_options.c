@@ -12,6 +12,7 @@ static const struct option rows[] = {
     ROW(api_key_file, OPT_STRING, 0, 0, "", NULL, "file of keys, one a line (KEY, or sha256:HEX NAME); without it nobody needs one"),
     ROW(allowed_hosts, OPT_STRING, 0, 0, "", NULL, "names by which browsers may reach this server, with commas; addresses and localhost always may"),
     ROW(allowed_origins, OPT_STRING, 0, 0, "", NULL, "other sites whose pages may use this server, with commas"),
+    ROW(filter, OPT_STRING, 0, 0, "", NULL, "file of rules that answers and prompts must keep to"),
     ROW(allow_public, OPT_BOOL, 0, 0, "false", NULL, "listen beyond this machine without keys: whoever reaches it may use it"),
     ROW(parallel, OPT_INT, 0, 1024, "0", NULL, "answers computed at once; 0: 32"),
     ROW(queue, OPT_INT, 0, 65536, "256", NULL, "requests that may wait; more get 429"),

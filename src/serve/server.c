@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "serve/server.h"
+#include "serve/moderate.h"
 
 enum { PARALLEL = 32, DEFAULT_CONTEXT = 8192, READERS = 2, STOP_WRITE_SECONDS = 2 };
 
@@ -216,6 +216,7 @@ sc_status sc_server_open(sc_server **out, sc_runtime *rt, sc_model *m, sc_prompt
     TRY_DONE(check_public(s, err));
     TRY_DONE(each_item(s, c->alias, add_alias, err));
     TRY_DONE(each_item(s, c->adapters, add_adapter, err));
+    TRY_DONE(moderate_open(s, err));
     make_fingerprint(s);
     TRY_DONE(open_engine(s, cache, err));
     TRY_DONE(open_http(s, err));
@@ -284,6 +285,7 @@ void sc_server_close(sc_server *s)
     for (size_t i = 0; i < s->n_aliases; i++) mem_free(s->aliases[i]);
     mem_free(s->aliases);
     mem_free(s->engine_models);
+    filter_close(s->filter);
     api_keys_release(&s->keys);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->wake);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "serve/api.h"
+#include "serve/filter.h"
 
 /* ---- keys.c ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -42,6 +43,8 @@ struct sc_server {
     sc_model **engine_models;
     struct http *http;
     struct api_keys keys;
+    struct filter *filter; sc_model *classifier;       /* NULL: none */
+    uint64_t filtered[3];                /* ORDER filter_action */
     struct figures figures;
     struct call *calls;                  /* all that are not over */
     size_t n_calls;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "serve/server.h"
+#include "serve/moderate.h"
 
 enum { STOPS_MAX = 16, STOP_BYTES_MAX = 1024, BIAS_MAX = 4096, IDS_MAX = 65536, CHOICES_MAX = 4096 };
 
@@ -229,12 +229,30 @@ static bool check_length(const struct call *c, size_t n, struct api_error *e)
     return false;
 }
 
+/* What the request says, with the words of the template around it. */
+static bool check_prompt(const struct call *c, const struct token_list *prompt, struct api_error *e)
+{
+    struct buf text, whole;
+    if (!c->server->filter) return true;
+    buf_init(&text, 0);
+    buf_init(&whole, 0);
+    tokenizer_decode(c->model->tokenizer, &text, prompt->id, prompt->len, true);
+    utf8_repair(&whole, text.data ? text.data : "", text.len);
+    const struct filter_rule *r = moderate_prompt(c->server, whole.data ? whole.data : "", whole.len);
+    buf_release(&text);
+    buf_release(&whole);
+    return !r || api_fail(e, 400, "invalid_request_error", "content_filter", NULL, "%s", r->message ? r->message : "the request was refused by this server's content filter");
+}
+
 bool call_add_task(struct call *c, struct token_list *prompt, struct api_error *e)
 {
     struct wish *w = &c->wish;
     struct grammar *g = NULL;
     size_t choices = (size_t)(w->best_of > w->n ? w->best_of : w->n);
     bool ok = check_length(c, prompt->len, e);
+    /* Records tell tokens that the filter may take out of the text. */
+    if (ok && c->server->filter && w->sample.logprobs > 0) ok = api_bad(e, "logprobs", "this server filters answers, so it gives no log-probabilities of their tokens");
+    if (ok) ok = check_prompt(c, prompt, e);
     if (ok && choices > c->server->parallel) ok = api_bad(e, "n", "n is %zu, but this server computes at most %zu answers at once", choices, c->server->parallel);
     if (ok && (c->n_tasks + 1) * choices > CHOICES_MAX) ok = api_bad(e, "prompt", "the request asks for more than %d answers", CHOICES_MAX);
     if (ok && c->n_tasks && c->tasks[0]->grammar) g = grammar_share(c->tasks[0]->grammar);

@@ -18,7 +18,7 @@ static void tgi_error(struct call *c, const struct api_error *e)
 
 static const char *reason_of(enum finish f)
 {
-    static const char *const names[] = { "length", "eos_token", "stop_sequence", "length", "length", "length" };      /* ORDER finish */
+    static const char *const names[] = { "length", "eos_token", "stop_sequence", "length", "length", "length", "stop_sequence" };      /* ORDER finish */
     return names[f];
 }
 
