@@ -86,8 +86,12 @@ sc_status regex_parse(const struct node **out, struct build *b, const char *patt
  * below it are order[token .. node[skip].token). */
 struct tree_node { uint32_t skip, token; uint16_t depth; uint8_t byte; uint8_t plain_height; };
 /* plain_height: levels below this node if all bytes below are plain (tree_is_plain); NOT_PLAIN otherwise. */
-enum { NOT_PLAIN = 255, DEPTH_MAX = 4096 };
-struct token_tree { struct tree_node *node; uint32_t n_nodes; int32_t *order; uint32_t n_tokens; const struct tokenizer *tokenizer; size_t vocab, words; uint32_t depth; };
+enum { NOT_PLAIN = 255, DEPTH_MAX = 4096, PLAIN_LEN_MAX = 32 };
+struct token_tree {
+    struct tree_node *node; uint32_t n_nodes, depth; int32_t *order; uint32_t n_tokens;
+    const struct tokenizer *tokenizer; size_t vocab, words;
+    uint64_t *plain; struct token_tree *mixed;      /* tokens of at most PLAIN_LEN_MAX plain bytes, and a tree of the others */
+};
 static inline bool tree_is_plain(unsigned byte) { return byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\'; }
 
 /* ---- memo.c, mask.c ---------------------------------------------------------------------------------------------------------------- */

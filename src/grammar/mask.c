@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { RUN_MAX = 64, RUN_FOR_EVER = INT16_MAX, PLAIN_FEW = 4, GROUPS_MAX = 4, EXITS_MAX = 2048, TOO_MANY = UINT32_MAX };
+enum { RUN_MAX = 2 * PLAIN_LEN_MAX, RUN_FOR_EVER = INT16_MAX, PLAIN_FEW = 4, GROUPS_MAX = 4, EXITS_MAX = 2048, TOO_MANY = UINT32_MAX };
 #define MASK_WORK_MAX (UINT64_C(1) << 20)     /* visits of states for one mask: about a tenth of a second */
 
 /* Where every plain byte leads, if that is one place; else &no_way. */
@@ -55,12 +55,12 @@ struct exits { uint32_t node[EXITS_MAX], n; };
 /* A walk through the nodes below `from`, where m->path[its depth] is the configuration there. The configurations on the way are
  * roots, so that memory can be trimmed in between. What is not looked at within the limit on work is left out, once there is
  * something in the mask. `exits`, if not NULL, gets the nodes where the text may be whole; the walk ends when there are too many. */
-struct walk { struct memo *m; uint64_t *mask, work_max; bool has_some; struct exits *exits; };
+struct walk { struct memo *m; const struct token_tree *t; uint64_t *mask, work_max; bool has_some; struct exits *exits; };
 
 /* Takes the whole branch at node i, if it is sure that all of it may come. */
 static bool take_branch(struct walk *w, uint32_t i, struct configuration *at)
 {
-    const struct token_tree *t = w->m->tree;
+    const struct token_tree *t = w->t;
     const struct tree_node *node = &t->node[i];
     if (node->plain_height == NOT_PLAIN || node->skip - i <= PLAIN_FEW) return false;
     int run = run_of(w->m, at);
@@ -73,7 +73,7 @@ static bool take_branch(struct walk *w, uint32_t i, struct configuration *at)
 static void walk_below(struct walk *w, uint32_t from)
 {
     struct memo *m = w->m;
-    const struct token_tree *t = m->tree;
+    const struct token_tree *t = w->t;
     uint32_t end = t->node[from].skip;
     for (uint32_t i = from + 1; i < end && !(w->has_some && m->work > w->work_max);) {
         const struct tree_node *node = &t->node[i];
@@ -140,7 +140,7 @@ static void look_inside(struct walk *w, struct root *inside, struct exits *exits
     if (!inside->at->exits) {
         size_t words = m->tree->words;
         uint64_t *mask = mem_zero(words + 1, sizeof *mask);
-        struct walk own = { m, mask, w->work_max, false, exits };
+        struct walk own = { m, m->tree, mask, w->work_max, false, exits };
         m->path[0].at = inside->at;
         walk_below(&own, 0);
         size_t bytes = exits->n == TOO_MANY ? 0 : exits->n * sizeof *exits->node;
@@ -190,11 +190,14 @@ const uint64_t *memo_mask(struct memo *m, struct root *r)
     if (r->at->mask) return r->at->mask;
     const struct token_tree *t = m->tree;
     uint64_t *mask = mem_zero(t->words + 1, sizeof *mask);
-    struct walk w = { m, mask, m->work + MASK_WORK_MAX, false, NULL };
+    struct walk w = { m, t, mask, m->work + MASK_WORK_MAX, false, NULL };
     for (uint32_t i = 0; i <= t->depth; i++) memo_keep(m, &m->path[i], &no_way);
     if (!walk_by_groups(&w, r)) {
-        memset(mask, 0, t->words * sizeof *mask);
-        w.has_some = false;
+        w.has_some = run_of(m, r->at) >= PLAIN_LEN_MAX;
+        if (w.has_some) {
+            memcpy(mask, t->plain, t->words * sizeof *mask);
+            w.t = t->mixed;
+        } else memset(mask, 0, t->words * sizeof *mask);
         m->path[0].at = r->at;
         walk_below(&w, 0);
     }

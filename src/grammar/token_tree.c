@@ -15,16 +15,15 @@ static int compare_entries(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static struct entry *sorted_entries(const struct tokenizer *t, size_t vocab, size_t *n, size_t *bytes)
+static struct entry *sorted_entries(const struct tokenizer *t, size_t vocab, size_t *n)
 {
     struct entry *e = mem_alloc((vocab + 1) * sizeof *e);
-    *n = *bytes = 0;
+    *n = 0;
     for (size_t id = 0; id < vocab; id++) {
         size_t len = 0;
         const char *text = tokenizer_bytes(t, (int32_t)id, &len);
         if (!text || len == 0 || len > DEPTH_MAX || tokenizer_is_special(t, (int32_t)id)) continue;
         e[(*n)++] = (struct entry) { text, len, (int32_t)id };
-        *bytes += len;
     }
     qsort(e, *n, sizeof *e, compare_entries);
     return e;
@@ -44,15 +43,15 @@ static void find_plain(struct token_tree *t)
     }
 }
 
-struct token_tree *token_tree_make(const struct tokenizer *tokenizer)
+static struct token_tree *tree_of(const struct tokenizer *tokenizer, const struct entry *e, size_t n)
 {
     struct token_tree *t = mem_zero(1, sizeof *t);
-    size_t vocab = tokenizer_vocab(tokenizer), n = 0, bytes = 0;
-    struct entry *e = sorted_entries(tokenizer, vocab, &n, &bytes);
     uint32_t open[DEPTH_MAX + 1] = { 0 }, depth = 0;     /* the path to the node made last */
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) bytes += e[i].len;
     t->tokenizer = tokenizer;
-    t->vocab = vocab;
-    t->words = (vocab + 63) / 64;
+    t->vocab = tokenizer_vocab(tokenizer);
+    t->words = (t->vocab + 63) / 64;
     t->order = mem_alloc((n + 1) * sizeof *t->order);
     t->node = mem_alloc((bytes + 2) * sizeof *t->node);
     t->node[t->n_nodes++] = (struct tree_node) { 0 };
@@ -75,6 +74,28 @@ struct token_tree *token_tree_make(const struct tokenizer *tokenizer)
     t->node[t->n_nodes] = (struct tree_node) { .token = t->n_tokens };      /* behind the last, for the ends of ranges */
     t->node = mem_grow(t->node, (t->n_nodes + 1) * sizeof *t->node);
     find_plain(t);
+    return t;
+}
+
+static bool is_plain(const struct entry *e)
+{
+    if (e->len > PLAIN_LEN_MAX) return false;
+    for (size_t i = 0; i < e->len; i++)
+        if (!tree_is_plain((unsigned char)e->bytes[i])) return false;
+    return true;
+}
+
+struct token_tree *token_tree_make(const struct tokenizer *tokenizer)
+{
+    size_t n = 0, n_mixed = 0;
+    struct entry *e = sorted_entries(tokenizer, tokenizer_vocab(tokenizer), &n);
+    struct token_tree *t = tree_of(tokenizer, e, n);
+    t->plain = mem_zero(t->words + 1, sizeof *t->plain);
+    for (size_t i = 0; i < n; i++) {
+        if (is_plain(&e[i])) t->plain[e[i].id / 64] |= UINT64_C(1) << e[i].id % 64;
+        else e[n_mixed++] = e[i];
+    }
+    t->mixed = tree_of(tokenizer, e, n_mixed);
     mem_free(e);
     return t;
 }
@@ -82,6 +103,12 @@ struct token_tree *token_tree_make(const struct tokenizer *tokenizer)
 void token_tree_free(struct token_tree *t)
 {
     if (!t) return;
+    if (t->mixed) {
+        mem_free(t->mixed->node);
+        mem_free(t->mixed->order);
+    }
+    mem_free(t->mixed);
+    mem_free(t->plain);
     mem_free(t->node);
     mem_free(t->order);
     mem_free(t);
