@@ -11,8 +11,9 @@
 #include "text/text.h"
 
 struct grammar;
-/* All refuse with a sentence that says where: unknown rules, left recursion, too many states. Limits hold whatever the input:
- * 256 KiB of text, 64 levels, 65,536 elements. Release with grammar_release; a grammar is shared by counting. */
+/* All refuse with a sentence that says where: SC_E_FORMAT what breaks the notation, SC_E_UNSUPPORTED what cannot be done here (left
+ * recursion, keywords, too large). Limits hold whatever the input: 256 KiB of text, 64 levels, 65,536 repetitions, 262,144 states.
+ * Release with grammar_release; a grammar is shared by counting, from any thread. */
 sc_status grammar_from_gbnf(struct grammar **out, const char *text, size_t len, sc_error *err);
 /* What has no meaning here (a keyword that is not supported) is refused by name and path: "properties.age.multipleOf". */
 sc_status grammar_from_schema(struct grammar **out, const json_t *schema, sc_error *err);
@@ -31,7 +32,7 @@ struct matcher;
 struct matcher *matcher_open(struct grammar *g, const struct token_tree *t);
 struct matcher *matcher_copy(const struct matcher *m);
 void      matcher_close(struct matcher *m);
-/* Bit id of word id / 64: token id may come next. `vocab` / 64 rounded up words, until the next call. End tokens are not in it: see
+/* Bit id % 64 of word id / 64: token id may come next. `vocab` / 64 rounded up words, until the next call. End tokens are not in it: see
  * matcher_may_end. No bit set and not matcher_may_end: cannot happen, every place leads on by bytes; tokens of one byte exist. */
 const uint64_t *matcher_mask(struct matcher *m, size_t *words);
 bool      matcher_allows(struct matcher *m, int32_t id);       /* one token, cheaper than the mask */

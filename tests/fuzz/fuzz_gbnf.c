@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct grammar *g = NULL;
     struct buf text;
     sc_error e = { 0 };
-    if (size > 4096) return 0;
+    if (size > 1024) return 0;
     buf_init(&text, 0);
     if (grammar_from_gbnf(&g, (const char *)data, size, &e) == SC_OK) fuzz_walk(g, data, size, &text);
     else if (g || !fuzz_is_sentence(e.message)) abort();

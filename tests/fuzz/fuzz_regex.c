@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct grammar *g = NULL;
     struct buf text;
     sc_error e = { 0 };
-    if (size > 2048) return 0;
+    if (size > 512) return 0;
     buf_init(&text, 0);
     if (grammar_from_regex(&g, (const char *)data, size, &e) == SC_OK) fuzz_walk(g, data, size, &text);
     else if (g || !fuzz_is_sentence(e.message)) abort();
