@@ -215,7 +215,7 @@ static const char json_like[] = "root ::= value\nvalue ::= object | array | stri
 
 static void check_walks(const struct tokenizer *t, uint64_t n, size_t every)
 {
-    static const char *const grammars[] = { json_like, "root ::= [^\\n]{5,30} \".\"", "root ::= (\"for\" | \"form\" | \"format\" [a-z]* | . .){1,9}", "root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"x\" | [α-ω]+ | [\\U00010000-\\U0010FFFF]" };
+    static const char *const grammars[] = { json_like, "root ::= [^\\n]{5,30} \".\"", "root ::= \"\\\"\" [^\\n\\\"]{10,200} \"\\\"!\" [a-z]*", "root ::= (\"for\" | \"form\" | \"format\" [a-z]* | . .){1,9}", "root ::= \"a\" root \"b\" | \"a\" root \"c\" | \"x\" | [α-ω]+ | [\\U00010000-\\U0010FFFF]" };
     struct token_tree *tree = token_tree_make(t);
     for (size_t i = 0; i < sizeof grammars / sizeof *grammars; i++) {
         struct grammar *g = gbnf(grammars[i]);
@@ -314,6 +314,33 @@ TEST(threads_share_a_grammar)
     grammar_release(g);
     for (int i = 0; i < 4; i++) pthread_join(thread[i], NULL);
     token_tree_free(tree);
+}
+
+/* More than can be remembered: the memo begins anew, and matchers stay where they are. */
+TEST(memory_is_bounded)
+{
+    struct tokenizer *t = fixture_real();
+    if (!t) return;
+    struct token_tree *tree = token_tree_make(t);
+    struct grammar *g = schema("{\"type\":\"array\",\"items\":{\"type\":\"string\",\"maxLength\":16000}}");
+    struct matcher *m = matcher_open(g, tree), *parked = matcher_open(g, tree);
+    CHECK(take(parked, t, "[\"a\", \"bc", 9) && take(m, t, "[\"", 2));
+    int32_t a = byte_id(t, 'a');
+    size_t words;
+    for (int i = 0; i < 12000; i++) {
+        const uint64_t *mask = matcher_mask(m, &words);
+        CHECK(mask[a / 64] >> a % 64 & 1);
+        CHECK(matcher_accept(m, a));
+    }
+    check_mask(parked, t);
+    check_mask(m, t);
+    CHECK(take(parked, t, "\"]", 2) && matcher_must_end(parked));
+    CHECK(take(m, t, "\", \"", 4));
+    matcher_close(m);
+    matcher_close(parked);
+    grammar_release(g);
+    token_tree_free(tree);
+    if (system_peak_memory() > (uint64_t)400 << 20) test_failed(__FILE__, __LINE__, "%llu MiB", (unsigned long long)(system_peak_memory() >> 20));
 }
 
 /* ---- limits ------------------------------------------------------------------------------------------------------------------------ */
