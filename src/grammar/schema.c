@@ -295,7 +295,7 @@ sc_status schema_node(struct schema *x, const json_t *schema, int depth, const s
     if (json_is_false(schema)) { *out = node_choice(&x->b, NULL, 0); return SC_OK; }
     if (!json_is_object(schema)) return schema_refuse(x, NULL, "expected a schema: an object, true or false");
     json_object_foreach((json_t *)schema, key, v)
-        if (!schema_is_known(key)) return schema_refuse(x, key, "this keyword is not supported; leave it out, and check it in what comes back");
+        if (!schema_is_known(schema, key, v)) return schema_refuse(x, key, "this keyword is not supported; leave it out, and check it in what comes back");
     if (json_object_get(schema, "anyOf")) return node_of_ways(x, schema, "anyOf", depth, out);
     if (json_object_get(schema, "oneOf")) return node_of_ways(x, schema, "oneOf", depth, out);
     if (json_object_get(schema, "allOf")) return node_of_all(x, schema, depth, out);

@@ -36,7 +36,7 @@ sc_status schema_count(struct schema *x, const json_t *schema, const char *key, 
 
 /* schema_merge.c */
 bool      schema_is_annotation(const char *key);            /* says nothing about values */
-bool      schema_is_known(const char *key);
+bool      schema_is_known(const json_t *schema, const char *key, const json_t *value);
 sc_status schema_resolve(struct schema *x, const char *ref, const json_t **out);
 /* A schema for what both allow; it lives as long as x. */
 sc_status schema_merge(struct schema *x, const json_t *a, const json_t *b, json_t **out);

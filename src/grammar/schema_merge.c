@@ -9,7 +9,8 @@ enum how { OWN, SKIP, LARGER, SMALLER, BOTH_TYPES, BOTH_LISTS, SAME_VALUES, EACH
 static const struct { const char *key; enum how how; bool is_annotation; } keywords[] = {
     { "title", SKIP, true }, { "description", SKIP, true }, { "default", SKIP, true }, { "examples", SKIP, true }, { "example", SKIP, true }, { "$schema", SKIP, true },
     { "$id", SKIP, true }, { "$comment", SKIP, true }, { "deprecated", SKIP, true }, { "readOnly", SKIP, true }, { "writeOnly", SKIP, true }, { "$defs", SKIP, true },
-    { "definitions", SKIP, true }, { "strict", SKIP, true },
+    { "definitions", SKIP, true }, { "strict", SKIP, true }, { "discriminator", SKIP, true },
+    { "contentEncoding", SKIP, true }, { "contentMediaType", SKIP, true }, { "externalDocs", SKIP, true }, { "xml", SKIP, true },
     { "minimum", LARGER, false }, { "exclusiveMinimum", LARGER, false }, { "minLength", LARGER, false }, { "minItems", LARGER, false },
     { "maximum", SMALLER, false }, { "exclusiveMaximum", SMALLER, false }, { "maxLength", SMALLER, false }, { "maxItems", SMALLER, false },
     { "type", BOTH_TYPES, false }, { "required", LISTS_JOINED, false }, { "enum", SAME_VALUES, false }, { "properties", EACH_MEMBER, false },
@@ -24,7 +25,18 @@ static int row_of(const char *key)
     return -1;
 }
 
-bool schema_is_known(const char *key) { return row_of(key) >= 0; }
+/* Keywords that are not supported, with values that forbid nothing: generators of schemas write them. */
+static bool forbids_nothing(const json_t *schema, const char *key, const json_t *value)
+{
+    const char *type = json_string_value(json_object_get(value, "type"));
+    if (strcmp(key, "uniqueItems") == 0) return json_is_false(value);
+    if (strcmp(key, "minProperties") == 0) return json_is_integer(value) && json_integer_value(value) == 0;
+    if (strcmp(key, "propertyNames") == 0) return json_is_true(value) || (json_object_size(value) == 1 && type && strcmp(type, "string") == 0);
+    type = json_string_value(json_object_get(schema, "type"));
+    return strcmp(key, "multipleOf") == 0 && json_is_integer(value) && json_integer_value(value) == 1 && type && strcmp(type, "integer") == 0;
+}
+
+bool schema_is_known(const json_t *schema, const char *key, const json_t *value) { return row_of(key) >= 0 || forbids_nothing(schema, key, value); }
 bool schema_is_annotation(const char *key) { int r = row_of(key); return r >= 0 && keywords[r].is_annotation; }
 
 static json_t *keep(struct schema *x, json_t *value)

@@ -1,6 +1,7 @@
 /* schema_string.c - strings of JSON: characters and escapes, lengths, patterns, formats, and keys that are not others. */
 #include "schema_internal.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,14 +11,18 @@
 #define TIME "(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,6})?(?:Z|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)"
 #define HOST "[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?(?:\\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?){0,6}"
 #define BYTE "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
-static const struct { const char *name, *pattern; } formats[] = {
-    { "date", DATE }, { "time", TIME }, { "date-time", DATE "T" TIME },
-    { "duration", "P(?:\\d{1,9}W|(?:\\d{1,9}Y)?(?:\\d{1,9}M)?\\d{1,9}D(?:T(?:\\d{1,9}H)?(?:\\d{1,9}M)?\\d{1,9}S)?|T(?:\\d{1,9}H)?(?:\\d{1,9}M)?\\d{1,9}S|T\\d{1,9}H|T\\d{1,9}M)" },
-    { "uuid", "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}" },
-    { "email", "[A-Za-z0-9_%+-]{1,32}(?:\\.[A-Za-z0-9_%+-]{1,32}){0,3}@" HOST "\\.[A-Za-z]{2,12}" },
-    { "hostname", HOST }, { "ipv4", BYTE "(?:\\." BYTE "){3}" },
-    { "ipv6", "[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){7}" },
-    { "uri", "(?:https?|ftp)://" HOST "(?::[1-9]\\d{1,3})?(?:/[A-Za-z0-9._~%!$&'()*+,;=:@-]*)*(?:\\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?(?:#[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?" },
+#define URI_PART "[A-Za-z0-9._~%!$&'()*+,;=:@-]"
+/* The shortest and the longest text of each, for the lengths that often stand beside it. No pattern: any string. */
+static const struct { const char *name, *pattern; unsigned min, max; } formats[] = {
+    { "date", DATE, 10, 10 }, { "time", TIME, 9, 21 }, { "date-time", DATE "T" TIME, 20, 32 },
+    { "duration", "P(?:\\d{1,9}W|(?:\\d{1,9}Y)?(?:\\d{1,9}M)?\\d{1,9}D(?:T(?:\\d{1,9}H)?(?:\\d{1,9}M)?\\d{1,9}S)?|T(?:\\d{1,9}H)?(?:\\d{1,9}M)?\\d{1,9}S|T\\d{1,9}H|T\\d{1,9}M)", 3, 62 },
+    { "uuid", "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", 36, 36 },
+    { "email", "[A-Za-z0-9_%+-]{1,32}(?:\\.[A-Za-z0-9_%+-]{1,32}){0,3}@" HOST "\\.[A-Za-z]{2,12}", 6, 400 },
+    { "hostname", HOST, 1, 230 }, { "ipv4", BYTE "(?:\\." BYTE "){3}", 7, 15 },
+    { "ipv6", "[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){7}", 15, 39 },
+    { "uri", "(?:https?|ftp)://" HOST "(?::[1-9]\\d{1,3})?(?:/" URI_PART "{0,64}){0,8}(?:\\?" URI_PART "{0,128})?(?:#" URI_PART "{0,64})?", 7, 1000 },
+    { "byte", "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", 0, UINT_MAX }, { "password", NULL, 0, UINT_MAX }, { "binary", NULL, 0, UINT_MAX },
+    { "path", NULL, 0, UINT_MAX },
 };
 
 const struct node *schema_character(struct schema *x)
@@ -116,30 +121,41 @@ static sc_status by_pattern(struct schema *x, const char *key, const char *patte
     return SC_OK;
 }
 
-static sc_status by_format(struct schema *x, const json_t *format, const struct node **out)
+static sc_status by_format(struct schema *x, const char *name, uint32_t min, uint32_t max, const struct node **out)
 {
-    const char *name = json_string_value(format);
-    if (!name) return schema_refuse(x, "format", "expected a string");
-    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-        if (strcmp(name, formats[i].name) == 0) return by_pattern(x, "format", formats[i].pattern, strlen(formats[i].pattern), true, out);
     char quoted[64];
-    return schema_refuse(x, "format", "\"%s\" is not supported (date, time, date-time, duration, uuid, email, hostname, ipv4, ipv6, uri are); use pattern", error_quote(quoted, sizeof quoted, name, strlen(name)));
+    size_t i = 0;
+    while (i < sizeof formats / sizeof *formats && strcmp(name, formats[i].name) != 0) i++;
+    if (i == sizeof formats / sizeof *formats)
+        return schema_refuse(x, "format", "\"%s\" is not supported (date, time, date-time, duration, uuid, email, hostname, ipv4, ipv6, uri, byte are); use pattern",
+                             error_quote(quoted, sizeof quoted, name, strlen(name)));
+    if (min > formats[i].min || max < formats[i].max) return schema_refuse(x, min > formats[i].min ? "minLength" : "maxLength", "is not supported together with this format; use pattern");
+    return by_pattern(x, "format", formats[i].pattern, strlen(formats[i].pattern), true, out);
+}
+
+/* A format that says nothing about the text. */
+static bool is_free(const char *name)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
+        if (strcmp(name, formats[i].name) == 0) return !formats[i].pattern;
+    return false;
 }
 
 sc_status schema_string(struct schema *x, const json_t *schema, const struct node **out)
 {
     const json_t *pattern = json_object_get(schema, "pattern"), *format = json_object_get(schema, "format");
-    bool has_length = json_object_get(schema, "minLength") || json_object_get(schema, "maxLength");
     uint32_t min = 0, max = 0;
     TRY(schema_count(x, schema, "minLength", false, 0, &min));
     TRY(schema_count(x, schema, "maxLength", true, REPEAT_FOREVER, &max));
-    if (pattern && format) return schema_refuse(x, "format", "is not supported together with pattern; leave one out");
-    if ((pattern || format) && has_length) return schema_refuse(x, min ? "minLength" : "maxLength", "is not supported together with %s; put the length into the pattern", pattern ? "pattern" : "format");
+    if (format && !json_is_string(format)) return schema_refuse(x, "format", "expected a string");
     if (pattern && !json_is_string(pattern)) return schema_refuse(x, "pattern", "expected a string");
-    if (pattern) return by_pattern(x, "pattern", json_string_value(pattern), json_string_length(pattern), false, out);
-    if (format) return by_format(x, format, out);
+    if (format && is_free(json_string_value(format))) format = NULL;
     if (max < min) return schema_refuse(x, "maxLength", "%u is smaller than minLength, %u", (unsigned)max, (unsigned)min);
-    if (!has_length) *out = schema_shared(x, SHARED_STRING);
+    if (pattern && format) return schema_refuse(x, "format", "is not supported together with pattern; leave one out");
+    if (pattern && (min || max != REPEAT_FOREVER)) return schema_refuse(x, min ? "minLength" : "maxLength", "is not supported together with pattern; put the length into the pattern");
+    if (pattern) return by_pattern(x, "pattern", json_string_value(pattern), json_string_length(pattern), false, out);
+    if (format) return by_format(x, json_string_value(format), min, max, out);
+    if (!min && max == REPEAT_FOREVER) *out = schema_shared(x, SHARED_STRING);
     else *out = SEQUENCE(&x->b, node_byte(&x->b, '"'), node_repeat(&x->b, schema_shared(x, SHARED_CHARACTER), min, max), node_byte(&x->b, '"'));
     return SC_OK;
 }

@@ -188,6 +188,21 @@ TEST(formats)
     }
 }
 
+TEST(what_generators_of_schemas_write)
+{
+    struct grammar *g = schema("{\"$schema\":\"s\",\"type\":\"object\",\"properties\":{\"url\":{\"type\":\"string\",\"format\":\"uri\",\"minLength\":1,\"maxLength\":2083},\"n\":{\"type\":\"integer\",\"multipleOf\":1,"
+                               "\"minimum\":-9007199254740991,\"maximum\":9007199254740991},\"map\":{\"type\":\"object\",\"propertyNames\":{\"type\":\"string\"},\"additionalProperties\":{\"type\":\"integer\"}},"
+                               "\"list\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"format\":\"password\",\"maxLength\":3},\"uniqueItems\":false}},\"required\":[\"url\",\"n\",\"map\",\"list\"],\"additionalProperties\":false,\"minProperties\":0}");
+    YES(g, "{\"url\":\"https://a.de/x\",\"n\":-9007199254740991,\"map\":{\"k\":1},\"list\":[\"abc\"]}");
+    NO(g, "{\"url\":\"https://a.de/x\",\"n\":-9007199254740992");
+    NO(g, "{\"url\":\"https://a.de/x\",\"n\":1,\"map\":{\"k\":1},\"list\":[\"abcd");
+    grammar_release(g);
+    g = schema("{\"discriminator\":{\"propertyName\":\"k\"},\"oneOf\":[{\"type\":\"string\",\"format\":\"byte\"},{\"type\":\"null\"}]}");
+    YES(g, "\"YWI=\"");
+    NO(g, "\"YW\"");
+    grammar_release(g);
+}
+
 /* Each integer from -1200 to 1200 against bounds. */
 TEST(integer_bounds_are_exact)
 {
@@ -344,7 +359,7 @@ TEST(schemas_are_refused_by_name_and_path)
         { "{\"additionalProperties\":1}", "additionalProperties: expected" }, { "{\"items\":[{}]}", "prefixItems" }, { "{\"prefixItems\":{}}", "prefixItems: expected a list" },
         { "{\"minLength\":-1}", "minLength: expected a whole number" }, { "{\"maxItems\":1.5}", "maxItems: expected a whole number" }, { "{\"minItems\":100000}", "more than 16384" },
         { "{\"minLength\":3,\"maxLength\":2}", "maxLength: 2 is smaller than minLength, 3" }, { "{\"minItems\":3,\"maxItems\":2}", "smaller than minItems" },
-        { "{\"pattern\":\"(?=a)\"}", "schema, pattern: the regular expression, byte 1" }, { "{\"pattern\":\"a\",\"maxLength\":3}", "together with pattern" }, { "{\"format\":\"color\"}", "\"color\" is not supported" },
+        { "{\"pattern\":\"(?=a)\"}", "schema, pattern: the regular expression, byte 1" }, { "{\"pattern\":\"a\",\"maxLength\":3}", "together with pattern" }, { "{\"format\":\"date\",\"maxLength\":5}", "maxLength: is not supported together with this format" }, { "{\"format\":\"color\"}", "\"color\" is not supported" },
         { "{\"properties\":{\"p\":{\"pattern\":\"\\\\bx\"}}}", "properties.p.pattern" },
         { "{\"type\":\"string\",\"format\":\"date\",\"pattern\":\"a\"}", "together with pattern" },
         { "{\"type\":\"integer\",\"minimum\":5,\"maximum\":4}", "can never be finished" }, { "{\"type\":\"number\",\"minimum\":\"5\"}", "minimum: expected a number" },
