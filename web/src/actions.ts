@@ -164,14 +164,14 @@ function setLeaf(id: string | null): void {
   if (s.conv.value) s.conv.value = { ...s.conv.value, leaf: id };
 }
 
-/** Sends `content` below `parent`; true when the server has it. The answers may still fail, and say so in their place. */
-async function post(parent: string | null, content: string): Promise<boolean> {
-  if (s.sending.value) return false;
+/** Sends `content` below `parent`; gives the chat's id when the server has it. The answers may still fail, and say so in their place. */
+async function post(parent: string | null, content: string): Promise<string | null> {
+  if (s.sending.value) return null;
   s.sending.value = true;
   try {
     const c = await ensure();
     const m = await call<Message>('POST', `ui/conversations/${c.id}/messages`, { parent, content });
-    if (s.conv.value?.id !== c.id) return true;
+    if (s.conv.value?.id !== c.id) return c.id;
     s.putMessage({ ...m, status: m.status ?? 'done' });
     setLeaf(m.id);
     if (!s.conv.value.title || c.messages.length === 0) {
@@ -179,14 +179,14 @@ async function post(parent: string | null, content: string): Promise<boolean> {
     }
     try { await answer(m.id, false); } catch (e) { quiet(e); }
     reloadList();
-    return true;
+    return c.id;
   } finally {
     s.sending.value = false;
   }
 }
 
-export function send(content: string): Promise<boolean> { return post(s.leaf.value, content); }
-export function edit(m: Message, content: string): Promise<boolean> { return post(m.parent, content); }
+export function send(content: string): Promise<string | null> { return post(s.leaf.value, content); }
+export function edit(m: Message, content: string): Promise<string | null> { return post(m.parent, content); }
 
 async function start(parent: string, model: string, settings: Settings): Promise<Message> {
   const id = s.conv.value!.id;

@@ -73,7 +73,7 @@ export class CodeView {
     });
     head.append(label, button);
     this.pre.tabIndex = 0;
-    this.pre.setAttribute('role', 'region');
+    this.pre.setAttribute('role', 'group');
     this.pre.setAttribute('aria-label', `Code${name || lang ? ', ' + visible(name || lang) : ''}`);
     this.pre.appendChild(this.code);
     this.element.append(head, this.pre);

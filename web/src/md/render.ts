@@ -97,7 +97,7 @@ function inline(tokens: Token[], into: Node, inItem: boolean): void {
 function scroller(className: string, label: string): HTMLElement {
   const box = el('div', className);
   box.tabIndex = 0;
-  box.setAttribute('role', 'region');
+  box.setAttribute('role', 'group');
   box.setAttribute('aria-label', label);
   return box;
 }

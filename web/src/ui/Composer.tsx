@@ -36,13 +36,20 @@ function add(files: Attachment[]): void {
 /** The draft belongs to the conversation; another one has another. */
 function useDraft(): void {
   const id = conv.value?.id ?? null;
-  const owner = useRef<string | null>(null);
+  const owner = useRef<string | null | undefined>(undefined);
   useLayoutEffect(() => {
+    const before = owner.current;
     owner.current = id;
+    if (before === null && sending.peek()) {
+      // The new chat has just got its id: what is being sent moves with it, should it not arrive.
+      saveDraft(null, { text: '', files: [] });
+      return;
+    }
+    if (before !== undefined) saveDraft(before, draft.peek());
     draft.value = loadDraft(id);
   }, [id]);
   useEffect(() => {
-    const write = () => saveDraft(owner.current, draft.value);
+    const write = () => { if (owner.current !== undefined) saveDraft(owner.current, draft.value); };
     const t = setTimeout(write, 250);
     const leave = () => { clearTimeout(t); write(); };
     addEventListener('pagehide', leave);
@@ -120,13 +127,11 @@ export function Composer() {
     if (empty || busy || sending.value || !model.value) return;
     const was = draft.value;
     const content = compose(was.text, was.files);
-    const id = conv.value?.id ?? null;
     followBottom();
-    actions.send(content).then((ok) => {
-      if (!ok) return;
+    actions.send(content).then((id) => {
+      if (id === null) return;
       saveDraft(id, { text: '', files: [] });
-      // What was typed meanwhile stays.
-      if (draft.value === was || id === null) draft.value = { text: '', files: [] };
+      if (draft.value === was) draft.value = { text: '', files: [] }; // otherwise another chat is shown by now
     }).catch(fail);
   };
 
@@ -154,7 +159,7 @@ export function Composer() {
     <form class="composer" onSubmit={(e) => { e.preventDefault(); send(); }}>
       <div class="box">
         <Files />
-        <textarea ref={area} id="prompt" rows={1} aria-label="Message" placeholder={comparing.value ? 'Ask both models…' : 'Ask for code…'} value={text}
+        <textarea ref={area} id="prompt" rows={1} aria-label="Message" placeholder={comparing.value ? 'Ask both models…' : 'Ask for code…'} value={text} readOnly={sending.value}
           onInput={(e) => { draft.value = { ...draft.value, text: e.currentTarget.value }; }} onKeyDown={onKey} onPaste={onPaste} />
         <div class="row">
           <button type="button" class="quiet" aria-label="Attach text files" title="Attach text files" onClick={() => pick.current?.click()}><Icon name="clip" /></button>
