@@ -111,7 +111,7 @@ function startAnswer(c, body) {
   const parent = c.messages.find((m) => m.id === body.parent);
   if (!parent) throw lost('message');
   const model = body.model ?? c.model;
-  if (!models.some((x) => x.id === model)) throw new Refusal(400, `Model '${model}' is unknown.`);
+  if (!(knobs.models ?? models).some((x) => x.id === model)) throw new Refusal(400, `Model '${model}' is unknown.`);
   const settings = { ...defaults, ...c.settings, ...body.settings };
   const m = { id: id('a'), parent: parent.id, role: 'assistant', content: '', created: now(), model, status: 'generating', stats: {} };
   c.messages.push(m);

@@ -136,9 +136,9 @@ export class MarkdownView {
     if (cut >= tokens.length) return;
     const first = tokens[cut]!;
     const open = first.type === 'fence' && cut === tokens.length - 1 ? OPEN.exec(this.tail) : null;
-    const before = this.root.childNodes.length;
+    const before = this.root.lastChild;
     const code = this.add(tokens.slice(cut), { heads: [...this.heads], streaming: true });
-    this.live = [...this.root.childNodes].slice(before);
+    for (let n = before ? before.nextSibling : this.root.firstChild; n; n = n.nextSibling) this.live.push(n);
     if (open && code) this.enter(open, code);
   }
 
