@@ -32,9 +32,10 @@ void put_token_json(struct buf *out, const struct call *c, int32_t id)
     buf_release(&whole);
 }
 
+/* As a float everywhere: clients compare a token's value with those of the likeliest, and equal ones must be equal. */
 static void put_number(struct buf *b, double x)
 {
-    if (isfinite(x)) buf_printf(b, "%.9g", x);
+    if (isfinite(x)) buf_printf(b, "%.9g", (double)(float)x);
     else buf_puts(b, x < 0 ? "-9999.0" : "null");          /* what OpenAI writes for what cannot be */
 }
 
@@ -77,11 +78,28 @@ static void put_chat_logprobs(struct buf *b, const struct call *c, const struct 
     buf_puts(b, "],\"refusal\":null}");
 }
 
+/* Here tokens are keys, so each needs a name of its own: half a character is written as OpenAI does (bytes:\xe2\x80), one without text by its id. */
+static void put_token_key(struct buf *out, const struct call *c, int32_t id)
+{
+    struct buf raw, name;
+    buf_init(&raw, 0);
+    buf_init(&name, 0);
+    put_token_text(&raw, c, id);
+    bool is_whole = raw.len && utf8_is_valid(raw.data, raw.len);
+    if (is_whole) buf_append(&name, raw.data, raw.len);
+    else if (raw.len) buf_puts(&name, "bytes:");
+    else buf_printf(&name, "token_id:%d", id);
+    for (size_t i = 0; i < raw.len && !is_whole; i++) buf_printf(&name, "\\x%02x", (unsigned char)raw.data[i]);
+    buf_release(&raw);
+    buf_put_json_string(out, name.data, name.len);
+    buf_release(&name);
+}
+
 /* offset: of the first token in the text of the choice. */
 static void put_text_logprobs(struct buf *b, const struct call *c, const struct token_records *r, size_t offset)
 {
     buf_puts(b, "{\"tokens\":[");
-    for (size_t i = 0; i < r->len; i++) { if (i) buf_putc(b, ','); put_token_json(b, c, r->at[i].id); }
+    for (size_t i = 0; i < r->len; i++) { if (i) buf_putc(b, ','); put_token_key(b, c, r->at[i].id); }
     buf_puts(b, "],\"token_logprobs\":[");
     for (size_t i = 0; i < r->len; i++) { if (i) buf_putc(b, ','); if (isnan(r->at[i].logprob)) buf_puts(b, "null"); else put_number(b, r->at[i].logprob); }
     buf_puts(b, "],\"top_logprobs\":[");
@@ -92,7 +110,7 @@ static void put_text_logprobs(struct buf *b, const struct call *c, const struct 
         buf_putc(b, '{');
         for (size_t k = 0; k < t->n_top; k++) {
             if (k) buf_putc(b, ',');
-            put_token_json(b, c, t->top[k].id);
+            put_token_key(b, c, t->top[k].id);
             buf_putc(b, ':');
             put_number(b, (double)t->top[k].logprob);
         }

@@ -148,7 +148,7 @@ static bool read_tgi(struct call *c, const json_t *body, struct api_error *e, bo
     if (!w->does_sample) w->sample.temperature = 0;            /* greedy unless it is asked to sample */
     if (w->best_of > 1 && is_stream) return api_bad(e, "best_of", "best_of is %lld, but a stream has one answer", (long long)w->best_of);
     if (w->decoder_details && is_stream) return api_bad(e, "decoder_input_details", "decoder_input_details cannot be streamed");
-    if (w->n_probs > 0 || w->details || w->decoder_details) w->sample.logprobs = 1 + (w->n_probs > 0 ? w->n_probs : 0);
+    if (w->n_probs > 0 || w->details || w->decoder_details || is_stream) w->sample.logprobs = 1 + (w->n_probs > 0 ? w->n_probs : 0);
     w->echo = w->decoder_details;
     c->is_stream = is_stream;
     if (!prompt_text(c, &ids, json_string_value(inputs), json_string_length(inputs), e)) return false;
