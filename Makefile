@@ -18,7 +18,7 @@ CMD_LIBS := $(if $(filter 1,$(READLINE)),-lreadline)
 
 LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
 CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,readline).c,$(wildcard src/cmd/*.c))
-LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o)
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o
 CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 # Tests of the AVX-512 kernels for machines without them, where SIMDe (libsimde-dev) is installed.
@@ -65,6 +65,9 @@ $(BUILD)/cpu/avx512.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += -mavx512f -mavx51
 $(BUILD)/embedded/prompt_ta.c: prompts/TA_prompt_v1.txt tools/embed.sh
 	@mkdir -p $(@D)
 	tools/embed.sh prompt_ta $< > $@.part && mv $@.part $@
+$(BUILD)/embedded/page.c: tools/embed_page.sh $(shell find web/dist -type f | sort)
+	@mkdir -p $(@D)
+	tools/embed_page.sh web/dist > $@.part && mv $@.part $@
 $(BUILD)/embedded/%.o: $(BUILD)/embedded/%.c $(BUILD)/flags
 	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 

@@ -273,8 +273,9 @@ SC_API sc_status sc_store_resolve(sc_text *path, const char *name, const char *h
  * be shared by threads. Texts given are repaired: whole UTF-8, no NUL. JSON results have the shapes of docs/page-api.md;
  * times are seconds since 1970, ids are strings without meaning. */
 typedef struct sc_talks sc_talks;
-/* `home`: as of sc_store_home; made if it is not there. Answers whose writer died become "stopped". A damaged file is set
- * aside (SC_E_FORMAT, the message says where), the next open begins a new one; one of a newer version is SC_E_UNSUPPORTED. */
+/* `home`: as of sc_store_home; made if it is not there; ":memory:": of this handle alone, gone when it is closed. Answers
+ * whose writer died become "stopped". A damaged file is set aside (SC_E_FORMAT, the message says where), the next open begins
+ * a new one; one of a newer version is SC_E_UNSUPPORTED. */
 SC_API sc_status sc_talks_open(sc_talks **out, const char *home, sc_error *err);
 SC_API void      sc_talks_close(sc_talks *t);         /* answers still being written by it become "stopped" */
 /* {"conversations":[{"id","title","created","updated","model","messages","snippet"?}],"more"}, newest first. `query`: words
@@ -501,6 +502,9 @@ typedef struct {
     int64_t     connections, connections_each;     /* at once; from one other address                          */
     int64_t     body_mib;
     double      head_seconds, idle_seconds, write_seconds, ping_seconds, request_seconds, stop_seconds;
+    bool        page;             /* the chat page at /, and /ui/...                                           */
+    bool        keep_talks;       /* its conversations are kept; false: until the server ends                  */
+    const char *talks_home;       /* where, as of sc_talks_open; NULL or "": nowhere, as with keep_talks false */
     const char *log_level;        /* debug, info, warn, error, none                                            */
     sc_on_event on_log;           /* one JSON object a line of the log; any thread; may be NULL                */
     void       *user;

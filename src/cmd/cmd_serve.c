@@ -46,7 +46,7 @@ static void tell_where(const struct serve *s)
     bool is_six = strchr(s->config.host, ':') != NULL;
     printf("http://%s%s%s:%d\n", is_six ? "[" : "", s->config.host, is_six ? "]" : "", sc_server_port(s->server));
     fflush(stdout);
-    note(&s->args.common, "The API is under /v1, the chat page at /. Ctrl-C stops the server.");
+    note(&s->args.common, s->config.page ? "The API is under /v1, the chat page at /. Ctrl-C stops the server." : "The API is under /v1. Ctrl-C stops the server.");
 }
 
 static int run(struct serve *s)
@@ -79,10 +79,13 @@ static int run_serve(const struct command *self, int argc, char **argv)
     if (code != ARGS_GO) return code;
     s.args.common.saves_on_term = true;                       /* SIGTERM is waited for too */
     s.config.on_log = on_log;
+    sc_text home = { 0 };
+    if (s.config.page && sc_store_home(&home, NULL) == SC_OK) s.config.talks_home = home.data;      /* the chat keeps its conversations there too */
     if (!*s.config.name && access(s.args.operand[0], F_OK) != 0) s.config.name = s.args.operand[0];
     code = open_model(&s.opened, &s.args.common, &s.model, s.args.operand[0], true);
     if (code == ARGS_GO) code = run(&s);
     close_model(&s.opened);
+    sc_text_free(&home);
     return code;
 }
 

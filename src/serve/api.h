@@ -62,7 +62,7 @@ struct call {
     struct http_exchange *x;
     const struct route *route;
     const struct dialect *dialect;
-    struct call *next, *prev, *next_reading;       /* of all calls; of those to be read */
+    struct call *next, *prev;            /* of all calls */
     char id[40];                         /* "chatcmpl-..." */
     int64_t created;
     uint64_t client, salt;
@@ -79,8 +79,23 @@ struct call {
     double last_sent, began;
     struct api_error error;
     enum task_end task_end;
+    char arg[65];                        /* of the path: what stands for the '*' */
+    struct { int status; const char *type; struct buf body, headers; } reply;       /* filled by a route's work */
 };
-struct route { const char *method, *path; bool is_public, is_prefix; const struct dialect *dialect; void (*handle)(struct call *c); const char *id_prefix; };
+/* A '*' in the path stands for an id of at most 64 letters, digits, '-' and '_'. What a route does is one of: read (a dialect), handle (on the loop), work. */
+struct route {
+    const char *method, *path;
+    bool is_public, is_prefix;
+    const struct dialect *dialect;
+    void (*handle)(struct call *c);
+    const char *id_prefix;
+    /* On the loop, before the work; true: the call is taken over, and there is no work to do. May be NULL. */
+    bool (*first)(struct call *c);
+    /* On the store's thread: fills c->reply, or says what is wrong. */
+    bool (*work)(struct call *c, struct api_error *e);
+    /* Behind it, on the loop, also when the client has left; true: the call is taken over, and the reply not sent. May be NULL. */
+    bool (*then)(struct call *c);
+};
 extern const struct route routes[];                              /* ends with method NULL */
 
 /* ---- prompt.c: from a request to tokens ---------------------------------------------------------------------------------------------------- */
@@ -107,6 +122,9 @@ void call_reply_error(struct call *c, const struct api_error *e);
 void call_begin_stream(struct call *c, const char *type);
 void call_write(struct call *c, const struct buf *b);
 void call_end_stream(struct call *c);
+void call_over(struct call *c, int status, uint64_t bytes);                                 /* before the exchange is answered by hand; nothing may be written behind it */
+void call_free(struct call *c);                                                             /* once it is over and has no tasks that run */
+void call_wish_defaults(struct call *c);
 double call_now(void);
 /* Sums over a call for its usage. */
 struct call_usage { size_t prompt, cached, completion, accepted, rejected; double prompt_seconds, seconds, first_seconds; };

@@ -31,7 +31,7 @@ static void log_call(struct call *c, int status, uint64_t bytes)
                (unsigned long long)bytes, prompt, tokens, c->id);
 }
 
-static void call_free(struct call *c)
+void call_free(struct call *c)
 {
     struct sc_server *s = c->server;
     if (c->prev) c->prev->next = c->next;
@@ -42,6 +42,8 @@ static void call_free(struct call *c)
     for (size_t i = 0; i < c->n_tasks; i++) { moderate_drop(c->tasks[i]); task_free(c->tasks[i]); }
     mem_free(c->tasks);
     buf_release(&c->echo_text);
+    buf_release(&c->reply.body);
+    buf_release(&c->reply.headers);
     if (c->state_free) c->state_free(c->state);
     json_decref(c->tool_schema);
     json_decref(c->body);
@@ -49,7 +51,7 @@ static void call_free(struct call *c)
 }
 
 /* The exchange is answered or given up; nothing may be written any more. */
-static void over(struct call *c, int status, uint64_t bytes)
+void call_over(struct call *c, int status, uint64_t bytes)
 {
     c->x = NULL;
     c->is_over = true;
@@ -69,11 +71,12 @@ void call_reply_buf(struct call *c, int status, const char *type, struct buf *bo
     struct buf headers;
     buf_init(&headers, 0);
     cors_headers(c, &headers);
+    if (c->reply.headers.len && status < 300) buf_puts(&headers, c->reply.headers.data);
     if (status == 429 || status == 503) buf_puts(&headers, "Retry-After: 1\r\n");
     if (status == 401) buf_puts(&headers, "WWW-Authenticate: Bearer\r\n");
     if (status == 405) route_allow(&headers, c->x->head.path);
     struct http_exchange *x = c->x;
-    over(c, status, body->len);
+    call_over(c, status, body->len);
     http_reply(x, status, type, headers.data, body->data ? body->data : "", body->len);
     buf_release(&headers);
     buf_release(body);
@@ -130,7 +133,7 @@ void call_end_stream(struct call *c)
 {
     struct http_exchange *x = c->x;
     uint64_t sent = x->sent;
-    over(c, 200, sent);
+    call_over(c, 200, sent);
     http_end(x);
 }
 
@@ -276,7 +279,7 @@ static void on_end(struct call *c, struct event_of_task *v)
     if (c->n_ended < c->n_submitted) return;
     if (c->is_cut && c->x) {
         struct http_exchange *x = c->x;
-        over(c, 499, x->sent);
+        call_over(c, 499, x->sent);
         http_end(x);
     } else if (c->x && c->task_end != TASK_DONE) call_reply_error(c, &c->error);
     else if (c->x) c->dialect->end(c);
@@ -327,16 +330,21 @@ static void submit(struct call *c)
     call_free(c);
 }
 
+/* The client left before there was an answer. */
+static void end_cut(struct call *c)
+{
+    struct http_exchange *x = c->x;
+    call_over(c, 499, 0);
+    http_end(x);
+    call_free(c);
+}
+
 /* Back on the loop with tokens, or with what is wrong. */
 static void read_done(void *arg)
 {
     struct call *c = arg;
-    if (c->is_cut) {
-        struct http_exchange *x = c->x;
-        over(c, 499, 0);
-        http_end(x);
-        call_free(c);
-    } else if (c->error.status || !c->n_tasks) {
+    if (c->is_cut) end_cut(c);
+    else if (c->error.status || !c->n_tasks) {
         if (!c->error.status) api_bad(&c->error, NULL, "the request asks for nothing");
         call_reply_error(c, &c->error);
         call_free(c);
@@ -344,8 +352,9 @@ static void read_done(void *arg)
 }
 
 /* On a reading thread. */
-static void read_call(struct call *c)
+static void read_call(void *arg)
 {
+    struct call *c = arg;
     sc_error err;
     if (json_read(&c->body, c->x->body, c->x->body_len, "the body", &err) != SC_OK) api_bad(&c->error, NULL, "%s", err.message);
     else if (!json_is_object(c->body)) api_bad(&c->error, NULL, "the body is no JSON object");
@@ -357,40 +366,6 @@ static void read_call(struct call *c)
     json_object_foreach(c->body, key, v) {
         if (!wish_knows(key)) server_log_text(c->server, "debug", "unknown_field", "", "field", key, strlen(key));
     }
-}
-
-void call_read_thread(struct sc_server *s)
-{
-    pthread_mutex_lock(&s->lock);
-    for (;;) {
-        while (!s->stops && !s->readings) pthread_cond_wait(&s->wake, &s->lock);
-        if (!s->readings) break;
-        struct call *c = s->readings;
-        s->readings = c->next_reading;
-        if (!s->readings) s->readings_end = &s->readings;
-        s->n_readings--;
-        pthread_mutex_unlock(&s->lock);
-        read_call(c);
-        http_post(s->http, read_done, c);
-        pthread_mutex_lock(&s->lock);
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
-static bool enqueue(struct call *c)
-{
-    struct sc_server *s = c->server;
-    pthread_mutex_lock(&s->lock);
-    bool fits = s->n_readings < (size_t)s->c.queue + 16;
-    if (fits) {
-        c->next_reading = NULL;
-        *s->readings_end = c;
-        s->readings_end = &c->next_reading;
-        s->n_readings++;
-        pthread_cond_signal(&s->wake);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return fits;
 }
 
 static bool is_json(const struct http_head *h)
@@ -412,17 +387,9 @@ static void name_call(struct call *c)
     c->id[n] = 0;
 }
 
-static void ask_dialect(struct call *c)
+void call_wish_defaults(struct call *c)
 {
-    struct api_error e;
     struct wish *w = &c->wish;
-    /* A page of another site may send text without asking this server first, JSON not. */
-    if (!is_json(&c->x->head)) {
-        api_fail(&e, 415, "invalid_request_error", NULL, NULL, "Content-Type is not application/json");
-        call_reply_error(c, &e);
-        call_free(c);
-        return;
-    }
     sc_options_defaults(&sample_options, &w->sample);
     w->sample.temperature = 1;
     w->sample.logprobs = 0;
@@ -431,11 +398,58 @@ static void ask_dialect(struct call *c)
     w->seed = -1;
     w->n_probs = -1;
     w->caches = true;
-    if (enqueue(c)) return;
-    api_fail(&e, 429, "overloaded_error", "queue_full", NULL, "the server is busy; try again in a moment");
-    call_reply_error(c, &e);
+}
+
+static void refuse(struct call *c, const struct api_error *e)
+{
+    call_reply_error(c, e);
     call_free(c);
 }
+
+/* A page of another site may send text without asking this server first, JSON not. */
+static bool check_type(const struct call *c, struct api_error *e)
+{
+    return is_json(&c->x->head) || api_fail(e, 415, "invalid_request_error", NULL, NULL, "Content-Type is not application/json");
+}
+
+static bool is_busy(struct api_error *e) { return api_fail(e, 429, "overloaded_error", "queue_full", NULL, "the server is busy; try again in a moment"); }
+
+static void ask_dialect(struct call *c)
+{
+    struct api_error e;
+    call_wish_defaults(c);
+    if (!check_type(c, &e) || !(errands_add(&c->server->readers, read_call, read_done, c) || is_busy(&e))) refuse(c, &e);
+}
+
+/* ---- work ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void work_call(void *arg)
+{
+    struct call *c = arg;
+    c->route->work(c, &c->error);
+}
+
+static void work_done(void *arg)
+{
+    struct call *c = arg;
+    if (!c->error.status && c->route->then && c->route->then(c)) return;
+    if (c->is_cut) { end_cut(c); return; }
+    if (c->error.status) call_reply_error(c, &c->error);
+    else call_reply_buf(c, c->reply.status ? c->reply.status : 200, c->reply.type ? c->reply.type : "application/json", &c->reply.body);
+    call_free(c);
+}
+
+static void ask_work(struct call *c)
+{
+    struct api_error e;
+    bool is_get = http_is(c->x->head.method, "GET") || http_is(c->x->head.method, "HEAD");
+    if (!is_get && !check_type(c, &e)) { refuse(c, &e); return; }
+    if (c->route->first && c->route->first(c)) return;
+    bool has_talks = c->server->talks || api_fail(&e, 503, "unavailable_error", "no_conversations", NULL, "%s", c->server->talks_problem);
+    if (!has_talks || !(errands_add(&c->server->store, work_call, work_done, c) || is_busy(&e))) refuse(c, &e);
+}
+
+/* ---- every call ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static void reply_preflight(struct call *c)
 {
@@ -445,7 +459,7 @@ static void reply_preflight(struct call *c)
     buf_init(&headers, 0);
     cors_headers(c, &headers);
     buf_puts(&headers, "Access-Control-Allow-Methods: GET, POST, PATCH, DELETE\r\nAccess-Control-Allow-Headers: Authorization, Content-Type, X-Api-Key\r\nAccess-Control-Max-Age: 600\r\n");
-    over(c, 204, 0);
+    call_over(c, 204, 0);
     http_reply(x, 204, NULL, headers.data, "", 0);
     buf_release(&headers);
 }
@@ -464,9 +478,11 @@ void call_open(struct sc_server *s, struct http_exchange *x)
     if ((c->next = s->calls)) c->next->prev = c;
     s->calls = c;
     s->n_calls++;
-    c->route = route_find(x, &knows_path);
+    c->route = route_find(s, c, &knows_path);
     c->dialect = c->route ? c->route->dialect : NULL;
     buf_init(&c->echo_text, 0);
+    buf_init(&c->reply.body, 0);
+    buf_init(&c->reply.headers, 0);
     name_call(c);
     bool is_preflight = http_is(x->head.method, "OPTIONS") && http_field(&x->head, "Origin").at;
     if (!gate(c, &e)) call_reply_error(c, &e);
@@ -478,7 +494,8 @@ void call_open(struct sc_server *s, struct http_exchange *x)
         else api_fail(&e, 404, "invalid_request_error", "not_found", NULL, "there is no %s here; docs/serving.md lists what there is", quoted);
         call_reply_error(c, &e);
     } else if (c->route->handle) c->route->handle(c);
-    else { ask_dialect(c); return; }
+    else if (c->route->dialect) { ask_dialect(c); return; }
+    else { ask_work(c); return; }
     if (c->is_over) call_free(c);
 }
 

@@ -1,60 +1,105 @@
 /* routes.c - what there is to ask: a row for each address. Legacy names stand beside the new ones and go through the same gate. */
 #include <string.h>
 
-#include "serve/server.h"
+#include "serve/ui.h"
+
+#define PUBLIC(path_, handle_) { .method = "GET", .path = path_, .is_public = true, .handle = handle_ }
+#define HANDLE(method_, path_, handle_) { .method = method_, .path = path_, .handle = handle_ }
+#define ASK(path_, dialect_, prefix_) { .method = "POST", .path = path_, .dialect = &dialect_, .id_prefix = prefix_ }
+#define WORK(method_, path_, work_) { .method = method_, .path = path_, .work = work_ }
+#define WORK_THEN(method_, path_, work_, then_) { .method = method_, .path = path_, .work = work_, .then = then_ }
 
 const struct route routes[] = {
-    { "GET", "/health", true, false, NULL, handle_health, NULL },
-    { "GET", "/v1/health", true, false, NULL, handle_health, NULL },
-    { "GET", "/healthz", true, false, NULL, handle_health, NULL },
-    { "GET", "/readyz", true, false, NULL, handle_health, NULL },
-    { "GET", "/ping", true, false, NULL, handle_health, NULL },
-    { "GET", "/metrics", false, false, NULL, handle_metrics, NULL },
-    { "POST", "/v1/chat/completions", false, false, &dialect_chat, NULL, "chatcmpl-" },
-    { "POST", "/chat/completions", false, false, &dialect_chat, NULL, "chatcmpl-" },
-    { "POST", "/v1/completions", false, false, &dialect_completion, NULL, "cmpl-" },
-    { "POST", "/v1/fim/completions", false, false, &dialect_fim, NULL, "fim-" },
-    { "POST", "/v1/embeddings", false, false, &dialect_embedding, NULL, "embd-" },
-    { "POST", "/embeddings", false, false, &dialect_embedding, NULL, "embd-" },
-    { "GET", "/v1/models", false, false, NULL, handle_models, NULL },
-    { "GET", "/models", false, false, NULL, handle_models, NULL },
-    { "GET", "/v1/models/", false, true, NULL, handle_model, NULL },
-    { "POST", "/infill", false, false, &dialect_infill, NULL, "infill-" },
-    { "POST", "/completion", false, false, &dialect_llama, NULL, "cmpl-" },
-    { "POST", "/completions", false, false, &dialect_llama, NULL, "cmpl-" },
-    { "POST", "/tokenize", false, false, NULL, handle_tokenize, NULL },
-    { "POST", "/detokenize", false, false, NULL, handle_detokenize, NULL },
-    { "POST", "/apply-template", false, false, NULL, handle_apply_template, NULL },
-    { "GET", "/props", false, false, NULL, handle_props, NULL },
-    { "GET", "/slots", false, false, NULL, handle_slots, NULL },
-    { "POST", "/generate", false, false, &dialect_tgi, NULL, "tgi-" },
-    { "POST", "/generate_stream", false, false, &dialect_tgi_stream, NULL, "tgi-" },
-    { "POST", "/", false, false, &dialect_tgi_any, NULL, "tgi-" },
-    { "GET", "/info", false, false, NULL, handle_tgi_info, NULL },
-    { "POST", "/api/chat", false, false, &dialect_ollama_chat, NULL, "ollama-" },
-    { "POST", "/api/generate", false, false, &dialect_ollama_generate, NULL, "ollama-" },
-    { "POST", "/api/embed", false, false, &dialect_ollama_embed, NULL, "ollama-" },
-    { "GET", "/api/tags", false, false, NULL, handle_ollama_tags, NULL },
-    { "POST", "/api/show", false, false, NULL, handle_ollama_show, NULL },
-    { "GET", "/api/version", false, false, NULL, handle_ollama_version, NULL },
-    { "GET", "/api/ps", false, false, NULL, handle_ollama_ps, NULL },
+    PUBLIC("/health", handle_health),
+    PUBLIC("/v1/health", handle_health),
+    PUBLIC("/healthz", handle_health),
+    PUBLIC("/readyz", handle_health),
+    PUBLIC("/ping", handle_health),
+    HANDLE("GET", "/metrics", handle_metrics),
+    ASK("/v1/chat/completions", dialect_chat, "chatcmpl-"),
+    ASK("/chat/completions", dialect_chat, "chatcmpl-"),
+    ASK("/v1/completions", dialect_completion, "cmpl-"),
+    ASK("/v1/fim/completions", dialect_fim, "fim-"),
+    ASK("/v1/embeddings", dialect_embedding, "embd-"),
+    ASK("/embeddings", dialect_embedding, "embd-"),
+    HANDLE("GET", "/v1/models", handle_models),
+    HANDLE("GET", "/models", handle_models),
+    { .method = "GET", .path = "/v1/models/", .is_prefix = true, .handle = handle_model },
+    ASK("/infill", dialect_infill, "infill-"),
+    ASK("/completion", dialect_llama, "cmpl-"),
+    ASK("/completions", dialect_llama, "cmpl-"),
+    HANDLE("POST", "/tokenize", handle_tokenize),
+    HANDLE("POST", "/detokenize", handle_detokenize),
+    HANDLE("POST", "/apply-template", handle_apply_template),
+    HANDLE("GET", "/props", handle_props),
+    HANDLE("GET", "/slots", handle_slots),
+    ASK("/generate", dialect_tgi, "tgi-"),
+    ASK("/generate_stream", dialect_tgi_stream, "tgi-"),
+    ASK("/", dialect_tgi_any, "tgi-"),
+    HANDLE("GET", "/info", handle_tgi_info),
+    ASK("/api/chat", dialect_ollama_chat, "ollama-"),
+    ASK("/api/generate", dialect_ollama_generate, "ollama-"),
+    ASK("/api/embed", dialect_ollama_embed, "ollama-"),
+    HANDLE("GET", "/api/tags", handle_ollama_tags),
+    HANDLE("POST", "/api/show", handle_ollama_show),
+    HANDLE("GET", "/api/version", handle_ollama_version),
+    HANDLE("GET", "/api/ps", handle_ollama_ps),
+    HANDLE("GET", "/ui/info", handle_ui_info),
+    WORK("GET", "/ui/conversations", ui_list),
+    WORK("POST", "/ui/conversations", ui_create),
+    WORK("GET", "/ui/conversations/*", ui_get),
+    WORK("PATCH", "/ui/conversations/*", ui_update),
+    WORK_THEN("DELETE", "/ui/conversations/*", ui_delete, ui_deleted),
+    WORK("POST", "/ui/conversations/*/messages", ui_message),
+    WORK_THEN("POST", "/ui/conversations/*/answers", ui_answer, ui_answer_begin),
+    WORK("GET", "/ui/conversations/*/export", ui_export),
+    WORK_THEN("POST", "/ui/answers/*/continue", ui_continue, ui_answer_begin),
+    { .method = "POST", .path = "/ui/answers/*/stop", .first = ui_stop_running, .work = ui_stop },
+    { .method = "GET", .path = "/ui/answers/*/events", .first = ui_events_running, .work = ui_events, .then = ui_events_begin },
+    WORK("POST", "/ui/count", ui_count),
+    WORK("GET", "/ui/export", ui_export),
+    WORK("POST", "/ui/import", ui_import),
     { 0 },
 };
 
-static bool path_is(const struct route *r, struct http_span path)
+static const struct route page_route = PUBLIC("/", handle_page);
+
+static bool is_id_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; }
+
+/* Does the path have this form? arg: what stands in the place of the '*'. */
+static bool path_fits(const char *form, struct http_span path, char arg[65])
+{
+    size_t before = strcspn(form, "*"), n = 0;
+    if (path.len < before || memcmp(path.at, form, before) != 0) return false;
+    path = (struct http_span){ path.at + before, path.len - before };
+    while (n < path.len && n < 64 && is_id_letter(path.at[n])) n++;
+    if (!n || !http_is((struct http_span){ path.at + n, path.len - n }, form + before + 1)) return false;
+    memcpy(arg, path.at, n);
+    arg[n] = 0;
+    return true;
+}
+
+static bool path_is(const struct route *r, struct http_span path, char arg[65])
 {
     size_t n = strlen(r->path);
+    if (strchr(r->path, '*')) return path_fits(r->path, path, arg);
     if (r->is_prefix) return path.len > n && memcmp(path.at, r->path, n) == 0;
     return http_is(path, r->path);
 }
 
-const struct route *route_find(const struct http_exchange *x, bool *knows_path)
+const struct route *route_find(const struct sc_server *s, struct call *c, bool *knows_path)
 {
+    const struct http_head *h = &c->x->head;
+    bool is_get = http_is(h->method, "GET") || http_is(h->method, "HEAD");
     *knows_path = false;
-    for (const struct route *r = routes; r->method; r++) {
-        if (!path_is(r, x->head.path)) continue;
+    if (s->c.page && page_find(h->path)) {
         *knows_path = true;
-        if (http_is(x->head.method, r->method) || (http_is(x->head.method, "HEAD") && strcmp(r->method, "GET") == 0)) return r;
+        if (is_get) return &page_route;
+    }
+    for (const struct route *r = routes; r->method; r++) {
+        if ((!s->c.page && strncmp(r->path, "/ui/", 4) == 0) || !path_is(r, h->path, c->arg)) continue;
+        *knows_path = true;
+        if (http_is(h->method, r->method) || (is_get && strcmp(r->method, "GET") == 0)) return r;
     }
     return NULL;
 }
@@ -62,8 +107,9 @@ const struct route *route_find(const struct http_exchange *x, bool *knows_path)
 void route_allow(struct buf *headers, struct http_span path)
 {
     size_t n = 0;
+    char arg[65];
     for (const struct route *r = routes; r->method; r++)
-        if (path_is(r, path)) buf_printf(headers, "%s%s", n++ ? ", " : "Allow: ", strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method);
+        if (path_is(r, path, arg)) buf_printf(headers, "%s%s", n++ ? ", " : "Allow: ", strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method);
     if (n) buf_puts(headers, "\r\n");
 }
 

@@ -30,6 +30,8 @@ static const struct option rows[] = {
     ROW(ping_seconds, OPT_REAL, 1, 3600, "15", NULL, "between signs of life of a stream that has nothing to say"),
     ROW(request_seconds, OPT_REAL, 0, 1e9, "0", NULL, "most time for generating an answer; 0: no limit"),
     ROW(stop_seconds, OPT_REAL, 0, 86400, "30", NULL, "that running answers get to finish when the server is stopped"),
+    ROW(page, OPT_BOOL, 0, 0, "true", NULL, "the chat page at /"),
+    ROW(keep_talks, OPT_BOOL, 0, 0, "true", NULL, "keep the page's conversations, where `starchat chat` keeps its own; false: they are gone when the server ends"),
     ROW(log_level, OPT_CHOICE, 0, 0, "info", "debug|info|warn|error|none", "what is logged, as lines of JSON on standard error; prompts and answers never are"),
 };
 const struct sc_options serve_options = { "serve", sizeof(sc_server_config), rows, sizeof rows / sizeof *rows };

@@ -1,4 +1,5 @@
-/* server.c - opening, running and stopping; the log. Threads: the loop (the caller's), the engine, two that read requests. */
+/* server.c - opening, running and stopping; the log. Threads: the loop (the caller's), the engine, two that read requests, one
+ * for the conversations of the page. */
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -180,6 +181,7 @@ static sc_status open_http(struct sc_server *s, sc_error *err)
                                    .head_seconds = c->head_seconds, .idle_seconds = c->idle_seconds, .write_seconds = c->write_seconds, .on_request = on_request, .on_refused = on_refused, .error_body = error_body, .user = s };
     TRY(http_listen(&s->http, &h, err));
     http_every(s->http, 1, every_second, s);
+    if (c->page) http_every(s->http, 0.25, ui_tick, s);
     return SC_OK;
 }
 
@@ -206,9 +208,8 @@ sc_status sc_server_open(sc_server **out, sc_runtime *rt, sc_model *m, sc_prompt
     s->runtime = rt;
     s->created = time(NULL);
     s->parallel = c->parallel > 0 ? (size_t)c->parallel : PARALLEL;
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->wake, NULL);
-    s->readings_end = &s->readings;
+    errands_open(&s->readers, (size_t)c->queue + 16);
+    errands_open(&s->store, (size_t)c->queue + 16);
     figures_init(&s->figures);
     add_model(s, c->name && *c->name ? mem_strdup(c->name) : short_name(m->file->path), m, false);
     if (m->base) TRY_DONE(FAIL(err, SC_E_ARGUMENT, "%s is a variant of another model; serve that one", s->models[0].name));
@@ -218,6 +219,7 @@ sc_status sc_server_open(sc_server **out, sc_runtime *rt, sc_model *m, sc_prompt
     TRY_DONE(each_item(s, c->adapters, add_adapter, err));
     TRY_DONE(moderate_open(s, err));
     make_fingerprint(s);
+    if (c->page) ui_open(s);
     TRY_DONE(open_engine(s, cache, err));
     TRY_DONE(open_http(s, err));
     *out = s;
@@ -235,32 +237,19 @@ const char *api_base_name(const struct call *c) { return c->server->models[0].na
 
 /* ---- running --------------------------------------------------------------------------------------------------------------------------- */
 
-static void *reader_thread(void *arg)
-{
-    call_read_thread(arg);
-    return NULL;
-}
-
-static void stop_readers(struct sc_server *s)
-{
-    pthread_mutex_lock(&s->lock);
-    s->stops = true;
-    pthread_cond_broadcast(&s->wake);
-    pthread_mutex_unlock(&s->lock);
-    for (size_t i = 0; i < s->n_readers; i++) pthread_join(s->reader[i], NULL);
-    s->n_readers = 0;
-}
-
 sc_status sc_server_run(sc_server *s, sc_error *err)
 {
     TRY(engine_start(s->engine, err));
-    while (s->n_readers < READERS && pthread_create(&s->reader[s->n_readers], NULL, reader_thread, s) == 0) s->n_readers++;
-    if (!s->n_readers) { engine_stop(s->engine); return FAIL(err, SC_E_MEMORY, "the threads that read requests cannot be started"); }
+    if (!errands_start(&s->readers, s->http, READERS) || !errands_start(&s->store, s->http, 1)) {
+        engine_stop(s->engine);
+        return FAIL(err, SC_E_MEMORY, "the threads that read requests cannot be started");
+    }
     server_log(s, "info", "ready", ",\"port\":%d,\"slots\":%zu,\"context\":%zu", sc_server_port(s), s->parallel, engine_context(s->engine));
     http_run(s->http);
-    stop_readers(s);
+    errands_stop(&s->readers);
     engine_stop(s->engine);
     engine_deliver(s->engine);
+    errands_stop(&s->store);                                   /* what answers of the page have become is written */
     server_log(s, "info", "stopped", NULL);
     return SC_OK;
 }
@@ -278,6 +267,7 @@ void sc_server_close(sc_server *s)
     http_release(s->http);
     if (s->engine) engine_deliver(s->engine);
     engine_close(s->engine);
+    ui_close(s);
     for (size_t i = 0; i < s->n_models; i++) {
         if (s->models[i].is_owned) sc_model_close(s->models[i].model);
         mem_free(s->models[i].name);
@@ -287,7 +277,7 @@ void sc_server_close(sc_server *s)
     mem_free(s->engine_models);
     filter_close(s->filter);
     api_keys_release(&s->keys);
-    pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->wake);
+    errands_release(&s->readers);
+    errands_release(&s->store);
     mem_free(s);
 }

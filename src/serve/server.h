@@ -3,6 +3,7 @@
 #define SERVER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "serve/api.h"
 #include "serve/filter.h"
@@ -31,6 +32,20 @@ struct figures {
 void figures_init(struct figures *f);
 void figures_status(struct figures *f, int status);
 
+/* ---- errand.c: work off the loop --------------------------------------------------------------------------------------------------------- */
+
+enum { ERRAND_THREADS = 2 };
+struct errand;
+struct errands { pthread_mutex_t lock; pthread_cond_t wake; struct errand *first, **end; size_t n, most; pthread_t thread[ERRAND_THREADS]; size_t n_threads; bool stops, is_open; struct http *http; };
+void errands_open(struct errands *e, size_t most);
+bool errands_start(struct errands *e, struct http *http, size_t threads);
+/* From the loop: work(arg) on a thread, then done(arg) on the loop. With one thread everything happens in the order in which it was asked for.
+ * False: `most` wait already. errands_must takes any number. Once the threads are stopped, both are called at once. */
+bool errands_add(struct errands *e, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+void errands_must(struct errands *e, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+void errands_stop(struct errands *e);                            /* what waits is done first */
+void errands_release(struct errands *e);
+
 /* ---- the server ------------------------------------------------------------------------------------------------------------------------ */
 
 struct served_model { char *name; sc_model *model; bool is_adapter, is_owned; };
@@ -50,11 +65,12 @@ struct sc_server {
     size_t n_calls;
     char fingerprint[24];
     uint64_t n_ids;
-    /* reading thread */
-    pthread_t reader[2]; size_t n_readers;
-    pthread_mutex_t lock; pthread_cond_t wake;
-    struct call *readings, **readings_end; size_t n_readings;
-    bool stops;
+    struct errands readers, store;       /* requests of dialects, on two threads; conversations, on one, so that what was asked first is done first */
+    sc_talks *talks; char talks_problem[480];        /* used by the store's thread alone; NULL: why not */
+    struct answer *answers;              /* of the page, that are being written */
+    struct listener *watches;            /* who listens to answers that other processes write */
+    atomic_size_t n_answers;
+    size_t n_ticks;
     volatile int asked;                  /* to stop: 1 soon, 2 now */
     double stop_at;
     size_t parallel;
@@ -69,12 +85,18 @@ void server_log_text(struct sc_server *s, const char *level, const char *event, 
 /* Host, Origin and key of a request; fills the client and the salt of the call. */
 bool gate(struct call *c, struct api_error *e);
 const struct served_model *server_model(const struct sc_server *s, const char *name);        /* by name or alias; NULL: none */
-const struct route *route_find(const struct http_exchange *x, bool *knows_path);
 void route_allow(struct buf *headers, struct http_span path);                          /* the field that must stand beside 405 */
+const struct route *route_find(const struct sc_server *s, struct call *c, bool *knows_path);      /* fills c->arg */
 /* call.c */
 void call_open(struct sc_server *s, struct http_exchange *x);
 void call_every_second(struct sc_server *s);                     /* pings, deadlines */
-void call_read_thread(struct sc_server *s);                      /* until s->stops */
 void call_cancel_all(struct sc_server *s);
+/* page.c */
+struct page_file;
+const struct page_file *page_find(struct http_span path);
+/* ui_answers.c */
+void ui_open(struct sc_server *s);                               /* the store; without one the page says why */
+void ui_tick(void *server);                                      /* four times a second */
+void ui_close(struct sc_server *s);
 
 #endif

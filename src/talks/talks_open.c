@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +45,8 @@ static const char schema[] =
     " INSERT INTO text_words(rowid, content) VALUES(new.n, new.content); END;";
 
 /* ---- files ---------------------------------------------------------------------------------------------------------------- */
+
+static bool is_memory(const char *home) { return strcmp(home, ":memory:") == 0; }      /* SQLite's own name for it */
 
 static sc_status make_home(const char *home, sc_error *err)
 {
@@ -110,7 +113,7 @@ static sc_status take_owner(sc_talks *t, const char *home, sc_error *err)
 {
     char *path = path_join(home, TALKS_LOCK);
     sc_status status = SC_OK;
-    t->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    t->lock = is_memory(home) ? memfd_create(TALKS_LOCK, MFD_CLOEXEC) : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (t->lock < 0)
         status = FAIL(err, SC_E_IO, "%s cannot be written (%s), so no conversation is kept; make it writable, or set STARCHAT_HOME to another directory", path, strerror(errno));
     while (status == SC_OK) {
@@ -203,7 +206,7 @@ static sc_status open_database(sc_talks *t, sc_error *err)
     static const char settings[] = "PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -256;"
                                    "PRAGMA journal_size_limit = 4194304; PRAGMA secure_delete = FAST; PRAGMA cell_size_check = ON;";
     bool is_work = false;
-    TRY(make_file(t, err));
+    if (!is_memory(t->path)) TRY(make_file(t, err));
     int code = sqlite3_open_v2(t->path, &t->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(t->db, 1);
@@ -234,10 +237,10 @@ sc_status sc_talks_open(sc_talks **out, const char *home, sc_error *err)
 {
     *out = NULL;
     if (!home || !*home) return FAIL(err, SC_E_ARGUMENT, "no directory for conversations was given; sc_store_home tells the usual one");
-    TRY(make_home(home, err));
+    if (!is_memory(home)) TRY(make_home(home, err));
     sc_talks *t = mem_zero(1, sizeof *t);
     t->lock = -1;
-    t->path = path_join(home, TALKS_FILE);
+    t->path = is_memory(home) ? mem_strdup(home) : path_join(home, TALKS_FILE);
     pthread_mutex_init(&t->mutex, NULL);
     sc_status status = take_owner(t, home, err);
     if (status == SC_OK) status = open_database(t, err);
