@@ -48,34 +48,44 @@ static void ranges_negate(struct ranges *r)
     *r = other;
 }
 
-/* The characters as they are, or as JSON writes them. NUL is left out there: few readers of JSON take it. */
+/* The characters below a space, the quote and the backslash, behind a backslash: as a letter or \u00XX. NUL is left out: few
+ * readers of JSON take it. */
+static const struct node *node_of_escapes(struct regex *x, const struct ranges *r)
+{
+    static const char name[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt", digit[] = "0123456789abcdef";
+    struct ranges letters = { 0 }, row[2] = { { 0 }, { 0 } };
+    const struct node *way[3];
+    size_t n = 0;
+    for (size_t i = 0; i < r->n; i++)
+        for (uint32_t c = r->range[i].lo; c <= r->range[i].hi && c <= '\\'; c++) {
+            const char *known = c ? strchr(name, (int)c) : NULL;
+            if (known) ranges_add(&letters, (uint32_t)letter[known - name], (uint32_t)letter[known - name]);
+            else if (c && c < 0x20) ranges_add(&row[c >> 4], (uint32_t)digit[c & 15], (uint32_t)digit[c & 15]);
+        }
+    if (letters.n) way[n++] = node_class(x->b, letters.range, letters.n, false);
+    for (int i = 0; i < 2; i++)
+        if (row[i].n) way[n++] = SEQUENCE(x->b, node_text(x->b, i ? "u001" : "u000", 4), node_class(x->b, row[i].range, row[i].n, false));
+    mem_free(letters.range);
+    mem_free(row[0].range);
+    mem_free(row[1].range);
+    return n ? SEQUENCE(x->b, node_byte(x->b, '\\'), node_choice(x->b, way, n)) : NULL;
+}
+
+/* The characters as they are, or as JSON writes them. */
 static const struct node *node_of_ranges(struct regex *x, struct ranges *r)
 {
-    static const char name[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
-    struct node_list l = { 0 };
+    static const struct code_range allowed[] = { { 0x20, '"' - 1 }, { '"' + 1, '\\' - 1 }, { '\\' + 1, CODE_POINT_MAX } };
     struct ranges plain = { 0 };
     if (!x->in_json) return node_class(x->b, r->range, r->n, false);
     if (r->n) r->n = ranges_normalize(r->range, r->n);
-    for (size_t i = 0; i < r->n; i++) {
-        uint32_t lo = r->range[i].lo, hi = r->range[i].hi;
-        for (uint32_t c = lo; c <= hi && c <= '\\'; c++) {
-            const char *known = c ? strchr(name, (int)c) : NULL;
-            char text[8] = { '\\', known ? letter[known - name] : 'u' };
-            if (c == 0 || (c >= 0x20 && !known)) continue;
-            if (!known) snprintf(text, sizeof text, "\\u%04x", (unsigned)c);
-            node_list_push(&l, node_text(x->b, text, strlen(text)));
-        }
-        const struct code_range allowed[] = { { 0x20, '"' - 1 }, { '"' + 1, '\\' - 1 }, { '\\' + 1, CODE_POINT_MAX } };
+    for (size_t i = 0; i < r->n; i++)
         for (int k = 0; k < 3; k++) {
-            uint32_t from = lo > allowed[k].lo ? lo : allowed[k].lo, to = hi < allowed[k].hi ? hi : allowed[k].hi;
+            uint32_t from = r->range[i].lo > allowed[k].lo ? r->range[i].lo : allowed[k].lo, to = r->range[i].hi < allowed[k].hi ? r->range[i].hi : allowed[k].hi;
             if (from <= to) ranges_add(&plain, from, to);
         }
-    }
-    if (plain.n || !l.n) node_list_push(&l, node_class(x->b, plain.range, plain.n, false));
-    const struct node *node = node_choice(x->b, l.node, l.n);
+    const struct node *escapes = node_of_escapes(x, r), *rest = plain.n || !escapes ? node_class(x->b, plain.range, plain.n, false) : NULL;
     mem_free(plain.range);
-    node_list_release(&l);
-    return node;
+    return escapes && rest ? CHOICE(x->b, rest, escapes) : escapes ? escapes : rest;
 }
 
 static sc_status take_hex(struct regex *x, int min, int max, uint32_t *out)
