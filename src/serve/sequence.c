@@ -109,23 +109,25 @@ static void forbid_ends(const struct sequence *s, float *logits, size_t vocab)
         if ((size_t)m->end[i] < vocab) logits[m->end[i]] = -INFINITY;
 }
 
-/* Only what the grammar lets come next; its end is one of the model's end tokens. */
-static void mask_by_grammar(struct sequence *s, float *logits, size_t vocab)
+/* Only what the grammar lets come next; its end is one of the model's end tokens. False: nothing may come, which ends the answer. */
+static bool mask_by_grammar(struct sequence *s, float *logits, size_t vocab)
 {
     size_t words;
     const uint64_t *mask = matcher_mask(s->matcher, &words);
     const sc_model *m = s->task->model;
     float end[MAX_END_TOKENS];
-    bool may_end = matcher_may_end(s->matcher);
+    bool may_end = matcher_may_end(s->matcher), may_go_on = false;
     for (size_t i = 0; i < m->n_end; i++) end[i] = (size_t)m->end[i] < vocab ? logits[m->end[i]] : -INFINITY;
     for (size_t w = 0; w * 64 < vocab; w++) {
         uint64_t bits = w < words ? mask[w] : 0;
+        may_go_on |= bits != 0;
         size_t n = vocab - w * 64 < 64 ? vocab - w * 64 : 64;
         for (size_t i = 0; i < n; i++)
             if (!(bits >> i & 1)) logits[w * 64 + i] = -INFINITY;
     }
     for (size_t i = 0; i < m->n_end && may_end; i++)
         if ((size_t)m->end[i] < vocab) logits[m->end[i]] = end[i];
+    return may_go_on || (may_end && m->n_end);
 }
 
 static int compare_ids(const void *a, const void *b) { return (*(const int32_t *)a > *(const int32_t *)b) - (*(const int32_t *)a < *(const int32_t *)b); }
@@ -162,11 +164,11 @@ static void fill_top(sc_candidate *top, size_t n, const float *x, size_t vocab, 
     for (size_t k = 0; k < n; k++) top[k].logprob = (float)((double)x[top[k].id] - mass);
 }
 
-/* The token at the end of the text: from the logits behind it, which are changed. */
+/* The token at the end of the text: from the logits behind it, which are changed. -1: none may come. */
 static int32_t pick(struct sequence *s, struct sampling *w, float *logits, size_t vocab)
 {
     const struct task *t = s->task;
-    if (s->matcher) mask_by_grammar(s, logits, vocab);
+    if (s->matcher && !mask_by_grammar(s, logits, vocab)) return -1;
     if (t->n_allowed) allow_only(t, logits, vocab);
     if ((int64_t)s->generated < t->min_tokens && !(s->matcher && matcher_must_end(s->matcher))) forbid_ends(s, logits, vocab);
     w->sampler.config = &s->sample;
@@ -206,7 +208,7 @@ static int32_t take_token(struct sequence *s, struct sampling *w, float *raw, si
     bool is_recorded = s->sample.logprobs > 0;
     if (is_recorded) memcpy(logits = w->logits, raw, vocab * sizeof *raw);
     int32_t id = pick(s, w, logits, vocab);
-    if (is_end(s, id)) { s->finish = FINISH_END; return id; }
+    if (id < 0 || is_end(s, id)) { s->finish = FINISH_END; return id; }
     if (is_recorded) record(s, id, raw, vocab);
     else token_records_add(&s->records, id, (double)NAN, NULL, 0);
     s->token[s->length++] = id;
