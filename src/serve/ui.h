@@ -21,7 +21,7 @@ bool ui_import(struct call *c, struct api_error *e);
 /* The body as an object in c->body; an empty one is {}. */
 bool ui_body(struct call *c, struct api_error *e);
 /* What the store says: what is unknown is 404, what is wrong with the request 400, the rest 503. */
-bool ui_failed(struct api_error *e, const sc_error *err, bool is_unknown);
+bool ui_failed(struct api_error *e, sc_status status, const sc_error *err, bool is_unknown);
 void ui_reply(struct call *c, int status, sc_text *json);         /* takes the text */
 /* A conversation without its messages; false: 404. */
 bool ui_head(struct talk *out, struct call *c, const char *id, struct api_error *e);

@@ -210,7 +210,7 @@ static bool add_answer(struct call *c, const char *parent, struct api_error *e)
     json_decref(made);
     if (status == SC_OK) return keep(c, a, &json);
     answer_free(a);
-    return ui_failed(e, &err, false);
+    return ui_failed(e, status, &err, false);
 }
 
 bool ui_answer(struct call *c, struct api_error *e)
@@ -240,9 +240,10 @@ static bool go_on(struct call *c, const json_t *message, struct api_error *e)
     double tokens = json_number_value(json_object_get(stats, "tokens")), seconds = json_number_value(json_object_get(stats, "seconds"));
     a->tokens = a->tokens_before = tokens > 0 && tokens < 1e9 ? (size_t)tokens : 0;
     a->seconds_before = seconds > 0 && seconds < 1e9 ? seconds : 0;
-    if (sc_talks_answer_continue(&json, c->server->talks, c->arg, &err) == SC_OK) return keep(c, a, &json);
+    sc_status status = sc_talks_answer_continue(&json, c->server->talks, c->arg, &err);
+    if (status == SC_OK) return keep(c, a, &json);
     answer_free(a);
-    return ui_failed(e, &err, false);
+    return ui_failed(e, status, &err, false);
 }
 
 static bool ask_on(struct call *c, const json_t *message, struct api_error *e)
@@ -264,7 +265,7 @@ bool ui_continue(struct call *c, struct api_error *e)
     sc_error err;
     if (!ui_body(c, e)) return false;
     sc_status status = sc_talks_message_get(&json, c->server->talks, c->arg, &err);
-    if (status != SC_OK) return ui_failed(e, &err, status == SC_E_ARGUMENT);
+    if (status != SC_OK) return ui_failed(e, status, &err, status == SC_E_ARGUMENT);
     json_t *message = json_tree(json.data, json.len, 64);
     sc_text_free(&json);
     bool ok = ask_on(c, message, e);

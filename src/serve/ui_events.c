@@ -178,7 +178,7 @@ bool ui_stop(struct call *c, struct api_error *e)
     sc_text json;
     sc_error err;
     sc_status status = sc_talks_message_get(&json, c->server->talks, c->arg, &err);
-    if (status != SC_OK) return ui_failed(e, &err, status == SC_E_ARGUMENT);
+    if (status != SC_OK) return ui_failed(e, status, &err, status == SC_E_ARGUMENT);
     json_t *message = json_tree(json.data, json.len, 64);
     const char *now = json_string_value(json_object_get(message, "status"));
     bool is_running = now && strcmp(now, "generating") == 0;
@@ -249,7 +249,7 @@ static bool find_message(json_t **out, struct call *c, struct api_error *e)
     sc_text json;
     sc_error err;
     sc_status status = sc_talks_message_get(&json, c->server->talks, c->arg, &err);
-    if (status != SC_OK) return ui_failed(e, &err, status == SC_E_ARGUMENT);
+    if (status != SC_OK) return ui_failed(e, status, &err, status == SC_E_ARGUMENT);
     *out = json_tree(json.data, json.len, 64);
     sc_text_free(&json);
     return true;

@@ -83,7 +83,7 @@ static bool path_messages(json_t *list, struct call *c, const struct talk *head,
     if (*system) put_message(list, "system", system);
     if (!head || !leaf) return true;
     sc_status status = sc_talks_path_get(&path, c->server->talks, head->id, leaf, &err);
-    if (status != SC_OK) return ui_failed(e, &err, status == SC_E_ARGUMENT);
+    if (status != SC_OK) return ui_failed(e, status, &err, status == SC_E_ARGUMENT);
     for (size_t i = 0; i < path.n; i++)
         if (strcmp(path.message[i].role, "system") != 0) put_message(list, path.message[i].role, path.message[i].content);
     sc_talks_path_free(&path);

@@ -15,10 +15,10 @@ bool ui_body(struct call *c, struct api_error *e)
     return json_is_object(c->body) || api_bad(e, NULL, "the body is no JSON object");
 }
 
-bool ui_failed(struct api_error *e, const sc_error *err, bool is_unknown)
+bool ui_failed(struct api_error *e, sc_status status, const sc_error *err, bool is_unknown)
 {
     if (is_unknown) return api_fail(e, 404, "invalid_request_error", "not_found", NULL, "%s", err->message);
-    if (err->status == SC_E_ARGUMENT) return api_bad(e, NULL, "%s", err->message);
+    if (status == SC_E_ARGUMENT) return api_bad(e, NULL, "%s", err->message);
     return api_fail(e, 503, "server_error", "conversations_unavailable", NULL, "%s", err->message);
 }
 
@@ -44,18 +44,18 @@ bool ui_head(struct talk *out, struct call *c, const char *id, struct api_error 
     sc_status status = talks_look(c->server->talks, do_head, &h, &err);
     if (status == SC_OK) return true;
     talk_release(out);
-    return ui_failed(e, &err, status == SC_E_ARGUMENT);
+    return ui_failed(e, status, &err, status == SC_E_ARGUMENT);
 }
 
 /* A call on the conversation failed: because there is none? */
-static bool failed_on_talk(struct call *c, const sc_error *err, struct api_error *e)
+static bool failed_on_talk(struct call *c, sc_status status, const sc_error *err, struct api_error *e)
 {
     struct talk head;
-    if (err->status == SC_E_ARGUMENT) {
+    if (status == SC_E_ARGUMENT) {
         if (!ui_head(&head, c, c->arg, e)) return false;
         talk_release(&head);
     }
-    return ui_failed(e, err, false);
+    return ui_failed(e, status, err, false);
 }
 
 bool ui_id(const char **out, const json_t *object, const char *key, struct api_error *e)
@@ -87,7 +87,8 @@ bool ui_list(struct call *c, struct api_error *e)
     bool ok = (!http_query(&limit, c->x, "limit") || number_of(&n, &limit, "limit", 1, 1000, e)) && (!http_query(&before, c->x, "before") || number_of(&time, &before, "before", 0, 99999999999, e));
     (void)http_query(&query, c->x, "q");
     if (ok) {
-        ok = sc_talks_list(&json, c->server->talks, query.data, (int64_t)n, time, &err) == SC_OK || ui_failed(e, &err, false);
+        sc_status status = sc_talks_list(&json, c->server->talks, query.data, (int64_t)n, time, &err);
+        ok = status == SC_OK || ui_failed(e, status, &err, false);
         if (ok) ui_reply(c, 200, &json);
     }
     buf_release(&query);
@@ -104,9 +105,10 @@ bool ui_create(struct call *c, struct api_error *e)
     if (!ui_body(c, e)) return false;
     const char *model = json_string_value(json_object_get(c->body, "model"));
     if (!model || !*model) json_object_set_new(c->body, "model", json_string(api_base_name(c)));
-    bool ok = json_write(&fields, c->body, false) == SC_OK && sc_talks_create(&json, c->server->talks, fields.data, &err) == SC_OK;
+    json_write(&fields, c->body, false);
+    sc_status status = sc_talks_create(&json, c->server->talks, fields.data, &err);
     sc_text_free(&fields);
-    if (!ok) return ui_failed(e, &err, false);
+    if (status != SC_OK) return ui_failed(e, status, &err, false);
     ui_reply(c, 200, &json);
     return true;
 }
@@ -115,7 +117,8 @@ bool ui_get(struct call *c, struct api_error *e)
 {
     sc_text json;
     sc_error err;
-    if (sc_talks_get(&json, c->server->talks, c->arg, &err) != SC_OK) return failed_on_talk(c, &err, e);
+    sc_status status = sc_talks_get(&json, c->server->talks, c->arg, &err);
+    if (status != SC_OK) return failed_on_talk(c, status, &err, e);
     ui_reply(c, 200, &json);
     return true;
 }
@@ -125,7 +128,8 @@ bool ui_update(struct call *c, struct api_error *e)
     sc_text json;
     sc_error err;
     if (!ui_body(c, e)) return false;
-    if (sc_talks_update(&json, c->server->talks, c->arg, c->x->body_len ? c->x->body : "{}", &err) != SC_OK) return failed_on_talk(c, &err, e);
+    sc_status status = sc_talks_update(&json, c->server->talks, c->arg, c->x->body_len ? c->x->body : "{}", &err);
+    if (status != SC_OK) return failed_on_talk(c, status, &err, e);
     ui_reply(c, 200, &json);
     return true;
 }
@@ -133,7 +137,8 @@ bool ui_update(struct call *c, struct api_error *e)
 bool ui_delete(struct call *c, struct api_error *e)
 {
     sc_error err;
-    if (sc_talks_delete(c->server->talks, c->arg, &err) != SC_OK) return failed_on_talk(c, &err, e);
+    sc_status status = sc_talks_delete(c->server->talks, c->arg, &err);
+    if (status != SC_OK) return failed_on_talk(c, status, &err, e);
     buf_puts(&c->reply.body, "{\"deleted\":true}");
     return true;
 }
@@ -148,7 +153,7 @@ bool ui_message(struct call *c, struct api_error *e)
     if (!json_is_string(content) || !json_string_length(content)) return api_bad(e, "content", "content is no text, or empty");
     const sc_talks_message m = { .parent = parent, .role = "user", .content = json_string_value(content), .len = json_string_length(content) };
     sc_status status = sc_talks_add(&json, c->server->talks, c->arg, &m, &err);
-    if (status != SC_OK) return ui_failed(e, &err, status == SC_E_ARGUMENT);     /* the conversation or the parent is unknown */
+    if (status != SC_OK) return ui_failed(e, status, &err, status == SC_E_ARGUMENT);     /* the conversation or the parent is unknown */
     ui_reply(c, 200, &json);
     return true;
 }
@@ -185,7 +190,8 @@ bool ui_export(struct call *c, struct api_error *e)
     put_file_name(&c->reply.headers, *c->arg ? head.title : "starchat", is_markdown ? ".md" : ".json");
     buf_puts(&c->reply.headers, "\"\r\n");
     if (*c->arg) talk_release(&head);
-    if (sc_talks_export(&text, c->server->talks, *c->arg ? c->arg : NULL, is_markdown ? "markdown" : "json", &err) != SC_OK) return ui_failed(e, &err, false);
+    sc_status status = sc_talks_export(&text, c->server->talks, *c->arg ? c->arg : NULL, is_markdown ? "markdown" : "json", &err);
+    if (status != SC_OK) return ui_failed(e, status, &err, false);
     c->reply.type = is_markdown ? "text/markdown; charset=utf-8" : "application/json";
     ui_reply(c, 200, &text);
     return true;
@@ -205,7 +211,7 @@ bool ui_import(struct call *c, struct api_error *e)
     }
     sc_status status = sc_talks_import(&json, c->server->talks, text, len, "the file", &err);
     if (status == SC_E_FORMAT || status == SC_E_UNSUPPORTED) return api_bad(e, NULL, "%s", err.message);
-    if (status != SC_OK) return ui_failed(e, &err, false);
+    if (status != SC_OK) return ui_failed(e, status, &err, false);
     ui_reply(c, 200, &json);
     return true;
 }
