@@ -14,6 +14,7 @@ static void answer_free(void *arg)
 {
     struct answer *a = arg;
     struct sc_server *s = a->server;
+    if (a->task) moderate_drop(a->task);
     task_free(a->task);
     buf_release(&a->text);
     buf_release(&a->stats);
