@@ -123,7 +123,10 @@ export async function open(id: string): Promise<void> {
       s.opening.value = null;
       toast('This chat does not exist any more.');
       newConversation();
-    } else quiet(e);
+    } else if (online.value && !needKey.value) {
+      fail(e);
+      newConversation();
+    } // else it is opened when the server is back, or has its key
   }
 }
 
@@ -144,6 +147,18 @@ async function refresh(id: string): Promise<void> {
   const messages = c.messages.map((m) => (lives.has(m.id) ? s.tree.value.byId.get(m.id) ?? m : m));
   s.conv.value = { ...c, messages, settings: c.settings ?? {}, system: c.system ?? '' };
   for (const m of messages) if (m.status === 'generating') follow(m);
+}
+
+let lookedAt = Date.now();
+
+/** Back at this page: the same chats may have been used elsewhere, in the terminal or on the phone. */
+export function lookAgain(): void {
+  if (document.visibilityState !== 'visible' || Date.now() - lookedAt < 5000 || !s.info.value || !online.value || needKey.value) return;
+  lookedAt = Date.now();
+  flushChange();
+  reloadList();
+  const c = s.conv.value;
+  if (c && !s.sending.value) refresh(c.id).catch(quiet);
 }
 
 // --- talking ---------------------------------------------------------------------------------------------------------

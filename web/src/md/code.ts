@@ -105,8 +105,8 @@ export class CodeView {
   colour(): void {
     if (this.text.length > LONGEST || this.coloured === this.text.length || !this.text) return;
     if (!colourer) { waiting.add(this); load(); return; }
-    // While it grows, colouring may take a twentieth of the time, however long the block gets.
-    if (this.streaming && performance.now() - this.coloredAt < Math.max(120, this.spent * 20)) return;
+    // While it grows, colouring may take an eighth of the time, however long the block gets.
+    if (this.streaming && performance.now() - this.coloredAt < Math.max(120, this.spent * 8)) return;
     const start = performance.now();
     const text = visible(this.streaming || !this.text.endsWith('\n') ? this.text : this.text.slice(0, -1));
     const nodes = colourer.colour(text, this.lang, this.streaming);

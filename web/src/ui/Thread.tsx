@@ -146,7 +146,7 @@ export function Thread() {
           {!beside && last?.role === 'user' && <NoAnswer parent={last.id} />}
         </div>
       </div>
-      {away.value && (
+      {away.value && c && (
         <button type="button" class="to-bottom" aria-label="To the bottom" title="To the bottom" onClick={followBottom}><Icon name="down" /></button>
       )}
     </div>
