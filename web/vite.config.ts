@@ -29,6 +29,8 @@ export default defineConfig({
         entryFileNames: 'assets/[name]-[hash].js',
         chunkFileNames: 'assets/[name]-[hash].js',
         assetFileNames: 'assets/[name]-[hash][extname]',
+        // What the late chunks share with the page, apart: else every change of the page would rename them too.
+        codeSplitting: { groups: [{ name: 'base', test: /src[\\/]md[\\/]dom\.ts|rolldown[\\/]runtime|commonjsHelpers|preload-helper/ }] },
       },
     },
   },
