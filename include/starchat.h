@@ -506,6 +506,7 @@ typedef struct {
     bool        keep_talks;       /* its conversations are kept; false: until the server ends                  */
     const char *talks_home;       /* where, as of sc_talks_open; NULL or "": nowhere, as with keep_talks false */
     const char *log_level;        /* debug, info, warn, error, none                                            */
+    const char *chat_template;    /* of adapters without one of their own: as the model's sc_model_config; may be NULL */
     sc_on_event on_log;           /* one JSON object a line of the log; any thread; may be NULL                */
     void       *user;
 } sc_server_config;               /* options "serve" */

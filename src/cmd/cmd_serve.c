@@ -81,6 +81,7 @@ static int run_serve(const struct command *self, int argc, char **argv)
     s.config.on_log = on_log;
     sc_text home = { 0 };
     if (s.config.page && sc_store_home(&home, NULL) == SC_OK) s.config.talks_home = home.data;      /* the chat keeps its conversations there too */
+    s.config.chat_template = s.model.chat_template;
     if (!*s.config.name && access(s.args.operand[0], F_OK) != 0) s.config.name = s.args.operand[0];
     code = open_model(&s.opened, &s.args.common, &s.model, s.args.operand[0], true);
     if (code == ARGS_GO) code = run(&s);

@@ -63,7 +63,7 @@ static void cors_headers(struct call *c, struct buf *b)
     const struct sc_server *s = c->server;
     struct http_span origin = http_field(&c->x->head, "Origin");
     buf_puts(b, "Cache-Control: no-store\r\n");
-    if (origin.at && s->c.allowed_origins && *s->c.allowed_origins) buf_printf(b, "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n", (int)origin.len, origin.at);
+    if (origin.at && origin_is_allowed(s, origin)) buf_printf(b, "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n", (int)origin.len, origin.at);
 }
 
 void call_reply_buf(struct call *c, int status, const char *type, struct buf *body)

@@ -134,12 +134,14 @@ static bool host_is_known(const struct sc_server *s, struct http_span host)
     return http_is_like(h, s->c.host);
 }
 
+bool origin_is_allowed(const struct sc_server *s, struct http_span origin) { return list_has(s->c.allowed_origins, origin.at, origin.len) || list_has(s->c.allowed_origins, "*", 1); }
+
 /* The page's own requests name this server as their origin; so do those of programs without one. */
 static bool origin_is_known(const struct sc_server *s, const struct http_head *h)
 {
     struct http_span origin = http_field(h, "Origin");
     if (!origin.at) return http_field(h, "Sec-Fetch-Site").at == NULL || !http_is_like(http_field(h, "Sec-Fetch-Site"), "cross-site") || http_is(h->method, "GET");
-    if (list_has(s->c.allowed_origins, origin.at, origin.len) || list_has(s->c.allowed_origins, "*", 1)) return true;
+    if (origin_is_allowed(s, origin)) return true;
     const char *scheme = memmem(origin.at, origin.len, "://", 3);
     if (!scheme) return false;
     struct http_span rest = { scheme + 3, origin.len - (size_t)(scheme + 3 - origin.at) };

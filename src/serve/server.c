@@ -88,7 +88,7 @@ static sc_status add_adapter(struct sc_server *s, const char *item, size_t len, 
     sc_status status = SC_OK;
     if (s->n_models == MOST_VARIANTS) status = FAIL(err, SC_E_ARGUMENT, "there are more than %d adapters", MOST_VARIANTS - 1);
     else if (!*name || server_model(s, name)) status = FAIL(err, SC_E_ARGUMENT, "the adapter name \"%s\" is empty or already taken; write NAME=DIRECTORY", name);
-    else status = sc_model_open_variant(&m, s->models[0].model, path, "", err);
+    else status = sc_model_open_variant(&m, s->models[0].model, path, s->c.chat_template ? s->c.chat_template : "", err);
     if (status == SC_OK) add_model(s, name, m, true);
     else mem_free(name);
     mem_free(path);

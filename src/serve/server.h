@@ -84,6 +84,7 @@ bool server_logs(const struct sc_server *s, const char *level);
 void server_log_text(struct sc_server *s, const char *level, const char *event, const char *members, const char *key, const char *text, size_t len);
 /* Host, Origin and key of a request; fills the client and the salt of the call. */
 bool gate(struct call *c, struct api_error *e);
+bool origin_is_allowed(const struct sc_server *s, struct http_span origin);              /* by --allowed-origins */
 const struct served_model *server_model(const struct sc_server *s, const char *name);        /* by name or alias; NULL: none */
 void route_allow(struct buf *headers, struct http_span path);                          /* the field that must stand beside 405 */
 const struct route *route_find(const struct sc_server *s, struct call *c, bool *knows_path);      /* fills c->arg */

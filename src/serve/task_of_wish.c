@@ -198,8 +198,9 @@ static bool set_prediction(struct task *t, const struct call *c, struct api_erro
     bool ok = content_text(&text, content, "prediction", e);
     if (ok && text.len) tokenizer_encode(c->model->tokenizer, &ids, text.data, text.len, NULL, 0);
     buf_release(&text);
+    size_t most = engine_context(c->server->engine);           /* no answer is longer, and guessing looks through all of it at each step */
     t->prediction = ids.id;
-    t->n_prediction = ids.len;
+    t->n_prediction = ids.len < most ? ids.len : most;
     return ok;
 }
 
