@@ -21,6 +21,9 @@ FIM = ("<fim_prefix>", "<fim_middle>", "<fim_suffix>")
 
 
 def environment(home):
+    """Nothing of the user's, unless `home` is None: then the user's own store."""
+    if home is None:
+        return dict(os.environ)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("STARCHAT_", "HF_")) or k == "STARCHAT_SANITIZED"}
     return {**env, "STARCHAT_HOME": str(home), "HOME": str(home), "LC_ALL": "C.UTF-8", "HF_HUB_OFFLINE": "1"}
 
@@ -100,7 +103,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(5)
+                self.process.wait(40)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()
