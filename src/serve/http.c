@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { INPUT_AHEAD = 65536, OUTPUT_MAX = 8 << 20, LINGER_BYTES = 1 << 20, BODY_TICK = 10, BODY_RATE = 1024 };
+enum { INPUT_AHEAD = 65536, OUTPUT_MAX = 8 << 20, LINGER_BYTES = 64 << 20, BODY_TICK = 10, BODY_RATE = 1024 };
 static const double LINGER_SECONDS = 2;
 
 /* PHASE_IDLE: nothing of a request is here. LINGER: the answer is out and the connection ends once the client has seen it. */

@@ -18,6 +18,7 @@ import time
 
 import served
 
+LAYERS = 7                                      # of these, 1 MiB of cache holds hardly more than one whole context
 PROMPT = "def fibonacci(n):\n    \"\"\"The n-th number.\"\"\"\n"
 
 
@@ -65,10 +66,10 @@ def main():
     counts, stop = {"left": 0, 200: 0, 429: 0, "errors": []}, threading.Event()
     try:
         program = str(pathlib.Path(a.program).resolve())
-        model = a.model or served.make_model(program, place, "tiny")
+        model = a.model or served.make_model(program, place, "tiny", num_hidden_layers=LAYERS)
         options = ["--name", "base", "--parallel", "8", "--queue", "200", "--context", "2048", "--chunk", "64"]
         # Without a model of the caller's, memory for about three long answers, so that some have to give way.
-        options += [] if a.model else ["--adapters", f"tuned={served.make_adapter(place / 'tuned', 5)}", "--cache-mib", "1"]
+        options += [] if a.model else ["--adapters", f"tuned={served.make_adapter(place / 'tuned', 5, LAYERS)}", "--cache-mib", "1"]
         names = ["base"] if a.model else ["base", "tuned"]
         with served.Server(program, model, *options, "--log-level", "error", home=None if a.model else place, threads=a.threads) as server:
             body = {"model": "base", "prompt": PROMPT, "seed": 12345, "temperature": 0.8, "max_tokens": a.tokens, "ignore_eos": True}
