@@ -115,6 +115,13 @@ static void unpack_f16(float *out, const void *in, size_t n)
     for (; i < n; i++) out[i] = half_at((const uint8_t *)(p + i));
 }
 
+static void pack_f16(uint16_t *out, const float *in, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) _mm_storeu_si128((__m128i *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+    for (; i < n; i++) out[i] = f32_to_f16(in[i]);
+}
+
 static void unpack_bf16(float *out, const void *in, size_t n)
 {
     const uint16_t *p = in;
@@ -545,6 +552,7 @@ void cpu_fill_avx2(struct cpu_kernels *k)
     k->burst_f32 = burst_f32;
     k->burst_i8 = burst_i8;
     cpu_fill_panels_avx2(k);
+    k->pack_f16 = pack_f16;
     k->unpack_f32[DTYPE_F16] = unpack_f16;
     k->unpack_f32[DTYPE_BF16] = unpack_bf16;
     k->unpack_f32[DTYPE_Q8_0] = unpack_f32_q8_0;

@@ -28,6 +28,8 @@ struct cpu_kernels {
     void (*dot_panel[DTYPE_COUNT])(float *out, size_t out_stride, const void *panel, size_t n_w, const struct i8_rows *x, size_t first_x, size_t n_x);
     /* A weight row to f32: exactly dtypes[t].to_f32. */
     void (*unpack_f32[DTYPE_COUNT])(float *out, const void *in, size_t n);
+    /* Exactly f32_to_f16, of n elements. */
+    void (*pack_f16)(uint16_t *out, const float *in, size_t n);
     /* Elements [first, first + n), whole blocks, of a row whose type has bytes at its head; NULL for other types. */
     void (*unpack_part[DTYPE_COUNT])(float *out, const void *row, size_t first, size_t n);
     /* A weight row to the int8 form above; NULL: this type multiplies with f32 activations. min may stay untouched when

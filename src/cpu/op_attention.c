@@ -24,19 +24,27 @@ struct attention_job {
 };
 
 /* A key goes to its place in the tile, element by element. */
-static void store_key(const struct kv_cache *cache, size_t layer, size_t head, size_t position, const float *key)
+static void store_key(const struct cpu_kernels *k, const struct kv_cache *cache, size_t layer, size_t head, size_t position, const float *key)
 {
-    size_t lane = position % KV_TILE;
+    enum { PART = 64 };
+    size_t lane = position % KV_TILE, d = cache->head_dim;
     char *tile = kv_keys(cache, layer, head, position - lane);
-    for (size_t i = 0; i < cache->head_dim; i++) {
-        if (cache->dtype == DTYPE_F32) ((float *)(void *)tile)[i * KV_TILE + lane] = key[i];
-        else ((uint16_t *)(void *)tile)[i * KV_TILE + lane] = f32_to_f16(key[i]);
+    uint16_t half[PART], *halves = (uint16_t *)(void *)tile + lane;
+    if (cache->dtype == DTYPE_F32) {
+        for (size_t i = 0; i < d; i++) ((float *)(void *)tile)[i * KV_TILE + lane] = key[i];
+        return;
+    }
+    for (size_t from = 0; from < d; from += PART) {
+        size_t n = d - from < PART ? d - from : PART;
+        k->pack_f16(half, key + from, n);
+        for (size_t i = 0; i < n; i++) halves[(from + i) * KV_TILE] = half[i];
     }
 }
 
 static void store_rows(void *arg, size_t from, size_t to, int worker)
 {
-    const struct op_call *c = arg;
+    const struct attention_job *job = arg;
+    const struct op_call *c = job->c;
     const struct attention *a = &c->attr.attention;
     size_t d = a->head_dim;
     (void)worker;
@@ -46,8 +54,10 @@ static void store_rows(void *arg, size_t from, size_t to, int worker)
         for (size_t g = 0; g < a->kv_heads; g++) {
             const float *key = tensor_f32(c->in[1]) + r * c->in[1]->cols + g * d, *value = tensor_f32(c->in[2]) + r * c->in[2]->cols + g * d;
             if (cache->dtype == DTYPE_Q8_0) { q8_cache_store(cache, a->layer, g, position, key, value); continue; }
-            store_key(cache, a->layer, g, position, key);
-            dtypes[cache->dtype].from_f32(kv_values(cache, a->layer, g, position), value, d);
+            store_key(job->k, cache, a->layer, g, position, key);
+            char *to_value = kv_values(cache, a->layer, g, position);
+            if (cache->dtype == DTYPE_F16) job->k->pack_f16((uint16_t *)(void *)to_value, value, d);
+            else memcpy(to_value, value, d * sizeof *value);
         }
     }
 }
@@ -341,9 +351,9 @@ void cpu_attention(struct exec *e, const struct op_call *c)
     if (!c->batch->caches) { cpu_attention_in_batch(e, c); return; }
     const struct attention *a = &c->attr.attention;
     size_t rows = c->out->rows, group = a->heads / a->kv_heads, longest = 0;
-    cpu_split(e, rows, ROW_TILE, (double)(8 * a->kv_heads * a->head_dim), store_rows, (void *)(uintptr_t)c);
     for (size_t r = 0; r < rows; r++) longest = (size_t)c->batch->position[r] > longest ? (size_t)c->batch->position[r] : longest;
     struct attention_job job = { .c = c, .k = e->kernels, .head_tile = STATES / longest_run(c->batch) };
+    cpu_split(e, rows, ROW_TILE, (double)(8 * a->kv_heads * a->head_dim), store_rows, &job);
     job.head_tile = group < job.head_tile ? group : job.head_tile;
     job.head_tiles = (group + job.head_tile - 1) / job.head_tile;
     struct arena_mark mark = arena_mark(e->step);

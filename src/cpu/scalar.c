@@ -412,10 +412,15 @@ static void interleave(float *out, size_t width, const float *const *line, size_
     }
 }
 
+static void pack_f16(uint16_t *out, const float *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = f32_to_f16(in[i]);
+}
+
 void cpu_fill_scalar(struct cpu_kernels *k)
 {
     *k = (struct cpu_kernels){
-        .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .interleave = interleave, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .exp_tile = exp_tile, .largest = largest, .exp_row = exp_row,
+        .gemm_m = 4, .gemm_n = 4, .gemm_tile = gemm_tile, .interleave = interleave, .dot_f32 = dot_f32, .dot_i8 = dot_i8, .quantize_row = quantize_row, .pack_f16 = pack_f16, .exp_tile = exp_tile, .largest = largest, .exp_row = exp_row,
         .softmax_gradient = softmax_gradient, .outer = { outer_f16, outer_f32 }, .mix_q8 = mix_q8,
         .silu_gate = silu_gate_row, .silu_gate_backward = silu_gate_backward, .gelu_tanh = gelu_tanh, .burst_f32 = burst_f32, .burst_i8 = burst_i8,
         .unpack_i8 = { [DTYPE_Q8_0] = unpack_i8_q8_0, [DTYPE_Q4_0] = unpack_i8_q4_0, [DTYPE_Q4_1] = unpack_i8_q4_1,
