@@ -54,12 +54,25 @@ static void apply_penalties(const struct sampler *s, float *logits, const int32_
     mem_free(sorted);
 }
 
+static size_t best_of(const float *logits, size_t best, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
+/* The first of the largest. Most blocks hold nothing larger than what came before: vectors see that quickly. */
 static int32_t greedy(const float *logits, size_t n)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return (int32_t)best;
+    enum { BLOCK = 64 };
+    size_t best = 0, at = 0;
+    for (; at + BLOCK <= n; at += BLOCK) {
+        const float top = logits[best], *x = logits + at;
+        int is_larger = 0;
+        for (size_t i = 0; i < BLOCK; i++) is_larger |= x[i] > top;
+        if (is_larger) best = best_of(logits, best, at, at + BLOCK);
+    }
+    return (int32_t)best_of(logits, best, at, n);
 }
 
 static int by_falling_logit(const void *a, const void *b)
@@ -195,18 +208,19 @@ int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *history, s
     apply_bias(s, logits);
     apply_penalties(s, logits, history, n_history);
     if (c->temperature == 0) return greedy(logits, s->vocab);
-    for (size_t i = 0; i < s->vocab; i++) logits[i] = (float)((double)logits[i] / c->temperature);
+    for (size_t i = 0; i < s->vocab && c->temperature != 1; i++) logits[i] = (float)((double)logits[i] / c->temperature);
     double mass = 0;
-    size_t n = best_candidates(s, logits, &mass);
+    size_t n = best_candidates(s, logits, &mass), before = n;
     if (n == 0) return greedy(logits, s->vocab);   /* every logit is -inf or not a number */
     double *p = mem_alloc(n * sizeof *p);
     softmax(s->candidate, p, n, mass);
+    /* Where nothing is cut, the probabilities stay as they are: an exponential for each token of the vocabulary is as dear as the model's own work. */
     n = cut_top_p(p, n, c->top_p);
-    softmax(s->candidate, p, n, 0);
-    n = cut_min_p(p, n, c->min_p);
-    softmax(s->candidate, p, n, 0);
-    n = cut_typical(s->candidate, p, n, c->typical_p);
-    softmax(s->candidate, p, n, 0);
+    if (n < before || mass > 0) softmax(s->candidate, p, n, 0);
+    n = cut_min_p(p, before = n, c->min_p);
+    if (n < before) softmax(s->candidate, p, n, 0);
+    n = cut_typical(s->candidate, p, before = n, c->typical_p);
+    if (n < before) softmax(s->candidate, p, n, 0);
     size_t pick = 0;
     for (double sum = p[0]; pick + 1 < n && draw >= sum; sum += p[pick]) pick++;
     mem_free(p);
