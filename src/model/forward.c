@@ -85,15 +85,26 @@ struct tensor *model_forward(const struct model *m, struct exec *e, const struct
     return m->final_norm.bias.data ? layer_norm(&chosen, x, &m->final_norm) : rms_norm(&chosen, x, &m->final_norm);
 }
 
+/* Whether what the rows get stands together, row by row as a product writes it. */
+static bool stands_together(float *const *out, const size_t *row, size_t n, size_t cols)
+{
+    for (size_t i = 1; i < n; i++)
+        if (out[row[i]] != out[row[0]] + i * cols) return false;
+    return true;
+}
+
 /* What rows with the same head get from it, to `offset` of their outputs; `row` has room for all rows. */
 static void head_logits(struct run *r, const struct weight *head, const struct tensor *hidden, const size_t *row, size_t n, float *const *out, size_t offset)
 {
     struct arena_mark mark = arena_mark(r->exec->step);
     struct run chosen = { .exec = r->exec, .batch = &(struct batch){ .rows = n } };
     if (n < hidden->rows) hidden = select_rows(r, hidden, row, n);
-    const struct tensor *logits = linear(&chosen, hidden, head);
-    for (size_t i = 0; i < n && r->exec->status == SC_OK; i++)
-        memcpy(out[row[i]] + offset, tensor_f32(logits) + i * logits->cols, logits->cols * sizeof(float));
+    if (!r->exec->many_rows && stands_together(out, row, n, head->w.rows)) linear_into(&chosen, out[row[0]] + offset, hidden, head);
+    else {
+        const struct tensor *logits = linear(&chosen, hidden, head);
+        for (size_t i = 0; i < n && r->exec->status == SC_OK; i++)
+            memcpy(out[row[i]] + offset, tensor_f32(logits) + i * logits->cols, logits->cols * sizeof(float));
+    }
     arena_rewind(r->exec->step, mark);
 }
 

@@ -6,12 +6,16 @@
 #include <assert.h>
 #include <string.h>
 
-static struct tensor *new_output(struct run *r, size_t rows, size_t cols)
+static struct tensor *output_at(struct run *r, float *data, size_t rows, size_t cols)
 {
     struct tensor *t = arena_take(r->exec->step, sizeof *t);
-    *t = (struct tensor){ .dtype = DTYPE_F32, .rows = rows, .cols = cols };
-    t->data = arena_take(r->exec->step, rows * cols * sizeof(float));
+    *t = (struct tensor){ .dtype = DTYPE_F32, .rows = rows, .cols = cols, .data = data };
     return t;
+}
+
+static struct tensor *new_output(struct run *r, size_t rows, size_t cols)
+{
+    return output_at(r, arena_take(r->exec->step, rows * cols * sizeof(float)), rows, cols);
 }
 
 static bool wants_gradient(const struct op_call *c, enum op op)
@@ -142,10 +146,10 @@ static const struct lora_rows *find_parts(const struct run *r, const struct tens
 }
 
 /* For few rows: adapters work on the rows they are for, behind the one product of all. */
-static struct tensor *linear_shared(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w)
+static struct tensor *linear_shared(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w, struct tensor *result)
 {
     assert(!r->tape);
-    struct op_call c = { .in = { x, &w->w, if_present(&w->bias) }, .out = new_output(r, x->rows, w->w.rows) };
+    struct op_call c = { .in = { x, &w->w, if_present(&w->bias) }, .out = result };
     c.attr.linear.part = find_parts(r, x, w, &c.attr.linear.n_parts);
     struct tensor *out = call(r, OP_linear, &c);
     return to ? add(r, to, out) : out;
@@ -168,13 +172,20 @@ struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct 
     const struct lora *l = w->lora;
     assert(!r->batch->n_variants || !(r->exec->many_rows || w->lora));
     if (r->exec->on_linear && r->exec->status == SC_OK) r->exec->on_linear(r->exec->on_linear_user, x, &w->w);
-    if (!r->exec->many_rows) return linear_shared(r, to, x, w);
+    if (!r->exec->many_rows) return linear_shared(r, to, x, w, new_output(r, x->rows, w->w.rows));
     if (l && r->is_training && l->dropout > 0) return linear_apart(r, to, x, w);
     struct op_call c = { .in = { x, &w->w, if_present(&w->bias), to }, .out = new_output(r, x->rows, w->w.rows), .attr.linear.lora = l };
     return call_with(r, OP_linear, &c, x->rows, l ? l->a.w.rows : 0);
 }
 
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w) { return linear_onto(r, NULL, x, w); }
+
+void linear_into(struct run *r, float *to, const struct tensor *x, const struct weight *w)
+{
+    struct exec *e = r->exec;
+    if (e->on_linear && e->status == SC_OK) e->on_linear(e->on_linear_user, x, &w->w);
+    linear_shared(r, NULL, x, w, output_at(r, to, x->rows, w->w.rows));
+}
 
 struct tensor *linear_residual(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w, size_t layer, enum dropout_place place)
 {

@@ -239,6 +239,7 @@ void tape_gradients(struct run *r, struct tensor *result, float *grad);
 void tape_backward(struct run *r);
 struct tensor *embed(struct run *r, const struct weight *table, const struct tensor *extra, bool by_position);   /* extra: rows of ids behind the table, f32; NULL or 0 rows: none */
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w);
+void linear_into(struct run *r, float *to, const struct tensor *x, const struct weight *w);   /* the result stands at `to`; not for training */
 struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w);   /* to + linear */
 /* to + linear, in training with the residual dropout on linear. */
 struct tensor *linear_residual(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w, size_t layer, enum dropout_place place);
