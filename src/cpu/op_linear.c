@@ -272,20 +272,37 @@ void cpu_linear_backward(struct exec *e, const struct op_call *c)
     if (c->in[3] && c->in[3]->grad && c->in[3]->grad != out->grad) cpu_split(e, out->rows * out->cols, GRAIN, 1, add_gradient, (void *)c);
 }
 
+/* x as int8; in the arena until the caller rewinds it. */
+static void round_input(struct exec *e, struct linear_job *job)
+{
+    size_t k = job->x->cols, rows = job->x->rows, blocks = rows * k / 32;
+    int8_t *q = arena_take(e->step, rows * k);
+    float *scale = arena_take(e->step, blocks * sizeof *scale), *sum = arena_take(e->step, blocks * sizeof *sum);
+    int16_t *sum16 = arena_take(e->step, 2 * blocks * sizeof *sum16);
+    job->x8 = (struct i8_rows){ q, scale, sum, sum16, k };
+    cpu_split(e, rows, 8, (double)k, quantize_rows, job);
+}
+
+/* For several products with the same x it is rounded once. */
+static void round_shared(struct exec *e, struct linear_job *job)
+{
+    struct exec_input *in = e->input;
+    if (in->x == job->x) { job->x8 = *(const struct i8_rows *)in->rounded; return; }
+    struct i8_rows *kept = arena_take(e->step, sizeof *kept);
+    round_input(e, job);
+    *kept = job->x8;
+    *in = (struct exec_input){ job->x, kept };
+}
+
 static void linear_few(struct exec *e, const struct op_call *c)
 {
     const struct cpu_kernels *kernels = e->kernels;
     struct linear_job job = { .k = kernels, .x = c->in[0], .w = c->in[1], .bias = c->in[2], .out = c->out };
     size_t k = job.x->cols, rows = job.x->rows;
+    bool is_rounded = e->int8_activations && kernels->unpack_i8[job.w->dtype];
+    if (is_rounded && e->input) round_shared(e, &job);
     struct arena_mark mark = arena_mark(e->step);
-    if (e->int8_activations && kernels->unpack_i8[job.w->dtype]) {
-        size_t blocks = rows * k / 32;
-        int8_t *q = arena_take(e->step, rows * k);
-        float *scale = arena_take(e->step, blocks * sizeof *scale), *sum = arena_take(e->step, blocks * sizeof *sum);
-        int16_t *sum16 = arena_take(e->step, 2 * blocks * sizeof *sum16);
-        job.x8 = (struct i8_rows){ q, scale, sum, sum16, k };
-        cpu_split(e, rows, 8, (double)k, quantize_rows, &job);
-    }
+    if (is_rounded && !e->input) round_input(e, &job);
     if (job.x8.q && job.w->packed && job.w->packed_from == job.w->data) {
         cpu_split(e, job.w->rows, PANEL_STRIP, (double)k * (double)rows, panel_strip, &job);
         arena_rewind(e->step, mark);

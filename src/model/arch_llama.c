@@ -144,13 +144,13 @@ static struct tensor *block(struct run *r, const struct block *b, struct tensor 
     const struct layer *l = b->layer;
     const size_t window = !c->is_windowed || c->is_windowed[b->index] ? c->window : 0;
     const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, window, c->attention_scale, 0 };
-    struct tensor *h = rms_norm(r, x, &l->norm1);
-    struct tensor *q = rope(r, linear(r, h, &l->q), c->head_dim, &c->rope);
-    struct tensor *k = rope(r, linear(r, h, &l->k), c->head_dim, &c->rope);
-    x = linear_residual(r, x, attention(r, q, k, linear(r, h, &l->v), &a), &l->o, b->index, DROP_AFTER_ATTENTION);
-    h = rms_norm(r, x, &l->norm2);
-    h = silu_gate(r, linear(r, h, &l->gate), linear(r, h, &l->up));
-    return linear_residual(r, x, h, &l->down, b->index, DROP_AFTER_MLP);
+    struct tensor *h = rms_norm(r, x, &l->norm1), *qkv[3], *inner[2];
+    linear_each(r, qkv, h, (const struct weight *[]){ &l->q, &l->k, &l->v }, 3);
+    struct tensor *q = rope(r, qkv[0], c->head_dim, &c->rope);
+    struct tensor *k = rope(r, qkv[1], c->head_dim, &c->rope);
+    x = linear_residual(r, x, attention(r, q, k, qkv[2], &a), &l->o, b->index, DROP_AFTER_ATTENTION);
+    linear_each(r, inner, rms_norm(r, x, &l->norm2), (const struct weight *[]){ &l->gate, &l->up }, 2);
+    return linear_residual(r, x, silu_gate(r, inner[0], inner[1]), &l->down, b->index, DROP_AFTER_MLP);
 }
 
 const struct arch arch_llama = {

@@ -70,10 +70,11 @@ static struct tensor *block(struct run *r, const struct block *b, struct tensor 
     const struct model_config *c = b->config;
     const struct layer *l = b->layer;
     const struct attention a = { b->index, c->heads, c->kv_heads, c->head_dim, c->window, c->attention_scale, 0 };
-    struct tensor *h = layer_norm(r, x, &l->norm1);
-    struct tensor *q = rope(r, linear(r, h, &l->q), c->head_dim, &c->rope);
-    struct tensor *k = rope(r, linear(r, h, &l->k), c->head_dim, &c->rope);
-    x = linear_residual(r, x, attention(r, q, k, linear(r, h, &l->v), &a), &l->o, b->index, DROP_AFTER_ATTENTION);
+    struct tensor *h = layer_norm(r, x, &l->norm1), *qkv[3];
+    linear_each(r, qkv, h, (const struct weight *[]){ &l->q, &l->k, &l->v }, 3);
+    struct tensor *q = rope(r, qkv[0], c->head_dim, &c->rope);
+    struct tensor *k = rope(r, qkv[1], c->head_dim, &c->rope);
+    x = linear_residual(r, x, attention(r, q, k, qkv[2], &a), &l->o, b->index, DROP_AFTER_ATTENTION);
     h = gelu(r, linear(r, layer_norm(r, x, &l->norm2), &l->up), c->gelu);
     return linear_residual(r, x, h, &l->down, b->index, DROP_AFTER_MLP);
 }

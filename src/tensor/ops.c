@@ -180,6 +180,14 @@ struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct 
 
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w) { return linear_onto(r, NULL, x, w); }
 
+void linear_each(struct run *r, struct tensor **out, const struct tensor *x, const struct weight *const *w, size_t n)
+{
+    struct exec_input input = { 0 };
+    r->exec->input = &input;
+    for (size_t i = 0; i < n; i++) out[i] = linear(r, x, w[i]);
+    r->exec->input = NULL;
+}
+
 void linear_into(struct run *r, float *to, const struct tensor *x, const struct weight *w)
 {
     struct exec *e = r->exec;

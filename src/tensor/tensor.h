@@ -187,6 +187,8 @@ enum dropout_place { DROP_ATTENTION, DROP_AFTER_ATTENTION, DROP_AFTER_MLP, DROP_
 static inline uint64_t dropout_stream(size_t layer, enum dropout_place place) { return STREAM_DROPOUT + layer * STREAMS_A_LAYER + place; }
 
 /* What a backend runs with. The status is sticky: once set, operators do nothing. */
+/* What the backend makes of x for a product, kept for further products with the same x. */
+struct exec_input { const struct tensor *x; const void *rounded; };
 struct exec {
     struct pool *pool;
     const struct backend *backend;
@@ -195,6 +197,7 @@ struct exec {
     size_t keep_bytes;                   /* of blocks' activations that model_learn may keep instead of computing them again */
     bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
     struct arena *step;                  /* outputs and scratch of this pass                  */
+    struct exec_input *input;            /* of products that share it; NULL: the next one is alone */
     float embedding_noise;               /* alpha of NEFTune in training; 0: none             */
     struct { float attention, residual, embedding; } dropout;   /* the model's own, in training: GPT-2's attn_pdrop, resid_pdrop, embd_pdrop */
     bool is_dry;                         /* memory is taken, but nothing large is computed: to measure what a pass needs */
@@ -240,6 +243,8 @@ void tape_backward(struct run *r);
 struct tensor *embed(struct run *r, const struct weight *table, const struct tensor *extra, bool by_position);   /* extra: rows of ids behind the table, f32; NULL or 0 rows: none */
 struct tensor *linear(struct run *r, const struct tensor *x, const struct weight *w);
 void linear_into(struct run *r, float *to, const struct tensor *x, const struct weight *w);   /* the result stands at `to`; not for training */
+/* out[i] = linear with w[i], of n matrices; what the backend makes of x is made once. */
+void linear_each(struct run *r, struct tensor **out, const struct tensor *x, const struct weight *const *w, size_t n);
 struct tensor *linear_onto(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w);   /* to + linear */
 /* to + linear, in training with the residual dropout on linear. */
 struct tensor *linear_residual(struct run *r, const struct tensor *to, const struct tensor *x, const struct weight *w, size_t layer, enum dropout_place place);
