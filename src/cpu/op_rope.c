@@ -72,8 +72,15 @@ static void rope_run(struct exec *e, const struct op_call *c, void (*rows_fn)(vo
     const struct rope *p = c->attr.rope.rope;
     size_t rows = c->out->rows, half = p->dims / 2;
     struct arena_mark mark = arena_mark(e->step);
-    struct rope_job job = { c, arena_take(e->step, rows * half * sizeof(float)), arena_take(e->step, rows * half * sizeof(float)) };
-    cpu_split(e, rows, ROW_TILE, (double)half * 50, rope_angles, &job);
+    struct exec_angles *kept = &e->angles;
+    struct rope_job job = { c, kept->cosine, kept->sine };
+    if (!kept->cosine) {
+        job.cosine = arena_take(e->step, rows * half * sizeof(float));
+        job.sine = arena_take(e->step, rows * half * sizeof(float));
+    }
+    if (!kept->cosine || kept->batch != c->batch || kept->rope != p) cpu_split(e, rows, ROW_TILE, (double)half * 50, rope_angles, &job);
+    kept->batch = c->batch;
+    kept->rope = p;
     cpu_split(e, rows, ROW_TILE, (double)c->out->cols, rows_fn, &job);
     arena_rewind(e->step, mark);
 }

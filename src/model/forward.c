@@ -65,21 +65,31 @@ static void enter_block(const struct model *m, struct run *r, const void **of, s
     r->block = (struct run_block){ &m->layers[i], sizeof m->layers[i], of };
 }
 
+/* All blocks; what comes out takes the place of x. */
+static void run_blocks(const struct model *m, struct run *r, struct tensor *x)
+{
+    struct exec *e = r->exec;
+    const void **of = arena_take(e->step, (r->batch->n_variants + 1) * sizeof *of);
+    for (size_t i = 0; i < m->config.layers; i++) {
+        if (e->cancel && *e->cancel) e->status = SC_E_CANCELLED;
+        block_needed(m, e, i, i + 1 < m->config.layers ? i + 1 : SIZE_MAX, false);
+        if (e->status != SC_OK) return;
+        struct arena_mark mark = arena_mark(e->step);
+        const struct block b = { &m->config, &m->layers[i], i };
+        enter_block(m, r, of, i);
+        keep_stream(e, x, m->config.arch->block(r, &b, x), mark);
+        block_done(m, e, i, false);
+    }
+}
+
 struct tensor *model_forward(const struct model *m, struct exec *e, const struct batch *batch, const size_t *row, size_t n)
 {
     struct run run = { .exec = e, .batch = batch }, chosen = { .exec = e, .batch = &(struct batch){ .rows = n } };
     struct tensor *x = batch->n_variants ? embed_variants(m, &run) : embed_tokens(m, &run);
-    const void **of = arena_take(e->step, (batch->n_variants + 1) * sizeof *of);
-    for (size_t i = 0; i < m->config.layers; i++) {
-        if (e->cancel && *e->cancel) e->status = SC_E_CANCELLED;
-        block_needed(m, e, i, i + 1 < m->config.layers ? i + 1 : SIZE_MAX, false);
-        if (e->status != SC_OK) return NULL;
-        struct arena_mark mark = arena_mark(e->step);
-        const struct block b = { &m->config, &m->layers[i], i };
-        enter_block(m, &run, of, i);
-        keep_stream(e, x, m->config.arch->block(&run, &b, x), mark);
-        block_done(m, e, i, false);
-    }
+    size_t angles = batch->rows * m->config.rope.dims / 2 * sizeof(float);
+    e->angles = (struct exec_angles){ arena_take(e->step, angles), arena_take(e->step, angles), NULL, NULL };
+    run_blocks(m, &run, x);
+    e->angles = (struct exec_angles){ 0 };
     if (e->status != SC_OK || n == 0) return NULL;
     x = select_rows(&run, x, row, n);
     return m->final_norm.bias.data ? layer_norm(&chosen, x, &m->final_norm) : rms_norm(&chosen, x, &m->final_norm);

@@ -187,6 +187,8 @@ enum dropout_place { DROP_ATTENTION, DROP_AFTER_ATTENTION, DROP_AFTER_MLP, DROP_
 static inline uint64_t dropout_stream(size_t layer, enum dropout_place place) { return STREAM_DROPOUT + layer * STREAMS_A_LAYER + place; }
 
 /* What a backend runs with. The status is sticky: once set, operators do nothing. */
+/* Rotary angles of the rows of a pass, which all its layers share: room for them (NULL: there is none), and of which positions they are. */
+struct exec_angles { float *cosine, *sine; const struct batch *batch; const struct rope *rope; };
 /* What the backend makes of x for a product, kept for further products with the same x. */
 struct exec_input { const struct tensor *x; const void *rounded; };
 struct exec {
@@ -198,6 +200,7 @@ struct exec {
     bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
     struct arena *step;                  /* outputs and scratch of this pass                  */
     struct exec_input *input;            /* of products that share it; NULL: the next one is alone */
+    struct exec_angles angles;
     float embedding_noise;               /* alpha of NEFTune in training; 0: none             */
     struct { float attention, residual, embedding; } dropout;   /* the model's own, in training: GPT-2's attn_pdrop, resid_pdrop, embd_pdrop */
     bool is_dry;                         /* memory is taken, but nothing large is computed: to measure what a pass needs */
