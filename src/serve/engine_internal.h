@@ -105,7 +105,7 @@ struct engine {
     struct sampling *sampling; size_t n_sampling;
     float *logits; size_t logits_floats;
     double pass_seconds[ROWS_TIMED + 1], row_seconds;      /* running means: of passes without prompts by rows; of a row of a prompt */
-    size_t cap_rows, turn;
+    size_t cap_rows;
     int32_t *row_token, *row_position, *row_sequence; size_t *wanted; struct kv_cache **caches; struct sequence **of_cache;
 };
 /* One pass over the running sequences; false if there was nothing to compute. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const double MEAN = 0.2, PASS_SECONDS = 0.25, GUESS_GAIN = 1.04;      /* of running means; of a pass that nobody waits for; least gain of guessing */
-enum { FIRST_ROWS = 16, LEAST_SHARE = 16, SCORE_ROWS = 32 };
+enum { FIRST_ROWS = 16, FIRST_SHARE = 4, SCORE_ROWS = 32 };       /* of a pass while nothing is known, and at least where nobody waits; one part in so many for the first prompt */
 
 static void running_mean(double *mean, double x) { *mean = *mean > 0 ? *mean + MEAN * (x - *mean) : x; }
 
@@ -62,48 +62,56 @@ static size_t prompt_rows(const struct engine *e, size_t answer_rows)
     double seconds = PASS_SECONDS, now = answer_rows ? pass_cost(e, answer_rows) : 0;
     if (answer_rows) seconds = now * (e->c.decode_stretch - 1);
     if (e->row_seconds <= 0 || (answer_rows && now <= 0)) return FIRST_ROWS;
-    double rows = seconds / e->row_seconds;
-    return rows < 1 ? 1 : rows > (double)e->c.chunk ? e->c.chunk : (size_t)rows;
+    double rows = seconds / e->row_seconds, least = answer_rows ? 1 : FIRST_ROWS;    /* fewer rows would read all weights for little */
+    return rows < least ? (size_t)least : rows > (double)e->c.chunk ? e->c.chunk : (size_t)rows;
 }
 
-static void plan_prompts(struct engine *e, size_t readers, size_t budget)
+/* The reader with least left to plan; of equals, who came first. */
+static struct sequence *nearest(const struct engine *e)
 {
-    size_t share = budget / readers > LEAST_SHARE ? budget / readers : LEAST_SHARE, turn = e->turn++ % readers, i = 0;
-    /* Two rounds: those whose turn it is and behind them, then from the beginning. */
-    for (int round = 0; round < 2; round++) {
-        i = 0;
-        for (struct sequence *s = e->running; s && budget; s = s->next) {
-            if (s->state != SEQUENCE_RUNNING || !sequence_reads(s)) continue;
-            bool is_turn = round == 0 ? i >= turn : i < turn;
-            i++;
-            if (!is_turn) continue;
-            size_t rest = s->length - s->computed, n = rest < share ? rest : share;
-            s->rows = n < budget ? n : budget;
-            budget -= s->rows;
-        }
+    struct sequence *best = NULL;
+    size_t least = SIZE_MAX;
+    for (struct sequence *s = e->running; s; s = s->next) {
+        if (s->state != SEQUENCE_RUNNING || !sequence_reads(s)) continue;
+        size_t left = s->length - s->computed - s->rows;
+        if (left && left < least) { least = left; best = s; }
     }
-    for (struct sequence *s = e->running; s && budget; s = s->next) {      /* what the others did not need */
-        if (s->state != SEQUENCE_RUNNING || !s->rows || !sequence_reads(s)) continue;
-        size_t rest = s->length - s->computed - s->rows, n = rest < budget ? rest : budget;
-        s->rows += n;
-        budget -= n;
-    }
+    return best;
+}
+
+static void give_rows(struct sequence *s, size_t *budget, size_t most)
+{
+    size_t left = s->length - s->computed - s->rows, n = left < most ? left : most;
+    n = n < *budget ? n : *budget;
+    s->rows += n;
+    *budget -= n;
+}
+
+/* What is nearest to its first token is read first: read side by side, all prompts would be ready as late as the last of them. A share goes
+ * to who came first, so that a long prompt comes on while short ones keep coming. */
+static void plan_prompts(struct engine *e, size_t budget)
+{
+    struct sequence *s = e->running;
+    while (s->state != SEQUENCE_RUNNING || !sequence_reads(s)) s = s->next;
+    give_rows(s, &budget, (budget + FIRST_SHARE - 1) / FIRST_SHARE);
+    while (budget && (s = nearest(e))) give_rows(s, &budget, budget);
 }
 
 static void plan(struct engine *e, size_t *answer_rows, size_t *reading_rows)
 {
-    size_t answers = 0, readers = 0;
+    size_t answers = 0;
+    bool has_reader = false;
     for (struct sequence *s = e->running; s; s = s->next) {
         s->rows = s->guesses = 0;
         if (s->state != SEQUENCE_RUNNING) continue;
-        if (sequence_reads(s)) { readers++; continue; }
+        if (sequence_reads(s)) { has_reader = true; continue; }
         s->rows = 1;
         answers++;
     }
     if (answers) plan_guesses(e, answers);
     *answer_rows = *reading_rows = 0;
     for (const struct sequence *s = e->running; s; s = s->next) *answer_rows += s->rows;
-    if (readers) plan_prompts(e, readers, prompt_rows(e, *answer_rows));
+    if (has_reader) plan_prompts(e, prompt_rows(e, *answer_rows));
     for (struct sequence *s = e->running; s; s = s->next)
         if (s->rows && !engine_room(e, s, s->computed, s->computed + s->rows)) s->rows = s->guesses = 0;
     *answer_rows = 0;
