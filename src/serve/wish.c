@@ -72,11 +72,11 @@ static const struct field fields[] = {
     { "repeat_penalty|repetition_penalty", KIND_REAL, S(repeat_penalty), 0.01, 100 },
     { "frequency_penalty", KIND_REAL, S(frequency_penalty), -2, 2 },
     { "presence_penalty", KIND_REAL, S(presence_penalty), -2, 2 },
-    { "repeat_last_n|repetition_context_size", KIND_INT, S(repeat_last_n), -1, 1 << 27 },
+    { "repeat_last_n|repetition_context_size|penalty_last_n", KIND_INT, S(repeat_last_n), -1, 1 << 27 },
     { "ignore_eos", KIND_BOOL, S(ignore_eos), 0, 0 },
     { "speculate", KIND_INT, S(speculate), 0, LOOKUP_MAX },
     { "seed|random_seed", KIND_INT, W(seed), -9.3e18, 9.3e18 },
-    { "n", KIND_INT, W(n), 1, 128 },
+    { "n|n_cmpl", KIND_INT, W(n), 1, 128 },
     { "best_of", KIND_INT, W(best_of), 0, 20 },
     { "top_logprobs", KIND_INT, W(top_logprobs), 0, 20 },
     { "n_probs|top_n_tokens", KIND_INT, W(n_probs), 0, 20 },
@@ -106,10 +106,10 @@ static const struct field fields[] = {
     { "tool_choice", KIND_ANY, W(tool_choice), 0, 0 },
     { "format", KIND_ANY, W(format), 0, 0 },
     { "mirostat|mirostat_mode", KIND_OFF, 0, 0, 0 }, { "dry_multiplier", KIND_OFF, 0, 0, 0 }, { "xtc_probability", KIND_OFF, 0, 0, 0 }, { "dynatemp_range", KIND_OFF, 0, 0, 0 },
-    { "tfs_z", KIND_OFF, 0, 1, 0 }, { "length_penalty", KIND_OFF, 0, 1, 0 }, { "use_beam_search", KIND_OFF, 0, 0, 0 }, { "watermark", KIND_OFF, 0, 0, 0 }, { "n_indent", KIND_OFF, 0, 0, 0 },
+    { "tfs_z", KIND_OFF, 0, 1, 0 }, { "length_penalty", KIND_OFF, 0, 1, 0 }, { "use_beam_search", KIND_OFF, 0, 0, 0 }, { "watermark", KIND_OFF, 0, 0, 0 },
     /* Known and without a meaning here, or read elsewhere. */
     { "model|messages|prompt|suffix|logprobs|stream_options|user|store|metadata|service_tier|parallel_tool_calls|skip_special_tokens|spaces_between_special_tokens|cache_salt|priority|samplers|"
-      "id_slot|n_keep|dry_base|dry_allowed_length|dry_penalty_last_n|dry_sequence_breakers|xtc_threshold|mirostat_tau|mirostat_eta|dynatemp_exponent|response_fields|safety_identifier|prompt_cache_key|"
+      "id_slot|n_indent|n_keep|dry_base|dry_allowed_length|dry_penalty_last_n|dry_sequence_breakers|xtc_threshold|mirostat_tau|mirostat_eta|dynatemp_exponent|response_fields|safety_identifier|prompt_cache_key|"
       "truncate|inputs|parameters|options|keep_alive|system|template|context|think|images|input|encoding_format|dimensions|input_prefix|input_suffix|input_extra|add_generation_prompt|"
       "continue_final_message|reasoning_effort|verbosity|modalities|num_ctx|num_keep|penalize_newline|add_special_tokens|return_tokens|post_sampling_probs|adapter_id|lora|n_discard|min_keep|truncated|return_tokens_as_token_ids|"
       "chat_template_kwargs|num_thread|num_batch|num_gpu|main_gpu|use_mmap|numa|low_vram|f16_kv|vocab_only|use_mlock", KIND_NONE, 0, 0, 0 },
