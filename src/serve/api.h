@@ -30,7 +30,7 @@ struct wish {
     double milliseconds_max;
     bool stream, echo, has_logprobs, keeps_stop, caches, timings, progress, include_usage, raw, truncate, return_full_text, details, decoder_details;
     bool does_sample, has_does_sample, has_temperature;
-    const json_t *stop, *stop_ids, *bias, *allowed, *bad_words, *response_format, *grammar, *json_schema, *prediction, *tools, *tool_choice, *format;   /* borrowed from the body */
+    const json_t *stop, *stop_ids, *bias, *allowed, *bad_words, *response_format, *grammar, *json_schema, *prediction, *tools, *tool_choice, *format, *response_fields;   /* borrowed from the body */
 };
 /* Sets what the object has of the known fields, each within its bounds; a null counts as absent. */
 bool wish_read(struct wish *w, const json_t *object, struct api_error *e);

@@ -4,6 +4,7 @@
 
 #include "serve/api.h"
 
+enum { FIELDS_MAX = 64, FIELD_NAME_MAX = 64 };
 
 static void put_stop(struct buf *b, const struct choice *ch)
 {
@@ -90,28 +91,70 @@ static void llama_finish(struct call *c, size_t choice)
     send(c, &b);
 }
 
+/* What the request named in response_fields, under the names as they were given: "timings/prompt_n" stays one name. */
+static void keep_fields(struct buf *b, const json_t *fields)
+{
+    json_t *whole = json_loadb(b->data, b->len, JSON_ALLOW_NUL, NULL), *kept = json_object();
+    for (size_t i = 0; i < json_array_size(fields); i++) {
+        const char *name = json_string_value(json_array_get(fields, i));
+        const json_t *v = whole;
+        char key[FIELD_NAME_MAX + 1];
+        for (const char *at = name, *end; v && at; at = *end ? end + 1 : NULL) {
+            end = strchrnul(at, '/');
+            snprintf(key, sizeof key, "%.*s", (int)(end - at), at);
+            v = json_object_get(v, key);
+        }
+        if (v) json_object_set(kept, name, (json_t *)(uintptr_t)v);
+    }
+    sc_text text = { 0 };
+    json_write(&text, kept, false);
+    buf_clear(b);
+    buf_puts(b, text.data);
+    sc_text_free(&text);
+    json_decref(kept);
+    json_decref(whole);
+}
+
+static void put_answer(struct buf *b, struct call *c, size_t index)
+{
+    const struct choice *ch = &c->choices[index];
+    buf_puts(b, "{\"content\":");
+    buf_put_json_string(b, ch->text.data ? ch->text.data : "", ch->text.len);
+    buf_puts(b, ",\"tokens\":[");
+    for (size_t k = 0; k < ch->records.len; k++) buf_printf(b, "%s%d", k ? "," : "", ch->records.at[k].id);
+    buf_putc(b, ']');
+    if (c->wish.sample.logprobs > 0) put_probabilities(b, c, &ch->records);
+    put_whole(b, c, index);
+    buf_putc(b, '}');
+    if (c->wish.response_fields) keep_fields(b, c->wish.response_fields);
+}
+
 static void llama_end(struct call *c)
 {
     if (c->is_stream) { call_end_stream(c); return; }
-    struct buf b;
+    struct buf b, one;
     buf_init(&b, 0);
+    buf_init(&one, 0);
     if (c->n_choices > 1) buf_putc(&b, '[');
     for (size_t i = 0; i < c->n_choices; i++) {
-        const struct choice *ch = &c->choices[i];
-        buf_puts(&b, i ? ",{\"content\":" : "{\"content\":");
-        buf_put_json_string(&b, ch->text.data ? ch->text.data : "", ch->text.len);
-        buf_puts(&b, ",\"tokens\":[");
-        for (size_t k = 0; k < ch->records.len; k++) buf_printf(&b, "%s%d", k ? "," : "", ch->records.at[k].id);
-        buf_putc(&b, ']');
-        if (c->wish.sample.logprobs > 0) put_probabilities(&b, c, &ch->records);
-        put_whole(&b, c, i);
-        buf_putc(&b, '}');
+        buf_clear(&one);
+        put_answer(&one, c, i);
+        if (i) buf_putc(&b, ',');
+        buf_append(&b, one.data, one.len);
     }
+    buf_release(&one);
     if (c->n_choices > 1) buf_putc(&b, ']');
     call_reply_buf(c, 200, "application/json", &b);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------------------------------- */
+
+static bool check_fields(const json_t *fields, struct api_error *e)
+{
+    bool ok = !fields || (json_is_array(fields) && json_array_size(fields) <= FIELDS_MAX);
+    for (size_t i = 0; ok && i < json_array_size(fields); i++) ok = json_is_string(json_array_get(fields, i)) && json_string_length(json_array_get(fields, i)) <= FIELD_NAME_MAX;
+    return ok || api_bad(e, "response_fields", "response_fields is no list of at most %d names of at most %d bytes", FIELDS_MAX, FIELD_NAME_MAX);
+}
 
 /* Its defaults: temperature 0.8, top-k 40, top-p 0.95, min-p 0.05; -1 as a seed is a random one. */
 static bool read_common(struct call *c, const json_t *body, struct api_error *e)
@@ -124,6 +167,7 @@ static bool read_common(struct call *c, const json_t *body, struct api_error *e)
     w->sample.min_p = 0.05;
     w->sample.repeat_last_n = 64;
     if (!wish_read(w, body, e)) return false;
+    if (!check_fields(w->response_fields, e)) return false;
     if (w->n_probs > 0) w->sample.logprobs = 1 + w->n_probs;
     w->best_of = w->n;
     c->is_stream = w->stream;

@@ -105,11 +105,12 @@ static const struct field fields[] = {
     { "tools", KIND_ANY, W(tools), 0, 0 },
     { "tool_choice", KIND_ANY, W(tool_choice), 0, 0 },
     { "format", KIND_ANY, W(format), 0, 0 },
+    { "response_fields", KIND_ANY, W(response_fields), 0, 0 },
     { "mirostat|mirostat_mode", KIND_OFF, 0, 0, 0 }, { "dry_multiplier", KIND_OFF, 0, 0, 0 }, { "xtc_probability", KIND_OFF, 0, 0, 0 }, { "dynatemp_range", KIND_OFF, 0, 0, 0 },
     { "tfs_z", KIND_OFF, 0, 1, 0 }, { "length_penalty", KIND_OFF, 0, 1, 0 }, { "use_beam_search", KIND_OFF, 0, 0, 0 }, { "watermark", KIND_OFF, 0, 0, 0 },
     /* Known and without a meaning here, or read elsewhere. */
     { "model|messages|prompt|suffix|logprobs|stream_options|user|store|metadata|service_tier|parallel_tool_calls|skip_special_tokens|spaces_between_special_tokens|cache_salt|priority|samplers|"
-      "id_slot|n_indent|n_keep|dry_base|dry_allowed_length|dry_penalty_last_n|dry_sequence_breakers|xtc_threshold|mirostat_tau|mirostat_eta|dynatemp_exponent|response_fields|safety_identifier|prompt_cache_key|"
+      "id_slot|n_indent|n_keep|dry_base|dry_allowed_length|dry_penalty_last_n|dry_sequence_breakers|xtc_threshold|mirostat_tau|mirostat_eta|dynatemp_exponent|safety_identifier|prompt_cache_key|"
       "truncate|inputs|parameters|options|keep_alive|system|template|context|think|images|input|encoding_format|dimensions|input_prefix|input_suffix|input_extra|add_generation_prompt|"
       "continue_final_message|reasoning_effort|verbosity|modalities|num_ctx|num_keep|penalize_newline|add_special_tokens|return_tokens|post_sampling_probs|adapter_id|lora|n_discard|min_keep|truncated|return_tokens_as_token_ids|"
       "chat_template_kwargs|num_thread|num_batch|num_gpu|main_gpu|use_mmap|numa|low_vram|f16_kv|vocab_only|use_mlock", KIND_NONE, 0, 0, 0 },
