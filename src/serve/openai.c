@@ -235,7 +235,8 @@ static void openai_finish(struct call *c, size_t choice)
         send_chunk(c, choice, &b, NULL);
         buf_clear(&b);
     }
-    buf_puts(&b, is_chat(c) || is_fim(c) ? "\"delta\":{},\"logprobs\":null" : "\"text\":\"\",\"logprobs\":null");
+    /* Mistral's clients want a text in every delta, OpenAI's none in the last. */
+    buf_puts(&b, is_fim(c) ? "\"delta\":{\"content\":\"\"},\"logprobs\":null" : is_chat(c) ? "\"delta\":{},\"logprobs\":null" : "\"text\":\"\",\"logprobs\":null");
     if (ch->finish == FINISH_STOP && ch->stop_string) {        /* vLLM's: which one */
         buf_puts(&b, ",\"stop_reason\":");
         buf_put_json_string(&b, ch->stop_string, strlen(ch->stop_string));
