@@ -28,7 +28,7 @@ struct wish {
     sc_sample_config sample;         /* numbers only */
     int64_t max_tokens, n, best_of, logprobs, top_logprobs, min_tokens, seed, n_probs;         /* logprobs, n_probs, seed -1: not given */
     double milliseconds_max;
-    bool stream, echo, has_logprobs, keeps_stop, caches, timings, progress, include_usage, raw, truncate, return_full_text, details, decoder_details;
+    bool stream, echo, has_logprobs, keeps_stop, caches, timings, progress, include_usage, raw, parses_special, truncate, return_full_text, details, decoder_details;
     bool does_sample, has_does_sample, has_temperature;
     const json_t *stop, *stop_ids, *bias, *allowed, *bad_words, *response_format, *grammar, *json_schema, *prediction, *tools, *tool_choice, *format, *response_fields;   /* borrowed from the body */
 };
@@ -104,6 +104,8 @@ extern const struct route routes[];                              /* ends with me
 bool prompt_chat(struct call *c, struct token_list *out, const json_t *messages, const json_t *tools, struct api_error *e);
 bool prompt_rendered(struct call *c, struct rendered *r, const json_t *messages, size_t n, const json_t *tools, struct api_error *e);     /* the text alone, of n messages */
 bool prompt_text(struct call *c, struct token_list *out, const char *text, size_t len, struct api_error *e);     /* with the begin token, if the model wants one */
+/* Of a prompt that its sender wrote whole: the marks of code with a hole count as such, all special tokens if the wish says so. */
+void prompt_encode(const struct call *c, struct token_list *out, const char *text, size_t len);
 bool prompt_ids(struct call *c, struct token_list *out, const json_t *ids, struct api_error *e);
 bool prompt_fim(struct call *c, struct token_list *out, const char *prefix, const char *suffix, const json_t *extra, struct api_error *e);
 /* The text of a message's content: a string, or a list of parts of which only text is taken. */

@@ -185,7 +185,7 @@ static bool add_mixed(struct call *c, const json_t *prompt, struct api_error *e)
     for (size_t i = 0; i < n; i++) {
         const json_t *v = json_is_array(prompt) ? json_array_get(prompt, i) : prompt;
         json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
-        if (json_is_string(v)) tokenizer_encode(c->model->tokenizer, &ids, json_string_value(v), json_string_length(v), NULL, 0);
+        if (json_is_string(v)) prompt_encode(c, &ids, json_string_value(v), json_string_length(v));
         else if (id < 0 || (size_t)id >= vocab) { token_list_release(&ids); return api_bad(e, "prompt", "element %zu of the prompt is neither a text nor a token id", i); }
         else token_list_push(&ids, (int32_t)id);
     }

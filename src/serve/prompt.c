@@ -1,10 +1,10 @@
-/* prompt.c - what a request says, as tokens: messages by the model's chat template, plain text, ids, and code with a hole. Text of a request
- * never becomes a special token; a template's own does. */
+/* prompt.c - what a request says, as tokens: messages by the model's chat template, plain text, ids, and code with a hole. Text of messages and of
+ * code never becomes a special token; a template's own does, and the marks of code with a hole in a prompt that its sender wrote whole. */
 #include <string.h>
 
 #include "serve/api.h"
 
-enum { MESSAGES_MAX = 4096, PARTS_MAX = 1024 };
+enum { MESSAGES_MAX = 4096, PARTS_MAX = 1024, MARKS_MAX = 1024 };
 
 bool content_text(struct buf *out, const json_t *content, const char *what, struct api_error *e)
 {
@@ -118,12 +118,45 @@ bool prompt_chat(struct call *c, struct token_list *out, const json_t *messages,
     return false;
 }
 
+/* Editors put code with a hole together themselves: <fim_prefix>before<fim_suffix>after<fim_middle>, other files with their names before it. */
+static size_t find_marks(struct span *marks, const struct tokenizer *t, const char *text, size_t len, size_t most)
+{
+    static const enum token_role roles[] = { TOKEN_FIM_PREFIX, TOKEN_FIM_SUFFIX, TOKEN_FIM_MIDDLE };
+    static const char *const names[] = { "<file_sep>", "<filename>", "<|file_sep|>", "<repo_name>", "<reponame>", "<|repo_name|>" };
+    enum { N_ROLES = sizeof roles / sizeof *roles, N_NAMES = sizeof names / sizeof *names };
+    struct { const char *at; size_t len; } mark[N_ROLES + N_NAMES] = { 0 };
+    size_t n = 0;
+    for (size_t i = 0; i < N_ROLES; i++)
+        if (tokenizer_role(t, roles[i]) >= 0) mark[i].at = tokenizer_bytes(t, tokenizer_role(t, roles[i]), &mark[i].len);
+    for (size_t i = 0; i < N_NAMES; i++)
+        if (tokenizer_find(t, names[i], strlen(names[i])) >= 0) { mark[N_ROLES + i].at = names[i]; mark[N_ROLES + i].len = strlen(names[i]); }
+    for (size_t at = 0; at < len && n < most; at++) {
+        for (size_t i = 0; i < N_ROLES + N_NAMES; i++) {
+            if (!mark[i].at || mark[i].len > len - at || memcmp(text + at, mark[i].at, mark[i].len) != 0) continue;
+            marks[n++] = (struct span){ at, at + mark[i].len };
+            at += mark[i].len - 1;
+            break;
+        }
+    }
+    return n;
+}
+
+void prompt_encode(const struct call *c, struct token_list *out, const char *text, size_t len)
+{
+    struct span *trusted = mem_alloc(MARKS_MAX * sizeof *trusted);
+    size_t n = 1;
+    if (c->wish.parses_special) trusted[0] = (struct span){ 0, len };
+    else n = find_marks(trusted, c->model->tokenizer, text, len, MARKS_MAX);
+    tokenizer_encode(c->model->tokenizer, out, text, len, trusted, n);
+    mem_free(trusted);
+}
+
 bool prompt_text(struct call *c, struct token_list *out, const char *text, size_t len, struct api_error *e)
 {
     int32_t begin;
     (void)e;
     if (sc_model_adds_bos(c->model, &begin)) token_list_push(out, begin);
-    tokenizer_encode(c->model->tokenizer, out, text, len, NULL, 0);
+    prompt_encode(c, out, text, len);
     if (!out->len && sc_model_first_token(c->model) >= 0) token_list_push(out, sc_model_first_token(c->model));     /* an empty text begins where texts begin */
     return true;
 }

@@ -268,7 +268,8 @@ void handle_tokenize(struct call *c)
     else if (!json_is_string(text)) ok = api_bad(&e, "content", "there is no text: expected content, prompt, inputs or messages");
     else {
         if ((adds || prompt) && sc_model_adds_bos(c->model, &begin)) token_list_push(&ids, begin);
-        tokenizer_encode(c->model->tokenizer, &ids, json_string_value(text), json_string_length(text), NULL, 0);
+        c->wish.parses_special = json_is_true(json_object_get(body, "parse_special"));
+        prompt_encode(c, &ids, json_string_value(text), json_string_length(text));
     }
     if (!ok) call_reply_error(c, &e);
     else if (json_is_string(inputs) && !content && !prompt) call_reply_json(c, 200, placed_json(c, &ids));

@@ -91,6 +91,7 @@ static const struct field fields[] = {
     { "raw", KIND_BOOL, W(raw), 0, 0 },
     { "do_sample", KIND_BOOL, W(does_sample), 0, 0 },
     { "return_full_text", KIND_BOOL, W(return_full_text), 0, 0 },
+    { "parse_special", KIND_BOOL, W(parses_special), 0, 0 },
     { "details", KIND_BOOL, W(details), 0, 0 },
     { "decoder_input_details", KIND_BOOL, W(decoder_details), 0, 0 },
     { "stop|stop_sequences", KIND_ANY, W(stop), 0, 0 },
