@@ -134,6 +134,17 @@ static void tgi_end(struct call *c)
 
 /* ---- reading ---------------------------------------------------------------------------------------------------------------------------------- */
 
+/* Greedy unless it is asked to sample, as TGI has it: by do_sample, or by a sampler that says so. Editors send a temperature alone. */
+static bool wants_samples(const json_t *parameters)
+{
+    static const struct { const char *name; double off; } samplers[] = { { "temperature", 1 }, { "top_k", 0 }, { "top_p", 1 }, { "typical_p", 1 } };
+    for (size_t i = 0; i < sizeof samplers / sizeof *samplers; i++) {
+        const json_t *v = json_object_get(parameters, samplers[i].name);
+        if (json_is_number(v) && json_number_value(v) != samplers[i].off) return true;
+    }
+    return false;
+}
+
 static bool read_tgi(struct call *c, const json_t *body, struct api_error *e, bool is_stream)
 {
     const json_t *inputs = json_object_get(body, "inputs"), *parameters = json_object_get(body, "parameters"), *truncate = json_object_get(parameters, "truncate");
@@ -145,7 +156,7 @@ static bool read_tgi(struct call *c, const json_t *body, struct api_error *e, bo
     if (parameters && !json_is_object(parameters) && !json_is_null(parameters)) return api_bad(e, "parameters", "parameters is no object");
     if (!json_is_string(inputs)) return api_bad(e, "inputs", "inputs is missing or no text");
     if (parameters && !wish_read(w, parameters, e)) return false;
-    if (!w->does_sample) w->sample.temperature = 0;            /* greedy unless it is asked to sample */
+    if (!w->does_sample && !wants_samples(parameters)) w->sample.temperature = 0;
     if (w->best_of > 1 && is_stream) return api_bad(e, "best_of", "best_of is %lld, but a stream has one answer", (long long)w->best_of);
     if (w->decoder_details && is_stream) return api_bad(e, "decoder_input_details", "decoder_input_details cannot be streamed");
     if (w->n_probs > 0 || w->details || w->decoder_details || is_stream) w->sample.logprobs = 1 + (w->n_probs > 0 ? w->n_probs : 0);
