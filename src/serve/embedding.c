@@ -1,5 +1,5 @@
 /* embedding.c - embeddings: the mean of a text's last hidden states, of length one. What decoders give that way ranks texts of code well enough to
- * find them; it is no model trained for it. OpenAI's form (float or base64) and Ollama's. */
+ * find them; it is no model trained for it. OpenAI's form (float or base64), Ollama's, and llama.cpp's, which has "content". */
 #include <string.h>
 
 #include <openssl/evp.h>
@@ -15,9 +15,12 @@ static bool add_input(struct call *c, const json_t *v, struct api_error *e)
     return ok && call_add_embedding(c, &ids, e);
 }
 
+/* llama.cpp's own form: "content" in, a list of lists out. Tabby speaks it. */
+static bool is_llama(const json_t *body) { return !json_object_get(body, "input") && json_object_get(body, "content"); }
+
 static bool read_embedding(struct call *c, const json_t *body, struct api_error *e)
 {
-    const json_t *input = json_object_get(body, "input"), *format = json_object_get(body, "encoding_format"), *dimensions = json_object_get(body, "dimensions");
+    const json_t *input = json_object_get(body, is_llama(body) ? "content" : "input"), *format = json_object_get(body, "encoding_format"), *dimensions = json_object_get(body, "dimensions");
     size_t n = json_array_size(input);
     if (!call_model(c, body, e)) return false;
     if (json_is_integer(dimensions) && (size_t)json_integer_value(dimensions) != c->model->model.config.embd)
@@ -47,6 +50,17 @@ static void put_base64(struct buf *b, const float *x, size_t n)
     mem_free(text);
 }
 
+static void put_nested(struct buf *b, const struct call *c, size_t n)
+{
+    buf_putc(b, '[');
+    for (size_t i = 0; i < c->n_choices; i++) {
+        buf_printf(b, "%s{\"index\":%zu,\"embedding\":[", i ? "," : "", i);
+        put_floats(b, c->choices[i].embedding, n);
+        buf_puts(b, "]}");
+    }
+    buf_putc(b, ']');
+}
+
 static void embedding_end(struct call *c)
 {
     const char *format = json_string_value(json_object_get(c->body, "encoding_format"));
@@ -55,6 +69,11 @@ static void embedding_end(struct call *c)
     size_t n = c->model->model.config.embd;
     struct buf b;
     buf_init(&b, 0);
+    if (is_llama(c->body)) {
+        put_nested(&b, c, n);
+        call_reply_buf(c, 200, "application/json", &b);
+        return;
+    }
     buf_puts(&b, is_ollama ? "{\"embeddings\":[" : "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < c->n_choices; i++) {
         if (i) buf_putc(&b, ',');
