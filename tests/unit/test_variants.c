@@ -144,6 +144,7 @@ static void fill_pass(struct pass *p, struct family *f, struct batch *b)
         for (size_t k = 0; k < pieces[i].past + pieces[i].rows; k++) p->id[i][k] = k % 4 == 1 ? (int32_t)model_vocab(&m->model) - 1 : token_of(m, 50 + i, k);
         CHECK_OK(sc_session_open(&p->s[i], m, &(sc_session_config){ .context = 64 }, err));
         if (pieces[i].past) CHECK_OK(sc_session_sync(p->s[i], p->id[i], pieces[i].past, err));
+        CHECK_OK(session_room(p->s[i], pieces[i].past, pieces[i].past + pieces[i].rows, err));
         session_past(&past, p->s[i]);
         p->cache[i] = past.cache;
         if (m->base) p->variant[b->n_variants++] = (struct variant_rows){ b->rows, b->rows + pieces[i].rows, &m->model };
