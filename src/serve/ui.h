@@ -51,6 +51,7 @@ struct answer {
     char id[TALK_ID_MAX + 1], talk[TALK_ID_MAX + 1];
     struct task *task;                   /* NULL: ended */
     struct buf text;                     /* as the store has or will have it */
+    size_t n_held;                       /* U+FFFD behind it: half a character, if nothing follows */
     size_t read, tokens, tokens_before;  /* of the prompt; of this answer, and of them before it went on */
     double seconds_before, asked, last;
     enum finish finish;

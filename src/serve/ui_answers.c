@@ -112,29 +112,55 @@ static void end_answer(struct answer *a, const char *status)
     if (!a->is_being_written) write_answer(a);
 }
 
-static void on_end(struct answer *a, const struct event_of_task *v)
+#define BROKEN "\xef\xbf\xbd"
+
+static bool ends_broken(const struct buf *b) { return b->len >= 3 && memcmp(b->data + b->len - 3, BROKEN, 3) == 0; }
+
+static void release_held(struct answer *a)
 {
-    if (v->end == TASK_FAILED) snprintf(a->error, sizeof a->error, "%s", v->error.message);
-    if (v->end == TASK_DONE) histogram_add(&a->server->figures.whole, clock_seconds() - a->asked);
-    bool is_whole = a->finish == FINISH_END || a->finish == FINISH_STOP;
-    end_answer(a, v->end == TASK_FAILED ? "error" : v->end == TASK_CANCELLED ? "stopped" : a->finish == FINISH_FILTER ? "filtered" : is_whole ? "done" : "length");
+    for (; a->n_held; a->n_held--) buf_puts(&a->text, BROKEN);
 }
 
-/* The store keeps no NUL and no broken text; what listeners get has the same bytes. */
+/* The store keeps no NUL and no broken text; what listeners get has the same bytes. An answer that is cut in the middle of a character
+ * ends before it, so that it can go on with that character. */
+static void add_text(struct answer *a, const char *bytes, size_t len)
+{
+    char *text = talk_text(bytes, len);
+    size_t before = a->text.len;
+    if (*text) release_held(a);
+    buf_puts(&a->text, text);
+    while (a->text.len > before && ends_broken(&a->text)) {
+        a->n_held++;
+        a->text.len -= 3;
+        a->text.data[a->text.len] = 0;
+    }
+    mem_free(text);
+}
+
 static void on_text(struct answer *a, const struct event_of_task *v)
 {
     struct figures *f = &a->server->figures;
     double now = clock_seconds();
-    char *text = talk_text(v->text ? v->text : "", v->text_len);
     if (!a->has_text) histogram_add(&f->first_token, now - a->asked);
     else for (size_t i = 0; i < v->records.len; i++) histogram_add(&f->token_gap, (now - a->last) / (double)v->records.len);
     a->has_text = true;
     a->last = now;
     a->tokens += v->records.len;
-    buf_puts(&a->text, text);
-    mem_free(text);
+    if (v->text_len) add_text(a, v->text, v->text_len);
     a->is_unwritten = true;
     ui_tell_text(a);
+}
+
+static void on_end(struct answer *a, const struct event_of_task *v)
+{
+    if (v->end == TASK_FAILED) snprintf(a->error, sizeof a->error, "%s", v->error.message);
+    if (v->end == TASK_DONE) histogram_add(&a->server->figures.whole, clock_seconds() - a->asked);
+    bool is_whole = a->finish == FINISH_END || a->finish == FINISH_STOP;
+    if (is_whole && v->end == TASK_DONE && a->n_held) {
+        release_held(a);
+        ui_tell_text(a);
+    }
+    end_answer(a, v->end == TASK_FAILED ? "error" : v->end == TASK_CANCELLED ? "stopped" : a->finish == FINISH_FILTER ? "filtered" : is_whole ? "done" : "length");
 }
 
 static void on_event(struct task *t, struct event_of_task *v)

@@ -117,6 +117,7 @@ test('a cut answer is continued from its end', async ({ chat, page }) => {
   await expect(chat.answers.last()).toHaveAttribute('data-status', 'length');
   const before = await chat.answers.last().locator('.prose').innerText();
   await page.getByRole('button', { name: 'Continue' }).click();
+  await expect.poll(async () => (await chat.answers.last().locator('.prose').innerText()).length).toBeGreaterThan(before.length);
   await chat.idle();
   const after = await chat.answers.last().locator('.prose').innerText();
   expect(after.length).toBeGreaterThan(before.length);
