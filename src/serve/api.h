@@ -54,7 +54,7 @@ struct dialect {
     void (*piece)(struct call *c, size_t choice, const char *text, size_t len, const struct token_records *records);
     void (*finish)(struct call *c, size_t choice);
     void (*end)(struct call *c);
-    void (*error)(struct call *c, const struct api_error *e);    /* NULL: OpenAI's shape */
+    void (*error)(struct call *c, const struct api_error *e);    /* also in the middle of a stream, which it ends; NULL: OpenAI's shape */
     const char *ping;                                            /* sent while nothing else is; NULL: nothing */
 };
 struct call {
@@ -74,6 +74,7 @@ struct call {
     struct choice *choices; size_t n_choices, per_task;       /* choice = task * per_task + k */
     size_t context;                      /* most tokens of prompt and answer */
     struct buf echo_text;                /* text before the answer: for each task its length and its bytes, which may hold NUL */
+    struct buf answer;                   /* what was made while reading, for requests that need no engine */
     void *state; void (*state_free)(void *state);     /* the dialect's own */
     bool is_stream, has_begun, is_over, is_cut, was_truncated;
     double last_sent, began;
@@ -121,12 +122,14 @@ bool call_add_embedding(struct call *c, struct token_list *prompt, struct api_er
 void call_reply_json(struct call *c, int status, json_t *value);                            /* takes the value; the call is over */
 void call_reply_buf(struct call *c, int status, const char *type, struct buf *body);        /* releases the buffer; the call is over */
 void call_reply_error(struct call *c, const struct api_error *e);
+bool call_answer(struct call *c, json_t *value);                                            /* takes the value: it is replied when reading is done. True */
 void call_begin_stream(struct call *c, const char *type);
 void call_write(struct call *c, const struct buf *b);
 void call_end_stream(struct call *c);
 void call_over(struct call *c, int status, uint64_t bytes);                                 /* before the exchange is answered by hand; nothing may be written behind it */
 void call_free(struct call *c);                                                             /* once it is over and has no tasks that run */
 void call_wish_defaults(struct call *c);
+void call_last(struct call *c, struct buf *b);                                              /* call_write, then call_end_stream; releases the buffer */
 double call_now(void);
 /* Sums over a call for its usage. */
 struct call_usage { size_t prompt, cached, completion, accepted, rejected; double prompt_seconds, seconds, first_seconds; };
@@ -153,19 +156,16 @@ bool tools_message(struct buf *b, struct call *c, const struct choice *ch, const
 
 /* ---- dialects ------------------------------------------------------------------------------------------------------------------------------------ */
 
-extern const struct dialect dialect_chat, dialect_completion, dialect_fim, dialect_infill, dialect_llama, dialect_tgi, dialect_tgi_stream, dialect_tgi_any, dialect_ollama_chat, dialect_ollama_generate, dialect_embedding, dialect_ollama_embed;
+extern const struct dialect dialect_chat, dialect_completion, dialect_fim, dialect_infill, dialect_llama, dialect_tgi, dialect_tgi_stream, dialect_tgi_any, dialect_ollama_chat, dialect_ollama_generate, dialect_embedding, dialect_ollama_embed, dialect_ollama_show, dialect_tokenize, dialect_detokenize, dialect_apply_template;
 void handle_health(struct call *c);
 void handle_models(struct call *c);
 void handle_model(struct call *c);
 void handle_metrics(struct call *c);
-void handle_tokenize(struct call *c);
-void handle_detokenize(struct call *c);
-void handle_apply_template(struct call *c);
 void handle_props(struct call *c);
 void handle_slots(struct call *c);
 void handle_tgi_info(struct call *c);
+void ollama_error(struct call *c, const struct api_error *e);
 void handle_ollama_tags(struct call *c);
-void handle_ollama_show(struct call *c);
 void handle_ollama_version(struct call *c);
 void handle_ollama_ps(struct call *c);
 void handle_page(struct call *c);

@@ -44,6 +44,7 @@ void call_free(struct call *c)
     buf_release(&c->echo_text);
     buf_release(&c->reply.body);
     buf_release(&c->reply.headers);
+    buf_release(&c->answer);
     if (c->state_free) c->state_free(c->state);
     json_decref(c->tool_schema);
     json_decref(c->body);
@@ -97,18 +98,33 @@ void call_reply_json(struct call *c, int status, json_t *value)
 void call_reply_error(struct call *c, const struct api_error *e)
 {
     struct buf b;
-    if (c->dialect && c->dialect->error && !c->has_begun) { c->dialect->error(c, e); return; }
+    if (c->dialect && c->dialect->error) { c->dialect->error(c, e); return; }
     buf_init(&b, 0);
     api_error_json(&b, e);
     if (!c->has_begun) { call_reply_buf(c, e->status, "application/json", &b); return; }
     /* In the middle of a stream: an event that says so, and no [DONE]. */
     struct buf event;
     buf_init(&event, 0);
-    buf_printf(&event, c->dialect->ping ? "data: %s\n\n" : "%s\n", b.data);
-    call_write(c, &event);
-    buf_release(&event);
+    buf_printf(&event, "data: %s\n\n", b.data);
     buf_release(&b);
+    call_last(c, &event);
+}
+
+void call_last(struct call *c, struct buf *b)
+{
+    call_write(c, b);
+    buf_release(b);
     call_end_stream(c);
+}
+
+bool call_answer(struct call *c, json_t *value)
+{
+    sc_text text = { 0 };
+    json_write(&text, value, false);
+    if (text.data) buf_append(&c->answer, text.data, text.len);
+    sc_text_free(&text);
+    json_decref(value);
+    return true;
 }
 
 void call_begin_stream(struct call *c, const char *type)
@@ -344,7 +360,10 @@ static void read_done(void *arg)
 {
     struct call *c = arg;
     if (c->is_cut) end_cut(c);
-    else if (c->error.status || !c->n_tasks) {
+    else if (!c->error.status && c->answer.len) {
+        call_reply_buf(c, 200, "application/json", &c->answer);
+        call_free(c);
+    } else if (c->error.status || !c->n_tasks) {
         if (!c->error.status) api_bad(&c->error, NULL, "the request asks for nothing");
         call_reply_error(c, &c->error);
         call_free(c);
@@ -483,6 +502,7 @@ void call_open(struct sc_server *s, struct http_exchange *x)
     buf_init(&c->echo_text, 0);
     buf_init(&c->reply.body, 0);
     buf_init(&c->reply.headers, 0);
+    buf_init(&c->answer, 0);
     name_call(c);
     bool is_preflight = http_is(x->head.method, "OPTIONS") && http_field(&x->head, "Origin").at;
     if (!gate(c, &e)) call_reply_error(c, &e);

@@ -90,7 +90,7 @@ static void embedding_end(struct call *c)
 }
 
 const struct dialect dialect_embedding = { "embedding", read_embedding, NULL, NULL, NULL, NULL, embedding_end, NULL, NULL };
-const struct dialect dialect_ollama_embed = { "ollama_embed", read_embedding, NULL, NULL, NULL, NULL, embedding_end, NULL, NULL };
+const struct dialect dialect_ollama_embed = { "ollama_embed", read_embedding, NULL, NULL, NULL, NULL, embedding_end, ollama_error, NULL };
 
 void handle_tgi_info(struct call *c)
 {

@@ -7,14 +7,15 @@
 
 static bool is_chat(const struct call *c) { return c->dialect == &dialect_ollama_chat; }
 
-static void ollama_error(struct call *c, const struct api_error *e)
+void ollama_error(struct call *c, const struct api_error *e)
 {
     struct buf b;
     buf_init(&b, 0);
     buf_puts(&b, "{\"error\":");
     api_put_text(&b, e->message);
-    buf_putc(&b, '}');
-    call_reply_buf(c, e->status == 429 ? 503 : e->status, "application/json", &b);
+    buf_puts(&b, c->has_begun ? "}\n" : "}");
+    if (c->has_begun) call_last(c, &b);
+    else call_reply_buf(c, e->status == 429 ? 503 : e->status, "application/json", &b);
 }
 
 static void put_time(struct buf *b, time_t when)
@@ -165,16 +166,16 @@ void handle_ollama_tags(struct call *c) { list_models(c, false); }
 void handle_ollama_ps(struct call *c) { list_models(c, true); }
 void handle_ollama_version(struct call *c) { call_reply_json(c, 200, json_pack("{s:s}", "version", sc_version())); }
 
-void handle_ollama_show(struct call *c)
+static bool read_show(struct call *c, const json_t *body, struct api_error *e)
 {
-    struct api_error e = { 0 };
-    sc_error err;
-    if (json_read(&c->body, c->x->body, c->x->body_len, "the body", &err) != SC_OK || !json_is_object(c->body)) { api_bad(&e, NULL, "the body is no JSON object"); call_reply_error(c, &e); return; }
-    if (!json_object_get(c->body, "model") && json_object_get(c->body, "name")) json_object_set(c->body, "model", json_object_get(c->body, "name"));
-    if (!call_model(c, c->body, &e)) { call_reply_error(c, &e); return; }
+    json_t *name = json_object_get(body, "model") ? NULL : json_object_get(body, "name");
+    if (name) json_object_set(c->body, "model", name);
+    if (!call_model(c, c->body, e)) return false;
     const sc_model *m = c->model;
     json_t *capabilities = json_pack("[s]", "completion");
     if (tokenizer_role(m->tokenizer, TOKEN_FIM_MIDDLE) >= 0) json_array_append_new(capabilities, json_string("insert"));
-    call_reply_json(c, 200, json_pack("{s:s, s:s, s:o, s:{s:s, s:I, s:I}, s:o}", "template", m->has_template && m->chat_template.source ? m->chat_template.source : "", "license", "", "details", details_json(m), "model_info",
+    return call_answer(c, json_pack("{s:s, s:s, s:o, s:{s:s, s:I, s:I}, s:o}", "template", m->has_template && m->chat_template.source ? m->chat_template.source : "", "license", "", "details", details_json(m), "model_info",
                                       "general.architecture", m->model.config.arch->name, "general.parameter_count", (json_int_t)m->model.parameters, "context_length", (json_int_t)engine_context(c->server->engine), "capabilities", capabilities));
 }
+
+const struct dialect dialect_ollama_show = { "ollama_show", read_show, NULL, NULL, NULL, NULL, NULL, ollama_error, NULL };

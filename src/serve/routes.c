@@ -28,9 +28,9 @@ const struct route routes[] = {
     ASK("/infill", dialect_infill, "infill-"),
     ASK("/completion", dialect_llama, "cmpl-"),
     ASK("/completions", dialect_llama, "cmpl-"),
-    HANDLE("POST", "/tokenize", handle_tokenize),
-    HANDLE("POST", "/detokenize", handle_detokenize),
-    HANDLE("POST", "/apply-template", handle_apply_template),
+    ASK("/tokenize", dialect_tokenize, NULL),
+    ASK("/detokenize", dialect_detokenize, NULL),
+    ASK("/apply-template", dialect_apply_template, NULL),
     HANDLE("GET", "/props", handle_props),
     HANDLE("GET", "/slots", handle_slots),
     ASK("/generate", dialect_tgi, "tgi-"),
@@ -41,7 +41,7 @@ const struct route routes[] = {
     ASK("/api/generate", dialect_ollama_generate, "ollama-"),
     ASK("/api/embed", dialect_ollama_embed, "ollama-"),
     HANDLE("GET", "/api/tags", handle_ollama_tags),
-    HANDLE("POST", "/api/show", handle_ollama_show),
+    ASK("/api/show", dialect_ollama_show, NULL),
     HANDLE("GET", "/api/version", handle_ollama_version),
     HANDLE("GET", "/api/ps", handle_ollama_ps),
     HANDLE("GET", "/ui/info", handle_ui_info),
@@ -201,17 +201,6 @@ void handle_model(struct call *c)
 
 /* ---- tokens -------------------------------------------------------------------------------------------------------------------------- */
 
-/* The body of a small request, read on the loop: these take microseconds for texts of usual length. */
-static json_t *read_small(struct call *c, struct api_error *e)
-{
-    sc_error err;
-    json_t *body = NULL;
-    if (json_read(&body, c->x->body, c->x->body_len, "the body", &err) != SC_OK) { api_bad(e, NULL, "%s", err.message); return NULL; }
-    if (!json_is_object(body)) { json_decref(body); api_bad(e, NULL, "the body is no JSON object"); return NULL; }
-    c->body = body;
-    return call_model(c, body, e) ? body : NULL;
-}
-
 static json_t *piece_json(const struct call *c, int32_t id)
 {
     struct buf raw;
@@ -254,66 +243,68 @@ static json_t *placed_json(struct call *c, const struct token_list *ids)
     return list;
 }
 
-/* llama.cpp's "content", vLLM's "prompt" or "messages", TGI's "inputs". */
-void handle_tokenize(struct call *c)
+/* llama.cpp's "content", vLLM's "prompt" or "messages", TGI's "inputs". Like all that grows with a body, on a reading thread: megabytes of text
+ * take seconds, in which the loop would serve nobody. */
+static bool read_tokenize(struct call *c, const json_t *body, struct api_error *e)
 {
-    struct api_error e = { 0 };
     struct token_list ids = { 0 };
-    const json_t *body = read_small(c, &e), *content = json_object_get(body, "content"), *prompt = json_object_get(body, "prompt"), *inputs = json_object_get(body, "inputs"), *messages = json_object_get(body, "messages");
+    const json_t *content = json_object_get(body, "content"), *prompt = json_object_get(body, "prompt"), *inputs = json_object_get(body, "inputs"), *messages = json_object_get(body, "messages");
     const json_t *text = json_is_string(content) ? content : json_is_string(prompt) ? prompt : inputs;
-    if (!body) { call_reply_error(c, &e); return; }
     bool ok = true, adds = json_is_true(json_object_get(body, "add_special"));
     int32_t begin;
-    if (json_is_array(messages) && json_array_size(messages)) ok = prompt_chat(c, &ids, messages, json_object_get(body, "tools"), &e);
-    else if (!json_is_string(text)) ok = api_bad(&e, "content", "there is no text: expected content, prompt, inputs or messages");
+    if (!call_model(c, body, e)) return false;
+    if (json_is_array(messages) && json_array_size(messages)) ok = prompt_chat(c, &ids, messages, json_object_get(body, "tools"), e);
+    else if (!json_is_string(text)) ok = api_bad(e, "content", "there is no text: expected content, prompt, inputs or messages");
     else {
         if ((adds || prompt) && sc_model_adds_bos(c->model, &begin)) token_list_push(&ids, begin);
         c->wish.parses_special = json_is_true(json_object_get(body, "parse_special"));
         prompt_encode(c, &ids, json_string_value(text), json_string_length(text));
     }
-    if (!ok) call_reply_error(c, &e);
-    else if (json_is_string(inputs) && !content && !prompt) call_reply_json(c, 200, placed_json(c, &ids));
-    else if (json_is_true(json_object_get(body, "with_pieces"))) {
+    if (ok && json_is_string(inputs) && !content && !prompt) call_answer(c, placed_json(c, &ids));
+    else if (ok && json_is_true(json_object_get(body, "with_pieces"))) {
         json_t *list = json_array();
         for (size_t i = 0; i < ids.len; i++) json_array_append_new(list, json_pack("{s:i, s:o}", "id", ids.id[i], "piece", piece_json(c, ids.id[i])));
-        call_reply_json(c, 200, json_pack("{s:o}", "tokens", list));
-    } else call_reply_json(c, 200, json_pack("{s:o, s:I, s:I}", "tokens", ids_json(&ids), "count", (json_int_t)ids.len, "max_model_len", (json_int_t)engine_context(c->server->engine)));
+        call_answer(c, json_pack("{s:o}", "tokens", list));
+    } else if (ok) call_answer(c, json_pack("{s:o, s:I, s:I}", "tokens", ids_json(&ids), "count", (json_int_t)ids.len, "max_model_len", (json_int_t)engine_context(c->server->engine)));
     token_list_release(&ids);
+    return ok;
 }
 
-void handle_detokenize(struct call *c)
+static bool read_detokenize(struct call *c, const json_t *body, struct api_error *e)
 {
-    struct api_error e = { 0 };
     struct token_list ids = { 0 };
-    const json_t *body = read_small(c, &e), *tokens = json_object_get(body, "tokens");
-    bool ok = body && (json_array_size(tokens) == 0 ? json_is_array(tokens) || api_bad(&e, "tokens", "tokens is missing, expected a list of token ids") : prompt_ids(c, &ids, tokens, &e));
-    if (!ok) call_reply_error(c, &e);
-    else {
-        struct buf raw, text;
-        buf_init(&raw, 0);
-        buf_init(&text, 0);
-        tokenizer_decode(c->model->tokenizer, &raw, ids.id, ids.len, false);
-        utf8_repair(&text, raw.data ? raw.data : "", raw.len);
-        const char *t = text.data ? text.data : "";
-        call_reply_json(c, 200, json_pack("{s:s%, s:s%}", "content", t, text.len, "prompt", t, text.len));
-        buf_release(&raw);
-        buf_release(&text);
-    }
+    const json_t *tokens = json_object_get(body, "tokens");
+    struct buf raw, text;
+    if (!call_model(c, body, e)) return false;
+    if (!json_is_array(tokens)) return api_bad(e, "tokens", "tokens is missing, expected a list of token ids");
+    if (json_array_size(tokens) && !prompt_ids(c, &ids, tokens, e)) return false;
+    buf_init(&raw, 0);
+    buf_init(&text, 0);
+    tokenizer_decode(c->model->tokenizer, &raw, ids.id, ids.len, false);
+    utf8_repair(&text, raw.data ? raw.data : "", raw.len);
+    const char *t = text.data ? text.data : "";
+    call_answer(c, json_pack("{s:s%, s:s%}", "content", t, text.len, "prompt", t, text.len));
+    buf_release(&raw);
+    buf_release(&text);
     token_list_release(&ids);
+    return true;
 }
 
-void handle_apply_template(struct call *c)
+static bool read_apply_template(struct call *c, const json_t *body, struct api_error *e)
 {
-    struct api_error e = { 0 };
     struct rendered r = { 0 };
-    const json_t *body = read_small(c, &e), *messages = json_object_get(body, "messages");
-    bool ok = body && (json_array_size(messages) || api_bad(&e, "messages", "messages is missing, expected a list of {\"role\", \"content\"}")) &&
-              prompt_rendered(c, &r, messages, json_array_size(messages), json_object_get(body, "tools"), &e);
-    if (!ok) { call_reply_error(c, &e); return; }
-    json_t *v = json_pack("{s:s%}", "prompt", r.text.data, r.text.len);
+    const json_t *messages = json_object_get(body, "messages");
+    if (!call_model(c, body, e)) return false;
+    if (!json_array_size(messages)) return api_bad(e, "messages", "messages is missing, expected a list of {\"role\", \"content\"}");
+    if (!prompt_rendered(c, &r, messages, json_array_size(messages), json_object_get(body, "tools"), e)) return false;
+    call_answer(c, json_pack("{s:s%}", "prompt", r.text.data, r.text.len));
     rendered_release(&r);
-    call_reply_json(c, 200, v);
+    return true;
 }
+
+const struct dialect dialect_tokenize = { "tokenize", read_tokenize, NULL, NULL, NULL, NULL, NULL, NULL, NULL };
+const struct dialect dialect_detokenize = { "detokenize", read_detokenize, NULL, NULL, NULL, NULL, NULL, NULL, NULL };
+const struct dialect dialect_apply_template = { "apply_template", read_apply_template, NULL, NULL, NULL, NULL, NULL, NULL, NULL };
 
 /* ---- what the server is --------------------------------------------------------------------------------------------------------------------- */
 

@@ -10,10 +10,12 @@ static void tgi_error(struct call *c, const struct api_error *e)
     struct buf b;
     int status = e->status == 400 ? 422 : e->status;
     buf_init(&b, 0);
-    buf_puts(&b, "{\"error\":");
+    buf_puts(&b, c->has_begun ? "data:{\"error\":" : "{\"error\":");
     api_put_text(&b, e->message);
     buf_printf(&b, ",\"error_type\":\"%s\"}", status == 422 ? "validation" : status == 429 ? "overloaded" : status == 503 ? "unavailable" : status == 500 ? "generation" : e->type);
-    call_reply_buf(c, status, "application/json", &b);
+    if (!c->has_begun) { call_reply_buf(c, status, "application/json", &b); return; }
+    buf_puts(&b, "\n\n");
+    call_last(c, &b);
 }
 
 static const char *reason_of(enum finish f)

@@ -114,7 +114,7 @@ static const struct field fields[] = {
       "id_slot|n_indent|n_keep|dry_base|dry_allowed_length|dry_penalty_last_n|dry_sequence_breakers|xtc_threshold|mirostat_tau|mirostat_eta|dynatemp_exponent|safety_identifier|prompt_cache_key|"
       "truncate|inputs|parameters|options|keep_alive|system|template|context|think|images|input|encoding_format|dimensions|input_prefix|input_suffix|input_extra|add_generation_prompt|"
       "continue_final_message|reasoning_effort|verbosity|modalities|num_ctx|num_keep|penalize_newline|add_special_tokens|return_tokens|post_sampling_probs|adapter_id|lora|n_discard|min_keep|truncated|return_tokens_as_token_ids|"
-      "chat_template_kwargs|num_thread|num_batch|num_gpu|main_gpu|use_mmap|numa|low_vram|f16_kv|vocab_only|use_mlock", KIND_NONE, 0, 0, 0 },
+      "content|tokens|with_pieces|add_special|name|verbose|chat_template_kwargs|num_thread|num_batch|num_gpu|main_gpu|use_mmap|numa|low_vram|f16_kv|vocab_only|use_mlock", KIND_NONE, 0, 0, 0 },
 };
 
 static bool names_have(const char *names, const char *key)

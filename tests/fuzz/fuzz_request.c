@@ -11,7 +11,7 @@
 enum { PARALLEL = 4, CONTEXT = 256 };
 
 static const struct dialect *const dialects[] = { &dialect_chat, &dialect_completion, &dialect_fim, &dialect_infill, &dialect_llama, &dialect_tgi, &dialect_tgi_stream, &dialect_tgi_any, &dialect_ollama_chat, &dialect_ollama_generate,
-                                                  &dialect_embedding, &dialect_ollama_embed };
+                                                  &dialect_embedding, &dialect_ollama_embed, &dialect_tokenize, &dialect_detokenize, &dialect_apply_template, &dialect_ollama_show };
 static struct sc_server server;
 
 static void must_ok(sc_status status, const sc_error *err)
@@ -63,6 +63,14 @@ static void check_error(const struct api_error *e)
     MUST(json_is_string(json_object_get(error, "message")) && json_is_string(json_object_get(error, "type")) && json_object_get(error, "param") && json_object_get(error, "code"));
     json_decref(v);
     buf_release(&b);
+}
+
+static void check_answer(const struct call *c)
+{
+    MUST(!c->n_tasks && utf8_is_valid(c->answer.data, c->answer.len));
+    json_t *v = json_loadb(c->answer.data, c->answer.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    MUST(v);
+    json_decref(v);
 }
 
 static void check_tasks(const struct call *c)
@@ -119,6 +127,7 @@ static void release(struct call *c)
     for (size_t i = 0; i < c->n_tasks; i++) task_free(c->tasks[i]);
     mem_free(c->tasks);
     buf_release(&c->echo_text);
+    buf_release(&c->answer);
     json_decref(c->tool_schema);
     json_decref(c->body);
 }
@@ -138,6 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bool ok = c.dialect->read(&c, c.body, &c.error);
         MUST(ok == (c.error.status == 0));
         if (!ok) check_error(&c.error);
+        else if (c.answer.len) check_answer(&c);
         else { check_tasks(&c); answer(&c); }
     }
     release(&c);
