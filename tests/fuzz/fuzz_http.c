@@ -31,7 +31,7 @@ static void check_prefix(const char *data, size_t n, const struct parsed *whole)
 
 static void check_span(const struct parsed *p, struct http_span s, bool may_be_elsewhere)
 {
-    if (!s.len && may_be_elsewhere) return;
+    if (may_be_elsewhere && (!s.len || http_is(s, "/"))) return;      /* an address without a path means "/" */
     MUST(s.at >= p->copy && s.at + s.len <= p->copy + p->used);
     for (size_t i = 0; i < s.len; i++) MUST(s.at[i] != '\r' && s.at[i] != '\n' && s.at[i] != 0);
 }

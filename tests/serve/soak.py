@@ -80,8 +80,8 @@ async def load(server, end, seed, counts):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("program")
-    p.add_argument("--minutes", type=float, default=10)
-    p.add_argument("--warm", type=float, default=2)
+    p.add_argument("--minutes", type=float, default=30)
+    p.add_argument("--warm", type=float, default=5)
     p.add_argument("--clients", type=int, default=8)
     p.add_argument("--csv")
     a = p.parse_args()
