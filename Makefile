@@ -7,7 +7,7 @@ OPT     ?= -O2
 SANITIZE ?=
 JOBS    ?= $(shell nproc)
 
-PACKAGES := jansson libpcre2-8 libutf8proc libcurl libcrypto zlib libzstd liblz4 yaml-0.1 libevent sqlite3
+PACKAGES := jansson libpcre2-8 libutf8proc libcurl libcrypto zlib libzstd liblz4 yaml-0.1 libevent sqlite3 libseccomp
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wdouble-promotion -Wvla -Werror
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) $(SANITIZE) $(WARN) -fno-math-errno -fno-trapping-math -fvisibility=hidden -pthread \
              -Iinclude -Isrc -I$(BUILD) -DSC_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS)

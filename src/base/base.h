@@ -1,5 +1,5 @@
 /* base.h - what every layer stands on: errors, memory, bytes, UTF-8, JSON, threads, files, random numbers, options.
- * Layer 0: includes libc, jansson, libyaml, libcrypto and the public header; nothing of the other folders. */
+ * Layer 0: includes libc, jansson, libyaml, libcrypto, libseccomp and the public header; nothing of the other folders. */
 #ifndef BASE_H
 #define BASE_H
 
@@ -137,6 +137,9 @@ sc_status yaml_read(json_t **out, json_t **lines, const char *text, size_t len, 
 sc_status yaml_read_file(json_t **out, json_t **lines, const char *path, size_t max_bytes, sc_error *err);
 /* A plain scalar alone; NULL if it is no finite number or holds a NUL. New reference. */
 json_t   *yaml_scalar(const char *text, size_t len);
+
+/* settings.c: sc_settings_read of a text; messages begin with `what`. */
+sc_status settings_parse(sc_settings *out, const char *text, size_t len, const char *what, sc_error *err);
 
 /* ---- pool.c: threads ----------------------------------------------------------------------------------------------- */
 

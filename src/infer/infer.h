@@ -113,6 +113,8 @@ void   session_cut(sc_session *s, size_t length);                           /* f
 void   session_adopt(sc_session *s, const int32_t *id, size_t length);       /* id[0..length) is the past, its rows stand in the cache */
 void   session_set_kept(sc_session *s, size_t kept);
 void   session_set_speed(sc_session *s, double seconds_a_token);            /* of reading, where another did it */
+/* The directory, made if it was not there; NULL where it cannot be used. */
+const char *prompt_cache_directory(const sc_prompt_cache *c);
 double prompt_cache_least_seconds(const sc_prompt_cache *c);                 /* what takes less to read is not kept */
 
 /* ---- stop.c: text until a stop string ------------------------------------------------------------------------------------ */

@@ -93,6 +93,8 @@ sc_status prompt_store_make(const struct sc_prompt_cache *c, uint64_t bytes, sc_
     return SC_OK;
 }
 
+const char *prompt_cache_directory(const sc_prompt_cache *c) { return prompt_store_make(c, 0, NULL) == SC_OK ? c->directory : NULL; }
+
 /* ---- all files ----------------------------------------------------------------------------------------------------------- */
 
 struct entry { char name[CHUNK_NAME + sizeof CHUNK_SUFFIX]; struct timespec when; uint64_t bytes; };

@@ -32,6 +32,7 @@ static const struct option rows[] = {
     ROW(stop_seconds, OPT_REAL, 0, 86400, "30", NULL, "that running answers get to finish when the server is stopped"),
     ROW(page, OPT_BOOL, 0, 0, "true", NULL, "the chat page at /"),
     ROW(keep_talks, OPT_BOOL, 0, 0, "true", NULL, "keep the page's conversations, where `starchat chat` keeps its own; false: they are gone when the server ends"),
+    ROW(lockdown, OPT_BOOL, 0, 0, "true", NULL, "once it listens, give up other files, programs, outgoing connections and system calls that a server does not need"),
     ROW(log_level, OPT_CHOICE, 0, 0, "info", "debug|info|warn|error|none", "what is logged, as lines of JSON on standard error; prompts and answers never are"),
 };
 const struct sc_options serve_options = { "serve", sizeof(sc_server_config), rows, sizeof rows / sizeof *rows };

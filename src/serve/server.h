@@ -55,6 +55,7 @@ struct sc_server {
     struct served_model models[MOST_VARIANTS]; size_t n_models;
     char **aliases; size_t n_aliases;
     struct engine *engine;
+    sc_prompt_cache *prompt_cache;       /* borrowed; NULL: none */
     sc_model **engine_models;
     struct http *http;
     struct api_keys keys;
@@ -88,6 +89,8 @@ bool origin_is_allowed(const struct sc_server *s, struct http_span origin);     
 const struct served_model *server_model(const struct sc_server *s, const char *name);        /* by name or alias; NULL: none */
 void route_allow(struct buf *headers, struct http_span path);                          /* the field that must stand beside 405 */
 const struct route *route_find(const struct sc_server *s, struct call *c, bool *knows_path);      /* fills c->arg */
+/* lockdown.c */
+void server_raise_files(struct sc_server *s);                    /* as many files as connections need */
 /* call.c */
 void call_open(struct sc_server *s, struct http_exchange *x);
 void call_every_second(struct sc_server *s);                     /* pings, deadlines */

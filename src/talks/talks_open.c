@@ -199,12 +199,12 @@ static sc_status needs_work(sc_talks *t, void *arg, sc_error *err)
     return SC_OK;
 }
 
-/* A small cache: the chat has little room, and conversations are read once. A commit is safe from a crash of the program;
- * after one of the machine the file is whole, the last moments may miss. */
+/* A small cache: the chat has little room, and conversations are read once. Sorting makes no files in /tmp, where a locked-down server may
+ * not. A commit is safe from a crash of the program; after one of the machine the file is whole, the last moments may miss. */
 static sc_status open_database(sc_talks *t, sc_error *err)
 {
     static const char settings[] = "PRAGMA synchronous = NORMAL; PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -256;"
-                                   "PRAGMA journal_size_limit = 4194304; PRAGMA secure_delete = FAST; PRAGMA cell_size_check = ON;";
+                                   "PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304; PRAGMA secure_delete = FAST; PRAGMA cell_size_check = ON;";
     bool is_work = false;
     if (!is_memory(t->path)) TRY(make_file(t, err));
     int code = sqlite3_open_v2(t->path, &t->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
