@@ -69,6 +69,13 @@ SC_API bool      sc_options_row(sc_option_row *out, const sc_options *o, size_t 
 SC_API int       sc_name_distance(const char *a, const char *b);       /* single-letter mistakes between two names, for "did you mean" */
 SC_API sc_status sc_options_record(sc_text *out, const sc_options *o, const void *config); /* JSON object       */
 
+/* A file of settings: YAML, one map. Scalars are as they are written, lists become "a,b", maps of scalars "a=b,c=d"; what is empty is left out. */
+typedef enum { SC_SETTING_TEXT, SC_SETTING_LIST, SC_SETTING_MAP } sc_setting_kind;
+typedef struct { const char *key, *value; sc_setting_kind kind; int line; } sc_setting;
+typedef struct { sc_setting *at; size_t n; void *memory; } sc_settings;
+SC_API sc_status sc_settings_read(sc_settings *out, const char *path, sc_error *err);
+SC_API void      sc_settings_free(sc_settings *s);
+
 /* ---- runtime ------------------------------------------------------------------------------------------------- */
 
 typedef struct sc_runtime sc_runtime;   /* threads, kernels, event sink; the root of everything else */
@@ -505,19 +512,31 @@ typedef struct {
     bool        page;             /* the chat page at /, and /ui/...                                           */
     bool        keep_talks;       /* its conversations are kept; false: until the server ends                  */
     const char *talks_home;       /* where, as of sc_talks_open; NULL or "": nowhere, as with keep_talks false */
+    bool        lockdown;         /* whether the caller means to call sc_server_lock_down; nothing happens by itself */
     const char *log_level;        /* debug, info, warn, error, none                                            */
     const char *chat_template;    /* of adapters without one of their own: as the model's sc_model_config; may be NULL */
     sc_on_event on_log;           /* one JSON object a line of the log; any thread; may be NULL                */
     void       *user;
 } sc_server_config;               /* options "serve" */
 typedef struct sc_server sc_server;
+/* What can be seen to be wrong without a model: a public address without keys, a key file that cannot be used. */
+SC_API sc_status sc_server_check(const sc_server_config *c, sc_error *err);
 /* The model, and `cache` (NULL: none), must outlive the server. It listens when this returns. SC_E_ARGUMENT: a public address without keys. */
 SC_API sc_status sc_server_open(sc_server **out, sc_runtime *rt, sc_model *m, sc_prompt_cache *cache, const sc_server_config *c, sc_error *err);
 SC_API int       sc_server_port(const sc_server *s);
+/* Gives up for the whole process and for good what a server does not need (Landlock, seccomp): no files but conversations, the prompt cache, the key file, the removing
+ * of its socket, and all beneath `paths` (files or directories, which must be there); no programs, no processes, no connections to others, no code that was not
+ * there before. Call it when all is open, before sc_server_run. What this kernel cannot do is logged and is no failure. */
+SC_API sc_status sc_server_lock_down(sc_server *s, const char *const *paths, size_t n, sc_error *err);
 SC_API sc_status sc_server_run(sc_server *s, sc_error *err);       /* until it is stopped */
 /* Takes no more requests, finishes those that run for up to stop_seconds, then ends sc_server_run; with `now` it ends at once. Any thread. */
 SC_API void      sc_server_stop(sc_server *s, bool now);
+/* Reads the key file again; requests that run and connections stay. Any thread. If it cannot be used, the keys from before stay. */
+SC_API sc_status sc_server_reload(sc_server *s, sc_error *err);
 SC_API void      sc_server_close(sc_server *s);
+/* Makes a key of 192 bits and appends the line "sha256:HEX NAME" to a file of keys (made 0600 if it is not there); only *key, which is kept nowhere,
+ * has the key itself. name: printable, at most 47 bytes; NULL or "": none. */
+SC_API sc_status sc_key_new(sc_text *key, const char *path, const char *name, sc_error *err);
 
 #ifdef __cplusplus
 }

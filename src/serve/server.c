@@ -121,10 +121,49 @@ static bool is_loopback(const char *host)
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0 || strncmp(host, "unix:", 5) == 0;
 }
 
-static sc_status check_public(const struct sc_server *s, sc_error *err)
+static bool has_key_file(const sc_server_config *c) { return c->api_key_file && *c->api_key_file; }
+
+static sc_status read_keys(struct api_keys *out, const sc_server_config *c, sc_error *err)
 {
-    if (is_loopback(s->c.host) || s->keys.n || s->c.allow_public) return SC_OK;
-    return FAIL(err, SC_E_ARGUMENT, "the address %s can be reached from other machines, and there are no keys; give --api-key-file FILE, or --allow-public if everybody there may use it", s->c.host);
+    *out = (struct api_keys){ 0 };
+    if (has_key_file(c)) return api_keys_read(out, c->api_key_file, err);
+    if (is_loopback(c->host) || c->allow_public) return SC_OK;
+    return FAIL(err, SC_E_ARGUMENT, "the address %s can be reached from other machines, and there are no keys; give --api-key-file FILE, or --allow-public if everybody there may use it", c->host);
+}
+
+sc_status sc_server_check(const sc_server_config *c, sc_error *err)
+{
+    struct api_keys keys;
+    TRY(read_keys(&keys, c, err));
+    api_keys_release(&keys);
+    return SC_OK;
+}
+
+/* On the loop, as all that looks at keys. */
+struct new_keys { struct sc_server *server; struct api_keys keys; };
+static void take_keys(void *arg)
+{
+    struct new_keys *new = arg;
+    struct sc_server *s = new->server;
+    api_keys_release(&s->keys);
+    s->keys = new->keys;
+    mem_free(new);
+    server_log(s, "info", "keys", ",\"keys\":%zu", s->keys.n);
+}
+
+sc_status sc_server_reload(sc_server *s, sc_error *err)
+{
+    sc_error failed = { 0 };
+    if (!has_key_file(&s->c)) return FAIL(err, SC_E_ARGUMENT, "there is no key file to read again; start the server with --api-key-file");
+    struct new_keys *new = mem_zero(1, sizeof *new);
+    new->server = s;
+    if (api_keys_read(&new->keys, s->c.api_key_file, &failed) == SC_OK) {
+        http_post(s->http, take_keys, new);
+        return SC_OK;
+    }
+    mem_free(new);
+    server_log_text(s, "error", "keys", "", "text", failed.message, strlen(failed.message));
+    return FAIL(err, failed.status, "%s; the keys from before stay. A locked-down server can read the file that it had at the start, not another of that name", failed.message);
 }
 
 static void on_notify(void *user);
@@ -213,8 +252,9 @@ sc_status sc_server_open(sc_server **out, sc_runtime *rt, sc_model *m, sc_prompt
     figures_init(&s->figures);
     add_model(s, c->name && *c->name ? mem_strdup(c->name) : short_name(m->file->path), m, false);
     if (m->base) TRY_DONE(FAIL(err, SC_E_ARGUMENT, "%s is a variant of another model; serve that one", s->models[0].name));
-    if (c->api_key_file && *c->api_key_file) TRY_DONE(api_keys_read(&s->keys, c->api_key_file, err));
-    TRY_DONE(check_public(s, err));
+    s->prompt_cache = cache;
+    server_raise_files(s);
+    TRY_DONE(read_keys(&s->keys, c, err));
     TRY_DONE(each_item(s, c->alias, add_alias, err));
     TRY_DONE(each_item(s, c->adapters, add_adapter, err));
     TRY_DONE(moderate_open(s, err));
