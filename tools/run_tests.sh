@@ -32,11 +32,7 @@ fi
 if [ -n "$(command -v python3)" ]; then
     python3 tests/cli/test_chat.py "$build/starchat" >"$log" 2>&1
     add chat_terminal $?
-<<<<<<< HEAD
-    for name in damage convert train compare serve ui ranks; do
-=======
-    for name in damage convert train compare ui serve_ops ranks; do
->>>>>>> d55b943 (serve: --config, environment and --check; key new and SIGHUP; sd_notify; locked down once it listens)
+    for name in damage convert train compare serve serve_ops ui ranks; do
         [ "$name" = ranks ] && [ "$build" != build ] && continue         # MPI under a sanitizer tells of MPI; test_ranks has threads for ranks
         python3 "tests/cli/test_$name.py" "$build/starchat" >"$log" 2>&1
         add "cli_$name" $?

@@ -637,6 +637,7 @@ def test_busy_and_cancels():
     with serve("slow", "--parallel", "1", "--queue", "2", "--context", "16384", "--chunk", "64") as s:
         running = send(s, {**LONG, "stream": True})
         assert b"200 OK" in running.recv(4096)
+        wait_for(s, lambda m: m["starchat_requests_running"] == 1)
         queued = [send(s, LONG) for _ in range(2)]
         wait_for(s, lambda m: m["starchat_requests_waiting"] == 2)
         full = s.post("/v1/completions", LONG)
