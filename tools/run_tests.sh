@@ -37,6 +37,11 @@ if [ -n "$(command -v python3)" ]; then
         python3 "tests/cli/test_$name.py" "$build/starchat" >"$log" 2>&1
         add "cli_$name" $?
     done
+    # Real clients of others: what they need is fetched once, and what cannot be fetched is named.
+    if [ "$build" = build ]; then
+        python3 tests/clients/run.py "$build/starchat" >"$log" 2>&1
+        add clients $?
+    fi
 else
     echo "skipped: tests/cli/test_*.py need python3"
 fi
