@@ -23,6 +23,7 @@ want=$build
 [ "${1:-build}" = test ] && want="$build $test"
 missing=
 for package in $want; do
+    [ "$package" = npm ] && command -v npm >/dev/null && continue          # other makers of nodejs bring it along
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0
