@@ -136,6 +136,7 @@ static struct prefix_node *need_child(struct prefix_tree *t, struct prefix_node 
 
 void prefix_keep(struct prefix_tree *t, const struct kv_cache *c, const void *model, uint64_t salt, const int32_t *id, size_t n, bool with_rest)
 {
+    if (n < KV_PAGE && (!with_rest || n < REST_LEAST)) return;      /* nothing to keep: a root without pages would stay for ever */
     struct prefix_node *at = need_root(t, model, salt);
     for (size_t i = 0; i < n; i += KV_PAGE) {
         size_t len = n - i < KV_PAGE ? n - i : KV_PAGE;

@@ -667,7 +667,7 @@ def test_busy_and_cancels():
 
 def test_graceful_end():
     with serve("slow", "--parallel", "2", "--context", "16384") as s:
-        stream = send(s, {**LONG, "max_tokens": 1500, "stream": True})
+        stream = send(s, {**LONG, "max_tokens": 1500 // SLOWER, "stream": True})
         data = stream.recv(4096)
         idle = s.raw()
         s.process.send_signal(signal.SIGTERM)
@@ -760,8 +760,8 @@ def test_log_lines():
 
 def test_big_bodies():
     """While a body of 7 MB is read and made tokens of, the loop goes on: something else is answered again and again."""
-    text, ids = "abcd " * 1400000, [65, 66] * 1000000
-    for path, body, status in (("/v1/completions", {"prompt": text}, 400), ("/tokenize", {"content": text}, 200), ("/tokenize", {"inputs": text[:1000000]}, 200), ("/detokenize", {"tokens": ids}, 200), ("/api/show", {"name": text}, 404)):
+    text, ids = "abcd " * (1400000 // SLOWER), [65, 66] * (1000000 // SLOWER)
+    for path, body, status in (("/v1/completions", {"prompt": text}, 400), ("/tokenize", {"content": text}, 200), ("/tokenize", {"inputs": text[:1000000 // SLOWER]}, 200), ("/detokenize", {"tokens": ids}, 200), ("/api/show", {"name": text}, 404)):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             large = pool.submit(lambda: MAIN.post(path, body))
             began, times = time.monotonic(), []
@@ -821,7 +821,10 @@ def main():
                 failed += 1
                 print("FAILED", name)
                 traceback.print_exc(file=sys.stdout)
-        MAIN.__exit__()
+        try:
+            MAIN.__exit__()
+        except AssertionError as e:
+            print(e)
         broken = [line for line in MAIN.log if "Sanitizer" in line or "runtime error" in line]
         if MAIN.process.returncode != 0 or broken:
             failed += 1

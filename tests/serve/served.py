@@ -110,6 +110,8 @@ class Server:
         self.wait_log()
         self.process.stdout.close()
         self.process.stderr.close()
+        found = [line for line in self.log if "Sanitizer" in line or "runtime error:" in line]
+        assert not found, "".join(self.log[self.log.index(found[0]) - 1:][:60])
 
     def wait_log(self):
         self.reader.join(60)
