@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-static const double MEAN = 0.2, PASS_SECONDS = 0.25, GUESS_GAIN = 1.04;      /* of running means; of a pass that nobody waits for; least gain of guessing */
+static const double MEAN = 0.2, GUESS_GAIN = 1.04;                     /* of running means; least gain of guessing */
+static const double PASS_SECONDS = 0.25, CROWD_SECONDS = 0.1;          /* of a pass that nobody waits for; for prompts beside few answers while many wait */
 enum { FIRST_ROWS = 16, FIRST_SHARE = 4, SCORE_ROWS = 32 };       /* of a pass while nothing is known, and at least where nobody waits; one part in so many for the first prompt */
 
 static void running_mean(double *mean, double x) { *mean = *mean > 0 ? *mean + MEAN * (x - *mean) : x; }
@@ -56,11 +57,13 @@ static void plan_guesses(struct engine *e, size_t answers)
     }
 }
 
-/* Rows of prompts that the pass may take. */
-static size_t prompt_rows(const struct engine *e, size_t answer_rows)
+/* Rows of prompts that the pass may take. Where more prompts wait than answers run, the few wait longer for the many: otherwise answers would be
+ * written by twos and threes while all others wait. */
+static size_t prompt_rows(const struct engine *e, size_t answer_rows, size_t answers, size_t readers)
 {
     double seconds = PASS_SECONDS, now = answer_rows ? pass_cost(e, answer_rows) : 0;
     if (answer_rows) seconds = now * (e->c.decode_stretch - 1);
+    if (answers && readers > answers && seconds < CROWD_SECONDS) seconds = fmin(seconds * (double)readers / (double)answers, CROWD_SECONDS);
     if (e->row_seconds <= 0 || (answer_rows && now <= 0)) return FIRST_ROWS;
     double rows = seconds / e->row_seconds, least = answer_rows ? 1 : FIRST_ROWS;    /* fewer rows would read all weights for little */
     return rows < least ? (size_t)least : rows > (double)e->c.chunk ? e->c.chunk : (size_t)rows;
@@ -99,19 +102,18 @@ static void plan_prompts(struct engine *e, size_t budget)
 
 static void plan(struct engine *e, size_t *answer_rows, size_t *reading_rows)
 {
-    size_t answers = 0;
-    bool has_reader = false;
+    size_t answers = 0, readers = 0;
     for (struct sequence *s = e->running; s; s = s->next) {
         s->rows = s->guesses = 0;
         if (s->state != SEQUENCE_RUNNING) continue;
-        if (sequence_reads(s)) { has_reader = true; continue; }
+        if (sequence_reads(s)) { readers++; continue; }
         s->rows = 1;
         answers++;
     }
     if (answers) plan_guesses(e, answers);
     *answer_rows = *reading_rows = 0;
     for (const struct sequence *s = e->running; s; s = s->next) *answer_rows += s->rows;
-    if (has_reader) plan_prompts(e, prompt_rows(e, *answer_rows));
+    if (readers) plan_prompts(e, prompt_rows(e, *answer_rows, answers, readers));
     for (struct sequence *s = e->running; s; s = s->next)
         if (s->rows && !engine_room(e, s, s->computed, s->computed + s->rows)) s->rows = s->guesses = 0;
     *answer_rows = 0;

@@ -20,7 +20,7 @@ static const struct option rows[] = {
     ROW(cache_type, OPT_CHOICE, 0, 0, "f16", "f16|f32|q8_0", "precision of the key/value cache"),
     ROW(cache_mib, OPT_INT, 0, 1 << 24, "0", NULL, "MiB of key/value cache for all requests; 0: a quarter of the memory"),
     ROW(chunk, OPT_INT, 16, 8192, "256", NULL, "most tokens in one forward pass"),
-    ROW(stretch, OPT_REAL, 1, 100, "2.5", NULL, "how many times as long a token of running answers may take while prompts are read"),
+    ROW(stretch, OPT_REAL, 1, 100, "2.5", NULL, "how many times as long a token of running answers may take while prompts are read; longer if more prompts wait than answers run"),
     ROW(connections, OPT_INT, 1, 65536, "4096", NULL, "connections at once"),
     ROW(connections_each, OPT_INT, 1, 65536, "64", NULL, "of them, from one other machine"),
     ROW(body_mib, OPT_INT, 1, 1024, "8", NULL, "largest body of a request in MiB"),
