@@ -1,4 +1,5 @@
 /* lockdown.c - what of a running server stays open: see base/lockdown.h for the means. */
+#include <openssl/crypto.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -61,6 +62,7 @@ sc_status sc_server_lock_down(sc_server *s, const char *const *paths, size_t n, 
     if (socket) all[k++] = (struct lockdown_path){ socket, LOCKDOWN_REMOVE };
     if (s->c.api_key_file && *s->c.api_key_file) all[k++] = (struct lockdown_path){ s->c.api_key_file, LOCKDOWN_READ };
     if (path_exists("/dev/urandom")) all[k++] = (struct lockdown_path){ "/dev/urandom", LOCKDOWN_READ };      /* SQLite's random numbers */
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);     /* reads openssl.cnf while it can be read */
     sc_status status = process_lock_down(&is, LOCKDOWN_ALL, all, k, err);
     if (status == SC_OK) log_state(s, &is);
     for (size_t i = 0; i < n_talks; i++) mem_free(talks[i]);
