@@ -28,9 +28,11 @@ await run(`ai ${version('ai')} with @ai-sdk/openai-compatible ${version('@ai-sdk
     assert(Wall.safeParse(object).success && usage.outputTokens > 0);
   },
   async 'output of an object'() {
+    onlyTiny();
     assert(Wall.safeParse((await generateText({ ...common, maxOutputTokens: 100, output: Output.object({ schema: Wall }) })).output).success);
   },
   async streamObject() {
+    onlyTiny();
     const a = streamObject({ ...common, maxOutputTokens: 100, schema: Wall });
     assert((await collect(a.partialObjectStream)).length);
     assert(Wall.safeParse(await a.object).success);
@@ -48,13 +50,16 @@ await run(`ai ${version('ai')} with @ai-sdk/openai-compatible ${version('@ai-sdk
     assert(Wall.safeParse((await a.toolCalls)[0].input).success);
   },
   async 'completions'() {
+    onlyTiny();
     assert.equal(typeof (await generateText({ model: provider.completionModel(name), prompt: 'def fib(n):', maxOutputTokens: 8, maxRetries: 0 })).text, 'string');
   },
   async embedMany() {
+    onlyTiny();
     const { embeddings } = await embedMany({ model: provider.embeddingModel(name), values: ['a', 'b', 'c'], maxRetries: 0 });
     assert(embeddings.length === 3 && embeddings.every((e) => Math.abs(Math.hypot(...e) - 1) < 1e-3));
   },
   async errors() {
+    onlyTiny();
     const e = await rejects(APICallError, generateText({ ...common, temperature: 5 }));
     assert(e.statusCode === 400 && !e.isRetryable && /temperature/.test(e.message));
     const keyed = createOpenAICompatible({ name: 'starchat', baseURL: settings.keyed + '/v1', apiKey: 'wrong' });

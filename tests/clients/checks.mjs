@@ -7,9 +7,10 @@ export const version = (name) => JSON.parse(readFileSync(new URL(`node_modules/$
 export class Skip extends Error {}
 export const onlyTiny = () => { if (!tiny) throw new Skip('needs the small random model'); };
 
-export async function metric(name) {
-  const text = await (await fetch(url + '/metrics')).text();
-  return Number(text.split('\n').find((line) => line.startsWith(`starchat_${name} `)).split(' ').pop());
+/** A figure of the server; 0 if it has none of that name. */
+export async function metric(name, of = url) {
+  const text = await (await fetch(of + '/metrics', { headers: { Authorization: 'Bearer ' + settings.key } })).text();
+  return Number(text.split('\n').find((line) => line.startsWith(`starchat_${name} `))?.split(' ').pop() ?? 0);
 }
 
 export async function until(condition, seconds = 10) {
@@ -34,7 +35,8 @@ export async function collect(stream) {
 export async function run(client, checks) {
   console.log(`client ${client}`);
   for (const [name, check] of Object.entries(checks)) {
-    try { await check(); console.log(`ok ${name}`); } catch (e) {
+    const begun = Date.now();
+    try { await check(); console.log(`ok ${name} (${((Date.now() - begun) / 1000).toFixed(1)} s)`); } catch (e) {
       if (e instanceof Skip) { console.log(`skipped ${name}: ${e.message}`); continue; }
       const where = /([a-z_]+\.mjs:\d+)/.exec((e?.stack ?? '').split('\n').filter((l) => !l.includes('checks.mjs')).join('\n'))?.[1] ?? '';
       console.log(`FAILED ${name}: ${where} ${String(e?.name)}: ${String(e?.message).replaceAll(/\s+/g, ' ').slice(0, 600)}`);

@@ -119,6 +119,7 @@ def talk(b):
     b.wait("document.querySelector('textarea[aria-label=Message], textarea') !== null && document.querySelector('select option') !== null")
     b.value("document.querySelector('textarea').focus()")
     b.ask("Input.insertText", text="Say hello to the page")
+    b.wait("document.querySelector('button[aria-label=Send]')?.disabled === false")
     for kind in ("rawKeyDown", "char", "keyUp"):
         b.ask("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, **({"text": "\r"} if kind == "char" else {}))
     answered = "document.querySelector('.message.answer') !== null && document.querySelector('[data-status=generating]') === null && document.querySelector('.message.answer').innerText.trim().length > 0"
@@ -138,4 +139,5 @@ def version():
     return subprocess.run([COMMAND, "--version"], capture_output=True, text=True).stdout.split()[1] if COMMAND else "(none)"
 
 
-checks.run(f"Chromium {version()}", globals())
+if __name__ == "__main__":
+    checks.run(f"Chromium {version()}", globals())
