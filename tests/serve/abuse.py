@@ -164,12 +164,12 @@ async def leave(server, draw, moment):
         if moment == "wait":
             await asyncio.sleep(draw.random() * 0.05)
         elif moment == "stream":
-            await asyncio.wait_for(reader.read(draw.randrange(1, 3000)), 60)
+            await asyncio.wait_for(reader.read(draw.randrange(1, 3000)), 0.02 + 0.3 * draw.random())
         elif moment == "slow":
             for _ in range(4):
-                await asyncio.wait_for(reader.read(64), 60)
+                await asyncio.wait_for(reader.read(64), 0.3)
                 await asyncio.sleep(0.05)
-    except OSError:
+    except (OSError, asyncio.TimeoutError):
         pass
     finally:
         if draw.random() < 0.5:
@@ -224,6 +224,7 @@ class Bars:
         self.check(served.leaked_pages(after) == 0, f"{name}: {served.leaked_pages(after):.0f} pages leaked of {after['starchat_cache_pages']:.0f}")
         self.check(after["files"] <= before["files"], f"{name}: {before['files']} descriptors before, {after['files']} after")
         grown = (after["memory"] - before["memory"]) / MIB
+        growth *= 100 if os.environ.get("STARCHAT_SANITIZED") else 1         # a sanitizer keeps what is freed for a while
         self.check(grown <= growth, f"{name}: memory {before['memory'] / MIB:.1f} MiB before, {after['memory'] / MIB:.1f} MiB after ({grown:+.1f}, at most {growth})")
 
 
