@@ -5,7 +5,7 @@
 
 #include "serve/api.h"
 
-enum { TOOLS_MAX = 128, NAME_MAX_LEN = 64 };
+enum { TOOLS_MAX = 128, NAME_MAX_LEN = 64, CALLS_MAX = 256 };      /* CALLS_MAX: of one answer */
 static const char CALL_BEGIN[] = "<tool_call>", CALL_END[] = "</tool_call>";
 
 static const json_t *function_of(const json_t *tool) { return json_object_get(tool, "function"); }
@@ -140,7 +140,7 @@ bool tools_hold(struct call *c, size_t choice, const char *text, size_t len)
 }
 
 /* One call from {"name", "arguments"}; false if the text is none. */
-static bool put_call(struct buf *b, const struct call *c, const char *text, size_t len, size_t index, bool has_index)
+static bool put_call(struct buf *b, const struct call *c, size_t choice, const char *text, size_t len, size_t index, bool has_index)
 {
     json_t *v = json_tree(text, len, 64), *arguments = json_object_get(v, "arguments");
     const char *name = json_string_value(json_object_get(v, "name"));
@@ -150,7 +150,7 @@ static bool put_call(struct buf *b, const struct call *c, const char *text, size
         const char *as_text = written ? written : json_string_value(arguments);
         buf_puts(b, index ? ",{" : "{");
         if (has_index) buf_printf(b, "\"index\":%zu,", index);
-        buf_printf(b, "\"id\":\"call_%s_%zu\",\"type\":\"function\",\"function\":{\"name\":", c->id, index);
+        buf_printf(b, "\"id\":\"call_%s_%zu\",\"type\":\"function\",\"function\":{\"name\":", c->id, choice * CALLS_MAX + index);
         buf_put_json_string(b, name, strlen(name));
         buf_puts(b, ",\"arguments\":");
         buf_put_json_string(b, as_text, strlen(as_text));
@@ -162,16 +162,16 @@ static bool put_call(struct buf *b, const struct call *c, const char *text, size
 }
 
 /* All calls of a text; *before becomes the length of what stands before the first. Returns how many. */
-static size_t put_calls(struct buf *b, const struct call *c, const char *text, size_t len, bool has_index, size_t *before)
+static size_t put_calls(struct buf *b, const struct call *c, size_t choice, const char *text, size_t len, bool has_index, size_t *before)
 {
     size_t n = 0;
     *before = len;
-    if (c->tools == TOOLS_SCHEMA_ANY) { *before = 0; return put_call(b, c, text, len, 0, has_index); }
+    if (c->tools == TOOLS_SCHEMA_ANY) { *before = 0; return put_call(b, c, choice, text, len, 0, has_index); }
     const char *at = text, *end = text + len, *begin;
-    while (at < end && (begin = memmem(at, (size_t)(end - at), CALL_BEGIN, sizeof CALL_BEGIN - 1))) {
+    while (at < end && n < CALLS_MAX && (begin = memmem(at, (size_t)(end - at), CALL_BEGIN, sizeof CALL_BEGIN - 1))) {
         const char *from = begin + sizeof CALL_BEGIN - 1, *to = memmem(from, (size_t)(end - from), CALL_END, sizeof CALL_END - 1);
         if (!to) to = end;
-        bool ok = put_call(b, c, from, (size_t)(to - from), n, has_index);
+        bool ok = put_call(b, c, choice, from, (size_t)(to - from), n, has_index);
         if (ok && n++ == 0) *before = (size_t)(begin - text);
         at = to;
     }
@@ -189,7 +189,7 @@ bool tools_delta(struct buf *b, struct call *c, size_t choice, const char **fini
     struct buf calls;
     size_t before;
     buf_init(&calls, 0);
-    size_t n = put_calls(&calls, c, ch->held.data, ch->held.len, true, &before);
+    size_t n = put_calls(&calls, c, choice, ch->held.data, ch->held.len, true, &before);
     buf_puts(b, "\"delta\":{");
     if (before) { buf_puts(b, "\"content\":"); buf_put_json_string(b, ch->held.data, before); }
     if (n) buf_printf(b, "%s\"tool_calls\":[%s]", before ? "," : "", calls.data);
@@ -204,7 +204,7 @@ bool tools_message(struct buf *b, struct call *c, const struct choice *ch, const
     const char *text = ch->text.data ? ch->text.data : "";
     if (c->tools == TOOLS_NONE) return false;
     if (c->tools == TOOLS_SCHEMA_ONE) {
-        buf_printf(b, "\"content\":null,\"tool_calls\":[{\"id\":\"call_%s_0\",\"type\":\"function\",\"function\":{\"name\":\"%s\",\"arguments\":", c->id, c->tool_name);
+        buf_printf(b, "\"content\":null,\"tool_calls\":[{\"id\":\"call_%s_%zu\",\"type\":\"function\",\"function\":{\"name\":\"%s\",\"arguments\":", c->id, (size_t)(ch - c->choices), c->tool_name);
         buf_put_json_string(b, text, ch->text.len);
         buf_puts(b, "}}]");
         if (ch->finish == FINISH_END) *finish = "tool_calls";
@@ -213,7 +213,7 @@ bool tools_message(struct buf *b, struct call *c, const struct choice *ch, const
     struct buf calls;
     size_t before;
     buf_init(&calls, 0);
-    size_t n = put_calls(&calls, c, text, ch->text.len, false, &before);
+    size_t n = put_calls(&calls, c, (size_t)(ch - c->choices), text, ch->text.len, false, &before);
     buf_puts(b, "\"content\":");
     if (n && !before) buf_puts(b, "null");
     else buf_put_json_string(b, text, before);
