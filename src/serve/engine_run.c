@@ -58,9 +58,16 @@ static void event_free(struct event_of_task *v)
     mem_free(v);
 }
 
-/* What happened in this step becomes visible to engine_deliver. */
+/* What happened in this step becomes visible to engine_deliver, and to engine_count. */
 static void publish(struct engine *e)
 {
+    pthread_mutex_lock(&e->lock);
+    e->counts.running = e->n_running;
+    e->counts.slots = e->c.slots;
+    e->counts.pages = e->pages.most;
+    e->counts.pages_used = e->pages.used;
+    e->counts.pages_cached = e->prefixes.n_nodes;
+    pthread_mutex_unlock(&e->lock);
     if (!e->fresh) return;
     pthread_mutex_lock(&e->lock);
     *e->events_end = e->fresh;
@@ -494,12 +501,7 @@ void engine_count(struct engine *e, struct engine_counts *out)
     pthread_mutex_lock(&e->lock);
     *out = e->counts;
     out->waiting = e->n_waiting;
-    out->running = e->n_running;
     pthread_mutex_unlock(&e->lock);
-    out->slots = e->c.slots;
-    out->pages = e->pages.most;
-    out->pages_used = e->pages.used;
-    out->pages_cached = e->prefixes.n_nodes;
 }
 
 /* As many pages as the memory that was given holds, but no more than all sequences can fill, and at least one whole context. */
@@ -540,6 +542,7 @@ sc_status engine_open(struct engine **out, const struct engine_config *c, sc_err
         e->sampling[i].logits = mem_alloc(vocab * sizeof(float));
         e->sampling[i].vocab = vocab;
     }
+    publish(e);
     *out = e;
     return SC_OK;
 }
