@@ -44,8 +44,14 @@ const TEX = [
   `\\text{<img src=x onerror=${MARK}>}`, `<script>${MARK}</script>`, `\\color{red;background:url(${OUT})}x`, `\\colorbox{url(${OUT})}{x}`, `\\textcolor{javascript:${MARK}}{x}`, `\\unicode{x3c}script`, `\\char"3C script`, `\\def\\x{\\x}\\x`, `\\let\\href\\text\\href{a}`, `\\newcommand{\\y}[1]{\\href{#1}{z}}\\y{javascript:${MARK}}`, `\\require{html}\\href{javascript:${MARK}}{x}`, `\\rule{9999em}{9999em}`, `\\kern-9999em x`, `\\raisebox{9999em}{x}`, `\\hspace{-9999em}x`, `\\begin{CD} A @>a>> B \\end{CD}`, `\\ce{<script>}`, `\\mathrm{\\href{x}{y}}`, `\\verb|<img src=x onerror=${MARK}>|`, `\\text{\\$<svg onload=${MARK}>}`,
 ];
 
+// The same inside of what Markdown makes elements of.
+const WRAPS: ((h: string) => string)[] = [
+  (h) => `- ${h}`, (h) => `> ${h}`, (h) => `## ${h}`, (h) => `**${h}**`, (h) => `[${h}](https://a.example)`, (h) => `| a |\n|---|\n| ${h} |`, (h) => `1. a\n   ${h}`, (h) => `\\${h}`,
+];
+
 export const PAYLOADS: string[] = [...new Set([
   ...HTML, ...MARKDOWN,
+  ...HTML.filter((h) => !h.includes('\n')).flatMap((h) => WRAPS.map((w) => w(h))),
   ...SCHEMES.flatMap((u) => FORMS.map((f) => f(u))),
   ...TEX.flatMap((t) => [`$${t}$`, `$$\n${t}\n$$`, `\\(${t}\\)`, `\\[${t}\\]`]),
 ])];
