@@ -113,7 +113,7 @@ def start(args, name, sequences, context):
 # ---- a request -----------------------------------------------------------------------------------------------------------------
 
 class Answer(asyncio.Protocol):
-    """One connection, one request after the other. Texts are only noted with their time; JSON is read behind the answer."""
+    """One request. Texts are only noted with their time; JSON is read behind the answer."""
     def connection_made(self, transport):
         self.transport, self.done = transport, None
 
@@ -180,6 +180,18 @@ async def connect(port):
     return (await asyncio.get_running_loop().create_connection(Answer, "127.0.0.1", port))[1]
 
 
+class Client:
+    """A connection for each request, made before its time begins: llama-server closes some of its own accord behind a stream."""
+    def __init__(self, port):
+        self.port = port
+
+    async def ask(self, path, body):
+        answer = await connect(self.port)
+        await answer.ask(path, body)
+        answer.transport.close()
+        return answer
+
+
 class Result:
     """What an answer tells: seconds to the first text, times of all texts, tokens."""
     def __init__(self, c):
@@ -216,8 +228,8 @@ def chat(args, text, tokens, system=None, **more):
             **({} if args.guess else {"speculate": 0}), **more}
 
 
-async def stream(c, body, path="/v1/chat/completions"):
-    await c.ask(path, body)
+async def stream(client, body, path="/v1/chat/completions"):
+    c = await client.ask(path, body)
     if b" 200 " not in c.head.split(b"\r\n")[0]:
         raise SystemExit(f"refused: {c.head.decode()} {c.body.decode()}")
     return Result(c)
@@ -238,19 +250,17 @@ PROMPT_WORDS, NEW_TOKENS = 64, 64            # with the template about 96 tokens
 
 
 async def load(args, server, clients, each, seed):
-    open_ = await asyncio.gather(*[connect(server.port) for _ in range(clients)])
+    client = Client(server.port)
     results = []
 
-    async def client(i):
+    async def one(i):
         for r in range(each):
-            results.append(await stream(open_[i], chat(args, words(PROMPT_WORDS, seed * 100000 + i * 100 + r), NEW_TOKENS)))
+            results.append(await stream(client, chat(args, words(PROMPT_WORDS, seed * 100000 + i * 100 + r), NEW_TOKENS)))
 
     cpu, mine, begin = server.cpu(), resource.getrusage(resource.RUSAGE_SELF), clock()
-    await asyncio.gather(*[client(i) for i in range(clients)])
+    await asyncio.gather(*[one(i) for i in range(clients)])
     wall = clock() - begin
     now = resource.getrusage(resource.RUSAGE_SELF)
-    for c in open_:
-        c.transport.close()
     tokens = sum(r.tokens for r in results)
     gaps = [g for r in results for g in r.gaps]
     firsts = [r.first for r in results]
@@ -301,25 +311,25 @@ LONG_WORDS, QUIET_SECONDS = 3900, 3.0
 
 async def health(server, stop):
     """Seconds of each /health, asked every 20 ms."""
-    c, found = await connect(server.port), []
+    client, found = Client(server.port), []
     while not stop.is_set():
-        found.append(await c.ask("/health", None) - c.sent)
+        begin = clock()                                # with the time to connect
+        await client.ask("/health", None)
+        found.append(clock() - begin)
         await asyncio.sleep(0.02)
-    c.transport.close()
     return found
 
 
 async def fair(args, server, seed):
     """Long prompt alone, then beside four chats that began before and end after it."""
-    long = await connect(server.port)
-    alone = (await stream(long, chat(args, words(LONG_WORDS, seed), 1))).at[0] - long.sent
-    running = await asyncio.gather(*[connect(server.port) for _ in range(4)])
-    tasks = [asyncio.create_task(stream(c, chat(args, words(30, seed * 10 + i + 1000), args.running_tokens))) for i, c in enumerate(running)]
+    client = Client(server.port)
+    alone = (await stream(client, chat(args, words(LONG_WORDS, seed), 1))).first
+    tasks = [asyncio.create_task(stream(client, chat(args, words(30, seed * 10 + i + 1000), args.running_tokens))) for i in range(4)]
     await asyncio.sleep(QUIET_SECONDS)
     stop = asyncio.Event()
     watch = asyncio.create_task(health(server, stop))
     begin = clock()
-    result = await stream(long, chat(args, words(LONG_WORDS, seed + 500), 1))
+    result = await stream(client, chat(args, words(LONG_WORDS, seed + 500), 1))
     end = result.at[0]
     stop.set()
     checks = await watch
@@ -327,8 +337,6 @@ async def fair(args, server, seed):
     answers = await asyncio.gather(*tasks)
     quiet = [b - a for r in answers for a, b in zip(r.at[4:], r.at[5:]) if b < begin]
     busy = [b - a for r in answers for a, b in zip(r.at, r.at[1:]) if b > begin and a < end]
-    for c in [long, *running]:
-        c.transport.close()
     return {"quiet": rank(quiet, 0.5), "quiet95": rank(quiet, 0.95), "busy": rank(busy, 0.5), "busy95": rank(busy, 0.95), "longest": max(busy), "stretch": rank(busy, 0.95) / rank(quiet, 0.5), "stretch95": rank(busy, 0.95) / rank(quiet, 0.95),
             "alone": alone, "beside": end - begin, "running": were_running, "health99": rank(checks, 0.99), "health_n": len(checks), "prompt": result.prompt}
 
@@ -345,15 +353,13 @@ def case_fair(args):
 # ---- the same beginning ------------------------------------------------------------------------------------------------------------
 
 async def shared(args, server, seed):
-    c = await asyncio.gather(*[connect(server.port) for _ in range(8)])
+    client = Client(server.port)
     system = words(500, seed)
     found = {}
     for turn in ("new", "known"):
         begin = clock()
-        r = await asyncio.gather(*[stream(c[i], chat(args, words(12, seed * 100 + i + (50 if turn == "known" else 0)), 16, system)) for i in range(8)])
+        r = await asyncio.gather(*[stream(client, chat(args, words(12, seed * 100 + i + (50 if turn == "known" else 0)), 16, system)) for i in range(8)])
         found[turn] = {"cached": sum(x.cached for x in r), "prompt": sum(x.prompt for x in r), "first": rank([x.first for x in r], 0.5), "first95": rank([x.first for x in r], 0.95), "wall": clock() - begin}
-    for x in c:
-        x.transport.close()
     return found
 
 
@@ -373,14 +379,14 @@ def case_shared(args):
 CODE = "".join(f"def step_{i}(a, b):\n    \"\"\"Adds {i} to the product.\"\"\"\n    return a * b + {i}\n\n" for i in range(12))
 
 
-async def computing(server, c):
-    await c.ask("/metrics", None)
+async def computing(client):
+    c = await client.ask("/metrics", None)
     return sum(float(x) for x in re.findall(rb"^(?:starchat_requests_running|llamacpp:requests_processing|llamacpp:requests_deferred) ([0-9.]+)", c.body, re.M))
 
 
 async def editor(args, server, seed):
     r = random.Random(seed)
-    watch = await connect(server.port)
+    watch = Client(server.port)
     free, whole = [], []
     begin = clock()
     for i in range(40):
@@ -396,10 +402,9 @@ async def editor(args, server, seed):
         await asyncio.sleep(r.uniform(0.03, 0.15))
         c.transport.abort() if r.random() < 0.5 else c.transport.close()
         left = clock()
-        while await computing(server, watch) > 0:
+        while await computing(watch) > 0:
             await asyncio.sleep(0.001)
         free.append(clock() - left)
-    watch.transport.close()
     return {"free": rank(free, 0.5), "free95": rank(free, 0.95), "free_max": max(free), "whole": rank(whole, 0.5), "whole95": rank(whole, 0.95)}
 
 

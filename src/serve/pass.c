@@ -6,7 +6,8 @@
 
 static const double MEAN = 0.2, GUESS_GAIN = 1.04;                     /* of running means; least gain of guessing */
 static const double PASS_SECONDS = 0.25, CROWD_SECONDS = 0.1;          /* of a pass that nobody waits for; for prompts beside few answers while many wait */
-enum { FIRST_ROWS = 16, FIRST_SHARE = 4, SCORE_ROWS = 32 };       /* of a pass while nothing is known, and at least where nobody waits; one part in so many for the first prompt */
+/* FIRST_ROWS: of a pass while nothing is known, and at least where nobody waits. FIRST_SHARE: one part in so many is for the first prompt. */
+enum { FIRST_ROWS = 16, FIRST_SHARE = 4, FAR_LESS = 4, SCORE_ROWS = 32 };
 
 static void running_mean(double *mean, double x) { *mean = *mean > 0 ? *mean + MEAN * (x - *mean) : x; }
 
@@ -69,15 +70,15 @@ static size_t prompt_rows(const struct engine *e, size_t answer_rows, size_t ans
     return rows < least ? (size_t)least : rows > (double)e->c.chunk ? e->c.chunk : (size_t)rows;
 }
 
-/* The reader with least left to plan; of equals, who came first. */
+/* Who came first, unless another has far less left to plan: among prompts of about the same length nobody is overtaken again and again. */
 static struct sequence *nearest(const struct engine *e)
 {
     struct sequence *best = NULL;
-    size_t least = SIZE_MAX;
+    size_t least = 0;
     for (struct sequence *s = e->running; s; s = s->next) {
         if (s->state != SEQUENCE_RUNNING || !sequence_reads(s)) continue;
         size_t left = s->length - s->computed - s->rows;
-        if (left && left < least) { least = left; best = s; }
+        if (left && (!best || left * FAR_LESS <= least)) { least = left; best = s; }
     }
     return best;
 }
@@ -90,8 +91,8 @@ static void give_rows(struct sequence *s, size_t *budget, size_t most)
     *budget -= n;
 }
 
-/* What is nearest to its first token is read first: read side by side, all prompts would be ready as late as the last of them. A share goes
- * to who came first, so that a long prompt comes on while short ones keep coming. */
+/* One prompt after the other: read side by side, all would be ready as late as the last of them. A share goes to who came first, so that a
+ * long prompt comes on while short ones keep coming. */
 static void plan_prompts(struct engine *e, size_t budget)
 {
     struct sequence *s = e->running;
