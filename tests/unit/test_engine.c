@@ -236,7 +236,7 @@ TEST(what_still_runs_is_ended_by_a_stop)
         w[i].task->choices = 1;
         w[i].task->sample.max_tokens = 100;
         w[i].task->sample.ignore_eos = true;
-        w[i].task->sample.n_stop = 0;
+        while (w[i].task->sample.n_stop) mem_free((char *)(uintptr_t)w[i].task->sample.stop[--w[i].task->sample.n_stop]);
         CHECK(engine_submit(e, w[i].task));
     }
     for (int i = 0; i < 5; i++) engine_step(e);

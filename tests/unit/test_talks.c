@@ -92,6 +92,7 @@ TEST(talks_refuse_what_makes_no_sense)
     CHECK_FAILS(sc_talks_answer_continue(&json, t, u, err), SC_E_ARGUMENT, "only an answer");
     CHECK_FAILS(sc_talks_list(&json, t, NULL, -1, 0, err), SC_E_ARGUMENT, "limit");
     CHECK_FAILS(sc_talks_export(&json, t, NULL, "markdown", err), SC_E_ARGUMENT, "one conversation");
+    sc_talks_close(t);
     CHECK_FAILS(sc_talks_open(&t, "", err), SC_E_ARGUMENT, "no directory");
 }
 
@@ -369,6 +370,7 @@ TEST(talks_set_damaged_files_aside)
     CHECK_INT(strcspn(name, " "), strlen("conversations.db.damaged-20261129-160000"));
     sc_text kept;
     CHECK_OK(file_read(&kept, home_file(name), 1 << 20, err));
+    stays(kept.data);
     CHECK(kept.len == sizeof noise && memcmp(kept.data, noise, kept.len) == 0);
     t = open_talks(test_scratch());                   /* a new one */
     create(t, NULL);
@@ -383,6 +385,7 @@ TEST(talks_find_damage_later)
     for (int i = 0; i < 50; i++) talk_about(t, "a question about many things", "an answer with some words in it");
     sc_talks_close(t);
     CHECK_OK(file_read(&all, home_file("conversations.db"), 1 << 24, err));
+    stays(all.data);
     memset(all.data + 4096, 0x5a, all.len - 4096);
     put_file("conversations.db", all.data, all.len);
     sc_error e = { 0 };
@@ -454,7 +457,7 @@ static bool files_hold(const char *text)
 TEST(talks_overwrite_what_is_deleted)
 {
     size_t len = 20000;
-    char *large = mem_zero(1, len + 1);
+    char *large = stays(mem_zero(1, len + 1));
     memset(large, ' ', len);
     memcpy(large + len - 20, "the secret sentence", 19);
     sc_talks *t = open_talks(test_scratch());
@@ -497,7 +500,7 @@ TEST(talks_survive_a_full_disk)
     talk_about(t, "before", "x");
     CHECK(sqlite3_exec(t->db, "PRAGMA max_page_count = 1", NULL, NULL, NULL) == SQLITE_OK);     /* no page more than there are */
     size_t len = 1 << 20;
-    char *large = mem_zero(1, len + 1);
+    char *large = stays(mem_zero(1, len + 1));
     memset(large, 'y', len);
     const char *id = str(json_array_get(json_object_get(list(t, NULL, 0, 0), "conversations"), 0), "id");
     CHECK_FAILS(sc_talks_add(&json, t, id, &(sc_talks_message){ .role = "user", .content = large, .len = len }, err), SC_E_IO, "the disk is full");

@@ -7,6 +7,7 @@ static json_t *import_text(sc_talks *t, const char *text, size_t len)
 {
     sc_text json;
     CHECK_OK(sc_talks_import(&json, t, text, len, "file", err));
+    stays(json.data);
     return tree(&json);
 }
 
@@ -23,7 +24,7 @@ static char *export_all(sc_talks *t)
     CHECK_OK(sc_talks_export(&all, t, NULL, "json", err));
     json_t *o = tree(&all);
     json_object_del(o, "exported");
-    return json_dumps(o, JSON_INDENT(1));
+    return stays(json_dumps(o, JSON_INDENT(1)));
 }
 
 TEST(talks_json_round_trips)
@@ -33,12 +34,15 @@ TEST(talks_json_round_trips)
     const char *id = str(create(t, "{\"title\":\"caf\xc3\xa9 \\\"x\\\"\",\"model\":\"m\",\"system\":\"s\",\"few_shot\":\"ta\",\"settings\":{\"stop\":[\"a\\u0001\"],\"seed\":18446744073709551615}}"), "id");
     char *q = add(t, id, NULL, "user", "\x01\x7f \xf0\x9f\x99\x82 </script>"), *a = add(t, id, q, "assistant", "one");
     CHECK_OK(sc_talks_add(&json, t, id, &(sc_talks_message){ .parent = q, .role = "assistant", .content = "", .status = "error", .error = "why", .stats = "{\"tokens\":1.5}", .model = "other" }, err));
+    stays(json.data);
     add(t, id, NULL, "user", "another root");
     char fields[64];
     snprintf(fields, sizeof fields, "{\"leaf\":\"%s\"}", a);
     CHECK_OK(sc_talks_update(&json, t, id, fields, err));
+    stays(json.data);
     create(t, "{\"title\":\"empty\"}");
     CHECK_OK(sc_talks_export(&json, t, NULL, "json", err));
+    stays(json.data);
     check_counts(import_text(u, json.data, json.len), 2, 0);
     CHECK_STR(export_all(u), export_all(t));
     check_counts(import_text(u, json.data, json.len), 0, 2);
@@ -68,6 +72,7 @@ TEST(talks_markdown_round_trips)
         char *at = NULL;
         for (int i = 0; i < N; i++) at = add(t, id, at, i % 2 ? "assistant" : "user", texts[i]);
         CHECK_OK(sc_talks_export(&text, t, id, "markdown", err));
+    stays(text.data);
         check_counts(import_text(t, text.data, text.len), 0, 1);        /* it is there */
         json_t *result = import_text(other, text.data, text.len);
         check_counts(result, 1, 0);
@@ -78,6 +83,7 @@ TEST(talks_markdown_round_trips)
         CHECK_STR(str(copy, "model"), system ? "a-->b" : "(none)");
         CHECK_STR(str(copy, "system"), system ? "\n## User\n" : "(none)");
         CHECK_OK(sc_talks_export(&again, other, str(copy, "id"), "markdown", err));
+    stays(again.data);
         CHECK_STR(again.data, text.data);
         check_counts(import_text(other, text.data, text.len), 0, 1);
     }
@@ -96,6 +102,7 @@ TEST(talks_read_exports_of_chatgpt)
     sc_text file;
     sc_talks *t = open_talks(test_scratch());
     CHECK_OK(file_read(&file, test_path("tests/golden/talks/chatgpt.json"), 1 << 20, err));
+    stays(file.data);
     check_counts(import_text(t, file.data, file.len), 4, 0);
     check_counts(import_text(t, file.data, file.len), 0, 4);
     CHECK_STR(titles(t, NULL), "Nothing said,A branch of the first,What is six times seven?,Sorting in C");
@@ -115,8 +122,8 @@ TEST(talks_read_exports_of_chatgpt)
     CHECK_INT(strlen(str(message(k, 0), "id")), 22);  /* u1 is taken by the first */
     /* One conversation alone, as other programs cut them out. */
     json_error_t e;
-    json_t *all = json_loadb(file.data, file.len, 0, &e);
-    char *one = json_dumps(json_array_get(all, 0), 0);
+    json_t *all = stays(json_loadb(file.data, file.len, 0, &e));
+    char *one = stays(json_dumps(json_array_get(all, 0), 0));
     check_counts(import_text(t, one, strlen(one)), 0, 1);
     sc_talks_close(t);
 }
@@ -161,6 +168,7 @@ TEST(talks_import_what_earlier_versions_kept)
     sc_text note;
     sc_talks *t = open_talks(test_scratch());
     CHECK_OK(sc_talks_import_kept(&note, t, err));
+    stays(note.data);
     CHECK(note.data == NULL);
     const char *one = "{\"model\":\"m\",\"few_shot\":null,\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"ho\"}],\"settings\":{\"top_k\":5}}";
     CHECK(mkdir(home_file("conversations"), 0700) == 0);
@@ -169,16 +177,19 @@ TEST(talks_import_what_earlier_versions_kept)
     put_file("conversations/c.json", "{", 1);
     put_file("conversations/d.txt", "x", 1);
     CHECK_OK(sc_talks_import_kept(&note, t, err));
+    stays(note.data);
     CHECK(note.data && strstr(note.data, "2 conversations") && strstr(note.data, "1 could not be read") && strstr(note.data, "conversations.imported"));
     CHECK(!path_exists(home_file("conversations")) && path_exists(home_file("conversations.imported/c.json")));
     json_t *k = json_array_get(json_object_get(list(t, NULL, 0, 0), "conversations"), 0);
     CHECK_STR(str(k, "title"), "hi");
     CHECK_STR(path(t, str(k, "id"), NULL), "s:s|u:hi|a:ho");
     CHECK_OK(sc_talks_import_kept(&note, t, err));
+    stays(note.data);
     CHECK(note.data == NULL);
     CHECK(mkdir(home_file("conversations"), 0700) == 0);        /* an old program is still in use */
     put_file("conversations/a.json", one, strlen(one));
     CHECK_OK(sc_talks_import_kept(&note, t, err));
+    stays(note.data);
     CHECK(strstr(note.data, "0 conversations") && strstr(note.data, "conversations.imported-"));
     sc_talks_close(t);
 }
