@@ -4,12 +4,19 @@
 #include <math.h>
 #include <string.h>
 
-static const double MEAN = 0.2, GUESS_GAIN = 1.04;                     /* of running means; least gain of guessing */
+static const double MEAN = 0.2, SURPRISE = 3, GUESS_GAIN = 1.04;       /* weight of the newest in running means; see there; least gain of guessing */
 static const double PASS_SECONDS = 0.25, CROWD_SECONDS = 0.1;          /* of a pass that nobody waits for; for prompts beside few answers while many wait */
+static const double LEAST_WEIGHT = 0.05;
 /* FIRST_ROWS: of a pass while nothing is known, and at least where nobody waits. FIRST_SHARE: one part in so many is for the first prompt. */
-enum { FIRST_ROWS = 16, FIRST_SHARE = 4, FAR_LESS = 4, SCORE_ROWS = 32 };
+enum { FIRST_ROWS = 16, ROWS_SURE = 64, FIRST_SHARE = 4, FAR_LESS = 4, SCORE_ROWS = 32 };
 
-static void running_mean(double *mean, double x) { *mean = *mean > 0 ? *mean + MEAN * (x - *mean) : x; }
+/* A pass during which another program had the processor says little about the next one: what is far from the mean counts as SURPRISE times it. */
+static void running_mean(double *mean, double x, double weight)
+{
+    double most = SURPRISE * *mean;
+    if (*mean > 0) *mean += weight * ((x > most ? most : x < -most ? -most : x) - *mean);
+    else if (x > 0) *mean = x;
+}
 
 /* ---- what passes cost ------------------------------------------------------------------------------------------------------------- */
 
@@ -284,8 +291,11 @@ static void move_on(struct engine *e, const struct pass *p)
 static void time_pass(struct engine *e, size_t answer_rows, size_t reading_rows, double seconds)
 {
     double answers = answer_rows ? pass_cost(e, answer_rows) : 0, rest = seconds - answers;
-    if (!reading_rows && answer_rows <= ROWS_TIMED) running_mean(&e->pass_seconds[answer_rows], seconds);
-    if (reading_rows && (!answer_rows || answers > 0)) running_mean(&e->row_seconds, (rest > 0.1 * seconds ? rest : 0.1 * seconds) / (double)reading_rows);
+    if (!reading_rows && answer_rows <= ROWS_TIMED) running_mean(&e->pass_seconds[answer_rows], seconds, MEAN);
+    /* One row beside answers is lost in what their time varies by, above and below; if it counted like many, a bad moment would lead to passes
+     * of one row, whose times would then decide. */
+    double weight = (double)reading_rows / (double)(reading_rows + ROWS_SURE);
+    if (reading_rows && (!answer_rows || answers > 0)) running_mean(&e->row_seconds, rest / (double)reading_rows, weight > LEAST_WEIGHT ? weight : LEAST_WEIGHT);
 }
 
 static void count_pass(struct engine *e, size_t answer_rows, size_t reading_rows, double seconds)
