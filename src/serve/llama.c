@@ -44,8 +44,8 @@ static void put_whole(struct buf *b, struct call *c, size_t index)
     buf_put_json_string(b, c->model_name, strlen(c->model_name));
     buf_printf(b, ",\"tokens_predicted\":%zu,\"tokens_evaluated\":%zu,\"tokens_cached\":%zu,\"truncated\":false,\"has_new_line\":%s", ch->tokens, t->n_prompt, context, ch->text.len && memchr(ch->text.data, '\n', ch->text.len) ? "true" : "false");
     put_stop(b, ch);
-    buf_printf(b, ",\"generation_settings\":{\"n_ctx\":%zu,\"n_predict\":%lld,\"temperature\":%.9g,\"top_k\":%lld,\"top_p\":%.9g,\"min_p\":%.9g,\"repeat_penalty\":%.9g,\"seed\":%llu},\"timings\":", c->context,
-               (long long)t->sample.max_tokens, t->sample.temperature, (long long)t->sample.top_k, t->sample.top_p, t->sample.min_p, t->sample.repeat_penalty, (unsigned long long)t->sample.seed);
+    buf_printf(b, ",\"generation_settings\":{\"n_ctx\":%zu,\"n_predict\":%lld,\"temperature\":%.9g,\"top_k\":%lld,\"top_p\":%.9g,\"min_p\":%.9g,\"repeat_penalty\":%.9g,\"seed\":%lld},\"timings\":", c->context,
+               (long long)t->sample.max_tokens, t->sample.temperature, (long long)t->sample.top_k, t->sample.top_p, t->sample.min_p, t->sample.repeat_penalty, (long long)t->sample.seed);
     put_timings(b, c);
 }
 

@@ -179,11 +179,12 @@ static bool make_grammar(struct grammar **out, struct call *c, struct api_error 
 
 /* ---- the task -------------------------------------------------------------------------------------------------------------------------------- */
 
+/* Of 53 bits: it is told in answers, and a reader whose numbers are doubles must be able to send it back. */
 static uint64_t random_seed(void)
 {
     uint64_t seed;
     system_random(&seed, sizeof seed);
-    return seed;
+    return seed >> 11;
 }
 
 static int compare_ids(const void *a, const void *b) { return (*(const int32_t *)a > *(const int32_t *)b) - (*(const int32_t *)a < *(const int32_t *)b); }

@@ -47,7 +47,7 @@ static void put_tops(struct buf *b, const struct call *c, const struct token_rec
 static void put_seed(struct buf *b, const struct call *c)
 {
     const struct task *t = c->tasks[0];
-    if (t->sample.temperature > 0) buf_printf(b, "%llu", (unsigned long long)t->sample.seed);
+    if (t->sample.temperature > 0) buf_printf(b, "%lld", (long long)t->sample.seed);
     else buf_puts(b, "null");
 }
 
