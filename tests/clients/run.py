@@ -78,6 +78,7 @@ CLIENTS = [
     ("ai-sdk", "node", "ai_sdk.mjs", True),
     ("ollama-python", "venv", "ollama_python.py", False),
     ("ollama-js", "node", "ollama_js.mjs", False),
+    ("editors", "plain", "editors.py", False),
     ("page", "plain", "page.py", False),
 ]
 
@@ -141,7 +142,8 @@ def main():
     clients = [c for c in CLIENTS if not wanted or c[0] in wanted]
     with contextlib.ExitStack() as stack:
         home = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="starchat-clients-")))
-        model = served.make_model(program, home, "tiny")
+        # Large enough that a long answer takes seconds, so that there is time to leave it.
+        model = served.make_model(program, home, "tiny", hidden_size=64, intermediate_size=128, num_hidden_layers=4)
         (home / "keys").write_text(KEY + "\n")
         (home / "keys").chmod(0o600)
         tiny = stack.enter_context(served.Server(program, model, "--template", "chatml", home=home))
