@@ -44,7 +44,7 @@ if [ -n "$(command -v python3)" ]; then
         add clients $?
     fi
 else
-    echo "skipped: tests/cli/test_*.py need python3"
+    echo "skipped: tests/cli/test_*.py and tests/clients need python3"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

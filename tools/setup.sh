@@ -18,12 +18,11 @@ if [ "${1:-}" = duckdb ]; then
     exit 0
 fi
 build="build-essential pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libxxhash-dev libzstd-dev liblz4-dev libyaml-dev libevent-dev libsqlite3-dev libseccomp-dev libreadline-dev ca-certificates"
-test="clang libclang-rt-dev python3 libsimde-dev openmpi-bin libopenmpi-dev mpich libmpich-dev openssh-client python3-venv nodejs npm chromium"
+test="clang libclang-rt-dev python3 libsimde-dev openmpi-bin libopenmpi-dev mpich libmpich-dev openssh-client python3-venv chromium"
 want=$build
 [ "${1:-build}" = test ] && want="$build $test"
 missing=
 for package in $want; do
-    [ "$package" = npm ] && command -v npm >/dev/null && continue          # other makers of nodejs bring it along
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, embedMany, generateObject, generateText, Output, streamObject, streamText, tool } from 'ai';
 import { z } from 'zod';
-import { collect, metric, model as name, onlyTiny, rejects, run, settings, tiny, url, until, version } from './checks.mjs';
+import { collect, metric, model as name, rejects, run, settings, url, until, version } from './checks.mjs';
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 const provider = createOpenAICompatible({ name: 'starchat', baseURL: url + '/v1', includeUsage: true, supportsStructuredOutputs: true });
@@ -28,11 +28,9 @@ await run(`ai ${version('ai')} with @ai-sdk/openai-compatible ${version('@ai-sdk
     assert(Wall.safeParse(object).success && usage.outputTokens > 0);
   },
   async 'output of an object'() {
-    onlyTiny();
     assert(Wall.safeParse((await generateText({ ...common, maxOutputTokens: 100, output: Output.object({ schema: Wall }) })).output).success);
   },
   async streamObject() {
-    onlyTiny();
     const a = streamObject({ ...common, maxOutputTokens: 100, schema: Wall });
     assert((await collect(a.partialObjectStream)).length);
     assert(Wall.safeParse(await a.object).success);
@@ -50,23 +48,19 @@ await run(`ai ${version('ai')} with @ai-sdk/openai-compatible ${version('@ai-sdk
     assert(Wall.safeParse((await a.toolCalls)[0].input).success);
   },
   async 'completions'() {
-    onlyTiny();
     assert.equal(typeof (await generateText({ model: provider.completionModel(name), prompt: 'def fib(n):', maxOutputTokens: 8, maxRetries: 0 })).text, 'string');
   },
   async embedMany() {
-    onlyTiny();
     const { embeddings } = await embedMany({ model: provider.embeddingModel(name), values: ['a', 'b', 'c'], maxRetries: 0 });
     assert(embeddings.length === 3 && embeddings.every((e) => Math.abs(Math.hypot(...e) - 1) < 1e-3));
   },
   async errors() {
-    onlyTiny();
     const e = await rejects(APICallError, generateText({ ...common, temperature: 5 }));
     assert(e.statusCode === 400 && !e.isRetryable && /temperature/.test(e.message));
     const keyed = createOpenAICompatible({ name: 'starchat', baseURL: settings.keyed + '/v1', apiKey: 'wrong' });
     assert.equal((await rejects(APICallError, generateText({ ...common, model: keyed('any') }))).statusCode, 401);
   },
   async 'abort'() {
-    onlyTiny();
     const before = await metric('requests_cancelled_total'), controller = new AbortController();
     const endless = createOpenAICompatible({ name: 'starchat', baseURL: url + '/v1', transformRequestBody: (body) => ({ ...body, ignore_eos: true }) });
     const a = streamText({ ...common, model: endless(name), maxOutputTokens: 7000, abortSignal: controller.signal, onError() {} });

@@ -3,7 +3,6 @@ import asyncio
 import json
 import math
 import threading
-import time
 from typing import List, Literal
 
 import openai

@@ -24,6 +24,7 @@ PLACE = ROOT / "build/clients"
 PYTHON, MODULES = PLACE / "venv/bin/python", PLACE / "node_modules"
 KEY = "key-of-the-clients-tests"
 REAL = "smollm2:135m-instruct"
+LIMIT = 600                                     # seconds for one client; it takes a few where nothing else runs
 
 
 class Unavailable(Exception):
@@ -75,7 +76,7 @@ def make_modules():
 CLIENTS = [
     ("openai-python", "venv", "openai_python.py", True),
     ("openai-js", "node", "openai_js.mjs", True),
-    ("ai-sdk", "node", "ai_sdk.mjs", True),
+    ("ai-sdk", "node", "ai_sdk.mjs", False),
     ("ollama-python", "venv", "ollama_python.py", False),
     ("ollama-js", "node", "ollama_js.mjs", False),
     ("editors", "plain", "editors.py", False),
@@ -98,11 +99,11 @@ class Report:
         env = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy") and not k.startswith(("OPENAI_", "OLLAMA_", "STARCHAT_"))}
         begun = time.monotonic()
         try:
-            done = subprocess.run(list(map(str, line)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=180,
+            done = subprocess.run(list(map(str, line)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=LIMIT,
                                   env={**env, "STARCHAT_CLIENTS": json.dumps(settings), "PYTHONDONTWRITEBYTECODE": "1"})
             out, err, code = done.stdout, done.stderr, done.returncode
         except subprocess.TimeoutExpired as e:
-            out, err, code = (e.stdout or b"").decode(), "not done after 180 s", -1
+            out, err, code = (e.stdout or b"").decode("utf-8", "replace"), f"not done after {LIMIT} s", -1
         client, before = script, (self.passed, self.failed)
         for text in out.splitlines():
             word, _, rest = text.partition(" ")
