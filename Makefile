@@ -25,7 +25,7 @@ TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c)
 SIMDE_TESTS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(addprefix $(BUILD)/simde_,kernels gradients learn))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all mpi test setup-test check lint asan ubsan tsan fuzz fuzz-programs bench install clean demo FORCE
+.PHONY: all mpi test setup-test check check-clients lint asan ubsan tsan fuzz fuzz-programs bench install clean demo FORCE
 .SECONDARY:
 all: $(BUILD)/starchat $(BUILD)/libstarchat.a
 
@@ -146,6 +146,10 @@ check: test
 	@$(MAKE) --no-print-directory tsan
 	@$(MAKE) --no-print-directory fuzz
 	@echo "check: all passed"
+
+# Clients that are too large for CI as well; writes docs/clients.md.
+check-clients: $(BUILD)/starchat
+	@python3 tests/clients/run.py $(BUILD)/starchat --more
 
 bench: $(patsubst bench/%.c,$(BUILD)/bench_%,$(wildcard bench/*.c)) $(BUILD)/starchat
 	@for program in $(filter $(BUILD)/bench_%,$^); do $$program || exit 1; done
