@@ -64,7 +64,7 @@ def make_venv():
 def make_more():
     shutil.rmtree(PLACE / "more", ignore_errors=True)
     call("python3 -m venv", sys.executable, "-m", "venv", PLACE / "more")
-    call("pip install", PYTHON_MORE, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "-r", HERE / "requirements-more.txt")
+    call("pip install", PYTHON_MORE, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", HERE / "requirements-more.txt")
 
 
 def node():
