@@ -390,6 +390,7 @@ static void read_call(void *arg)
 static bool is_json(const struct http_head *h)
 {
     struct http_span type = http_field(h, "Content-Type");
+    if (!type.at && !http_field(h, "Origin").at && !http_field(h, "Sec-Fetch-Site").at) return true;      /* no browser; litellm names no type to Ollama's addresses */
     const char *semicolon = type.at ? memchr(type.at, ';', type.len) : NULL;
     if (semicolon) type.len = (size_t)(semicolon - type.at);
     while (type.len && type.at[type.len - 1] == ' ') type.len--;
