@@ -29,7 +29,7 @@ DIST = ROOT / "web/dist"
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="starchat-ui-"))
 MODEL = str(SCRATCH / "model")
 TEMPLATE = str(SCRATCH / "plain.jinja")
-WAIT = 240 if os.environ.get("STARCHAT_SANITIZED") else 60
+WAIT = 240                                      # seconds: also where a tiny model writes five tokens a second
 LONG = {"max_tokens": 6000, "temperature": 1.5}         # some seconds of noise
 KEY = "a-key-of-this-test-0123456789"
 
@@ -173,6 +173,7 @@ class Events:
             raise Refused(self.response.status, self.response.read().decode())
         assert self.response.headers["Content-Type"].startswith("text/event-stream")
         self.text, self.at, self.done, self.events, self.pings = "", None, None, [], 0
+        self.end = time.monotonic() + WAIT
 
     def __enter__(self):
         return self
@@ -188,6 +189,7 @@ class Events:
         """The next event; None: the stream has ended."""
         while True:
             line = self.response.readline()
+            assert time.monotonic() < self.end, f"no end of the events after {WAIT} s"        # pings keep the socket alive
             if not line:
                 return None
             if line.startswith(b":"):
