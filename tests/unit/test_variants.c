@@ -33,7 +33,7 @@ static void family_open(struct family *f, sc_runtime *rt, const char *base)
         { .rank = 5, .every = 3, .phase = 1, .rows = { vocab, vocab + 1, vocab + 2 }, .n_rows = 3, .seed = 3 },
     };
     for (int k = 1; k < MEMBERS; k++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "adapter%d", k);
         f->adapter[k] = random_adapter(&kinds[k], name, f->shared[0]);
         CHECK_OK(sc_model_open_variant(&f->shared[k], f->shared[0], f->adapter[k], NULL, err));
