@@ -49,6 +49,8 @@ void    sampler_release(struct sampler *s);
 int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *history, size_t n_history, double draw);
 /* log softmax of one entry; sums in double over the whole row. */
 double  log_probability(const float *logits, size_t n, int32_t id);
+/* The parts of it that entries have in common: log_probability is logits[id] - max - log_sum. */
+double  log_sum(const float *logits, size_t n, float *max);
 
 /* ---- lookup.c: guesses of what comes next -------------------------------------------------------------------------------- */
 
@@ -116,6 +118,22 @@ void   session_set_speed(sc_session *s, double seconds_a_token);            /* o
 /* The directory, made if it was not there; NULL where it cannot be used. */
 const char *prompt_cache_directory(const sc_prompt_cache *c);
 double prompt_cache_least_seconds(const sc_prompt_cache *c);                 /* what takes less to read is not kept */
+
+/* ---- score_plan.c, score_tree.c: many texts whose beginnings are computed once ---------------------------------------------------- */
+
+/* Log-probabilities of id[from..n), each given all before it; 1 <= from < n. logprob has n - from entries, and greedy (NULL: not asked for) says for
+ * each whether it was the most probable. All is the caller's. */
+struct score_request { const int32_t *id; size_t n, from; double *logprob; bool *greedy; };
+struct score_config {
+    const char *cache_type;           /* as of sc_session_config; "f32" for the reference's bits */
+    size_t chunk;                     /* most rows of a pass; 0: 512 */
+    int rank, size;                   /* this process does its share of `size`; size 0: all */
+    void (*on_done)(void *user, size_t request);      /* its numbers are there; on the calling thread; may be NULL */
+    void *user;
+};
+struct score_counts { size_t requests, tokens, rows, passes; double seconds; };     /* of this process: tokens of its texts; rows that were computed for them */
+/* Each result has the bits of sc_session_score with that type of cache, whatever the other requests, chunk, threads and ranks are. */
+sc_status scores_compute(struct score_counts *out, sc_model *m, const struct score_request *r, size_t n, const struct score_config *c, sc_error *err);
 
 /* ---- stop.c: text until a stop string ------------------------------------------------------------------------------------ */
 
