@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,12 +13,15 @@ struct serve {
     sc_settings file; const char *name;
     struct opened opened;
     sc_server *server;
-    pthread_t watcher; bool is_watched;
+    pthread_t watcher; bool is_watched; atomic_bool has_ended;
     int notify;                              /* the service manager; -1: none */
     bool has_terminal;
 };
 
 static bool has_keys(const struct serve *s) { return s->config.api_key_file && *s->config.api_key_file; }
+
+/* What ends the watcher once the server has ended. Not pthread_cancel: that could fall into the middle of a reload. */
+enum { WATCH_ENDS = SIGUSR2 };
 
 /* SIGHUP only where there is something to read again: elsewhere it ends the program, as a terminal that is closed means it. */
 static sigset_t watched_signals(const struct serve *s)
@@ -27,6 +31,7 @@ static sigset_t watched_signals(const struct serve *s)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     if (has_keys(s)) sigaddset(&set, SIGHUP);
+    sigaddset(&set, WATCH_ENDS);
     return set;
 }
 
@@ -43,6 +48,8 @@ static void *watch(void *arg)
     sigset_t set = watched_signals(s);
     int number, n = 0;
     while (sigwait(&set, &number) == 0) {
+        if (number == WATCH_ENDS && atomic_load(&s->has_ended)) break;
+        if (number == WATCH_ENDS) continue;
         if (number == SIGHUP && (!s->has_terminal || isatty(STDERR_FILENO))) { reload(s); continue; }
         if (n == 0) note(&s->args.common, "Stopping: running answers have %.0f seconds to finish; once more ends at once.", s->config.stop_seconds);
         if (n == 0) notify_send(s->notify, "STOPPING=1\nSTATUS=Running answers have %.0f seconds to finish", s->config.stop_seconds);
@@ -89,7 +96,8 @@ static sc_status serve(struct serve *s, sc_error *err)
         status = sc_server_run(s->server, err);
     }
     if (s->is_watched) {
-        pthread_cancel(s->watcher);
+        atomic_store(&s->has_ended, true);
+        pthread_kill(s->watcher, WATCH_ENDS);
         pthread_join(s->watcher, NULL);
     }
     if (s->notify >= 0) close(s->notify);
