@@ -51,7 +51,7 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;
-SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare", "serve"; NULL if unknown */
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare", "serve", "eval"; NULL if unknown */
 SC_API void      sc_options_defaults(const sc_options *o, void *config);
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
@@ -153,6 +153,10 @@ SC_API sc_status sc_encode_chat(sc_tokens *out, const sc_model *m, const sc_mess
 SC_API bool      sc_model_has_chat(const sc_model *m);               /* a chat template is there             */
 SC_API bool      sc_model_adds_bos(const sc_model *m, int32_t *id); /* the model file wants its begin token before plain prompts */
 SC_API int32_t   sc_model_first_token(const sc_model *m);           /* what an empty text begins with: the begin token, else the end token; -1: none */
+/* text[0..context_len) and what follows it, as lm-evaluation-harness encodes them: white space at the end of the context goes to the continuation; both
+ * are encoded together and divided behind the context's own number of tokens; an empty context is sc_model_first_token. *from: where the continuation
+ * begins in *out; it may be empty. */
+SC_API sc_status sc_encode_pair(sc_tokens *out, size_t *from, const sc_model *m, const char *text, size_t context_len, size_t len, sc_error *err);
 SC_API const char *sc_model_notice(const sc_model *m);              /* what opening had to add or change, one sentence a line; "" if nothing */
 
 /* ---- session: one timeline of tokens and their cache ---------------------------------------------------------- */
@@ -537,6 +541,26 @@ SC_API void      sc_server_close(sc_server *s);
 /* Makes a key of 192 bits and appends the line "sha256:HEX NAME" to a file of keys (made 0600 if it is not there); only *key, which is kept nowhere,
  * has the key itself. name: printable, at most 47 bytes; NULL or "": none. */
 SC_API sc_status sc_key_new(sc_text *key, const char *path, const char *name, sc_error *err);
+
+/* ---- evaluation: benchmarks as EleutherAI's lm-evaluation-harness measures them ------------------------------------------------- */
+
+typedef struct {
+    const char *tasks;            /* "arc_challenge,mmlu,my.yaml": tasks, groups and files of tasks          */
+    const char *data;             /* directory with the data files                                            */
+    const char *out;              /* results as JSON, all samples in them; NULL or "": not written          */
+    const char *requests;         /* every request as a line of JSON, for comparisons; NULL or "": not written */
+    int64_t     num_fewshot;      /* examples before a question; -1: as the task says                        */
+    double      limit;            /* only the first so many documents, below 1: such a share; 0: all         */
+    bool        samples;          /* with every sample                                                        */
+    int64_t     fewshot_seed;     /* of which examples                                                         */
+    int64_t     chunk;            /* most rows in one forward pass                                              */
+    const char *cache_type;       /* as of sc_session_config                                                    */
+    bool        dry_run;          /* makes the requests, asks no model (which may be NULL then)                  */
+} sc_eval_config;                 /* options "eval" */
+/* Runs the tasks; *out becomes the results in lm-eval's shape (JSON). Events tell of progress. Works over the runtime's ranks. */
+SC_API sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, sc_error *err);
+/* What there is to run: JSON [{"task","groups":[],"about","output_type","files":{},"licence"}]. */
+SC_API sc_status sc_eval_tasks(sc_text *out, sc_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* rows.c - the one list of all that plugs in: backends, architectures, option tables. It may include every header. */
 #include "cpu/cpu.h"
 #include "data/data.h"
+#include "eval/eval.h"
 #include "hub/hub.h"
 #include "infer/infer.h"
 #include "model/model_internal.h"
@@ -13,5 +14,5 @@ const struct arch *const archs[] = { &arch_gpt_bigcode, &arch_starcoder2, &arch_
 
 const struct sc_options *const option_tables[] = {
     &runtime_options, &model_options, &session_options, &prompt_cache_options, &sample_options, &pull_options, &convert_options, &init_options, &prepare_options, &train_options,
-    &merge_options, &serve_options, NULL,
+    &merge_options, &serve_options, &eval_options, NULL,
 };

@@ -78,7 +78,7 @@ bool ask(const char *format, ...)
 int open_runtime(struct opened *o, struct args_common *c)
 {
     sc_error err = { 0 };
-    c->runtime.on_event = draw_event;
+    if (!c->runtime.on_event) c->runtime.on_event = draw_event;
     c->runtime.user = c;
     o->interrupt.and_term = c->saves_on_term;
     interrupt_block(o->interrupt.and_term);                   /* before the runtime's threads begin, which inherit it */

@@ -73,8 +73,25 @@ struct text_stream { char held[4]; size_t n_held; };
 void text_stream_put(struct text_stream *s, struct buf *out, const char *bytes, size_t len);  /* broken bytes become U+FFFD */
 void text_stream_end(struct text_stream *s, struct buf *out);
 
+/* python_text.c: as str.isspace, str.strip and str.upper or lower see it. Bytes of the white space character that a text begins or ends with; 0: none. */
+size_t text_space_at_begin(const char *text, size_t len);
+size_t text_space_at_end(const char *text, size_t len);
+struct span text_strip(const char *text, size_t len);
+void   text_put_case(struct buf *out, const char *text, size_t len, bool upper);
+
 /* Does a Python regular expression match the whole of `subject`? `what` names the file in messages. */
 sc_status pattern_matches(bool *out, const char *pattern, const char *subject, const char *what, sc_error *err);
+/* The same kind of expression for many texts, in valid UTF-8; belongs to one thread. */
+struct pattern;
+sc_status pattern_open(struct pattern **out, const char *pattern, const char *what, sc_error *err);
+void      pattern_close(struct pattern *p);
+size_t    pattern_groups(const struct pattern *p);
+/* Matches from left to right as re.finditer gives them: the next one behind *at, which is zero at first. group[0] is all of it; one that took no part
+ * is SIZE_MAX. What needs too many steps does not match. */
+struct pattern_place { size_t from; bool is_behind_empty; };
+bool      pattern_find(struct pattern *p, const char *text, size_t len, struct pattern_place *at, struct span *group, size_t n_groups);
+/* Appends re.sub(pattern, replacement, text). */
+void      pattern_replace(struct buf *out, struct pattern *p, const char *replacement, const char *text, size_t len);
 
 /* ---- Jinja ---------------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,226 @@
+/* ask.c - a document as the model is asked it: description, examples, the document's own text, and what may follow. Byte for byte what the reference
+ * asks (lm-eval 0.4: ConfigurableTask.fewshot_context, samplers.ContextSampler). */
+#include "eval/eval_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- values of a document ------------------------------------------------------------------------------------------------------------------ */
+
+/* What the templates of a task make of one document. */
+struct view { json_t *text, *target, *choices; };
+
+static void view_release(struct view *v)
+{
+    json_decref(v->text);
+    json_decref(v->target);
+    json_decref(v->choices);
+    *v = (struct view){ 0 };
+}
+
+static sc_status read_choices(json_t **out, const struct eval_task *t, const json_t *document, sc_error *err)
+{
+    if (t->n_choice == 1 && t->choice[0].gives_json) {
+        TRY(eval_template_value(out, &t->choice[0], document, "doc_to_choice", err));
+        bool is_list = json_is_array(*out) && json_array_size(*out);
+        for (size_t i = 0; is_list && i < json_array_size(*out); i++) is_list = json_is_string(json_array_get(*out, i));
+        return is_list ? SC_OK : FAIL(err, SC_E_FORMAT, "doc_to_choice of %s gives no list of texts", t->name);
+    }
+    *out = json_array();
+    for (size_t i = 0; i < t->n_choice; i++) {
+        json_t *one = NULL;
+        TRY(eval_template_value(&one, &t->choice[i], document, "doc_to_choice", err));
+        json_array_append_new(*out, one);
+    }
+    return SC_OK;
+}
+
+/* A text of digits is the index of a choice, where there are choices. */
+static json_t *as_index(json_t *v)
+{
+    const char *s = json_string_value(v);
+    size_t n = json_string_length(v);
+    if (!s || !n || n > 9 || strspn(s, "0123456789") != n) return v;
+    json_t *number = json_integer(strtoll(s, NULL, 10));
+    json_decref(v);
+    return number;
+}
+
+static sc_status view_open(struct view *v, const struct eval_task *t, const json_t *document, sc_error *err)
+{
+    *v = (struct view){ 0 };
+    sc_status status = SC_OK;
+    if (t->text.jinja) status = eval_template_value(&v->text, &t->text, document, "doc_to_text", err);
+    if (status == SC_OK) status = eval_template_value(&v->target, &t->target, document, "doc_to_target", err);
+    if (status == SC_OK && t->has_choice) status = read_choices(&v->choices, t, document, err);
+    if (status == SC_OK && t->has_choice) {
+        v->target = as_index(v->target);
+        if (t->choices_are_contexts && v->text) v->text = as_index(v->text);
+    }
+    if (status != SC_OK) view_release(v);
+    return status;
+}
+
+static const char *choice_text(const struct view *v, const json_t *index)
+{
+    return json_is_integer(index) ? json_string_value(json_array_get(v->choices, (size_t)json_integer_value(index))) : NULL;
+}
+
+/* What a solved example says: text, delimiter, answer. */
+static sc_status put_example(struct buf *b, const struct eval_task *t, const json_t *document, sc_error *err)
+{
+    struct view v;
+    TRY(view_open(&v, t, document, err));
+    const char *question = json_is_string(v.text) ? json_string_value(v.text) : choice_text(&v, v.text), *answer = NULL;
+    const json_t *target = json_is_array(v.target) ? json_array_get(v.target, 0) : v.target;
+    if (json_is_string(target)) answer = json_string_value(target);
+    else answer = choice_text(&v, target);
+    sc_status status = SC_OK;
+    if (!question || !answer) status = FAIL(err, SC_E_FORMAT, "%s cannot be asked with examples: the text or the answer of one is neither text nor the index of a choice", t->name);
+    else {
+        buf_puts(b, question);
+        if (*answer) {
+            buf_puts(b, t->target_delimiter);
+            buf_puts(b, answer);
+            buf_puts(b, t->example_delimiter);
+        }
+    }
+    view_release(&v);
+    return status;
+}
+
+/* ---- examples ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The reference draws one more where its two names of splits are the same, which they are too when a task has neither. */
+bool eval_draws_spare(const struct eval_task *t)
+{
+    return t->examples >= 0 ? t->files[SPLIT_TEST].n && t->examples == SPLIT_TEST : !t->files[SPLIT_TEST].n;
+}
+
+int eval_examples_split(const struct eval_task *t)
+{
+    if (t->examples >= 0) return t->examples;
+    for (int i = 0; i < SPLITS; i++)
+        if (t->files[i].n) return i;
+    return t->evaluated;
+}
+
+static sc_status put_drawn(struct buf *b, const struct eval_task *t, const json_t *document, struct eval_examples *x, sc_error *err)
+{
+    size_t n = x->from->n, k = x->wanted + (x->draws_spare ? 1 : 0), used = 0;
+    if (k > n) return FAIL(err, SC_E_ARGUMENT, "%zu examples are wanted, but %s has only %zu rows", x->wanted, x->from->file, n);
+    size_t *pick = mem_alloc((k + 1) * sizeof *pick);
+    python_random_sample(pick, &x->random, n, k);
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < k && used < x->wanted && status == SC_OK; i++) {
+        json_t *example = x->from->at[pick[i]];
+        if (x->draws_spare && json_equal(example, (json_t *)(uintptr_t)document)) continue;
+        status = put_example(b, t, example, err);
+        used++;
+    }
+    mem_free(pick);
+    return status;
+}
+
+static sc_status put_first(struct buf *b, const struct eval_task *t, struct eval_examples *x, sc_error *err)
+{
+    size_t n = t->fixed_examples ? json_array_size(t->fixed_examples) : x->from->n;
+    if (x->wanted > n) return FAIL(err, SC_E_ARGUMENT, "%zu examples are wanted, but %s has only %zu", x->wanted, t->fixed_examples ? t->name : x->from->file, n);
+    for (size_t i = 0; i < x->wanted; i++) TRY(put_example(b, t, t->fixed_examples ? json_array_get(t->fixed_examples, i) : x->from->at[i], err));
+    return SC_OK;
+}
+
+static sc_status put_beginning(struct buf *b, const struct eval_task *t, const json_t *document, struct eval_examples *x, sc_error *err)
+{
+    if (t->description.jinja) {
+        json_t *text = NULL;
+        TRY(eval_template_value(&text, &t->description, document, "description", err));
+        if (json_is_string(text)) buf_puts(b, json_string_value(text));
+        json_decref(text);
+    }
+    if (!x->wanted) return SC_OK;
+    return t->fixed_examples || t->examples_are_first ? put_first(b, t, x, err) : put_drawn(b, t, document, x, err);
+}
+
+/* ---- the question --------------------------------------------------------------------------------------------------------------------------------- */
+
+static char *joined(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    char *out = mem_alloc(n + m + 1);
+    memcpy(out, a, n);
+    memcpy(out + n, b, m + 1);
+    return out;
+}
+
+static sc_status set_gold(struct eval_ask *a, const struct view *v, const struct eval_task *t, sc_error *err)
+{
+    const json_t *gold = t->choices_are_contexts ? v->text : v->target;
+    a->gold = -1;
+    if (json_is_array(gold)) return SC_OK;
+    if (json_is_integer(gold)) a->gold = json_integer_value(gold);
+    for (size_t i = 0; json_is_string(gold) && i < a->n_options && a->gold < 0; i++)
+        if (!strcmp(json_string_value(json_array_get(v->choices, i)), json_string_value(gold))) a->gold = (int64_t)i;
+    if (a->gold >= 0 && (size_t)a->gold < a->n_options) return SC_OK;
+    return FAIL(err, SC_E_FORMAT, "the right answer of %s is none of the %zu choices", t->name, a->n_options);
+}
+
+static sc_status fill_choice(struct eval_ask *a, const struct view *v, const struct eval_task *t, const char *beginning, sc_error *err)
+{
+    a->n_options = json_array_size(v->choices);
+    a->choices = json_incref(v->choices);
+    const char *one = t->choices_are_contexts ? json_string_value(v->target) : json_string_value(v->text);
+    if (!one) return FAIL(err, SC_E_FORMAT, "%s gives no text where one is needed", t->name);
+    char **many = mem_zero(a->n_options, sizeof *many), **single = mem_zero(1, sizeof *single);
+    for (size_t i = 0; i < a->n_options; i++) many[i] = joined(t->choices_are_contexts ? beginning : t->target_delimiter, json_string_value(json_array_get(v->choices, i)));
+    single[0] = joined(t->choices_are_contexts ? t->target_delimiter : beginning, one);
+    a->context = t->choices_are_contexts ? many : single;
+    a->continuation = t->choices_are_contexts ? single : many;
+    a->n_contexts = t->choices_are_contexts ? a->n_options : 1;
+    a->n_continuations = t->choices_are_contexts ? 1 : a->n_options;
+    return set_gold(a, v, t, err);
+}
+
+static sc_status fill_text(struct eval_ask *a, const struct view *v, const struct eval_task *t, const char *beginning, sc_error *err)
+{
+    const char *text = v->text ? json_string_value(v->text) : "", *target = json_string_value(v->target);
+    bool has_answer = t->output != EVAL_GENERATE;
+    if (!text || (has_answer && !target)) return FAIL(err, SC_E_FORMAT, "%s gives no text where one is needed", t->name);
+    a->context = mem_zero(1, sizeof *a->context);
+    a->context[0] = joined(beginning, text);
+    a->n_contexts = a->n_options = 1;
+    if (!has_answer) return SC_OK;
+    a->continuation = mem_zero(1, sizeof *a->continuation);
+    a->continuation[0] = mem_strdup(target);             /* the delimiter stands before answers of examples alone */
+    a->n_continuations = 1;
+    return SC_OK;
+}
+
+sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, const struct eval_documents *d, size_t i, struct eval_examples *x, sc_error *err)
+{
+    struct view v;
+    struct buf beginning;
+    *out = (struct eval_ask){ .document = i, .gold = -1 };
+    TRY(view_open(&v, t, d->at[i], err));
+    buf_init(&beginning, 0);
+    buf_puts(&beginning, "");
+    sc_status status = t->output == EVAL_ROLLING ? SC_OK : put_beginning(&beginning, t, d->at[i], x, err);
+    const char *text = beginning.data ? beginning.data : "";
+    if (status == SC_OK) status = t->output == EVAL_CHOICE ? fill_choice(out, &v, t, text, err) : fill_text(out, &v, t, text, err);
+    out->target = json_incref(v.target);
+    view_release(&v);
+    buf_release(&beginning);
+    if (status != SC_OK) eval_ask_release(out);
+    return status == SC_OK ? SC_OK : error_prefix(err, status, "document %zu", i);
+}
+
+void eval_ask_release(struct eval_ask *a)
+{
+    for (size_t i = 0; i < a->n_contexts; i++) mem_free(a->context[i]);
+    for (size_t i = 0; i < a->n_continuations; i++) mem_free(a->continuation[i]);
+    mem_free(a->context);
+    mem_free(a->continuation);
+    json_decref(a->target);
+    json_decref(a->choices);
+    *a = (struct eval_ask){ 0 };
+}

@@ -1,0 +1,83 @@
+/* eval_internal.h - private to the folder. */
+#ifndef EVAL_INTERNAL_H
+#define EVAL_INTERNAL_H
+
+#include "eval/eval.h"
+
+#include <stdio.h>
+
+/* ---- task.c ----------------------------------------------------------------------------------------------------------------------- */
+
+void strings_add(struct strings *s, const char *text);
+void strings_release(struct strings *s);
+/* Every `from` in b becomes `to`. */
+void text_replace(struct buf *b, const char *from, const char *to);
+
+/* ---- filters.c: from what a model wrote to its answer ------------------------------------------------------------------------------------ */
+
+/* Are these steps known, with patterns that compile? `what` names the file. */
+sc_status eval_filter_check(const json_t *steps, const char *what, sc_error *err);
+/* The answer of one text. */
+void      eval_filter_run(struct buf *out, const json_t *steps, const char *text, size_t len);
+
+/* ---- metrics.c, aggregate.c: from what the model said of a document to numbers ---------------------------------------------------------------- */
+
+/* What came back for one document. */
+struct eval_answer {
+    const struct eval_task *task;
+    const struct eval_ask *ask;
+    const json_t *document;
+    const double *logprob;             /* of each option, natural log; of ROLLING the whole text */
+    const double *alone;               /* of each option without its context; NULL: was not computed */
+    const bool *greedy;
+    const size_t *tokens;              /* of each continuation */
+    const char *text; size_t text_len; /* EVAL_GENERATE: behind a filter */
+};
+enum eval_aggregation { AGGREGATE_MEAN, AGGREGATE_PERPLEXITY, AGGREGATE_WORDS, AGGREGATE_BYTES, AGGREGATE_BITS };
+/* A row for each metric: a value of a document and how those become one. weight: what the value is spread over, 1 if nothing. */
+struct eval_metric_row {
+    const char *name, *shown;          /* in task files; in results */
+    unsigned outputs;                  /* 1 << enum eval_output each */
+    bool higher_is_better, needs_alone;
+    enum eval_aggregation how;
+    double (*value)(const struct eval_answer *a, double *weight);
+};
+const struct eval_metric_row *eval_metric_find(const char *name, enum eval_output output);       /* NULL: unknown for that output */
+struct eval_number { double value, weight; };
+struct eval_result { double value, error; bool has_error; };
+/* n >= 1 documents. Bootstraps use `pool`. */
+struct eval_result eval_aggregate(enum eval_aggregation how, const struct eval_number *x, size_t n, struct pool *pool);
+
+/* ---- run.c, results.c ------------------------------------------------------------------------------------------------------------------------ */
+
+/* A task while it runs, and what stays of it. */
+struct eval_task_run {
+    const struct eval_task *task;
+    struct eval_documents documents, example_documents;
+    struct eval_examples examples;
+    struct eval_ask *ask; size_t n_asks, n_documents;
+    struct eval_requests requests;
+    struct score_counts counts;
+    size_t *first;                            /* of each ask's options in the next four */
+    double *logprob, *alone; bool *greedy; size_t *tokens;
+    sc_text *filtered;                        /* EVAL_GENERATE: of each filter all asks */
+    struct eval_number *number;               /* of each result all asks */
+    struct eval_result *result; size_t n_results;   /* of each filter all metrics */
+    double seconds;
+    json_t *samples, *files;
+};
+struct eval_run {
+    sc_runtime *runtime; sc_model *model; const sc_eval_config *config;
+    struct eval_tasks tasks; struct eval_selection selection;
+    struct eval_task_run *task; size_t n_tasks;
+    FILE *requests;
+    const char *task_name; size_t done, of; double told;
+    int64_t began; double clock;
+};
+struct eval_answer eval_answer_of(const struct eval_task_run *k, size_t i, size_t filter);
+void    eval_event(const sc_runtime *rt, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void    eval_event_result(const struct eval_run *r, const struct eval_task_run *k);
+json_t *eval_samples(const struct eval_task_run *k);
+json_t *eval_results(const struct eval_run *r);
+
+#endif

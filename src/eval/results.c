@@ -1,0 +1,286 @@
+/* results.c - what a run found, in the shape of lm-eval 0.4's results and samples, and groups of tasks. */
+#include "eval/eval_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void eval_event(const sc_runtime *rt, const char *format, ...)
+{
+    va_list ap;
+    char text[4096];
+    if (!rt->on_event) return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    rt->on_event(rt->user, text);
+}
+
+static const char *filter_name(const struct eval_task *t, size_t i) { return t->n_filters ? t->filter[i].name : "none"; }
+static const struct eval_metric_row *metric_of(const struct eval_task_run *k, size_t result) { return k->task->metric[result % k->task->n_metrics]; }
+
+/* "acc,none", "acc_stderr,none" */
+static void set_value(json_t *out, const char *metric, const char *part, const char *filter, json_t *value)
+{
+    char key[160];
+    snprintf(key, sizeof key, "%s%s,%s", metric, part, filter);
+    json_object_set_new(out, key, value);
+}
+
+static void set_result(json_t *out, const char *metric, const char *filter, const struct eval_result *r)
+{
+    set_value(out, metric, "", filter, json_real(r->value));
+    set_value(out, metric, "_stderr", filter, r->has_error && isfinite(r->error) ? json_real(r->error) : json_string("N/A"));
+}
+
+static json_t *task_results(const struct eval_task_run *k)
+{
+    json_t *out = json_pack("{s:s, s:s, s:I}", "name", k->task->name, "alias", k->task->name, "sample_len", (json_int_t)k->n_asks);
+    for (size_t i = 0; i < k->n_results; i++) set_result(out, metric_of(k, i)->shown, filter_name(k->task, i / k->task->n_metrics), &k->result[i]);
+    return out;
+}
+
+void eval_event_result(const struct eval_run *r, const struct eval_task_run *k)
+{
+    json_t *results = task_results(k), *event;
+    event = json_pack("{s:s, s:s, s:I, s:I, s:f, s:I, s:I, s:I, s:o}", "event", "eval_result", "task", k->task->name, "documents", (json_int_t)k->n_asks, "examples", (json_int_t)k->examples.wanted, "seconds", k->seconds,
+                      "requests", (json_int_t)k->requests.n, "tokens", (json_int_t)k->counts.tokens, "rows", (json_int_t)k->counts.rows, "results", results);
+    char *text = json_dumps(event, JSON_COMPACT);
+    if (r->runtime->on_event) r->runtime->on_event(r->runtime->user, text);
+    free(text);
+    json_decref(event);
+}
+
+/* ---- samples -------------------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *hash_of(const char *text, size_t len)
+{
+    struct sha256 s;
+    char hex[65];
+    sha256_begin(&s);
+    sha256_add(&s, text, len);
+    sha256_end(&s, hex);
+    return json_string(hex);
+}
+
+/* str() of what a target template gives. */
+static json_t *target_text(const json_t *target)
+{
+    if (json_is_string(target)) return json_copy((json_t *)(uintptr_t)target);
+    char *dump = json_dumps(target, JSON_ENCODE_ANY);
+    json_t *out = json_string(dump ? dump : "");
+    free(dump);
+    return out;
+}
+
+static void set_hashes(json_t *s, const json_t *document, const char *prompt, const json_t *target)
+{
+    char *dump = json_dumps(document, JSON_INDENT(2));
+    json_object_set_new(s, "doc_hash", hash_of(dump ? dump : "", dump ? strlen(dump) : 0));
+    json_object_set_new(s, "prompt_hash", hash_of(prompt, strlen(prompt)));
+    json_object_set_new(s, "target_hash", hash_of(json_string_value(target), json_string_length(target)));
+    free(dump);
+}
+
+static json_t *likelihood_resp(double sum, bool greedy)
+{
+    char number[40];
+    snprintf(number, sizeof number, "%.17g", sum);
+    return json_pack("[s, s]", number, greedy ? "True" : "False");
+}
+
+/* Arguments and responses of the options of ask i. */
+static void set_options(json_t *s, const struct eval_task_run *k, size_t i)
+{
+    const struct eval_ask *a = &k->ask[i];
+    json_t *arguments = json_object(), *resps = json_array(), *filtered = json_array();
+    for (size_t o = 0; o < a->n_options; o++) {
+        char key[40];
+        snprintf(key, sizeof key, "gen_args_%zu", o);
+        const char *context = a->context[a->n_contexts > 1 ? o : 0], *continuation = a->n_continuations ? a->continuation[a->n_continuations > 1 ? o : 0] : "";
+        if (k->task->output == EVAL_ROLLING) json_object_set_new(arguments, key, json_pack("{s:s}", "arg_0", continuation));
+        else json_object_set_new(arguments, key, json_pack("{s:s, s:s}", "arg_0", context, "arg_1", continuation));
+        json_t *resp = likelihood_resp(k->logprob[k->first[i] + o], k->greedy[k->first[i] + o]);
+        json_array_append_new(resps, json_pack("[O]", resp));
+        json_array_append_new(filtered, resp);
+    }
+    json_object_set_new(s, "arguments", arguments);
+    json_object_set_new(s, "resps", resps);
+    json_object_set_new(s, "filtered_resps", filtered);
+}
+
+static json_t *sample_of(const struct eval_task_run *k, size_t i, size_t filter)
+{
+    const struct eval_ask *a = &k->ask[i];
+    json_t *document = k->documents.at[a->document], *target = target_text(a->target), *names = json_array();
+    json_t *s = json_pack("{s:I, s:O, s:O}", "doc_id", (json_int_t)a->document, "doc", document, "target", target);
+    set_options(s, k, i);
+    json_object_set_new(s, "filter", json_string(filter_name(k->task, filter)));
+    for (size_t m = 0; m < k->task->n_metrics; m++) json_array_append_new(names, json_string(k->task->metric[m]->shown));
+    json_object_set_new(s, "metrics", names);
+    set_hashes(s, document, k->task->output == EVAL_ROLLING ? a->continuation[0] : a->context[0], target);
+    for (size_t m = 0; m < k->task->n_metrics; m++) {
+        const struct eval_number *x = &k->number[(filter * k->task->n_metrics + m) * k->n_asks + i];
+        bool is_pair = k->task->metric[m]->how >= AGGREGATE_WORDS;
+        json_object_set_new(s, k->task->metric[m]->shown, is_pair ? json_pack("[f, f]", x->value, x->weight) : json_real(x->value));
+    }
+    json_decref(target);
+    return s;
+}
+
+json_t *eval_samples(const struct eval_task_run *k)
+{
+    json_t *out = json_array();
+    for (size_t f = 0; f < (k->task->n_filters ? k->task->n_filters : 1); f++)
+        for (size_t i = 0; i < k->n_asks; i++) json_array_append_new(out, sample_of(k, i, f));
+    return out;
+}
+
+/* ---- groups ----------------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_member(const struct eval_task_run *k, const char *group)
+{
+    for (size_t i = 0; i < k->task->groups.n; i++)
+        if (!strcmp(k->task->groups.at[i], group)) return true;
+    return false;
+}
+
+/* Means of tasks weighted by their documents; the error as for one sample that is divided into strata (lm-eval 0.4, pooled_sample_stderr). */
+static struct eval_result pool_results(const struct eval_run *r, const char *group, const char *metric, size_t *documents)
+{
+    struct eval_result out = { .has_error = true };
+    double n = 0, sum = 0, variance = 0, tasks = 0;
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        const struct eval_task_run *k = &r->task[i];
+        if (!is_member(k, group)) continue;
+        for (size_t m = 0; m < k->n_results; m++) {
+            if (strcmp(metric_of(k, m)->shown, metric) != 0 || m >= k->task->n_metrics) continue;
+            double docs = (double)k->n_asks, error = k->result[m].error;
+            n += docs;
+            tasks++;
+            sum += docs * k->result[m].value;
+            variance += (docs - 1) * error * error * docs;
+            out.has_error = out.has_error && k->result[m].has_error;
+        }
+    }
+    out.value = sum / n;
+    out.error = n > tasks ? sqrt(variance / (n - tasks) / n) : 0;
+    *documents = (size_t)n;
+    return out;
+}
+
+/* Groups whose tasks measure the same and can be averaged: named by the user, or groups of several tasks that ran inside of such. */
+static json_t *group_results(const struct eval_run *r, const char *group)
+{
+    const struct eval_task_run *first = NULL;
+    size_t documents = 0;
+    for (size_t i = 0; i < r->n_tasks && !first; i++)
+        if (is_member(&r->task[i], group)) first = &r->task[i];
+    json_t *out = json_pack("{s:s, s:s}", "name", group, "alias", group);
+    for (size_t m = 0; first && m < first->task->n_metrics; m++) {
+        if (first->task->metric[m]->how != AGGREGATE_MEAN) continue;
+        struct eval_result one = pool_results(r, group, first->task->metric[m]->shown, &documents);
+        set_result(out, first->task->metric[m]->shown, filter_name(first->task, 0), &one);
+    }
+    json_object_set_new(out, "sample_len", json_integer((json_int_t)documents));
+    return out;
+}
+
+static void add_groups(json_t *groups, json_t *subtasks, const struct eval_run *r)
+{
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        const struct eval_task *t = r->task[i].task;
+        bool is_asked = false;
+        for (size_t a = 0; a < r->selection.groups.n; a++) is_asked = is_asked || is_member(&r->task[i], r->selection.groups.at[a]);
+        for (size_t g = 0; is_asked && g < t->groups.n; g++) {
+            const char *group = t->groups.at[g];
+            if (!json_object_get(subtasks, group)) {
+                json_object_set_new(subtasks, group, json_array());
+                if (r->task[i].result) json_object_set_new(groups, group, group_results(r, group));
+            }
+            json_array_append_new(json_object_get(subtasks, group), json_string(t->name));
+        }
+    }
+}
+
+/* ---- everything --------------------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *model_record(const struct eval_run *r)
+{
+    const sc_model *m = r->model;
+    if (!m) return json_null();
+    json_t *out = json_pack("{s:s, s:s, s:I, s:I}", "path", m->file->path, "architecture", m->model.config.arch->name, "parameters", (json_int_t)m->model.parameters, "context", (json_int_t)m->model.config.context);
+    if (m->adapter) json_object_set_new(out, "adapter", json_string(m->adapter->path));
+    return out;
+}
+
+static json_t *config_record(const struct eval_run *r)
+{
+    sc_text text = { 0 };
+    json_t *out = json_pack("{s:s, s:o, s:s, s:s, s:s, s:i, s:i}", "program", "starchat " SC_VERSION, "model", model_record(r), "activations", r->runtime->activations, "kernels",
+                            r->runtime->backend->kernels_name(r->runtime->kernels), "backend", r->runtime->backend->name, "threads", pool_threads(r->runtime->pool), "ranks", r->runtime->comm.size);
+    if (sc_options_record(&text, &eval_options, r->config) == SC_OK) {
+        json_t *options = json_loadb(text.data, text.len, 0, NULL);
+        if (options) json_object_update(out, options);
+        json_decref(options);
+    }
+    sc_text_free(&text);
+    return out;
+}
+
+struct tables { json_t *results, *configs, *versions, *shots, *higher, *counts, *samples, *data, *speed; };
+
+static void add_task(struct tables *t, const struct eval_task_run *k)
+{
+    const char *name = k->task->name;
+    json_t *higher = json_object();
+    for (size_t m = 0; m < k->task->n_metrics; m++) json_object_set_new(higher, k->task->metric[m]->shown, json_boolean(k->task->metric[m]->higher_is_better));
+    json_object_set_new(t->results, name, task_results(k));
+    json_object_set(t->configs, name, k->task->source);
+    json_object_set_new(t->versions, name, json_real(k->task->version));
+    json_object_set_new(t->shots, name, json_integer((json_int_t)k->examples.wanted));
+    json_object_set_new(t->higher, name, higher);
+    json_object_set_new(t->counts, name, json_pack("{s:I, s:I}", "original", (json_int_t)k->n_documents, "effective", (json_int_t)k->n_asks));
+    if (k->samples) json_object_set(t->samples, name, k->samples);
+    if (k->files) json_object_set(t->data, name, k->files);
+    json_object_set_new(t->speed, name, json_pack("{s:f, s:I, s:I, s:I}", "seconds", k->seconds, "tokens", (json_int_t)k->counts.tokens, "rows", (json_int_t)k->counts.rows, "passes", (json_int_t)k->counts.passes));
+}
+
+json_t *eval_results(const struct eval_run *r)
+{
+    struct tables t = { json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object() };
+    json_t *groups = json_object(), *subtasks = json_object(), *value;
+    const char *name;
+    for (size_t i = 0; i < r->n_tasks; i++) add_task(&t, &r->task[i]);
+    add_groups(groups, subtasks, r);
+    json_object_foreach(groups, name, value)
+        if (!json_object_get(t.results, name)) json_object_set(t.results, name, value);
+    json_t *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:o, s:o}", "results", t.results, "groups", groups, "group_subtasks", subtasks, "configs", t.configs, "versions", t.versions,
+                            "n-shot", t.shots, "higher_is_better", t.higher, "n-samples", t.counts, "config", config_record(r), "data", t.data, "date", (json_int_t)r->began, "total_evaluation_time_seconds",
+                            clock_seconds() - r->clock, "speed", t.speed, "samples", t.samples);
+    return out;
+}
+
+sc_status sc_eval_tasks(sc_text *out, sc_error *err)
+{
+    struct eval_tasks all = { 0 };
+    json_t *list = json_array();
+    sc_status status = eval_tasks_builtin(&all, err);
+    for (size_t i = 0; i < all.n && status == SC_OK; i++) {
+        const struct eval_task *t = all.at[i];
+        json_t *groups = json_array(), *files = json_object();
+        for (size_t k = 0; k < t->groups.n; k++) json_array_append_new(groups, json_string(t->groups.at[k]));
+        for (int s = 0; s < SPLITS; s++) {
+            if (!t->files[s].n) continue;
+            json_t *patterns = json_array();
+            for (size_t k = 0; k < t->files[s].n; k++) json_array_append_new(patterns, json_string(t->files[s].at[k]));
+            json_object_set_new(files, split_names[s], patterns);
+        }
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:s, s:o, s:s}", "task", t->name, "groups", groups, "about", t->about ? t->about : "", "output_type", eval_outputs[t->output], "files", files, "licence", t->licence ? t->licence : ""));
+    }
+    if (status == SC_OK) status = json_write(out, list, true);
+    json_decref(list);
+    eval_tasks_release(&all);
+    return status;
+}
