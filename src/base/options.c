@@ -44,28 +44,29 @@ static bool choice_has(const char *choices, const char *value)
     return false;
 }
 
+/* What is refused changes nothing. */
 static sc_status set_number(const struct option *row, void *at, const char *value, sc_error *err)
 {
     char *end = NULL;
-    errno = 0;
     double x;
+    long long n = 0;
+    unsigned long long u = 0;
+    errno = 0;
     if (row->type == OPT_REAL) {
         x = strtod(value, &end);
-        if (*value && !*end && isfinite(x)) *(double *)at = x;
     } else if (row->type == OPT_UINT) {
-        unsigned long long n = strtoull(value, &end, 10);
+        x = (double)(u = strtoull(value, &end, 10));
         if (strchr(value, '-')) end = NULL;
-        x = (double)n;
-        *(uint64_t *)at = n;
     } else {
-        long long n = strtoll(value, &end, 10);
-        x = (double)n;
-        *(int64_t *)at = n;
+        x = (double)(n = strtoll(value, &end, 10));
     }
-    if (!*value || !end || *end || errno == ERANGE || isspace((unsigned char)*value))
+    if (!*value || !end || *end || errno == ERANGE || isspace((unsigned char)*value) || (row->type == OPT_REAL && !isfinite(x)))
         return FAIL(err, SC_E_ARGUMENT, "%s is \"%s\", expected %s", row->name, value, row->type == OPT_REAL ? "a number" : "a whole number");
     if (row->min < row->max && (x < row->min || x > row->max))
         return FAIL(err, SC_E_ARGUMENT, "%s is %s, expected %g to %g", row->name, value, row->min, row->max);
+    if (row->type == OPT_REAL) *(double *)at = x;
+    else if (row->type == OPT_UINT) *(uint64_t *)at = u;
+    else *(int64_t *)at = n;
     return SC_OK;
 }
 

@@ -65,6 +65,15 @@ static sc_status make_home(const char *home, sc_error *err)
     return status;
 }
 
+/* Who opens the file or closes it does so alone: SQLite makes, turns into a write-ahead log and deletes its other files then, and where many do that at
+ * once one of them can find a file gone ("disk I/O error"). Whoever holds this for long is stopped; then it goes on without, by SQLite's own locks. */
+static void door(const sc_talks *t, short type)
+{
+    struct flock byte = { .l_type = type, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1 };
+    double until = clock_seconds() + TALKS_WAIT_MS / 1000.0;
+    while (fcntl(t->lock, F_OFD_SETLK, &byte) != 0 && type != F_UNLCK && clock_seconds() < until) nanosleep(&(struct timespec){ 0, 2000000 }, NULL);
+}
+
 /* Makes the file without opening it: whoever closes a descriptor of it lets go of all locks that this process has on it, those
  * of SQLite for another handle too. SQLite gives its other files the same rights. */
 static sc_status make_file(sc_talks *t, sc_error *err)
@@ -222,8 +231,9 @@ static sc_status open_database(sc_talks *t, sc_error *err)
 
 static void close_files(sc_talks *t)
 {
+    if (t->lock >= 0) door(t, F_WRLCK);
     sqlite3_close(t->db);
-    if (t->lock >= 0) close(t->lock);
+    if (t->lock >= 0) close(t->lock);                   /* lets go of all locks */
     for (struct talks_answer *a = t->answers, *next; a; a = next) {
         next = a->next;
         mem_free(a);
@@ -243,7 +253,11 @@ sc_status sc_talks_open(sc_talks **out, const char *home, sc_error *err)
     t->path = is_memory(home) ? mem_strdup(home) : path_join(home, TALKS_FILE);
     pthread_mutex_init(&t->mutex, NULL);
     sc_status status = take_owner(t, home, err);
-    if (status == SC_OK) status = open_database(t, err);
+    if (status == SC_OK) {
+        door(t, F_WRLCK);
+        status = open_database(t, err);
+        door(t, F_UNLCK);
+    }
     if (status != SC_OK) close_files(t);
     else *out = t;
     return status;

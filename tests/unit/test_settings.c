@@ -87,3 +87,16 @@ TEST(keys_that_cannot_be_made)
     CHECK_FAILS(sc_key_new(&key, test_scratch(), NULL, err), SC_E_IO, "cannot open");
     CHECK_FAILS(sc_key_new(&key, "/nowhere/keys", NULL, err), SC_E_IO, "/nowhere/keys");
 }
+
+TEST(a_refused_number_changes_nothing)
+{
+    sc_server_config c;
+    sc_options_defaults(sc_options_for("serve"), &c);
+    CHECK_FAILS(sc_options_set(sc_options_for("serve"), &c, "port", "99999999999999999999", err), SC_E_ARGUMENT, "port");
+    CHECK_FAILS(sc_options_set(sc_options_for("serve"), &c, "port", "70000", err), SC_E_ARGUMENT, "port is 70000");
+    CHECK_FAILS(sc_options_set(sc_options_for("serve"), &c, "port", "12x", err), SC_E_ARGUMENT, "whole number");
+    CHECK_INT(c.port, 8080);
+    CHECK_FAILS(sc_options_set(sc_options_for("serve"), &c, "stretch", "nan", err), SC_E_ARGUMENT, "a number");
+    CHECK_FAILS(sc_options_set(sc_options_for("serve"), &c, "stretch", "inf", err), SC_E_ARGUMENT, "a number");
+    CHECK(c.stretch == 2.5);
+}
