@@ -113,6 +113,16 @@ void      eval_requests_release(struct eval_requests *r);
 /* Fills sum and is_greedy of all, on all ranks. */
 sc_status eval_requests_score(struct score_counts *counts, struct eval_requests *r, sc_model *m, const struct score_config *c, sc_error *err);
 
+/* ---- generate.c: what the model writes ------------------------------------------------------------------------------------------------------------------ */
+
+/* until: ends before the first of these, and with the model's own end tokens. All is the caller's. */
+struct eval_prompt { sc_tokens tokens; struct strings until; int64_t most_tokens, top_k; double temperature, top_p; uint64_t seed; };
+struct eval_written { sc_text text; size_t tokens; };
+/* One answer for each prompt, the caller's. A prompt that is too long for the context loses its beginning. */
+sc_status eval_generate(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, void (*on_done)(void *user, size_t i), void *user, sc_error *err);
+/* The same with a share for each rank; all get all. */
+sc_status eval_generate_all(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, void (*on_done)(void *user, size_t i), void *user, sc_error *err);
+
 /* ---- run.c: the job ------------------------------------------------------------------------------------------------------------------------------- */
 
 extern const struct sc_options eval_options;

@@ -60,6 +60,7 @@ struct eval_task_run {
     struct score_counts counts;
     size_t *first;                            /* of each ask's options in the next four */
     double *logprob, *alone; bool *greedy; size_t *tokens;
+    struct eval_written *written;             /* EVAL_GENERATE: of each ask */
     sc_text *filtered;                        /* EVAL_GENERATE: of each filter all asks */
     struct eval_number *number;               /* of each result all asks */
     struct eval_result *result; size_t n_results;   /* of each filter all metrics */

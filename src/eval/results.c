@@ -110,12 +110,24 @@ static void set_options(json_t *s, const struct eval_task_run *k, size_t i)
     json_object_set_new(s, "filtered_resps", filtered);
 }
 
+static void set_written(json_t *s, const struct eval_task_run *k, size_t i, size_t filter)
+{
+    const sc_text *text = &k->written[i].text, *kept = &k->filtered[filter * k->n_asks + i];
+    json_t *until = json_array();
+    for (size_t u = 0; u < k->task->until.n; u++) json_array_append_new(until, json_string(k->task->until.at[u]));
+    json_object_set_new(s, "arguments", json_pack("{s:{s:s, s:{s:o, s:b, s:f, s:I}}}", "gen_args_0", "arg_0", k->ask[i].context[0], "arg_1", "until", until, "do_sample", k->task->samples, "temperature", k->task->temperature,
+                                                  "max_gen_toks", (json_int_t)k->task->most_tokens));
+    json_object_set_new(s, "resps", json_pack("[[s%]]", text->data ? text->data : "", text->len));
+    json_object_set_new(s, "filtered_resps", json_pack("[s%]", kept->data ? kept->data : "", kept->len));
+}
+
 static json_t *sample_of(const struct eval_task_run *k, size_t i, size_t filter)
 {
     const struct eval_ask *a = &k->ask[i];
     json_t *document = k->documents.at[a->document], *target = target_text(a->target), *names = json_array();
     json_t *s = json_pack("{s:I, s:O, s:O}", "doc_id", (json_int_t)a->document, "doc", document, "target", target);
-    set_options(s, k, i);
+    if (k->task->output == EVAL_GENERATE) set_written(s, k, i, filter);
+    else set_options(s, k, i);
     json_object_set_new(s, "filter", json_string(filter_name(k->task, filter)));
     for (size_t m = 0; m < k->task->n_metrics; m++) json_array_append_new(names, json_string(k->task->metric[m]->shown));
     json_object_set_new(s, "metrics", names);

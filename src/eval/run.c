@@ -94,6 +94,62 @@ static sc_status score(struct eval_run *r, struct eval_task_run *k, sc_error *er
     return eval_requests_score(&k->counts, &k->requests, r->model, &c, err);
 }
 
+/* ---- answers in writing ----------------------------------------------------------------------------------------------------------------------- */
+
+static sc_status encode_prompt(struct eval_prompt *p, const struct eval_run *r, const struct eval_task *t, const struct eval_ask *a, sc_error *err)
+{
+    size_t from;
+    *p = (struct eval_prompt){ .until = t->until, .most_tokens = t->most_tokens, .temperature = t->samples ? t->temperature : 0, .top_p = t->top_p, .top_k = t->top_k, .seed = a->document };
+    TRY(sc_encode_pair(&p->tokens, &from, r->model, a->context[0], strlen(a->context[0]), strlen(a->context[0]), err));
+    return SC_OK;
+}
+
+static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_error *err)
+{
+    struct eval_prompt *p = mem_zero(k->n_asks + 1, sizeof *p);
+    sc_status status = SC_OK;
+    k->written = mem_zero(k->n_asks + 1, sizeof *k->written);
+    for (size_t i = 0; i < k->n_asks && status == SC_OK; i++) status = encode_prompt(&p[i], r, k->task, &k->ask[i], err);
+    r->done = 0;
+    r->of = k->n_asks;
+    r->told = clock_seconds();
+    r->task_name = k->task->name;
+    if (status == SC_OK) status = eval_generate_all(k->written, p, k->n_asks, r->model, r->config, on_done, r, err);
+    for (size_t i = 0; i < k->n_asks; i++) {
+        k->counts.tokens += p[i].tokens.len + k->written[i].tokens;
+        sc_tokens_free(&p[i].tokens);
+    }
+    mem_free(p);
+    return status;
+}
+
+static void filter_answers(struct eval_task_run *k)
+{
+    size_t variants = k->task->n_filters ? k->task->n_filters : 1;
+    k->filtered = mem_zero(variants * k->n_asks + 1, sizeof *k->filtered);
+    for (size_t f = 0; f < variants; f++)
+        for (size_t i = 0; i < k->n_asks; i++) {
+            const sc_text *t = &k->written[i].text;
+            struct buf b;
+            buf_init(&b, 0);
+            buf_puts(&b, "");
+            if (k->task->n_filters) eval_filter_run(&b, k->task->filter[f].steps, t->data ? t->data : "", t->len);
+            else buf_append(&b, t->data ? t->data : "", t->len);
+            buf_take(&b, &k->filtered[f * k->n_asks + i]);
+        }
+}
+
+static void release_answers(struct eval_task_run *k)
+{
+    size_t variants = k->task->n_filters ? k->task->n_filters : 1;
+    for (size_t i = 0; k->written && i < k->n_asks; i++) sc_text_free(&k->written[i].text);
+    for (size_t i = 0; k->filtered && i < variants * k->n_asks; i++) sc_text_free(&k->filtered[i]);
+    mem_free(k->written);
+    mem_free(k->filtered);
+    k->written = NULL;
+    k->filtered = NULL;
+}
+
 /* ---- from scores to numbers --------------------------------------------------------------------------------------------------------------------- */
 
 static void fill_answers(struct eval_task_run *k)
@@ -161,9 +217,13 @@ static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error 
     TRY(write_requests(r, k, err));
     eval_event(r->runtime, "{\"event\":\"eval_task\",\"task\":\"%s\",\"documents\":%zu,\"examples\":%zu}", k->task->name, k->n_asks, k->examples.wanted);
     if (r->config->dry_run) return SC_OK;
-    if (k->task->output == EVAL_GENERATE) return FAIL(err, SC_E_UNSUPPORTED, "%s wants generated text, which is not there yet", k->task->name);
-    TRY(score(r, k, err));
-    fill_answers(k);
+    if (k->task->output == EVAL_GENERATE) {
+        TRY(write_answers(r, k, err));
+        filter_answers(k);
+    } else {
+        TRY(score(r, k, err));
+        fill_answers(k);
+    }
     count(r, k);
     k->seconds = clock_seconds() - begin;
     eval_event_result(r, k);
@@ -172,6 +232,7 @@ static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error 
 
 static void task_run_release(struct eval_task_run *k)
 {
+    release_answers(k);
     for (size_t i = 0; i < k->n_asks; i++) eval_ask_release(&k->ask[i]);
     void *const all[] = { k->ask, k->logprob, k->alone, k->greedy, k->tokens, k->first, k->number, k->result };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
@@ -189,6 +250,7 @@ static void keep_results(struct eval_run *r, struct eval_task_run *k)
     k->files = json_deep_copy(k->documents.files);
     if (k->example_documents.files) json_array_extend(k->files, k->example_documents.files);
     if (r->config->samples && !r->config->dry_run) k->samples = eval_samples(k);
+    release_answers(k);
     for (size_t i = 0; i < k->n_asks; i++) eval_ask_release(&k->ask[i]);
     eval_requests_release(&k->requests);
     eval_documents_release(&k->documents);

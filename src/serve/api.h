@@ -4,7 +4,7 @@
 #ifndef API_H
 #define API_H
 
-#include "serve/engine.h"
+#include "engine/engine.h"
 #include "serve/http.h"
 
 struct sc_server;

@@ -3,7 +3,7 @@
 #include "adapter_fixture.h"
 #include "random_adapter.h"
 
-#include "serve/engine_internal.h"
+#include "engine/engine_internal.h"
 
 enum { MEMBERS = 2, CONTEXT = 384, TASKS = 14, CHOICES = 3 };
 

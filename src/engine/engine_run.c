@@ -1,5 +1,5 @@
 /* engine.c - who runs: the queue, admission, memory, cancelling, and the events that tell of it. The passes are in pass.c. */
-#include "serve/engine_internal.h"
+#include "engine/engine_internal.h"
 
 #include <math.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "serve/engine.h"
+#include "engine/engine.h"
 
 /* ---- prefix.c: beginnings that were computed, by their tokens ------------------------------------------------------------------ */
 

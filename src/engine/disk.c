@@ -1,7 +1,7 @@
 /* disk.c - beginnings of prompts between runs: what took long to read is kept in the prompt cache's files when the engine has nothing else to do,
  * and at its end; a prompt whose beginning is not in memory is looked for there. A session that shares the engine's pages does both, so
  * files are the same as those of `chat` and `complete`. What belongs to a key (salt) is not kept: names of files tell what was read. */
-#include "serve/engine_internal.h"
+#include "engine/engine_internal.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* prefix.c - the tree of computed beginnings: see engine_internal.h. Tokens are compared themselves, never hashes of them, so what is found
  * is always what was asked for. */
-#include "serve/engine_internal.h"
+#include "engine/engine_internal.h"
 
 #include <string.h>
 

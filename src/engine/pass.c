@@ -1,5 +1,5 @@
 /* pass.c - one pass of the engine: which rows go into it, the model over all of them, and the tokens that come out. */
-#include "serve/engine_internal.h"
+#include "engine/engine_internal.h"
 
 #include <math.h>
 #include <string.h>

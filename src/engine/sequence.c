@@ -1,6 +1,6 @@
 /* sequence.c - one answer that is being written: from logits to tokens, text and records. Several sequences are sampled at the same time
  * by several threads, each with scratch of its own; a sequence touches nothing but itself. */
-#include "serve/engine_internal.h"
+#include "engine/engine_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
