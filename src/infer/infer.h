@@ -132,7 +132,8 @@ struct score_config {
     void *user;
 };
 struct score_counts { size_t requests, tokens, rows, passes; double seconds; };     /* of this process: tokens of its texts; rows that were computed for them */
-/* Each result has the bits of sc_session_score with that type of cache, whatever the other requests, chunk, threads and ranks are. */
+/* Each result has the same bits whatever the other requests, chunk, threads and ranks are. Products are packed ones where activations are f32, which
+ * round otherwise than those of a session. */
 sc_status scores_compute(struct score_counts *out, sc_model *m, const struct score_request *r, size_t n, const struct score_config *c, sc_error *err);
 
 /* ---- stop.c: text until a stop string ------------------------------------------------------------------------------------ */

@@ -6,7 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
-enum { CHUNK = 512, LOGIT_ROWS = 64 };
+/* NODES: of a pass; each has a page that is not full. */
+enum { CHUNK = 512, LOGIT_ROWS = 64, NODES = 40 };
 
 struct part { size_t node, from, n; };                       /* rows of a node in the present pass */
 struct scored_row { size_t first_want, n_wants; };
@@ -59,7 +60,7 @@ static sc_status plan_pass(struct walk *w, size_t *rows, sc_error *err)
 {
     sc_error full = { 0 };
     *rows = w->n_parts = 0;
-    while (w->n_ready && *rows < w->chunk) {
+    while (w->n_ready && *rows < w->chunk && w->n_parts < NODES) {
         size_t i = w->ready[w->n_ready - 1];
         struct score_node *node = &w->tree.node[i];
         size_t n = node->end - node->done < w->chunk - *rows ? node->end - node->done : w->chunk - *rows;
@@ -159,6 +160,8 @@ static sc_status run_pass(struct walk *w, sc_error *err)
     for (size_t p = 0; p < w->n_parts; p++) add_part(w, p, &rows);
     struct arena_mark mark = arena_mark(&w->step);
     struct exec x = { .pool = rt->pool, .backend = rt->backend, .kernels = rt->kernels, .int8_activations = !strcmp(rt->activations, "int8"), .step = &w->step, .cancel = &rt->cancel };
+    /* Packed products pay where rows are many, and have the same bits where they are few. They know no variants and no int8 activations. */
+    x.many_rows = !x.int8_activations && !w->m->base;
     struct batch batch = { .rows = rows, .token = w->token, .position = w->position, .sequence = w->sequence, .caches = w->caches };
     struct variant_rows own = { 0, rows, &w->m->model };
     if (w->m->base) { batch.variant = &own; batch.n_variants = 1; }
@@ -182,12 +185,15 @@ static sc_status check_request(const sc_model *m, const struct score_request *r,
     return SC_OK;
 }
 
-/* Address space for the caches of one way down, for those of two passes beside it, and for what is not used of last pages; memory is taken as
- * pages fill, and the walk keeps few at a time. */
+/* Address space: for all nodes where they are few, else for many levels of full passes; memory is taken as pages fill, and the walk keeps few at a
+ * time. Under a limit on memory, what half of that holds. */
 static size_t positions_needed(const struct walk *w)
 {
-    size_t nodes = w->chunk < w->tree.n_nodes ? w->chunk : w->tree.n_nodes;
-    return 4 * (w->tree.longest + KV_PAGE) + 4 * w->chunk + 8 * nodes * KV_PAGE;
+    const struct model_config *c = &w->m->model.config;
+    size_t all = w->tree.rows + w->tree.n_nodes * KV_PAGE, levels = 64 * (w->chunk + NODES * KV_PAGE), most = all < levels ? all : levels;
+    size_t limit = (size_t)(w->m->runtime->memory_limit / (16 * c->layers * c->kv_heads * c->head_dim));
+    if (limit && most > limit) most = limit;
+    return most + 2 * (w->tree.longest + KV_PAGE);
 }
 
 static void walk_open(struct walk *w, size_t n)

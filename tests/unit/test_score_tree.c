@@ -1,5 +1,5 @@
-/* test_score_tree.c - many texts at once get the bits that sc_session_score gives each alone, for any chunk, threads and ranks; and beginnings that
- * texts have in common are computed once. */
+/* test_score_tree.c - many texts at once get the bits that each gets alone, for any chunk, threads and ranks, which are those of sc_session_score up to
+ * rounding; and beginnings that texts have in common are computed once. */
 #include "test.h"
 
 #include "infer/score_internal.h"
@@ -65,7 +65,13 @@ static void score_alone(struct text *t, sc_model *m)
     sc_options_defaults(&session_options, &c);
     c.cache_type = "f32";
     CHECK_OK(sc_session_open(&s, m, &c, err));
-    for (size_t i = 0; i < TEXTS; i++) CHECK_OK(sc_session_score(t[i].alone, t[i].alone_greedy, s, t[i].id, t[i].n, t[i].from, err));
+    for (size_t i = 0; i < TEXTS; i++) {
+        struct score_request r = { t[i].id, t[i].n, t[i].from, t[i].alone, t[i].alone_greedy };
+        struct score_counts counts;
+        CHECK_OK(sc_session_score(t[i].found, t[i].found_greedy, s, t[i].id, t[i].n, t[i].from, err));
+        CHECK_OK(scores_compute(&counts, m, &r, 1, &(struct score_config){ "f32", 0, 0, 1, NULL, NULL }, err));
+        for (size_t k = 0; k < t[i].n - t[i].from; k++) CHECK(fabs(t[i].alone[k] - t[i].found[k]) < 1e-4);
+    }
     sc_session_close(s);
 }
 
