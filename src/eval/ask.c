@@ -92,32 +92,54 @@ static sc_status put_example(struct buf *b, const struct eval_task *t, const jso
 /* ---- examples ---------------------------------------------------------------------------------------------------------------------------------- */
 
 /* The reference draws one more where its two names of splits are the same, which they are too when a task has neither. */
-bool eval_draws_spare(const struct eval_task *t)
+bool eval_draws_spare(const struct eval_task *t, int split)
 {
-    return t->examples >= 0 ? t->files[SPLIT_TEST].n && t->examples == SPLIT_TEST : !t->files[SPLIT_TEST].n;
+    int named = split >= 0 ? split : t->examples;
+    return named >= 0 ? t->files[SPLIT_TEST].n && named == SPLIT_TEST : !t->files[SPLIT_TEST].n;
 }
 
-int eval_examples_split(const struct eval_task *t)
+int eval_examples_split(const struct eval_task *t, int split)
 {
+    if (split >= 0) return split;
     if (t->examples >= 0) return t->examples;
     for (int i = 0; i < SPLITS; i++)
         if (t->files[i].n) return i;
     return t->evaluated;
 }
 
+static bool is_same(const json_t *a, const json_t *b) { return a == b || json_equal(a, b); }
+
+/* Where rows that equal the document leave too few, the reference draws again, from the others. */
+static void draw_again(size_t *pick, const json_t *document, struct eval_examples *x)
+{
+    size_t *other = mem_alloc((x->from->n + 1) * sizeof *other), n = 0;
+    for (size_t i = 0; i < x->from->n; i++)
+        if (!is_same(x->from->at[i], document)) other[n++] = i;
+    if (n >= x->wanted) {
+        python_random_sample(pick, &x->random, n, x->wanted);
+        for (size_t i = 0; i < x->wanted; i++) pick[i] = other[pick[i]];
+    }
+    mem_free(other);
+}
+
+/* Indices of the examples for a document; pick has room for one more than are wanted. */
+static void draw(size_t *pick, const json_t *document, struct eval_examples *x)
+{
+    size_t k = x->wanted + (x->draws_spare ? 1 : 0), kept = 0;
+    python_random_sample(pick, &x->random, x->from->n, k);
+    if (!x->draws_spare) return;
+    for (size_t i = 0; i < k; i++)
+        if (!is_same(x->from->at[pick[i]], document)) pick[kept++] = pick[i];
+    if (kept < x->wanted) draw_again(pick, document, x);
+}
+
 static sc_status put_drawn(struct buf *b, const struct eval_task *t, const json_t *document, struct eval_examples *x, sc_error *err)
 {
-    size_t n = x->from->n, k = x->wanted + (x->draws_spare ? 1 : 0), used = 0;
-    if (k > n) return FAIL(err, SC_E_ARGUMENT, "%zu examples are wanted, but %s has only %zu rows", x->wanted, x->from->file, n);
-    size_t *pick = mem_alloc((k + 1) * sizeof *pick);
-    python_random_sample(pick, &x->random, n, k);
+    if (x->wanted + x->draws_spare > x->from->n) return FAIL(err, SC_E_ARGUMENT, "%zu examples are wanted, but %s has only %zu rows", x->wanted, x->from->file, x->from->n);
+    size_t *pick = mem_alloc((x->wanted + 2) * sizeof *pick);
     sc_status status = SC_OK;
-    for (size_t i = 0; i < k && used < x->wanted && status == SC_OK; i++) {
-        json_t *example = x->from->at[pick[i]];
-        if (x->draws_spare && json_equal(example, (json_t *)(uintptr_t)document)) continue;
-        status = put_example(b, t, example, err);
-        used++;
-    }
+    draw(pick, document, x);
+    for (size_t i = 0; i < x->wanted && status == SC_OK; i++) status = put_example(b, t, x->from->at[pick[i]], err);
     mem_free(pick);
     return status;
 }

@@ -46,7 +46,8 @@ struct eval_task {
     bool has_choice, choices_are_contexts; /* contexts: each choice stands before the one continuation */
     char *target_delimiter, *example_delimiter;
     struct eval_template description;
-    int64_t examples_wanted;               /* default number of examples */
+    int64_t examples_wanted;               /* default number of examples; a task whose file says 0 is never asked with any */
+    bool takes_examples;
     bool examples_are_first;               /* the first of the split, in order; otherwise drawn */
     json_t *fixed_examples;                /* array of documents that take the place of a split; NULL: none */
     const struct eval_metric_row **metric; size_t n_metrics;
@@ -57,13 +58,16 @@ struct eval_task {
     json_t *source;                        /* the file, of this task */
 };
 /* Tasks of a text in YAML, several with `each`. Appends to the list. `what` names it in messages. */
-struct eval_tasks { struct eval_task **at; size_t n; };
+/* A list of tasks or groups by name, each asked in its own way; split, shots -1: as the task says. */
+struct eval_suite { char *name; struct eval_suite_row { char *task; int64_t shots; int split; } *row; size_t n; };
+struct eval_tasks { struct eval_task **at; size_t n; struct eval_suite *suite; size_t n_suites; };
 sc_status eval_tasks_parse(struct eval_tasks *out, const char *text, size_t len, const char *what, sc_error *err);
 void      eval_tasks_release(struct eval_tasks *t);
 /* All that come with the program. */
 sc_status eval_tasks_builtin(struct eval_tasks *out, sc_error *err);
 /* What the user named, "a,b,group,file.yaml": tasks in the order of `all`'s rows for each name, each once. Files are added to `all`, which lends the tasks. */
-struct eval_selection { const struct eval_task **at; size_t n; struct strings groups; };
+struct eval_chosen { const struct eval_task *task; int64_t shots; int split; };
+struct eval_selection { struct eval_chosen *at; size_t n; struct strings groups; };
 sc_status eval_select(struct eval_selection *out, struct eval_tasks *all, const char *names, sc_error *err);
 void      eval_selection_release(struct eval_selection *s);
 /* The value of a template for a document; a string unless it gives JSON. `what` names the template. The caller owns *out. */
@@ -99,8 +103,9 @@ struct eval_examples { const struct eval_documents *from; size_t wanted; bool dr
 enum { EVAL_SEED = 1234 };                  /* of the examples, as in the reference */
 /* Documents must be asked for in rising order: each draws from `x`. */
 sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, const struct eval_documents *d, size_t i, struct eval_examples *x, sc_error *err);
-bool      eval_draws_spare(const struct eval_task *t);
-int       eval_examples_split(const struct eval_task *t);
+/* split: what a suite says, -1 nothing. */
+bool      eval_draws_spare(const struct eval_task *t, int split);
+int       eval_examples_split(const struct eval_task *t, int split);
 
 /* ---- requests.c: tokens, and what the model says of them ----------------------------------------------------------------------------------------- */
 

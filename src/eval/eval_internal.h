@@ -53,6 +53,7 @@ struct eval_result eval_aggregate(enum eval_aggregation how, const struct eval_n
 /* A task while it runs, and what stays of it. */
 struct eval_task_run {
     const struct eval_task *task;
+    struct eval_chosen chosen;
     struct eval_documents documents, example_documents;
     struct eval_examples examples;
     struct eval_ask *ask; size_t n_asks, n_documents;

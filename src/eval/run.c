@@ -19,10 +19,11 @@ static size_t documents_wanted(const sc_eval_config *c, size_t n)
 static sc_status read_data(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
     const struct eval_task *t = k->task;
-    int64_t wanted = r->config->num_fewshot >= 0 ? r->config->num_fewshot : t->examples_wanted;
-    int split = eval_examples_split(t);
+    int64_t wanted = k->chosen.shots >= 0 ? k->chosen.shots : r->config->num_fewshot >= 0 ? r->config->num_fewshot : t->examples_wanted;
+    int split = eval_examples_split(t, k->chosen.split);
+    if (!t->takes_examples) wanted = 0;
     TRY(eval_documents_read(&k->documents, t, t->evaluated, r->config->data, err));
-    k->examples = (struct eval_examples){ .wanted = t->output == EVAL_ROLLING ? 0 : (size_t)wanted, .draws_spare = eval_draws_spare(t) };
+    k->examples = (struct eval_examples){ .wanted = t->output == EVAL_ROLLING ? 0 : (size_t)wanted, .draws_spare = eval_draws_spare(t, k->chosen.split) };
     if (k->examples.wanted && !t->fixed_examples && split != t->evaluated) TRY(eval_documents_read(&k->example_documents, t, split, r->config->data, err));
     k->examples.from = split == t->evaluated ? &k->documents : &k->example_documents;
     python_random_seed(&k->examples.random, (uint64_t)r->config->fewshot_seed);
@@ -96,25 +97,30 @@ static sc_status score(struct eval_run *r, struct eval_task_run *k, sc_error *er
 
 /* ---- answers in writing ----------------------------------------------------------------------------------------------------------------------- */
 
-static sc_status encode_prompt(struct eval_prompt *p, const struct eval_run *r, const struct eval_task *t, const struct eval_ask *a, sc_error *err)
+static void encode_prompt(struct eval_prompt *p, const struct eval_run *r, const struct eval_task *t, const struct eval_ask *a)
 {
-    size_t from;
+    struct token_list tokens = { 0 };
+    int32_t begin, first = sc_model_first_token(r->model);
+    tokenizer_encode(r->model->tokenizer, &tokens, a->context[0], strlen(a->context[0]), NULL, 0);
+    bool adds_begin = (sc_model_adds_bos(r->model, &begin) || (!tokens.len && (begin = first) >= 0)) && (!tokens.len || tokens.id[0] != begin);
     *p = (struct eval_prompt){ .until = t->until, .most_tokens = t->most_tokens, .temperature = t->samples ? t->temperature : 0, .top_p = t->top_p, .top_k = t->top_k, .seed = a->document };
-    TRY(sc_encode_pair(&p->tokens, &from, r->model, a->context[0], strlen(a->context[0]), strlen(a->context[0]), err));
-    return SC_OK;
+    p->tokens = (sc_tokens){ mem_alloc((tokens.len + 1) * sizeof *p->tokens.id), tokens.len + adds_begin };
+    if (adds_begin) p->tokens.id[0] = begin;
+    if (tokens.len) memcpy(p->tokens.id + adds_begin, tokens.id, tokens.len * sizeof *tokens.id);
+    token_list_release(&tokens);
 }
 
 static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
     struct eval_prompt *p = mem_zero(k->n_asks + 1, sizeof *p);
-    sc_status status = SC_OK;
+    sc_status status;
     k->written = mem_zero(k->n_asks + 1, sizeof *k->written);
-    for (size_t i = 0; i < k->n_asks && status == SC_OK; i++) status = encode_prompt(&p[i], r, k->task, &k->ask[i], err);
+    for (size_t i = 0; i < k->n_asks; i++) encode_prompt(&p[i], r, k->task, &k->ask[i]);
     r->done = 0;
     r->of = k->n_asks;
     r->told = clock_seconds();
     r->task_name = k->task->name;
-    if (status == SC_OK) status = eval_generate_all(k->written, p, k->n_asks, r->model, r->config, on_done, r, err);
+    status = eval_generate_all(k->written, p, k->n_asks, r->model, r->config, on_done, r, err);
     for (size_t i = 0; i < k->n_asks; i++) {
         k->counts.tokens += p[i].tokens.len + k->written[i].tokens;
         sc_tokens_free(&p[i].tokens);
@@ -273,7 +279,8 @@ static sc_status run_all(struct eval_run *r, sc_error *err)
     r->task = mem_zero(r->selection.n + 1, sizeof *r->task);
     for (size_t i = 0; i < r->selection.n; i++) {
         struct eval_task_run *k = &r->task[r->n_tasks++];
-        k->task = r->selection.at[i];
+        k->chosen = r->selection.at[i];
+        k->task = k->chosen.task;
         TRY(run_task(r, k, err));
         keep_results(r, k);
     }

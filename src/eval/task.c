@@ -93,6 +93,12 @@ static void eval_task_free(struct eval_task *t)
 void eval_tasks_release(struct eval_tasks *t)
 {
     for (size_t i = 0; i < t->n; i++) eval_task_free(t->at[i]);
+    for (size_t i = 0; i < t->n_suites; i++) {
+        for (size_t k = 0; k < t->suite[i].n; k++) mem_free(t->suite[i].row[k].task);
+        mem_free(t->suite[i].row);
+        mem_free(t->suite[i].name);
+    }
+    mem_free(t->suite);
     mem_free(t->at);
     *t = (struct eval_tasks){ 0 };
 }

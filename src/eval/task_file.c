@@ -293,6 +293,7 @@ static sc_status read_task(struct eval_task *t, const json_t *object, const char
         if (key == KEYS) return unknown_key(&r, name);
         TRY(read_key(&r, key, value));
     }
+    t->takes_examples = t->output != EVAL_ROLLING && !(json_is_integer(json_object_get(object, "num_fewshot")) && t->examples_wanted == 0);
     if (t->evaluated < 0) t->evaluated = t->files[SPLIT_TEST].n ? SPLIT_TEST : SPLIT_VALIDATION;
     return check(&r);
 }
@@ -348,6 +349,26 @@ static sc_status add_task(struct eval_tasks *out, const json_t *object, const ch
     return read_task(t, object, what, err);
 }
 
+/* {"suite","tasks":[{"task","num_fewshot","fewshot_split"}]} */
+static sc_status read_suite(struct eval_tasks *out, const json_t *file, const char *what, sc_error *err)
+{
+    const json_t *name = json_object_get(file, "suite"), *list = json_object_get(file, "tasks");
+    struct reading r = { NULL, what, err };
+    if (!json_is_string(name) || !json_is_array(list) || json_object_size(file) != 2) return FAIL(err, SC_E_FORMAT, "%s: a suite has the keys suite, its name, and tasks, a list", what);
+    out->suite = mem_grow(out->suite, (out->n_suites + 1) * sizeof *out->suite);
+    struct eval_suite *s = &out->suite[out->n_suites++];
+    *s = (struct eval_suite){ mem_strdup(json_string_value(name)), mem_zero(json_array_size(list) + 1, sizeof *s->row), 0 };
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *one = json_array_get(list, i), *shots = json_object_get(one, "num_fewshot"), *split = json_object_get(one, "fewshot_split");
+        struct eval_suite_row *row = &s->row[s->n++];
+        *row = (struct eval_suite_row){ NULL, -1, -1 };
+        TRY(read_string(&row->task, &r, "task", json_object_get(one, "task")));
+        if (shots) TRY(read_int(&row->shots, &r, "num_fewshot", shots, 0, 1000));
+        if (split) TRY(read_name(&row->split, &r, "fewshot_split", split, split_names, SPLITS));
+    }
+    return SC_OK;
+}
+
 sc_status eval_tasks_parse(struct eval_tasks *out, const char *text, size_t len, const char *what, sc_error *err)
 {
     json_t *file = NULL;
@@ -355,6 +376,7 @@ sc_status eval_tasks_parse(struct eval_tasks *out, const char *text, size_t len,
     sc_status status = SC_OK;
     const json_t *each = json_object_get(file, "each");
     if (!json_is_object(file)) status = FAIL(err, SC_E_FORMAT, "%s is no task: expected a map of keys", what);
+    else if (json_object_get(file, "suite")) status = read_suite(out, file, what, err);
     else if (!each) status = add_task(out, file, what, err);
     else if (!json_is_array(each)) status = FAIL(err, SC_E_FORMAT, "%s: \"each\" is no list of maps", what);
     for (size_t i = 0; status == SC_OK && i < json_array_size(each); i++) {

@@ -20,12 +20,12 @@ static bool is_in_group(const struct eval_task *t, const char *group)
     return false;
 }
 
-static void select_one(struct eval_selection *s, const struct eval_task *t)
+static void select_one(struct eval_selection *s, struct eval_chosen chosen)
 {
     for (size_t i = 0; i < s->n; i++)
-        if (s->at[i] == t) return;
+        if (s->at[i].task == chosen.task) return;
     s->at = mem_grow(s->at, (s->n + 1) * sizeof *s->at);
-    s->at[s->n++] = t;
+    s->at[s->n++] = chosen;
 }
 
 /* The names of tasks and groups nearest to what was asked for, for a message. */
@@ -40,22 +40,37 @@ static const char *nearest(const struct eval_tasks *all, const char *name)
             if (d < least) { least = d; best = one; }
         }
     }
+    for (size_t i = 0; i < all->n_suites; i++)
+        if (text_distance(name, all->suite[i].name) < least) { least = text_distance(name, all->suite[i].name); best = all->suite[i].name; }
     return best;
 }
 
-static sc_status select_name(struct eval_selection *s, const struct eval_tasks *all, const char *name, sc_error *err)
+static sc_status select_name(struct eval_selection *s, const struct eval_tasks *all, const char *name, int64_t shots, int split, sc_error *err)
 {
     size_t before = s->n;
     bool is_group = false;
     for (size_t i = 0; i < all->n; i++) {
         bool is_it = !strcmp(all->at[i]->name, name), belongs = is_in_group(all->at[i], name);
-        if (is_it || belongs) select_one(s, all->at[i]);
+        if (is_it || belongs) select_one(s, (struct eval_chosen){ all->at[i], shots, split });
         is_group = is_group || belongs;
     }
     if (is_group) strings_add(&s->groups, name);
     if (s->n > before || is_group) return SC_OK;
     char quoted[80];
     return FAIL(err, SC_E_ARGUMENT, "there is no task or group \"%s\"; did you mean %s? `starchat eval --list` shows all, and a task of your own is a YAML file", error_quote(quoted, sizeof quoted, name, strlen(name)), nearest(all, name));
+}
+
+static sc_status select_suite(struct eval_selection *s, const struct eval_tasks *all, const struct eval_suite *suite, sc_error *err)
+{
+    for (size_t i = 0; i < suite->n; i++) TRY(select_name(s, all, suite->row[i].task, suite->row[i].shots, suite->row[i].split, err));
+    return SC_OK;
+}
+
+static const struct eval_suite *find_suite(const struct eval_tasks *all, const char *name)
+{
+    for (size_t i = 0; i < all->n_suites; i++)
+        if (!strcmp(all->suite[i].name, name)) return &all->suite[i];
+    return NULL;
 }
 
 sc_status eval_select(struct eval_selection *out, struct eval_tasks *all, const char *names, sc_error *err)
@@ -70,10 +85,11 @@ sc_status eval_select(struct eval_selection *out, struct eval_tasks *all, const 
             sc_text text = { 0 };
             status = file_read(&text, name, 1 << 20, err);
             if (status == SC_OK) status = eval_tasks_parse(all, text.data, text.len, name, err);
-            for (size_t i = first; status == SC_OK && i < all->n; i++) select_one(out, all->at[i]);
+            for (size_t i = first; status == SC_OK && i < all->n; i++) select_one(out, (struct eval_chosen){ all->at[i], -1, -1 });
             sc_text_free(&text);
         } else if (len) {
-            status = select_name(out, all, name, err);
+            const struct eval_suite *suite = find_suite(all, name);
+            status = suite ? select_suite(out, all, suite, err) : select_name(out, all, name, -1, -1, err);
         }
         mem_free(name);
         at += len + (at[len] == ',');
