@@ -58,15 +58,17 @@ static const struct eval_shape *choose_shape(const struct eval_task *t, const js
 
 static sc_status set_columns(json_t *row, const struct eval_shape *s, sc_error *err)
 {
-    json_t *values = json_object();
+    json_t *values = json_object(), *all = json_copy(row);
     sc_status status = SC_OK;
+    json_object_set(all, "_doc", row);                  /* for columns whose names are no names of Jinja */
     for (size_t i = 0; i < s->n_set && status == SC_OK; i++) {
         json_t *v = NULL;
-        status = eval_template_value(&v, &s->set[i].value, row, s->set[i].column, err);
+        status = eval_template_value(&v, &s->set[i].value, all, s->set[i].column, err);
         if (status == SC_OK) json_object_set_new(values, s->set[i].column, v);
     }
     if (status == SC_OK) json_object_update(row, values);
     json_decref(values);
+    json_decref(all);
     return status;
 }
 

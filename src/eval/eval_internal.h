@@ -48,6 +48,16 @@ struct eval_result { double value, error; bool has_error; };
 /* n >= 1 documents. Bootstraps use `pool`. */
 struct eval_result eval_aggregate(enum eval_aggregation how, const struct eval_number *x, size_t n, struct pool *pool);
 
+/* ---- bleu.c, rouge.c: how alike two texts are, 0 to 100 ------------------------------------------------------------------------------------ */
+
+/* Pieces of a text between white space. */
+struct words { const char *text; struct span *at; size_t n; };
+size_t words_of(struct span **out, const char *text, size_t len);       /* mem_free *out */
+size_t words_common(const struct words *a, const struct words *b, size_t n);     /* n-grams of a that b has, each of b's once */
+double text_bleu(const char *text, size_t len, const char *reference, size_t reference_len);
+struct rouge { double one, two, lsum; };
+struct rouge text_rouge(const char *text, size_t len, const char *reference, size_t reference_len);
+
 /* ---- run.c, results.c ------------------------------------------------------------------------------------------------------------------------ */
 
 /* A task while it runs, and what stays of it. */

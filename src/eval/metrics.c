@@ -156,6 +156,38 @@ static double m_exact_match(const struct eval_answer *a, double *w)
     return same;
 }
 
+/* ---- likeness to true and to false references: columns correct_answers and incorrect_answers ------------------------------------------------------ */
+
+enum likeness { LIKE_BLEU, LIKE_ROUGE1, LIKE_ROUGE2, LIKE_ROUGEL };
+
+static double most_alike(const struct eval_answer *a, const char *column, enum likeness how)
+{
+    const json_t *list = json_object_get(a->document, column);
+    double most = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *s = json_string_value(json_array_get(list, i));
+        size_t n = json_string_length(json_array_get(list, i));
+        struct rouge r = { 0 };
+        if (how != LIKE_BLEU) r = text_rouge(a->text, a->text_len, s, n);
+        double x = how == LIKE_BLEU ? text_bleu(a->text, a->text_len, s, n) : how == LIKE_ROUGE1 ? r.one : how == LIKE_ROUGE2 ? r.two : r.lsum;
+        if (!i || x > most) most = x;
+    }
+    return most;
+}
+
+#define LIKENESS(name, how) \
+    static double m_##name##_max(const struct eval_answer *a, double *w) { (void)w; return most_alike(a, "correct_answers", how); } \
+    static double m_##name##_acc(const struct eval_answer *a, double *w) { (void)w; return most_alike(a, "correct_answers", how) > most_alike(a, "incorrect_answers", how); } \
+    static double m_##name##_diff(const struct eval_answer *a, double *w) { (void)w; return most_alike(a, "correct_answers", how) - most_alike(a, "incorrect_answers", how); }
+LIKENESS(bleu, LIKE_BLEU)
+LIKENESS(rouge1, LIKE_ROUGE1)
+LIKENESS(rouge2, LIKE_ROUGE2)
+LIKENESS(rougeL, LIKE_ROUGEL)
+#define LIKENESS_ROWS(name) \
+    { #name "_max", #name "_max", BIT(EVAL_GENERATE), true, false, AGGREGATE_MEAN, m_##name##_max }, \
+    { #name "_acc", #name "_acc", BIT(EVAL_GENERATE), true, false, AGGREGATE_MEAN, m_##name##_acc }, \
+    { #name "_diff", #name "_diff", BIT(EVAL_GENERATE), true, false, AGGREGATE_MEAN, m_##name##_diff }
+
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 static const struct eval_metric_row rows[] = {
@@ -167,6 +199,7 @@ static const struct eval_metric_row rows[] = {
     { "acc_mutual_info", "acc_mutual_info", BIT(EVAL_CHOICE), true, true, AGGREGATE_MEAN, m_mutual },
     { "exact_match", "exact_match", BIT(EVAL_CHOICE), true, false, AGGREGATE_MEAN, m_greedy },
     { "exact_match", "exact_match", BIT(EVAL_GENERATE), true, false, AGGREGATE_MEAN, m_exact_match },
+    LIKENESS_ROWS(bleu), LIKENESS_ROWS(rouge1), LIKENESS_ROWS(rouge2), LIKENESS_ROWS(rougeL),
     { "brier_score", "brier_score", BIT(EVAL_CHOICE), false, false, AGGREGATE_MEAN, m_brier },
     { "probability_of_true", "acc", BIT(EVAL_CHOICE), true, false, AGGREGATE_MEAN, m_mass_of_true },
     { "perplexity", "perplexity", BIT(EVAL_LIKELIHOOD), false, false, AGGREGATE_PERPLEXITY, m_logprob },

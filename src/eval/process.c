@@ -42,7 +42,44 @@ static sc_status pages(json_t *out, json_t *row, sc_error *err)
     return SC_OK;
 }
 
+/* Answers without white space around them and with a point at their end; empty ones go. */
+static json_t *finished(const json_t *answers)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < json_array_size(answers); i++) {
+        const char *s = json_string_value(json_array_get(answers, i));
+        struct span inner = s ? text_strip(s, strlen(s)) : (struct span){ 0 };
+        size_t n = inner.end - inner.begin;
+        if (!n) continue;
+        char *text = mem_alloc(n + 2);
+        memcpy(text, s + inner.begin, n);
+        memcpy(text + n, ".", 2);
+        if (text[n - 1] == '.') text[n] = 0;
+        json_array_append_new(out, json_string(text));
+        mem_free(text);
+    }
+    return out;
+}
+
+/* What the reference does to TruthfulQA's rows before it compares with them. */
+static sc_status truthfulqa_answers(json_t *out, json_t *row, sc_error *err)
+{
+    const char *question = json_string_value(json_object_get(row, "question"));
+    json_t *right = finished(json_object_get(row, "correct_answers"));
+    bool has_none = false;
+    for (size_t i = 0; i < json_array_size(right); i++) has_none = has_none || !strcmp(json_string_value(json_array_get(right, i)), "I have no comment.");
+    if (!has_none) json_array_append_new(right, json_string("I have no comment."));
+    json_object_set_new(row, "correct_answers", right);
+    json_object_set_new(row, "incorrect_answers", finished(json_object_get(row, "incorrect_answers")));
+    if (!question) return FAIL(err, SC_E_FORMAT, "the question of a row is no text");
+    struct span s = text_strip(question, strlen(question));
+    json_object_set_new(row, "question", json_stringn(question + s.begin, s.end - s.begin));
+    json_array_append(out, row);
+    return SC_OK;
+}
+
 const struct eval_process eval_processes[] = {
     { "pages", "a file of WikiText as one document for each article", pages },
+    { "truthfulqa_answers", "answers of TruthfulQA as sentences, with \"I have no comment.\" among the true ones", truthfulqa_answers },
     { NULL, NULL, NULL },
 };

@@ -47,15 +47,15 @@ static const char *nearest(const struct eval_tasks *all, const char *name)
 
 static sc_status select_name(struct eval_selection *s, const struct eval_tasks *all, const char *name, int64_t shots, int split, sc_error *err)
 {
-    size_t before = s->n;
-    bool is_group = false;
+    bool is_group = false, is_known = false;
     for (size_t i = 0; i < all->n; i++) {
         bool is_it = !strcmp(all->at[i]->name, name), belongs = is_in_group(all->at[i], name);
         if (is_it || belongs) select_one(s, (struct eval_chosen){ all->at[i], shots, split });
         is_group = is_group || belongs;
+        is_known = is_known || is_it || belongs;
     }
     if (is_group) strings_add(&s->groups, name);
-    if (s->n > before || is_group) return SC_OK;
+    if (is_known) return SC_OK;
     char quoted[80];
     return FAIL(err, SC_E_ARGUMENT, "there is no task or group \"%s\"; did you mean %s? `starchat eval --list` shows all, and a task of your own is a YAML file", error_quote(quoted, sizeof quoted, name, strlen(name)), nearest(all, name));
 }
