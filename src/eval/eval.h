@@ -110,12 +110,12 @@ int       eval_examples_split(const struct eval_task *t, int split);
 /* ---- requests.c: tokens, and what the model says of them ----------------------------------------------------------------------------------------- */
 
 /* One continuation of an ask; parts of a long text (EVAL_ROLLING) are several requests. alone: without its context. */
-struct eval_request { size_t ask, option; bool is_alone; struct score_request score; sc_tokens tokens; double sum; bool is_greedy; };
+struct eval_request { size_t ask, option; bool is_alone, is_known; struct score_request score; sc_tokens tokens; double sum; bool is_greedy; };
 struct eval_requests { struct eval_request *at; size_t n, cap; };
 /* All requests of the asks of a task. What is longer than the model's context loses its beginning. Uses the runtime's threads. */
 sc_status eval_requests_make(struct eval_requests *out, const struct eval_task *t, const struct eval_ask *ask, size_t n, const sc_model *m, sc_error *err);
 void      eval_requests_release(struct eval_requests *r);
-/* Fills sum and is_greedy of all, on all ranks. */
+/* Fills sum and is_greedy of all that are not known, on all ranks. c->on_done tells the index of a request that this process has computed. */
 sc_status eval_requests_score(struct score_counts *counts, struct eval_requests *r, sc_model *m, const struct score_config *c, sc_error *err);
 
 /* ---- generate.c: what the model writes ------------------------------------------------------------------------------------------------------------------ */
@@ -123,10 +123,11 @@ sc_status eval_requests_score(struct score_counts *counts, struct eval_requests 
 /* until: ends before the first of these, and with the model's own end tokens. All is the caller's. */
 struct eval_prompt { sc_tokens tokens; struct strings until; int64_t most_tokens, top_k; double temperature, top_p; uint64_t seed; };
 struct eval_written { sc_text text; size_t tokens; };
+typedef void eval_on_written(void *user, size_t i, const struct eval_written *w);     /* by this process; i counts its own prompts */
 /* One answer for each prompt, the caller's. A prompt that is too long for the context loses its beginning. */
-sc_status eval_generate(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, void (*on_done)(void *user, size_t i), void *user, sc_error *err);
+sc_status eval_generate(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, eval_on_written *on_done, void *user, sc_error *err);
 /* The same with a share for each rank; all get all. */
-sc_status eval_generate_all(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, void (*on_done)(void *user, size_t i), void *user, sc_error *err);
+sc_status eval_generate_all(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, eval_on_written *on_done, void *user, sc_error *err);
 
 /* ---- run.c: the job ------------------------------------------------------------------------------------------------------------------------------- */
 

@@ -58,6 +58,16 @@ double text_bleu(const char *text, size_t len, const char *reference, size_t ref
 struct rouge { double one, two, lsum; };
 struct rouge text_rouge(const char *text, size_t len, const char *reference, size_t reference_len);
 
+/* ---- unfinished.c: answers of an interrupted run --------------------------------------------------------------------------------------------- */
+
+struct eval_unfinished { FILE *file; char *path; json_t *known; size_t n_known; double flushed; };     /* zeroed: nothing is kept */
+/* Beside `out`. key: of all that answers depend on. *is_other: one of other settings was there and is replaced. */
+sc_status eval_unfinished_open(struct eval_unfinished *u, const char *out, const char *key, bool *is_other, sc_error *err);
+void      eval_unfinished_begin(struct eval_unfinished *u);
+void      eval_unfinished_put(struct eval_unfinished *u, json_t *line);             /* {"task","digest","i",...} */
+const json_t *eval_unfinished_of(const struct eval_unfinished *u, const char *task);    /* its lines; NULL: none */
+void      eval_unfinished_close(struct eval_unfinished *u, bool is_finished);       /* finished: the file goes */
+
 /* ---- run.c, results.c ------------------------------------------------------------------------------------------------------------------------ */
 
 /* A task while it runs, and what stays of it. */
@@ -83,7 +93,10 @@ struct eval_run {
     struct eval_tasks tasks; struct eval_selection selection;
     struct eval_task_run *task; size_t n_tasks;
     FILE *requests;
-    const char *task_name; size_t done, of; double told;
+    struct eval_unfinished unfinished;
+    char digest[65];                          /* of the requests of the task that runs */
+    struct eval_task_run *now;
+    size_t done, of, *which; double told;
     int64_t began; double clock;
 };
 struct eval_answer eval_answer_of(const struct eval_task_run *k, size_t i, size_t filter);

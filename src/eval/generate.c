@@ -8,7 +8,7 @@
 enum { AT_ONCE = 48, CONTEXT_ROOM = 64 };
 
 struct writing { struct eval_written *w; struct buf text; size_t *left; struct generating *g; };
-struct generating { struct engine *engine; struct writing *one; size_t n, left; sc_error error; void (*on_done)(void *user, size_t i); void *user; };
+struct generating { struct engine *engine; struct writing *one; size_t n, left; sc_error error; eval_on_written *on_done; void *user; };
 
 static void on_event(struct task *t, struct event_of_task *v)
 {
@@ -21,7 +21,7 @@ static void on_event(struct task *t, struct event_of_task *v)
     buf_puts(&w->text, "");
     buf_take(&w->text, &w->w->text);
     g->left--;
-    if (g->on_done) g->on_done(g->user, (size_t)(w - g->one));
+    if (g->on_done && v->end == TASK_DONE) g->on_done(g->user, (size_t)(w - g->one), w->w);
     task_free(t);
 }
 
@@ -68,7 +68,7 @@ static sc_status open_engine(struct engine **out, const struct eval_prompt *p, s
     return engine_open(out, &e, err);
 }
 
-sc_status eval_generate(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, void (*on_done)(void *user, size_t i), void *user, sc_error *err)
+sc_status eval_generate(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, eval_on_written *on_done, void *user, sc_error *err)
 {
     struct generating g = { .n = n, .left = n, .on_done = on_done, .user = user };
     if (!n) return SC_OK;
@@ -112,7 +112,7 @@ static sc_status send_texts(struct eval_written *w, size_t from, size_t to, int 
     return SC_OK;
 }
 
-sc_status eval_generate_all(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, void (*on_done)(void *user, size_t i), void *user, sc_error *err)
+sc_status eval_generate_all(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, eval_on_written *on_done, void *user, sc_error *err)
 {
     struct comm *comm = &m->runtime->comm;
     size_t size = (size_t)comm->size, rank = (size_t)comm->rank, from = n * rank / size, to = n * (rank + 1) / size;

@@ -141,27 +141,30 @@ void eval_requests_release(struct eval_requests *r)
 /* What ranks tell each other; is_mine: computed there. */
 struct told { double sum; uint8_t is_greedy, is_mine, padding[6]; };
 
-struct scoring { struct eval_requests *r; struct told *told; const struct score_config *c; };
+/* which: of each request that is computed its index among all. */
+struct scoring { struct eval_requests *r; struct told *told; const struct score_config *c; size_t *which; };
 
 /* Sums in the order of the tokens. */
 static void on_done(void *user, size_t i)
 {
     struct scoring *s = user;
-    const struct score_request *r = &s->r->at[i].score;
-    struct told *t = &s->told[i];
+    struct eval_request *q = &s->r->at[s->which[i]];
+    struct told *t = &s->told[s->which[i]];
     t->is_mine = t->is_greedy = 1;
-    for (size_t k = 0; k < r->n - r->from; k++) {
-        t->sum += r->logprob[k];
-        t->is_greedy = t->is_greedy && r->greedy[k];
+    for (size_t k = 0; k < q->score.n - q->score.from; k++) {
+        t->sum += q->score.logprob[k];
+        t->is_greedy = t->is_greedy && q->score.greedy[k];
     }
-    if (s->c->on_done) s->c->on_done(s->c->user, i);
+    q->sum = t->sum;
+    q->is_greedy = t->is_greedy;
+    if (s->c->on_done) s->c->on_done(s->c->user, s->which[i]);
 }
 
 static sc_status share(struct eval_requests *r, struct told *told, struct comm *c, sc_error *err)
 {
     struct told *all = mem_zero(r->n * (size_t)c->size + 1, sizeof *all);
     memcpy(all + r->n * (size_t)c->rank, told, r->n * sizeof *told);
-    sc_status status = c->size > 1 ? comm_gather(c, all, r->n * sizeof *told, err) : SC_OK;
+    sc_status status = comm_gather(c, all, r->n * sizeof *told, err);
     for (int rank = 0; rank < c->size && status == SC_OK; rank++)
         for (size_t i = 0; i < r->n; i++) {
             const struct told *t = &all[(size_t)rank * r->n + i];
@@ -173,29 +176,38 @@ static sc_status share(struct eval_requests *r, struct told *told, struct comm *
     return status;
 }
 
+/* Requests that are not known yet, with room for their numbers; returns how many. */
+static size_t list_unknown(struct score_request *q, size_t *which, double *logprob, bool *greedy, struct eval_requests *r)
+{
+    size_t at = 0, n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        struct eval_request *one = &r->at[i];
+        if (one->is_known) continue;
+        one->score.logprob = logprob + at;
+        one->score.greedy = greedy + at;
+        at += one->score.n - one->score.from;
+        which[n] = i;
+        q[n++] = one->score;
+    }
+    return n;
+}
+
 sc_status eval_requests_score(struct score_counts *counts, struct eval_requests *r, sc_model *m, const struct score_config *c, sc_error *err)
 {
     struct score_request *q = mem_alloc((r->n + 1) * sizeof *q);
     struct comm *comm = &m->runtime->comm;
-    size_t total = 0, at = 0;
+    size_t total = 0;
     for (size_t i = 0; i < r->n; i++) total += r->at[i].score.n - r->at[i].score.from;
     double *logprob = mem_alloc((total + 1) * sizeof *logprob);
     bool *greedy = mem_alloc(total + 1);
-    for (size_t i = 0; i < r->n; i++) {
-        r->at[i].score.logprob = logprob + at;
-        r->at[i].score.greedy = greedy + at;
-        at += r->at[i].score.n - r->at[i].score.from;
-        q[i] = r->at[i].score;
-    }
-    struct scoring s = { r, mem_zero(r->n + 1, sizeof *s.told), c };
+    struct scoring s = { r, mem_zero(r->n + 1, sizeof *s.told), c, mem_alloc((r->n + 1) * sizeof *s.which) };
+    size_t n = list_unknown(q, s.which, logprob, greedy, r);
     struct score_config mine = { c->cache_type, c->chunk, comm->rank, comm->size, on_done, &s };
-    sc_status status = scores_compute(counts, m, q, r->n, &mine, err);
+    sc_status status = scores_compute(counts, m, q, n, &mine, err);
     if (comm->size > 1) status = comm_all_ok(comm, status, err);
-    if (status == SC_OK) status = share(r, s.told, comm, err);
+    if (status == SC_OK && comm->size > 1) status = share(r, s.told, comm, err);
     for (size_t i = 0; i < r->n; i++) r->at[i].score.logprob = NULL, r->at[i].score.greedy = NULL;
-    mem_free(s.told);
-    mem_free(logprob);
-    mem_free(greedy);
-    mem_free(q);
+    void *all[] = { s.told, s.which, logprob, greedy, q };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
     return status;
 }

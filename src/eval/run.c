@@ -73,25 +73,72 @@ static sc_status write_requests(const struct eval_run *r, const struct eval_task
     return is_written ? SC_OK : FAIL(err, SC_E_IO, "%s cannot be written to", r->config->requests);
 }
 
-static void on_done(void *user, size_t request)
+static void tell_progress(struct eval_run *r)
 {
-    struct eval_run *r = user;
-    (void)request;
     r->done++;
     double now = clock_seconds();
     if (now - r->told < 0.5 && r->done < r->of) return;
     r->told = now;
-    eval_event(r->runtime, "{\"event\":\"eval_progress\",\"what\":\"%s\",\"done\":%zu,\"total\":%zu}", r->task_name, r->done, r->of);
+    eval_event(r->runtime, "{\"event\":\"eval_progress\",\"what\":\"%s\",\"done\":%zu,\"total\":%zu}", r->now->task->name, r->done, r->of);
+}
+
+static void begin_progress(struct eval_run *r, struct eval_task_run *k, size_t known, size_t n)
+{
+    r->now = k;
+    r->done = known;
+    r->of = n;
+    r->told = clock_seconds();
+    if (known) eval_event(r->runtime, "{\"event\":\"note\",\"text\":\"%s: %zu of %zu answers are there from an interrupted run\"}", k->task->name, known, n);
+}
+
+/* ---- scores ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static void digest_requests(char out[65], const struct eval_requests *q)
+{
+    struct sha256 s;
+    sha256_begin(&s);
+    for (size_t i = 0; i < q->n; i++) {
+        uint64_t head[2] = { q->at[i].score.n, q->at[i].score.from };
+        sha256_add(&s, head, sizeof head);
+        sha256_add(&s, q->at[i].score.id, q->at[i].score.n * sizeof *q->at[i].score.id);
+    }
+    sha256_end(&s, out);
+}
+
+/* The lines of the task's digest: the answer of each request that is among them. Returns how many. */
+static size_t read_known(const struct eval_run *r, struct eval_task_run *k)
+{
+    size_t i, n = 0;
+    json_t *line;
+    json_array_foreach(eval_unfinished_of(&r->unfinished, k->task->name), i, line) {
+        const char *digest = json_string_value(json_object_get(line, "digest"));
+        size_t at = (size_t)json_integer_value(json_object_get(line, "i"));
+        const json_t *sum = json_object_get(line, "sum");
+        if (!digest || strcmp(digest, r->digest) != 0 || at >= k->requests.n || !json_is_real(sum) || k->requests.at[at].is_known) continue;
+        k->requests.at[at].sum = json_real_value(sum);
+        k->requests.at[at].is_greedy = json_is_true(json_object_get(line, "greedy"));
+        k->requests.at[at].is_known = true;
+        n++;
+    }
+    return n;
+}
+
+static void on_score(void *user, size_t i)
+{
+    struct eval_run *r = user;
+    const struct eval_request *q = &r->now->requests.at[i];
+    json_t *line = r->unfinished.file ? json_pack("{s:s, s:s, s:I, s:f, s:b}", "task", r->now->task->name, "digest", r->digest, "i", (json_int_t)i, "sum", q->sum, "greedy", q->is_greedy) : NULL;
+    if (line) eval_unfinished_put(&r->unfinished, line);
+    json_decref(line);
+    tell_progress(r);
 }
 
 static sc_status score(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
-    struct score_config c = { .cache_type = r->config->cache_type, .chunk = (size_t)r->config->chunk, .on_done = on_done, .user = r };
+    struct score_config c = { .cache_type = r->config->cache_type, .chunk = (size_t)r->config->chunk, .on_done = on_score, .user = r };
     TRY(eval_requests_make(&k->requests, k->task, k->ask, k->n_asks, r->model, err));
-    r->done = 0;
-    r->of = k->requests.n;
-    r->told = clock_seconds();
-    r->task_name = k->task->name;
+    digest_requests(r->digest, &k->requests);
+    begin_progress(r, k, read_known(r, k), k->requests.n);
     return eval_requests_score(&k->counts, &k->requests, r->model, &c, err);
 }
 
@@ -110,22 +157,64 @@ static void encode_prompt(struct eval_prompt *p, const struct eval_run *r, const
     token_list_release(&tokens);
 }
 
+static void digest_prompts(char out[65], const struct eval_prompt *p, size_t n)
+{
+    struct sha256 s;
+    sha256_begin(&s);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t head[2] = { p[i].tokens.len, p[i].seed };
+        sha256_add(&s, head, sizeof head);
+        sha256_add(&s, p[i].tokens.id, p[i].tokens.len * sizeof *p[i].tokens.id);
+    }
+    sha256_end(&s, out);
+}
+
+static size_t read_written(const struct eval_run *r, struct eval_task_run *k, bool *is_known)
+{
+    size_t i, n = 0;
+    json_t *line;
+    json_array_foreach(eval_unfinished_of(&r->unfinished, k->task->name), i, line) {
+        const char *digest = json_string_value(json_object_get(line, "digest"));
+        size_t at = (size_t)json_integer_value(json_object_get(line, "i"));
+        const json_t *text = json_object_get(line, "text");
+        if (!digest || strcmp(digest, r->digest) != 0 || at >= k->n_asks || !json_is_string(text) || is_known[at]) continue;
+        k->written[at] = (struct eval_written){ { mem_strndup(json_string_value(text), json_string_length(text)), json_string_length(text) }, (size_t)json_integer_value(json_object_get(line, "tokens")) };
+        is_known[at] = true;
+        n++;
+    }
+    return n;
+}
+
+static void on_written(void *user, size_t i, const struct eval_written *w)
+{
+    struct eval_run *r = user;
+    json_t *line = r->unfinished.file ? json_pack("{s:s, s:s, s:I, s:s%, s:I}", "task", r->now->task->name, "digest", r->digest, "i", (json_int_t)r->which[i], "text", w->text.data, w->text.len, "tokens", (json_int_t)w->tokens) : NULL;
+    if (line) eval_unfinished_put(&r->unfinished, line);
+    json_decref(line);
+    tell_progress(r);
+}
+
 static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
-    struct eval_prompt *p = mem_zero(k->n_asks + 1, sizeof *p);
-    sc_status status;
+    struct eval_prompt *p = mem_zero(k->n_asks + 1, sizeof *p), *q = mem_alloc((k->n_asks + 1) * sizeof *q);
+    bool *is_known = mem_zero(k->n_asks + 1, 1);
+    size_t n = 0;
     k->written = mem_zero(k->n_asks + 1, sizeof *k->written);
+    r->which = mem_alloc((k->n_asks + 1) * sizeof *r->which);
     for (size_t i = 0; i < k->n_asks; i++) encode_prompt(&p[i], r, k->task, &k->ask[i]);
-    r->done = 0;
-    r->of = k->n_asks;
-    r->told = clock_seconds();
-    r->task_name = k->task->name;
-    status = eval_generate_all(k->written, p, k->n_asks, r->model, r->config, on_done, r, err);
+    digest_prompts(r->digest, p, k->n_asks);
+    begin_progress(r, k, read_written(r, k, is_known), k->n_asks);
+    for (size_t i = 0; i < k->n_asks; i++)
+        if (!is_known[i]) { r->which[n] = i; q[n++] = p[i]; }
+    struct eval_written *w = mem_zero(n + 1, sizeof *w);
+    sc_status status = eval_generate_all(w, q, n, r->model, r->config, on_written, r, err);
+    for (size_t i = 0; i < n && status == SC_OK; i++) k->written[r->which[i]] = w[i];
     for (size_t i = 0; i < k->n_asks; i++) {
         k->counts.tokens += p[i].tokens.len + k->written[i].tokens;
         sc_tokens_free(&p[i].tokens);
     }
-    mem_free(p);
+    void *all[] = { p, q, w, is_known, r->which };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
     return status;
 }
 
@@ -274,8 +363,35 @@ static sc_status check_config(const sc_eval_config *c, const sc_model *m, sc_err
     return SC_OK;
 }
 
+/* Of all that an answer depends on besides its tokens. */
+static void run_key(char out[65], const struct eval_run *r)
+{
+    struct sha256 s;
+    char build[48], text[256];
+    system_build(build);
+    snprintf(text, sizeof text, "%s %s %s %s", build, r->runtime->activations, r->config->cache_type, r->runtime->backend->kernels_name(r->runtime->kernels));
+    sha256_begin(&s);
+    sha256_add(&s, text, strlen(text));
+    model_file_identify(r->model->file, &s);
+    if (r->model->adapter) model_file_identify(r->model->adapter, &s);
+    sha256_end(&s, out);
+}
+
+static sc_status open_unfinished(struct eval_run *r, sc_error *err)
+{
+    bool is_other;
+    char key[65];
+    if (!r->config->out || !*r->config->out || r->config->dry_run || r->runtime->comm.size > 1) return SC_OK;
+    run_key(key, r);
+    TRY(eval_unfinished_open(&r->unfinished, r->config->out, key, &is_other, err));
+    eval_unfinished_begin(&r->unfinished);
+    if (is_other) eval_event(r->runtime, "{\"event\":\"note\",\"text\":\"the unfinished run beside --out is of another model or other settings; it is replaced\"}");
+    return SC_OK;
+}
+
 static sc_status run_all(struct eval_run *r, sc_error *err)
 {
+    TRY(open_unfinished(r, err));
     r->task = mem_zero(r->selection.n + 1, sizeof *r->task);
     for (size_t i = 0; i < r->selection.n; i++) {
         struct eval_task_run *k = &r->task[r->n_tasks++];
@@ -309,6 +425,7 @@ sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_confi
     TRY_DONE(write_out(&r, out, err));
 done:
     if (r.requests && fclose(r.requests) != 0 && status == SC_OK) status = FAIL(err, SC_E_IO, "%s cannot be written to", c->requests);
+    eval_unfinished_close(&r.unfinished, status == SC_OK);
     for (size_t i = 0; i < r.n_tasks; i++) task_run_release(&r.task[i]);
     mem_free(r.task);
     json_decref(results);
