@@ -95,6 +95,11 @@ sc_status overlap_open(struct overlap **out, const char *const *paths, size_t n,
 void      overlap_close(struct overlap *o);
 struct overlap_hit { const char *file; uint64_t line; double share; bool is_exact; };
 bool      overlap_find(const struct overlap *o, const struct dialogue *d, struct overlap_hit *hit);        /* the strongest; safe from many threads */
+/* The other way round: how much of each of n items (texts) stands in a text. What has fewer than 9 words is not checked. */
+struct overlap_mark { double share; bool is_exact; };                 /* of its 5-word shingles, the most in one text; 13 words in a row */
+sc_status overlap_open_items(struct overlap **out, const char *const *text, size_t n, sc_error *err);
+void      overlap_checked_items(bool *is_checked, const struct overlap *o);                                     /* of n */
+void      overlap_mark_items(struct overlap_mark *mark, const struct overlap *o, const char *text, size_t len);  /* mark: n, zeroed at first */
 /* ISO code of the language that the text seems to be in ("en"), "" if unsure: stop words and scripts. */
 const char *language_of(const char *text, size_t len);
 /* "en-GB" is wanted by "de,en". */

@@ -46,7 +46,7 @@ static void item_put(void *user, const char *text, size_t len, uint64_t line)
         digest[1] = hash_mix(digest[1] + hash);
     }
     o->is_full |= o->n_words >= UINT32_MAX - 1;
-    if (o->n_words - first < ITEM_WORDS || dedup_check(o->texts, digest, NULL) != KEEP) { o->n_words = first; return; }
+    if (o->n_words - first < ITEM_WORDS || (o->texts && dedup_check(o->texts, digest, NULL) != KEEP)) { o->n_words = first; return; }
     if (o->n_items == o->items_cap) o->item = mem_grow(o->item, (o->items_cap = o->items_cap ? o->items_cap * 2 : 256) * sizeof *o->item);
     o->item[o->n_items++] = (struct item) { (uint32_t)first, (uint32_t)(o->n_words - first), (uint32_t)(o->files.len - 1), line };
 }
@@ -124,6 +124,22 @@ done:
     return status;
 }
 
+sc_status overlap_open_items(struct overlap **out, const char *const *text, size_t n, sc_error *err)
+{
+    struct overlap *o = mem_zero(1, sizeof *o);
+    *out = o;
+    for (size_t i = 0; i < n; i++) item_put(o, text[i], strlen(text[i]), i);
+    if (o->is_full) {
+        overlap_close(o);
+        *out = NULL;
+        return FAIL(err, SC_E_MEMORY, "the items have more than %u words; please check fewer at a time", UINT32_MAX);
+    }
+    o->next = mem_zero(o->n_words + 1, sizeof *o->next);
+    table_fill(o, &o->exact, EXACT_WORDS, NULL);
+    table_fill(o, &o->shingle, SHINGLE_WORDS, o->next);
+    return SC_OK;
+}
+
 /* ---- comparing -------------------------------------------------------------------------------------------------------------------- */
 
 /* Numbers that grow: words of a dialogue, positions hit. */
@@ -168,11 +184,10 @@ static const struct item *exact_find(const struct overlap *o, const struct list 
     return NULL;
 }
 
-/* The item with the largest share of its shingles among the words. */
-static const struct item *share_find(const struct overlap *o, const struct list *words, double *best)
+/* Calls `each` for every item of which a shingle is among the words, with the share of its shingles that are. */
+static void share_each(const struct overlap *o, const struct list *words, void (*each)(void *user, const struct item *item, double share), void *user)
 {
     struct list hits = { 0 };
-    const struct item *strongest = NULL;
     size_t at;
     for (size_t i = 0; i + SHINGLE_WORDS <= words->len; i++) {
         uint32_t found = table_find(o, &o->shingle, words->value + i, SHINGLE_WORDS, &at);
@@ -183,23 +198,58 @@ static const struct item *share_find(const struct overlap *o, const struct list 
         const struct item *item = item_at(o, hits.value[i]);
         size_t n = 0;
         for (; i < hits.len && hits.value[i] < item->first + item->n_words; i++) n += i == 0 || hits.value[i] != hits.value[i - 1];
-        double share = (double)n / (double)(item->n_words - SHINGLE_WORDS + 1);
-        if (share > *best) { *best = share; strongest = item; }
+        each(user, item, (double)n / (double)(item->n_words - SHINGLE_WORDS + 1));
     }
     mem_free(hits.value);
-    return strongest;
+}
+
+struct strongest { const struct item *item; double share; };
+
+static void keep_strongest(void *user, const struct item *item, double share)
+{
+    struct strongest *s = user;
+    if (share > s->share) *s = (struct strongest){ item, share };
 }
 
 bool overlap_find(const struct overlap *o, const struct dialogue *d, struct overlap_hit *hit)
 {
     struct dialogue_words reader = { .dialogue = d };
     struct list words = { 0 };
-    double share = 0;
+    struct strongest most = { 0 };
     uint32_t hash;
     while (dialogue_word(&reader, &hash)) list_push(&words, hash);
-    const struct item *exact = exact_find(o, &words), *close = share_find(o, &words, &share);
+    const struct item *exact = exact_find(o, &words);
+    share_each(o, &words, keep_strongest, &most);
+    const struct item *close = most.item;
+    double share = most.share;
     mem_free(words.value);
     if (exact) hit_set(hit, o, close && share >= least_share ? close : exact, share, true);
     else if (close && share >= least_share) hit_set(hit, o, close, share, false);
     return exact || (close && share >= least_share);
+}
+
+static void mark_share(void *user, const struct item *item, double share)
+{
+    struct overlap_mark *m = (struct overlap_mark *)user + item->line;
+    if (share > m->share) m->share = share;
+}
+
+void overlap_mark_items(struct overlap_mark *mark, const struct overlap *o, const char *text, size_t len)
+{
+    struct word_reader reader = { text, text + len };
+    struct list words = { 0 };
+    uint32_t hash;
+    size_t at;
+    while (word_next(&reader, &hash)) list_push(&words, hash);
+    for (size_t i = 0; i + EXACT_WORDS <= words.len; i++) {
+        uint32_t found = table_find(o, &o->exact, words.value + i, EXACT_WORDS, &at);
+        if (found) mark[item_at(o, found - 1)->line].is_exact = true;
+    }
+    share_each(o, &words, mark_share, mark);
+    mem_free(words.value);
+}
+
+void overlap_checked_items(bool *is_checked, const struct overlap *o)
+{
+    for (size_t i = 0; i < o->n_items; i++) is_checked[o->item[i].line] = true;
 }

@@ -86,7 +86,7 @@ struct eval_task_run {
     struct eval_number *number;               /* of each result all asks */
     struct eval_result *result; size_t n_results;   /* of each filter all metrics */
     double seconds;
-    json_t *samples, *files;
+    json_t *samples, *files, *contamination;
 };
 struct eval_run {
     sc_runtime *runtime; sc_model *model; const sc_eval_config *config;
@@ -102,6 +102,9 @@ struct eval_run {
 struct eval_answer eval_answer_of(const struct eval_task_run *k, size_t i, size_t filter);
 void    eval_event(const sc_runtime *rt, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void    eval_event_result(const struct eval_run *r, const struct eval_task_run *k);
+/* contamination.c: which questions stand in the training data at `paths` (prepared directories, or files of dialogues), and the scores without them. */
+sc_status eval_contamination(json_t **out, const struct eval_task_run *k, const char *paths, struct pool *pool, sc_error *err);
+void    eval_set_result(json_t *out, const char *metric, const char *filter, const struct eval_result *r);      /* "acc,none", "acc_stderr,none"; r NULL: "N/A" */
 json_t *eval_samples(const struct eval_task_run *k);
 json_t *eval_results(const struct eval_run *r);
 

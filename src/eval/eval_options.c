@@ -14,6 +14,7 @@ static const struct option rows[] = {
     ROW(fewshot_seed, OPT_INT, 0, 4294967295.0, "1234", NULL, "seed of which examples are drawn"),
     ROW(chunk, OPT_INT, 1, 8192, "512", NULL, "most tokens in one forward pass"),
     ROW(cache_type, OPT_CHOICE, 0, 0, "f32", "f16|f32|q8_0", "precision of the key/value cache"),
+    ROW(contamination, OPT_STRING, 0, 0, "", NULL, "training data, with commas (prepared directories or files): which questions stand in it, and the scores without them"),
     ROW(dry_run, OPT_BOOL, 0, 0, "false", NULL, "makes the requests without asking the model"),
 };
 

@@ -28,16 +28,16 @@ static void set_value(json_t *out, const char *metric, const char *part, const c
     json_object_set_new(out, key, value);
 }
 
-static void set_result(json_t *out, const char *metric, const char *filter, const struct eval_result *r)
+void eval_set_result(json_t *out, const char *metric, const char *filter, const struct eval_result *r)
 {
-    set_value(out, metric, "", filter, json_real(r->value));
-    set_value(out, metric, "_stderr", filter, r->has_error && isfinite(r->error) ? json_real(r->error) : json_string("N/A"));
+    set_value(out, metric, "", filter, r && isfinite(r->value) ? json_real(r->value) : json_string("N/A"));
+    set_value(out, metric, "_stderr", filter, r && r->has_error && isfinite(r->error) ? json_real(r->error) : json_string("N/A"));
 }
 
 static json_t *task_results(const struct eval_task_run *k)
 {
     json_t *out = json_pack("{s:s, s:s, s:I}", "name", k->task->name, "alias", k->task->name, "sample_len", (json_int_t)k->n_asks);
-    for (size_t i = 0; i < k->n_results; i++) set_result(out, metric_of(k, i)->shown, filter_name(k->task, i / k->task->n_metrics), &k->result[i]);
+    for (size_t i = 0; i < k->n_results; i++) eval_set_result(out, metric_of(k, i)->shown, filter_name(k->task, i / k->task->n_metrics), &k->result[i]);
     return out;
 }
 
@@ -193,7 +193,7 @@ static json_t *group_results(const struct eval_run *r, const char *group)
     for (size_t m = 0; first && m < first->task->n_metrics; m++) {
         if (first->task->metric[m]->how != AGGREGATE_MEAN) continue;
         struct eval_result one = pool_results(r, group, first->task->metric[m]->shown, &documents);
-        set_result(out, first->task->metric[m]->shown, filter_name(first->task, 0), &one);
+        eval_set_result(out, first->task->metric[m]->shown, filter_name(first->task, 0), &one);
     }
     json_object_set_new(out, "sample_len", json_integer((json_int_t)documents));
     return out;
@@ -241,7 +241,7 @@ static json_t *config_record(const struct eval_run *r)
     return out;
 }
 
-struct tables { json_t *results, *configs, *versions, *shots, *higher, *counts, *samples, *data, *speed; };
+struct tables { json_t *results, *configs, *versions, *shots, *higher, *counts, *samples, *data, *speed, *contamination; };
 
 static void add_task(struct tables *t, const struct eval_task_run *k)
 {
@@ -256,12 +256,13 @@ static void add_task(struct tables *t, const struct eval_task_run *k)
     json_object_set_new(t->counts, name, json_pack("{s:I, s:I}", "original", (json_int_t)k->n_documents, "effective", (json_int_t)k->n_asks));
     if (k->samples) json_object_set(t->samples, name, k->samples);
     if (k->files) json_object_set(t->data, name, k->files);
+    if (k->contamination) json_object_set(t->contamination, name, k->contamination);
     json_object_set_new(t->speed, name, json_pack("{s:f, s:I, s:I, s:I}", "seconds", k->seconds, "tokens", (json_int_t)k->counts.tokens, "rows", (json_int_t)k->counts.rows, "passes", (json_int_t)k->counts.passes));
 }
 
 json_t *eval_results(const struct eval_run *r)
 {
-    struct tables t = { json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object() };
+    struct tables t = { json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object() };
     json_t *groups = json_object(), *subtasks = json_object(), *value;
     const char *name;
     for (size_t i = 0; i < r->n_tasks; i++) add_task(&t, &r->task[i]);
@@ -271,6 +272,8 @@ json_t *eval_results(const struct eval_run *r)
     json_t *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:o, s:o}", "results", t.results, "groups", groups, "group_subtasks", subtasks, "configs", t.configs, "versions", t.versions,
                             "n-shot", t.shots, "higher_is_better", t.higher, "n-samples", t.counts, "config", config_record(r), "data", t.data, "date", (json_int_t)r->began, "total_evaluation_time_seconds",
                             clock_seconds() - r->clock, "speed", t.speed, "samples", t.samples);
+    if (json_object_size(t.contamination)) json_object_set(out, "contamination", t.contamination);
+    json_decref(t.contamination);
     return out;
 }
 

@@ -320,6 +320,7 @@ static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error 
         fill_answers(k);
     }
     count(r, k);
+    if (r->config->contamination && *r->config->contamination) TRY(eval_contamination(&k->contamination, k, r->config->contamination, r->runtime->pool, err));
     k->seconds = clock_seconds() - begin;
     eval_event_result(r, k);
     return SC_OK;
@@ -336,6 +337,7 @@ static void task_run_release(struct eval_task_run *k)
     eval_documents_release(&k->example_documents);
     json_decref(k->samples);
     json_decref(k->files);
+    json_decref(k->contamination);
 }
 
 /* Results stay, what they were made of goes. */
