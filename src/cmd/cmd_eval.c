@@ -107,6 +107,8 @@ static int run_eval(const struct command *self, int argc, char **argv)
     if (!*e.config.tasks) return usage_error(self, "--tasks is missing; `starchat eval --list` shows what there is");
     if (!*e.config.data) return usage_error(self, "--data is missing: the directory with the data files of the tasks");
     if (strcmp(e.args.common.runtime.activations, "auto") == 0) e.args.common.runtime.activations = "f32";
+    const char *mpi = args_value(&e.args, "mpi");
+    e.args.common.runtime.mpi = mpi ? mpi : "auto";
     e.args.common.runtime.on_event = on_event;
     e.args.common.runtime.user = &e.args.common;
     code = open_model(&e.opened, &e.args.common, &e.model, e.args.operand[0], true);
@@ -120,7 +122,7 @@ static int run_eval(const struct command *self, int argc, char **argv)
 }
 
 static const char *const tables[] = { "eval", "model", NULL };
-static const struct flag flags[] = { { "list", NULL, NULL, "shows tasks and groups", NULL }, FLAG_JSON, FLAG_END };
+static const struct flag flags[] = { { "mpi", NULL, "auto|none|openmpi|mpich", "which MPI joins several processes; auto: the launcher's [auto]", NULL }, { "list", NULL, NULL, "shows tasks and groups", NULL }, FLAG_JSON, FLAG_END };
 const struct command command_eval = {
     .name = "eval", .operands = "MODEL", .summary = "benchmarks, with lm-evaluation-harness's tasks and scores",
     .min_operands = 0, .max_operands = 1, .run = run_eval, .tables = tables, .flags = flags,

@@ -1,0 +1,224 @@
+"""`starchat eval` from the command line on a tiny random model and small data of our own: what is asked is what lm-eval asks (golden requests made by
+tools/oracle/eval_harness.py), results do not depend on threads, chunks or interruptions, and mistakes get one sentence. Standard library only.
+
+Run: python3 tests/cli/test_eval.py build/starchat       Last line: "N passed, N failed"
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/serve"))
+import served  # noqa: E402
+
+PROGRAM = str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/starchat").resolve())
+SCRATCH_HOLDER = tempfile.TemporaryDirectory(prefix="starchat-eval-")
+SCRATCH = pathlib.Path(SCRATCH_HOLDER.name)
+DATA, GOLDEN = ROOT / "tests/golden/eval/data", ROOT / "tests/golden/eval/requests"
+MODEL = None
+
+
+def run(*args, model=True, good=True):
+    line = [PROGRAM, "eval", *([str(MODEL)] if model else []), *map(str, args)]
+    p = subprocess.run(line, capture_output=True, text=True, env=served.environment(SCRATCH), timeout=600)
+    assert (p.returncode == 0) == good, (line, p.returncode, p.stdout[-500:], p.stderr[-1000:])
+    if not good:
+        assert p.returncode in (1, 2) and "starchat" in p.stderr, p
+    return p
+
+
+def results(name, *args):
+    out = SCRATCH / f"{name}.json"
+    out.unlink(missing_ok=True)
+    run("--data", DATA, "--out", out, "--quiet", *args)
+    assert not (SCRATCH / f"{name}.json.unfinished").exists()
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def requests(task, *args):
+    out = SCRATCH / "requests.jsonl"
+    run("--tasks", task, "--data", DATA, "--dry-run", "--requests", out, "--quiet", *args)
+    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+
+
+def test_requests_are_those_of_lm_eval():
+    files = sorted(GOLDEN.glob("*.jsonl"))
+    assert len(files) >= 12, files
+    for file in files:
+        name, shots = file.name.split(".")[:2]
+        if "openllm" in name:                            # the suite also asks for tasks that have no data here
+            suite = SCRATCH / "suite.yaml"
+            suite.write_text(f"suite: own\ntasks:\n  - {{ task: {name.split('_')[0]}, num_fewshot: {shots}, fewshot_split: train }}\n")
+            found = requests(f"{suite},own")
+        else:
+            found = requests(name, "--num-fewshot", shots)
+        wanted = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert len(found) == len(wanted), (file, len(found), len(wanted))
+        by_place = {(r["doc_id"], r["idx"]): r for r in found}
+        for w in wanted:
+            f = by_place[w["doc_id"], w["idx"]]
+            if "text" in w:
+                assert f["continuation"] == w["text"], (file, f, w)
+            else:
+                assert f["context"] == w["context"] and f.get("continuation") == w.get("continuation"), (file, f, w)
+
+
+def test_results_do_not_depend_on_threads_or_chunks():
+    tasks = "arc_easy,hellaswag,winogrande,truthfulqa_mc1,truthfulqa_mc2,lambada_openai,wikitext,mmlu_anatomy"
+    one = results("one", "--tasks", tasks, "--num-fewshot", 2, "--threads", 1, "--chunk", 16)
+    for name, args in {"many": ("--threads", 3), "odd": ("--threads", 2, "--chunk", 7)}.items():
+        other = results(name, "--tasks", tasks, "--num-fewshot", 2, *args)
+        assert other["samples"] == one["samples"] and other["results"] == one["results"], name
+    assert one["n-shot"]["arc_easy"] == 2 and one["n-shot"]["truthfulqa_mc1"] == 0 and one["n-samples"]["arc_easy"] == {"original": 12, "effective": 12}
+    assert set(one["results"]["hellaswag"]) >= {"acc,none", "acc_stderr,none", "acc_norm,none", "acc_norm_stderr,none"}
+    assert one["speed"]["hellaswag"]["rows"] < one["speed"]["hellaswag"]["tokens"]
+    for task, samples in one["samples"].items():
+        for metric in samples[0]["metrics"]:
+            values = [s[metric] for s in samples]
+            if not isinstance(values[0], list) and metric != "perplexity":
+                assert abs(one["results"][task][f"{metric},none"] - sum(values) / len(values)) < 1e-12
+
+
+def test_likelihoods_are_those_of_score():
+    found = results("score", "--tasks", "arc_easy", "--limit", 4)["samples"]["arc_easy"]
+    lines = "".join(json.dumps({"context": a["arg_0"], "continuation": a["arg_1"]}) + "\n" for s in found for a in s["arguments"].values())
+    p = subprocess.run([PROGRAM, "score", str(MODEL), "--cache-type", "f32"], input=lines, capture_output=True, text=True, env=served.environment(SCRATCH))
+    scores = [json.loads(line) for line in p.stdout.splitlines()]
+    ours = [r[0] for s in found for r in s["resps"]]
+    assert len(scores) == len(ours) == sum(len(s["arguments"]) for s in found)
+    for a, b in zip(ours, scores):
+        assert abs(float(a[0]) - b["logprob"]) < 1e-3 and (a[1] == "True") == b["greedy"], (a, b)
+
+
+def test_groups_limits_and_files():
+    r = results("group", "--tasks", "ai2_arc", "--limit", 0.5)
+    assert r["group_subtasks"]["ai2_arc"] == ["arc_easy", "arc_challenge"] and r["n-samples"]["arc_easy"]["effective"] == 6
+    mean = sum(r["results"][t]["acc,none"] for t in ("arc_easy", "arc_challenge")) / 2
+    assert abs(r["groups"]["ai2_arc"]["acc,none"] - mean) < 1e-12
+    for files in r["data"].values():
+        assert all(len(f["sha256"]) == 64 and f["records"] for f in files)
+
+
+def test_answers_in_writing():
+    a = results("written", "--tasks", "gsm8k,truthfulqa_gen", "--num-fewshot", 1, "--limit", 4)
+    b = results("written2", "--tasks", "gsm8k,truthfulqa_gen", "--num-fewshot", 1, "--limit", 4, "--threads", 3)
+    assert a["samples"] == b["samples"] and set(a["results"]["gsm8k"]) >= {"exact_match,strict-match", "exact_match,flexible-extract"}
+    for s in a["samples"]["gsm8k"]:
+        assert "Question:" not in s["resps"][0][0] and isinstance(s["filtered_resps"][0], str)
+
+
+def test_an_interrupted_run_goes_on():
+    whole = results("whole", "--tasks", "wikitext,hellaswag,gsm8k", "--num-fewshot", 1)
+    out = SCRATCH / "broken.json"
+    seen = 0
+    for wait in (0.15, 0.3, 0.5, 0.8, 1.2, 1.8, 2.5, 4, 8, 60):
+        p = subprocess.Popen([PROGRAM, "eval", str(MODEL), "--tasks", "wikitext,hellaswag,gsm8k", "--num-fewshot", "1", "--data", str(DATA), "--out", str(out), "--quiet"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                             text=True, env=served.environment(SCRATCH))
+        try:
+            p.wait(wait)
+            break
+        except subprocess.TimeoutExpired:
+            p.send_signal(signal.SIGKILL)
+            p.wait()
+            unfinished = SCRATCH / "broken.json.unfinished"
+            seen = max(seen, unfinished.read_text().count("\n") if unfinished.exists() else 0)
+    assert p.returncode == 0, p.stderr.read()
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert found["samples"] == whole["samples"] and found["results"] == whole["results"]
+    # One torn in the middle of a line and one of other settings do no harm.
+    torn = SCRATCH / "torn.json.unfinished"
+    torn.write_text('{"key":"other"}\n{"task":"hellaswag","digest":"x","i":0,"sum":1.0,"gre')
+    p = run("--tasks", "hellaswag", "--data", DATA, "--out", SCRATCH / "torn.json")
+    assert "is replaced" in p.stderr and not torn.exists(), p.stderr
+
+
+def test_contamination():
+    rows = [json.loads(line) for line in (DATA / "gsm8k/test.jsonl").read_text(encoding="utf-8").splitlines()]
+    train = SCRATCH / "train.jsonl"
+    train.write_text("".join(json.dumps({"messages": [{"role": "user", "content": "Solve: " + r["question"]}, {"role": "assistant", "content": "No."}]}) + "\n" for r in rows[:3]) + '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n')
+    c = results("contaminated", "--tasks", "gsm8k", "--num-fewshot", 0, "--contamination", train)["contamination"]["gsm8k"]
+    assert {d["doc_id"] for d in c["found_documents"]} >= {0, 1, 2} and c["training_texts"] == 4 and c["found"] < 8, c
+    assert c["without_found"]["exact_match,strict-match"] == 0
+
+
+def test_a_task_of_ones_own():
+    here = SCRATCH / "own"
+    here.mkdir()
+    (here / "capitals.jsonl").write_text("".join(json.dumps({"country": c, "cities": ["Paris", "Rome"], "right": i % 2}) + "\n" for i, c in enumerate(["France", "Italy", "France"])))
+    (here / "capitals.csv").write_text("country,a,b,right\nFrance,Paris,Rome,0\n")
+    text = "task: capitals\nfiles: {{ test: [{file}] }}\ncolumns: [country, cities, right]\nshapes: [{{ needs: [a, b], set: {{ cities: '{{{{ [a, b] | tojson }}}}' }} }}]\ndoc_to_text: 'The capital of {{{{ country }}}} is'\n" \
+           "doc_to_choice: '{{{{ cities | tojson }}}}'\ndoc_to_target: '{{{{ right }}}}'\nmetric_list: [acc, acc_norm, acc_bytes, acc_tokens, acc_mutual_info, brier_score, exact_match]\n"
+    library = pathlib.Path(os.environ.get("STARCHAT_DUCKDB") or pathlib.Path.home() / ".local/lib/libduckdb.so")
+    if library.exists():
+        (SCRATCH / ".local/lib").mkdir(parents=True)
+        (SCRATCH / ".local/lib/libduckdb.so").symlink_to(library)
+    else:
+        print("skipped: tables in CSV, DuckDB is not there")
+    for file, n in (("capitals.jsonl", 3), ("capitals.csv", 1))[:2 if library.exists() else 1]:
+        (here / "t.yaml").write_text(text.format(file=file))
+        p = run("--tasks", here / "t.yaml", "--data", here, "--json")
+        r = json.loads(p.stdout)
+        assert r["results"]["capitals"]["sample_len"] == n and 0 <= r["results"]["capitals"]["acc_mutual_info,none"] <= 1, r
+    (here / "capitals.jsonl").write_text('{"country": "France"}\n')
+    (here / "t.yaml").write_text(text.format(file="capitals.jsonl"))
+    assert 'wants a column "cities", but this row has country' in run("--tasks", here / "t.yaml", "--data", here, good=False).stderr
+    (here / "capitals.jsonl").write_text('{"country": "France", "cities": ["a"], "right": 4}\n')
+    assert "is none of the 1 choices" in run("--tasks", here / "t.yaml", "--data", here, good=False).stderr
+    (here / "capitals.jsonl").write_text('{"country": \n')
+    assert "capitals.jsonl" in run("--tasks", here / "t.yaml", "--data", here, good=False).stderr
+
+
+def test_mistakes_get_a_sentence():
+    assert "did you mean hellaswag" in run("--tasks", "helaswag", "--data", DATA, good=False).stderr
+    assert "needs its split" in run("--tasks", "lambada_standard", "--data", SCRATCH, good=False).stderr
+    assert "--data is missing" in run("--tasks", "hellaswag", good=False).stderr
+    assert "--tasks is missing" in run("--data", DATA, good=False).stderr
+    assert "is no directory" in run("--tasks", "hellaswag", "--data", SCRATCH / "nowhere", good=False).stderr
+    assert "examples are wanted, but" in run("--tasks", "mmlu_anatomy", "--num-fewshot", 6, "--data", DATA, good=False).stderr
+    assert "MODEL is missing" in run("--tasks", "hellaswag", "--data", DATA, model=False, good=False).stderr
+    listed = run("--list", model=False).stdout
+    assert "mmlu_world_religions" in listed and "gsm8k" in listed
+    assert len(json.loads(run("--list", "--json", model=False).stdout)) > 65
+
+
+def test_ranks_give_the_same():
+    if not any((ROOT / "build").glob("starchat-*.so")) or subprocess.run(["which", "mpirun"], capture_output=True).returncode or pathlib.Path(PROGRAM).parent.name != "build":
+        print("skipped: test_ranks_give_the_same needs mpirun and the module for it")
+        return
+    alone = results("alone", "--tasks", "arc_easy,lambada_openai,gsm8k", "--num-fewshot", 1)
+    out = SCRATCH / "ranks.json"
+    environment = dict(served.environment(SCRATCH), OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    p = subprocess.run(["mpirun", "-n", "3", "--oversubscribe", PROGRAM, "eval", str(MODEL), "--mpi", "auto", "--tasks", "arc_easy,lambada_openai,gsm8k", "--num-fewshot", "1", "--data", str(DATA), "--out", str(out), "--threads", "1", "--quiet"],
+                       capture_output=True, text=True, env=environment, timeout=600)
+    assert p.returncode == 0, p.stderr
+    together = json.loads(out.read_text(encoding="utf-8"))
+    assert together["samples"] == alone["samples"] and together["results"] == alone["results"]
+
+
+def main():
+    global MODEL
+    MODEL = served.make_model(PROGRAM, SCRATCH, "tiny")
+    passed = failed = 0
+    tests = [t for n, t in sorted(globals().items()) if n.startswith("test_") and (len(sys.argv) < 3 or n in sys.argv[2:])]
+    for test in tests:
+        began = time.monotonic()
+        try:
+            test()
+            passed += 1
+            print(f"ok     {test.__name__} {time.monotonic() - began:.1f} s" if os.environ.get("STARCHAT_TIMES") else f"ok     {test.__name__}")
+        except Exception:
+            failed += 1
+            print(f"FAILED {test.__name__}")
+            traceback.print_exc(file=sys.stdout)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
