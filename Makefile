@@ -18,7 +18,7 @@ CMD_LIBS := $(if $(filter 1,$(READLINE)),-lreadline)
 
 LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
 CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,readline).c,$(wildcard src/cmd/*.c))
-LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o)
 CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 # Tests of the AVX-512 kernels for machines without them, where SIMDe (libsimde-dev) is installed.
@@ -71,6 +71,22 @@ $(BUILD)/embedded/page.c: tools/embed_page.sh $(shell find web/dist -type f | so
 $(BUILD)/embedded/tasks.c: tools/embed_tasks.sh $(sort $(wildcard tasks/*.yaml))
 	@mkdir -p $(@D)
 	tools/embed_tasks.sh $(sort $(wildcard tasks/*.yaml)) > $@.part && mv $@.part $@
+# The helper that is the first program in a sandbox: without libc, for any machine that the program itself runs on.
+$(BUILD)/sandbox/enter: src/sandbox/inside/enter.c src/sandbox/inside/enter.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -Os -static -nostdlib -ffreestanding -fno-builtin -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pie -no-pie -Wl,--build-id=none,-z,noexecstack -s -o $@ $<
+$(BUILD)/embedded/sandbox_enter.c: $(BUILD)/sandbox/enter tools/embed.sh
+	@mkdir -p $(@D)
+	tools/embed.sh sandbox_enter $< > $@.part && mv $@.part $@
+# Its Python halves; what values look like between them stands in front of both.
+$(BUILD)/embedded/sandbox_%.py: src/sandbox/inside/values.py src/sandbox/inside/%.py
+	@mkdir -p $(@D)
+	cat $^ > $@
+$(BUILD)/embedded/sandbox_plain.py: src/sandbox/inside/plain.py
+	@mkdir -p $(@D)
+	cat $^ > $@
+$(BUILD)/embedded/sandbox_%.c: $(BUILD)/embedded/sandbox_%.py tools/embed.sh
+	tools/embed.sh sandbox_$* $< > $@.part && mv $@.part $@
 $(BUILD)/embedded/%.o: $(BUILD)/embedded/%.c $(BUILD)/flags
 	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
