@@ -111,6 +111,10 @@ $(BUILD)/simde/%.o: src/cpu/%.c $(BUILD)/flags
 $(BUILD)/simde_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/test.o $(BUILD)/simde/avx512.o $(BUILD)/simde/panel_vnni.o $(BUILD)/tests/simde/features.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -Wl,--wrap=system_cpu -o $@ $^ $(LIBS)
 
+# Runs and judges in the sandbox what comes as lines of JSON: for tests/sandbox/*.py.
+$(BUILD)/judge: $(BUILD)/tests/sandbox/judge.o $(BUILD)/internal.a
+	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
+
 $(BUILD)/bench_%: $(BUILD)/bench/%.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
@@ -129,7 +133,7 @@ $(BUILD)/starchat-%.so: src/comm/mpi/comm_mpi.c src/comm/comm.h $(BUILD)/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 test: setup-test
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(SIMDE_TESTS) $(if $(SANITIZE),,$(if $(MPI_MODULES),mpi))
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(SIMDE_TESTS) $(BUILD)/judge $(if $(SANITIZE),,$(if $(MPI_MODULES),mpi))
 	@tools/run_tests.sh $(BUILD) $(TESTS) $(SIMDE_TESTS)
 
 setup-test:

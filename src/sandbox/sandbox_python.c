@@ -75,7 +75,7 @@ static void judging_init(struct judging *j, struct sandbox *s, const struct pyth
     int *fds[] = { &j->code[0], &j->code[1], &j->source, &j->order, &j->request[0], &j->request[1], &j->reply[0], &j->reply[1], &j->verdict[0], &j->verdict[1] };
     for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) *fds[i] = -1;
     buf_init(&j->line, VERDICT_MAX);
-    j->candidate.is_over = j->checker.is_over = true;
+    j->candidate = j->checker = (struct run){ .is_over = true, .monitor_fd = -1, .init_fd = -1, .status = -1, .output = -1, .errors = -1 };
 }
 
 static void shut(int *fd)
