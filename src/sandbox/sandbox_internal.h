@@ -79,7 +79,7 @@ sc_status python_open(struct sandbox *s, sc_error *err);        /* compiles the 
 enum { NONCE_DIGITS = 32, VERDICT_MAX = 1024 };
 /* is_lost: the candidate's process ended early, how is known outside. is_again: the plus inputs need a candidate of their own. is_forged: a whole line, but
  * by someone who did not know the nonce. */
-struct verdict { struct python_verdict found; bool is_lost, is_again, is_forged; };
+struct verdict { struct python_verdict found; bool is_lost, is_plus_lost, is_again, is_forged; };
 /* One line: nonce, outcome, plus, n_base, n_plus, detail. False: it is not that, or is_forged. */
 bool verdict_read(struct verdict *out, const char *bytes, size_t len, const char *nonce);
 

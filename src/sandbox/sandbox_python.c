@@ -10,7 +10,7 @@
 extern const unsigned char sandbox_candidate[], sandbox_checker[], sandbox_plain[];
 extern const size_t sandbox_candidate_bytes, sandbox_checker_bytes, sandbox_plain_bytes;
 
-enum { GRACE_SECONDS = 1, DRIVER_MAX = 1 << 20 };
+enum { GRACE_SECONDS = 10, DRIVER_MAX = 1 << 20 };
 static const char boot[] = "import marshal; exec(marshal.load(open(3, 'rb')))";
 static const char *const python_only[] = { "python3", NULL };
 
@@ -158,11 +158,12 @@ static sc_status open_pipe(int end[2], sc_error *err)
     return pipe2(end, O_CLOEXEC) == 0 ? SC_OK : FAIL(err, SC_E_IO, "no pipe between sandboxes can be made: %s", strerror(errno));
 }
 
+/* The checker is trusted, and may have a reference to compute: it outlasts the candidate, whose end it then reports. */
 static sc_status begin_one(struct judging *j, struct run *run, int which, const int *fds, size_t n, sc_error *err)
 {
     const char *const argv[] = { sandbox_tool(j->s, "python3"), "-s", "-S", "-B", "-c", boot, NULL };
     const struct sandbox_job job = { .argv = argv, .tools = python_only, .descriptors = fds, .n_descriptors = n,
-                                     .limits = { .wall = j->total_seconds + (which ? GRACE_SECONDS : 0), .memory = j->task->memory } };
+                                     .limits = { .wall = which ? 2 * j->total_seconds + GRACE_SECONDS : j->total_seconds, .memory = j->task->memory } };
     return run_begin(run, j->s, &job, &j->result[which], false, err);
 }
 
@@ -260,6 +261,10 @@ static void conclude(struct python_verdict *out, bool *is_again, struct judging 
         tell_end(out, checker);
     } else if (v.is_lost) {
         tell_end(out, candidate);
+    } else if (v.is_plus_lost) {
+        tell_end(out, candidate);
+        out->plus = out->outcome;
+        out->outcome = v.found.outcome;
     }
     if (!is_read && j->has_plus) out->plus = out->outcome;
 }
@@ -272,9 +277,9 @@ static sc_status judge(struct python_verdict *out, bool *is_again, struct judgin
     /* A candidate that is gone is asked how it went; one that still runs has no say any more. */
     if (status == SC_OK && !j->candidate.is_over && j->checker.is_over == false) {
         struct run *const runs[] = { &j->candidate, &j->checker };
-        double until = clock_seconds() + 0.05;
-        bool is_lost = j->line.len > NONCE_DIGITS + 5 && memcmp(j->line.data + NONCE_DIGITS, " lost", 5) == 0;
-        while (is_lost && !j->candidate.is_over && clock_seconds() < until + GRACE_SECONDS) runs_poll(runs, 2, -1, until);
+        double until = clock_seconds() + 1;
+        bool is_lost = j->line.len && strstr(j->line.data, " lost ") != NULL;
+        while (is_lost && !j->candidate.is_over && clock_seconds() < until) runs_poll(runs, 2, -1, until);
     }
     if (j->result[0].start_seconds > 0) out->seconds += clock_seconds() - j->candidate.started;
     if (j->candidate.began > 0) run_end(&j->candidate);

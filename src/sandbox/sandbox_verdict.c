@@ -21,16 +21,17 @@ static bool word(struct cursor *c, const char **text, size_t *len)
 
 static bool is_word(const char *text, size_t len, const char *wanted) { return strlen(wanted) == len && memcmp(text, wanted, len) == 0; }
 
-static bool outcome(struct cursor *c, enum python_outcome *out, const char *other, bool *is_other)
+static bool outcome(struct cursor *c, enum python_outcome *out, bool *is_lost, bool *is_again)
 {
     const char *text;
     size_t len;
     if (!word(c, &text, &len)) return false;
-    *is_other = is_word(text, len, other);
+    *is_lost = is_word(text, len, "lost");
+    *is_again = is_word(text, len, "again");
     *out = PYTHON_ERROR;
-    for (int i = 0; i < PYTHON_OUTCOMES && !*is_other; i++)
+    for (int i = 0; i < PYTHON_OUTCOMES; i++)
         if (is_word(text, len, python_outcome_text[i])) { *out = (enum python_outcome)i; return true; }
-    return *is_other;
+    return *is_lost || *is_again;
 }
 
 static bool count(struct cursor *c, int *out)
@@ -57,7 +58,9 @@ bool verdict_read(struct verdict *out, const char *bytes, size_t len, const char
     if (!word(&c, &text, &n)) return false;
     out->is_forged = n != NONCE_DIGITS || memcmp(text, nonce, NONCE_DIGITS) != 0;
     if (out->is_forged) return false;
-    if (!outcome(&c, &out->found.outcome, "lost", &out->is_lost) || !outcome(&c, &out->found.plus, "again", &out->is_again)) return false;
+    bool is_base_again;                                        /* a word without meaning there */
+    if (!outcome(&c, &out->found.outcome, &out->is_lost, &is_base_again) || is_base_again) return false;
+    if (!outcome(&c, &out->found.plus, &out->is_plus_lost, &out->is_again)) return false;
     if (!count(&c, &out->found.n_base) || !count(&c, &out->found.n_plus)) return false;
     error_quote(out->found.detail, sizeof out->found.detail, c.at, (size_t)(c.end - c.at));
     return true;

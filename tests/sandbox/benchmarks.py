@@ -40,21 +40,21 @@ def humaneval():
     return [humaneval_job(r, r["prompt"] + r["canonical_solution"], r["task_id"]) for r in rows("humaneval/HumanEval.jsonl.gz")]
 
 
-def entry_of(tests):
-    """The function of an MBPP task: the first name called in an assertion that Python does not have."""
-    import builtins
+def entry_of(tests, code):
+    """The function of an MBPP task: the first name called in an assertion that the reference defines."""
     for name in re.findall(r"([A-Za-z_]\w*)\s*\(", tests):
-        if not hasattr(builtins, name) and name not in ("isclose", "math", "assert"):
+        if re.search(r"^(def|class)\s+%s\b" % name, code, re.M):
             return name
+    return "?"
 
 
 def mbpp():
     out = []
     for r in rows("mbpp/mbpp.jsonl"):
         tests = r["test_setup_code"] + "\n" + "\n".join(r["test_list"] + r["challenge_test_list"])
-        out.append({"id": "mbpp/%d" % r["task_id"], "candidate": r["code"], "entry": entry_of("\n".join(r["test_list"])), "tests": tests, "call_seconds": 10, "total_seconds": 60})
+        out.append({"id": "mbpp/%d" % r["task_id"], "candidate": r["code"], "entry": entry_of("\n".join(r["test_list"]), r["code"]), "tests": tests, "call_seconds": 10, "total_seconds": 60})
     for r in rows("mbpp/sanitized-mbpp.json"):
-        out.append({"id": "sanitized/%d" % r["task_id"], "candidate": r["code"], "entry": entry_of("\n".join(r["test_list"])), "helper": "\n".join(r["test_imports"]), "tests": "\n".join(r["test_list"]), "call_seconds": 10, "total_seconds": 60})
+        out.append({"id": "sanitized/%d" % r["task_id"], "candidate": r["code"], "entry": entry_of("\n".join(r["test_list"]), r["code"]), "helper": "\n".join(r["test_imports"]), "tests": "\n".join(r["test_list"]), "call_seconds": 10, "total_seconds": 60})
     return out
 
 
@@ -84,7 +84,7 @@ for ids, how in (((2, 116, 132, 143, 222, 261, 273, 394, 399, 421, 424, 429, 470
                  ((63, 64, 70, 94, 120, 237, 272, 299, 400, 409, 417, 438, 473, 614, 780), "[[[tuple(x) for x in y] for y in i] for i in inputs]"),
                  ((75, 413, 444, 753), "[[[tuple(x) for x in i[0]]] + [i[1]] for i in inputs]"), ((106, 750), "[[i[0]] + [tuple(i[1])] for i in inputs]"),
                  ((115,), "[[[set(x) if isinstance(x, list) and len(x) else {} for x in i[0]]] for i in inputs]"), ((124,), "[(float(i[0]), complex(i[1])) for i in inputs]"),
-                 ((250, 405, 446, 617, 720, 800, 808), "[[tuple(i[0])] + [i[1]] for i in inputs]"), ((259, 401, 445), "[[tuple(tuple(x) for x in y) for y in i] for i in inputs]"),
+                 ((250, 405, 446, 617, 720, 808), "[[tuple(i[0])] + [i[1]] for i in inputs]"), ((259, 401, 445), "[[tuple(tuple(x) for x in y) for y in i] for i in inputs]"),
                  ((278,), "[[tuple(tuple(x) if isinstance(x, list) else x for x in i[0])] for i in inputs]"), ((307,), "[[tuple(i[0])] + [i[1], i[2]] for i in inputs]"),
                  ((722,), "[[{k: tuple(v) for k, v in i[0].items()}] + i[1:] for i in inputs]"), ((252,), "[[complex(i[0])] for i in inputs]"),
                  ((580, 615, 791), "[[deep(x) for x in i] for i in inputs]\ndef deep(x):\n    return tuple(deep(y) for y in x) if isinstance(x, list) else x")):

@@ -78,6 +78,8 @@ class Candidate:
         given = [unpack(t, self.back) for t in trees]
         n = len(args)
         result = fn(*given[:n], **dict(zip(names, given[n:])))
+        if isinstance(result, CONTAINERS) and hasattr(result, "__len__") and len(result) > 10000:
+            send(self.replies, [self.number, "large", None])     # so that writing it does not count as computing it
         packed = pack(result, self.other)
         changed = []
         for i, t in enumerate(trees):

@@ -22,7 +22,12 @@ class ScanContext:
     parse_constant = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": -float("inf")}.__getitem__
 
 
+class TrustedContext(ScanContext):
+    object_pairs_hook, parse_int = None, int
+
+
 scan = make_scanner(ScanContext)
+scan_trusted = make_scanner(TrustedContext)
 encode_chunks = make_encoder(None, None, encode_basestring_ascii, None, ":", ",", False, False, True)
 
 
@@ -88,11 +93,25 @@ def pack_text(v):
     return v if is_plain_text(v) else ["s"] + [ord(c) for c in v]
 
 
+SIMPLE = ({int}, {float}, {bool}, {type(None)}, {str})
+
+
+def is_simple(v):
+    """A list whose items stand for themselves: most are, and most are long."""
+    kinds = set(map(type, v))
+    if kinds == {str}:
+        return "".join(v).isascii()
+    return kinds in SIMPLE and (kinds != {int} or (max(v) < LARGE and min(v) > -LARGE))
+
+
 def pack_exact(t, v, other, depth):
     if depth > DEPTH_MAX:
         raise ValueError("a value nested more than %d levels deep" % DEPTH_MAX)
     if t is list or t is tuple or t is set or t is frozenset:
         out = ["l" if t is list else "t" if t is tuple else "S" if t is set else "F"]
+        if is_simple(v):
+            out.extend(v)
+            return out
         for x in t.__iter__(v):
             out.append(pack(x, other, depth + 1))
         return out
