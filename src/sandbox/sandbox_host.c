@@ -25,23 +25,28 @@ enum { COPIES_FROM = 256, PLACES_MAX = TOOLS_MAX * TOOL_PLACES };
 
 /* ---- the namespace for root ---------------------------------------------------------------------------------------------------- */
 
-struct opened { int fd; bool is_directory; char *source; };
-
-/* In a child of its own. Nothing of it is seen outside: the namespace is private from its first line on. */
-static bool lay_out(const struct opened *o, size_t n)
+/* In a child of its own. Nothing of it is seen outside: the namespace is private from its first line on. Places are opened before /tmp is covered, and
+ * after the namespace is there: what was opened in another one cannot be mounted. */
+static bool lay_out(struct place *const *place, size_t n)
 {
-    char from[32];
+    int fd[PLACES_MAX];
+    char from[32], to[32];
+    struct stat is;
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return false;
+    for (size_t i = 0; i < n; i++)
+        if ((fd[i] = open(place[i]->target, O_PATH | O_CLOEXEC)) < 0) return false;
     if (mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") != 0) return false;
     for (size_t i = 0; i < n; i++) {
-        snprintf(from, sizeof from, "/proc/self/fd/%d", o[i].fd);
-        int made = o[i].is_directory ? mkdir(o[i].source, 0755) : open(o[i].source, O_CREAT | O_CLOEXEC, 0644);
-        if (made < 0 || mount(from, o[i].source, NULL, MS_BIND | MS_REC, NULL) != 0) return false;
+        snprintf(from, sizeof from, "/proc/self/fd/%d", fd[i]);
+        snprintf(to, sizeof to, "/tmp/%zu", i);
+        if (fstat(fd[i], &is) != 0) return false;
+        int made = S_ISDIR(is.st_mode) ? mkdir(to, 0755) : open(to, O_CREAT | O_CLOEXEC, 0644);
+        if (made < 0 || mount(from, to, NULL, MS_BIND | MS_REC, NULL) != 0) return false;
     }
     return true;
 }
 
-static int make_namespace(const struct opened *o, size_t n)
+static int make_namespace(struct place *const *place, size_t n)
 {
     int ready[2], leave[2], fd = -1;
     char byte = 0, path[48];
@@ -50,7 +55,7 @@ static int make_namespace(const struct opened *o, size_t n)
     pid_t child = fork();
     if (child == 0) {
         close(leave[1]);
-        if (lay_out(o, n) && write(ready[1], "y", 1) == 1) (void)!read(leave[0], &byte, 1);
+        if (lay_out(place, n) && write(ready[1], "y", 1) == 1) (void)!read(leave[0], &byte, 1);
         _exit(0);
     }
     close(ready[1]);
@@ -67,31 +72,19 @@ static int make_namespace(const struct opened *o, size_t n)
 
 void host_open(struct sandbox *s)
 {
-    struct opened o[PLACES_MAX];
     struct place *place[PLACES_MAX];
     size_t n = 0;
-    struct stat is;
+    char name[32];
     s->host = -1;
     if (!s->is_root) return;
     for (size_t i = 0; i < s->n_tools; i++)
-        for (size_t j = 0; j < s->tool[i].n_places; j++) {
-            int fd = open(s->tool[i].place[j].target, O_PATH | O_CLOEXEC);
-            char name[32];
-            if (fd < 0 || fstat(fd, &is) != 0) continue;
-            snprintf(name, sizeof name, "/tmp/%zu", n);
-            place[n] = &s->tool[i].place[j];
-            o[n++] = (struct opened){ fd, S_ISDIR(is.st_mode), mem_strdup(name) };
-        }
-    s->host = make_namespace(o, n);
+        for (size_t j = 0; j < s->tool[i].n_places; j++) place[n++] = &s->tool[i].place[j];
+    s->host = make_namespace(place, n);
     if (s->host < 0) s->is_root = false;                       /* root of a container that may not mount: bubblewrap starts as it is */
-    for (size_t i = 0; i < n; i++) {
-        if (s->host >= 0) {
-            mem_free(place[i]->source);
-            place[i]->source = o[i].source;
-        } else {
-            mem_free(o[i].source);
-        }
-        close(o[i].fd);
+    for (size_t i = 0; s->host >= 0 && i < n; i++) {
+        snprintf(name, sizeof name, "/tmp/%zu", i);
+        mem_free(place[i]->source);
+        place[i]->source = mem_strdup(name);
     }
 }
 

@@ -80,7 +80,7 @@ sc_status sandbox_open(struct sandbox **out, const struct sandbox_config *config
     host_open(s);
     TRY_DONE(prove(s, &landlock, err));
     if (sandbox_tool(s, "python3")) TRY_DONE(python_open(s, err));
-    snprintf(s->describe, sizeof s->describe, "%s, %s, Python: %s", s->bwrap, landlock ? "with Landlock" : "without Landlock (this kernel has none)", sandbox_tool(s, "python3") ? sandbox_tool(s, "python3") : "none");
+    snprintf(s->describe, sizeof s->describe, "%s, %s, %s, Python: %s", s->bwrap, s->is_root ? "as an ordinary user" : geteuid() ? "as this user" : "as root of this container", landlock ? "with Landlock" : "without Landlock (this kernel has none)", sandbox_tool(s, "python3") ? sandbox_tool(s, "python3") : "none");
 done:
     if (status != SC_OK) sandbox_close(s);
     else *out = s;

@@ -275,12 +275,10 @@ static sc_status judge(struct python_verdict *out, bool *is_again, struct judgin
     judging_pass(j);
     if (status == SC_OK) follow(j);
     /* A candidate that is gone is asked how it went; one that still runs has no say any more. */
-    if (status == SC_OK && !j->candidate.is_over && j->checker.is_over == false) {
-        struct run *const runs[] = { &j->candidate, &j->checker };
-        double until = clock_seconds() + 1;
-        bool is_lost = j->line.len && strstr(j->line.data, " lost ") != NULL;
-        while (is_lost && !j->candidate.is_over && clock_seconds() < until) runs_poll(runs, 2, -1, until);
-    }
+    bool is_lost = status == SC_OK && j->line.len && strstr(j->line.data, " lost ") != NULL;
+    double until = clock_seconds() + 1;
+    struct run *const candidate[] = { &j->candidate };
+    while (is_lost && !j->candidate.is_over && clock_seconds() < until) runs_poll(candidate, 1, -1, until);
     if (j->result[0].start_seconds > 0) out->seconds += clock_seconds() - j->candidate.started;
     if (j->candidate.began > 0) run_end(&j->candidate);
     if (j->checker.began > 0) run_end(&j->checker);

@@ -8,11 +8,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WATCH_MS = 20, SETUP_SECONDS = 30, GOING_SECONDS = 10, RUNS_MAX = 4 };
+enum { WATCH_MS = 20, SETUP_SECONDS = 30, GOING_SECONDS = 10, RUNS_MAX = 4, FILES_MAX = 20000 };
 
 static const char *const sandbox_outcome_text[SANDBOX_OUTCOMES] = { "exited", "signalled", "timeout", "oom", "output-flood", "setup-error" };
 const char *sandbox_outcome_name(enum sandbox_outcome outcome) { return outcome < SANDBOX_OUTCOMES ? sandbox_outcome_text[outcome] : "unknown"; }
@@ -116,6 +117,15 @@ void run_kill(struct run *run, enum sandbox_outcome outcome)
     if (run->monitor > 0) kill(run->monitor, SIGKILL);
 }
 
+/* Files of no size are memory too, which no limit of a tmpfs counts in bytes. */
+static bool has_many_files(pid_t init)
+{
+    char path[40];
+    struct statvfs fs;
+    snprintf(path, sizeof path, "/proc/%d/root/tmp", (int)init);
+    return statvfs(path, &fs) == 0 && fs.f_files - fs.f_ffree > FILES_MAX;
+}
+
 /* Process 1 inside, seen from here; when it is gone, all are. */
 static void find_init(struct run *run)
 {
@@ -184,7 +194,7 @@ static void watch(struct run *run)
     if (now - run->started > run->limits.wall) { run_kill(run, SANDBOX_TIMEOUT); return; }
     find_init(run);
     if (run->init <= 0 || !tree_use(&use, run->init)) return;
-    if (use.bytes > run->limits.memory || use.processes > run->limits.processes + 16) run_kill(run, SANDBOX_OOM);
+    if (use.bytes > run->limits.memory || use.processes > run->limits.processes + 16 || has_many_files(run->init)) run_kill(run, SANDBOX_OOM);
 }
 
 /* bubblewrap has ended: whatever it still had to say is in the pipes. */

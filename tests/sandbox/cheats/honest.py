@@ -1,0 +1,4 @@
+# The control: a solution that is right.
+# plain: pass
+def square_all(numbers):
+    return [n * n for n in numbers]

@@ -1,0 +1,6 @@
+# Becomes root.
+# inside: exited
+# outside: root
+import os
+os.setuid(0)
+print("REACHED")

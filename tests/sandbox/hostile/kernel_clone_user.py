@@ -1,0 +1,11 @@
+# Makes a process in a user namespace of its own.
+# inside: exited
+# outside: yes
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+n = 56 if os.uname().machine == "x86_64" else 220
+if os.fork() == 0:
+    r = libc.syscall(n, 0x10000011, 0, 0, 0, 0)
+    os._exit(0 if (r == 0 and os._exit(0)) or r > 0 else 1)
+if os.waitstatus_to_exitcode(os.wait()[1]) == 0:
+    print("REACHED")

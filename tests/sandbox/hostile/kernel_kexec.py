@@ -1,0 +1,11 @@
+# Starts another kernel. Never outside.
+# inside: exited
+# outside: never
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+n = 320 if os.uname().machine == "x86_64" else 294
+if os.fork() == 0:
+    r = libc.syscall(n, -1, -1, 0, 0, 0)
+    os._exit(0 if r >= 0 else 1)
+if os.waitstatus_to_exitcode(os.wait()[1]) == 0:
+    print("REACHED")

@@ -1,0 +1,11 @@
+# Takes more of the processor than others.
+# inside: exited
+# outside: root
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+n = 141 if os.uname().machine == "x86_64" else 140
+if os.fork() == 0:
+    r = libc.syscall(n, 0, 0, -5)
+    os._exit(0 if r >= 0 else 1)
+if os.waitstatus_to_exitcode(os.wait()[1]) == 0:
+    print("REACHED")

@@ -1,0 +1,6 @@
+# Looks through /sys.
+# inside: exited
+# outside: yes
+import os
+if os.listdir("/sys"):
+    print("REACHED")

@@ -1,0 +1,5 @@
+# Waits for an input that never comes. Outside there is one.
+# inside: exited
+# outside: yes
+if input():
+    print("REACHED")
