@@ -102,11 +102,11 @@ static void become(const struct sandbox *s, char *const *argv, const int *fd, si
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (size_t i = 0; i < n; i++)                             /* first out of the way of each other */
         if ((copy[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, COPIES_FROM)) < 0) _exit(126);
-    for (size_t i = 0; i < n; i++)
+    if (s->is_root && syscall(SYS_setns, s->host, CLONE_NEWNS) != 0) _exit(126);
+    for (size_t i = 0; i < n; i++)                             /* from here on our own descriptors may be overwritten */
         if (dup2(copy[i], (int)i) < 0) _exit(126);
     if (s->is_root) {
         gid_t group = SANDBOX_USER;
-        if (syscall(SYS_setns, s->host, CLONE_NEWNS) != 0) _exit(126);
         if (syscall(SYS_setgroups, 1, &group) != 0 || syscall(SYS_setresgid, SANDBOX_USER, SANDBOX_USER, SANDBOX_USER) != 0) _exit(126);
         if (syscall(SYS_setresuid, SANDBOX_USER, SANDBOX_USER, SANDBOX_USER) != 0) _exit(126);
     }

@@ -1,6 +1,6 @@
-# Goes out through the first process.
+# Goes out through the first process. Outside: some machines hide it from root too.
 # inside: exited
-# outside: root
+# outside: maybe
 import os
 if os.listdir("/proc/1/root/usr"):
     print("REACHED")
