@@ -38,6 +38,9 @@ if [ -n "$(command -v python3)" ]; then
         python3 "tests/cli/test_$name.py" "$build/starchat" >"$log" 2>&1
         add "cli_$name" $?
     done
+    # Hostile programs and cheats; where no sandbox can be had, a line says so.
+    python3 tests/sandbox/run.py "$build/judge" >"$log" 2>&1
+    add sandbox $?
     # Real clients of others: what they need is fetched once, and what cannot be fetched is named.
     if [ "$build" = build ]; then
         python3 tests/clients/run.py "$build/starchat" >"$log" 2>&1

@@ -18,7 +18,7 @@ if [ "${1:-}" = duckdb ]; then
     exit 0
 fi
 build="build-essential pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libxxhash-dev libzstd-dev liblz4-dev libyaml-dev libevent-dev libsqlite3-dev libseccomp-dev libreadline-dev ca-certificates"
-test="clang libclang-rt-dev python3 libsimde-dev openmpi-bin libopenmpi-dev mpich libmpich-dev openssh-client python3-venv chromium"
+test="clang libclang-rt-dev python3 libsimde-dev openmpi-bin libopenmpi-dev mpich libmpich-dev openssh-client python3-venv chromium bubblewrap"
 want=$build
 [ "${1:-build}" = test ] && want="$build $test"
 missing=

@@ -83,6 +83,19 @@ static sc_status add_tools(struct arguments *a, const struct sandbox *s, const c
     return SC_OK;
 }
 
+/* Of the namespace's own processes, with what tells of the host's kernel covered. Writing there is shut by Landlock and by user 65534 owning nothing. */
+static void add_proc(struct arguments *a, const struct sandbox *s, const char *const *names)
+{
+    static const char *const covered[] = { "/proc/cmdline", "/proc/version", "/proc/kcore", "/proc/kallsyms", "/proc/keys", "/proc/key-users", "/proc/config.gz", "/proc/modules", "/proc/kmsg",
+                                           "/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger" };
+    bool has_proc = false;
+    for (; names && *names; names++) has_proc = has_proc || tool_named(s, *names)->has_proc;
+    if (!has_proc) return;
+    ADD(a, "--proc", "/proc");
+    for (size_t i = 0; i < sizeof covered / sizeof *covered; i++)
+        if (path_exists(covered[i])) ADD(a, "--ro-bind", "/dev/null", covered[i]);
+}
+
 static sc_status add_view(struct arguments *a, const struct sandbox *s, const struct sandbox_job *job, const struct sandbox_limits *limits, sc_error *err)
 {
     static const char *const roots[] = { "/bin", "/lib", "/lib32", "/lib64" };
@@ -90,6 +103,7 @@ static sc_status add_view(struct arguments *a, const struct sandbox *s, const st
     if (path_is_directory("/usr/lib64")) ADD(a, "--ro-bind", "/usr/lib64", "/usr/lib64");
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) add_root_directory(a, roots[i]);
     TRY(add_tools(a, s, job->tools, err));
+    add_proc(a, s, job->tools);
     ADD(a, "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom", "--symlink", "urandom", "/dev/random");
     ADD(a, "--size");
     add_number(a, limits->work_bytes);

@@ -12,7 +12,7 @@ enum { TOOL_PLACES = 5, TOOLS_MAX = 24, SANDBOX_USER = 65534, DESCRIPTORS_MAX = 
 
 /* A part of the host that jobs may see: at `target` inside, found by bubblewrap at `source` (elsewhere than at `target` when we are root: see sandbox_host.c). */
 struct place { char *target, *source; };
-struct tool { const char *name; char *program; struct place place[TOOL_PLACES]; size_t n_places; };
+struct tool { const char *name; char *program; struct place place[TOOL_PLACES]; size_t n_places; bool has_proc; };
 
 struct sandbox {
     char *bwrap;

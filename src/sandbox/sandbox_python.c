@@ -269,16 +269,21 @@ static void conclude(struct python_verdict *out, bool *is_again, struct judging 
     if (!is_read && j->has_plus) out->plus = out->outcome;
 }
 
+/* Without a verdict both are asked how they went, after "lost" the candidate is; one that was judged has no say any more. */
+static void await_ends(struct judging *j)
+{
+    struct run *const runs[] = { &j->candidate, &j->checker };
+    double until = clock_seconds() + 1;
+    bool is_silent = j->line.len == 0, is_lost = is_silent || strstr(j->line.data, " lost ") != NULL;
+    while (clock_seconds() < until && ((is_lost && !j->candidate.is_over) || (is_silent && !j->checker.is_over))) runs_poll(runs, 2, -1, until);
+}
+
 static sc_status judge(struct python_verdict *out, bool *is_again, struct judging *j, sc_error *err)
 {
     sc_status status = j->task->mode == PYTHON_PLAIN ? begin_plain(j, err) : begin_pair(j, err);
     judging_pass(j);
     if (status == SC_OK) follow(j);
-    /* A candidate that is gone is asked how it went; one that still runs has no say any more. */
-    bool is_lost = status == SC_OK && j->line.len && strstr(j->line.data, " lost ") != NULL;
-    double until = clock_seconds() + 1;
-    struct run *const candidate[] = { &j->candidate };
-    while (is_lost && !j->candidate.is_over && clock_seconds() < until) runs_poll(candidate, 1, -1, until);
+    if (status == SC_OK) await_ends(j);
     if (j->result[0].start_seconds > 0) out->seconds += clock_seconds() - j->candidate.started;
     if (j->candidate.began > 0) run_end(&j->candidate);
     if (j->checker.began > 0) run_end(&j->checker);

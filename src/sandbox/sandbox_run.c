@@ -69,8 +69,8 @@ sc_status run_begin(struct run *run, struct sandbox *s, const struct sandbox_job
     sc_status status = SC_OK;
     *run = (struct run){ .result = result, .limits = with_usual(job->limits), .is_probe = is_probe, .monitor_fd = -1, .init_fd = -1, .status = -1, .output = -1, .errors = -1 };
     *result = (struct sandbox_result){ .outcome = SANDBOX_SETUP };
-    buf_init(&result->output, run->limits.output_kept);
-    buf_init(&result->errors, run->limits.output_kept);
+    buf_init(&result->output, 0);
+    buf_init(&result->errors, 0);
     if (job->to) *job->to = (struct sandbox_carry){ 0 };
     a.fd[0] = -1;
     run->began = clock_seconds();

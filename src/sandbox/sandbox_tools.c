@@ -10,25 +10,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* `ask`: arguments after which the program prints its directory, or (is_program) itself. NULL: follow links. `inside`: where the program is beneath that
- * directory, NULL: where the link led. `more`: what it needs besides, absolute or beneath its directory (then what a link there leads to). */
-struct tool_row { const char *name, *ask[5]; bool is_program; const char *inside, *more[TOOL_PLACES - 1]; };
+/* `has_proc`: looks for itself in /proc. `ask`: arguments after which the program prints its directory, or (is_program) itself. NULL: follow links. `inside`: where the program is beneath that
+ * directory, NULL: where the link led. `more`: what it needs besides, absolute or beneath its directory (then what a link there leads
+ * to; with a slash behind it: the directory that it leads into). */
+struct tool_row { const char *name, *ask[5]; bool is_program, has_proc; const char *inside, *more[TOOL_PLACES - 1]; };
 static const struct tool_row rows[] = {
-    { "python3", { "-I", "-S", "-c", "import sys; print(sys.base_prefix)" }, false, NULL, { NULL } },
-    { "node",    { "-p", "process.execPath" }, true, NULL, { "/usr/share/nodejs" } },
-    { "tsc",     { NULL }, false, NULL, { "/usr/share/nodejs", "/usr/lib/node_modules" } },
-    { "java",    { NULL }, false, NULL, { "conf", "/etc/alternatives" } },
-    { "javac",   { NULL }, false, NULL, { "conf", "/etc/alternatives" } },
-    { "go",      { "env", "GOROOT" }, false, "bin/go", { NULL } },
-    { "rustc",   { "--print", "sysroot" }, false, "bin/rustc", { "/etc/alternatives", "/usr/libexec" } },
-    { "gcc",     { NULL }, false, NULL, { "/usr/include", "/usr/libexec", "/etc/alternatives" } },
-    { "g++",     { NULL }, false, NULL, { "/usr/include", "/usr/libexec", "/etc/alternatives" } },
-    { "lua",     { NULL }, false, NULL, { "/usr/share/lua", "/etc/alternatives" } },
-    { "perl",    { NULL }, false, NULL, { "/usr/share/perl", "/usr/share/perl5", "/etc/perl" } },
-    { "ruby",    { NULL }, false, NULL, { "/usr/share/ruby", "/etc/alternatives" } },
-    { "php",     { NULL }, false, NULL, { "/usr/share/php", "/etc/php", "/etc/alternatives" } },
-    { "Rscript", { NULL }, false, NULL, { "/usr/share/R", "/etc/R", "/etc/alternatives" } },
-    { "bash",    { NULL }, false, NULL, { NULL } },
+    { "python3", { "-I", "-S", "-c", "import sys; print(sys.base_prefix)" }, false, false, NULL, { NULL } },
+    { "node",    { "-p", "process.execPath" }, true, true, NULL, { "/usr/share/nodejs" } },
+    { "tsc",     { NULL }, false, true, NULL, { "/usr/share/nodejs", "/usr/lib/node_modules" } },
+    { "java",    { NULL }, false, true, NULL, { "conf/net.properties/", "/etc/alternatives" } },
+    { "javac",   { NULL }, false, true, NULL, { "conf/net.properties/", "/etc/alternatives" } },
+    { "go",      { "env", "GOROOT" }, false, true, "bin/go", { NULL } },
+    { "rustc",   { "--print", "sysroot" }, false, true, "bin/rustc", { "/etc/alternatives", "/usr/libexec" } },
+    { "gcc",     { NULL }, false, false, NULL, { "/usr/include", "/usr/libexec", "/etc/alternatives" } },
+    { "g++",     { NULL }, false, false, NULL, { "/usr/include", "/usr/libexec", "/etc/alternatives" } },
+    { "lua",     { NULL }, false, false, NULL, { "/usr/share/lua", "/etc/alternatives" } },
+    { "perl",    { NULL }, false, false, NULL, { "/usr/share/perl", "/usr/share/perl5", "/etc/perl" } },
+    { "ruby",    { NULL }, false, false, NULL, { "/usr/share/ruby", "/etc/alternatives" } },
+    { "php",     { NULL }, false, false, NULL, { "/usr/share/php", "/etc/php", "/etc/alternatives" } },
+    { "Rscript", { NULL }, false, true, NULL, { "/usr/share/R", "/etc/R", "/etc/alternatives" } },
+    { "bash",    { NULL }, false, false, NULL, { NULL } },
 };
 
 char *program_find(const char *path, const char *name, size_t skip)
@@ -102,14 +103,18 @@ static char *parent_of(const char *path)
 
 static void settle(struct tool *t, const struct tool_row *row, const char *program, char *prefix)
 {
-    *t = (struct tool){ .name = row->name, .program = mem_strdup(program) };
+    *t = (struct tool){ .name = row->name, .program = mem_strdup(program), .has_proc = row->has_proc };
     if (is_too_wide(prefix)) add_place(t, program);
     else add_place(t, prefix);
     for (size_t i = 0; i < TOOL_PLACES - 1 && row->more[i]; i++) {
         char *more = *row->more[i] == '/' ? mem_strdup(row->more[i]) : path_join(prefix, row->more[i]);
+        size_t n = strlen(prefix), len = strlen(more);
+        bool is_into = more[len - 1] == '/';
+        if (is_into) more[len - 1] = 0;
         char *real = realpath(more, NULL);
-        size_t n = strlen(prefix);
-        if (real && !(strncmp(real, prefix, n) == 0 && real[n] == '/')) add_place(t, real);
+        if (real && is_into) *strrchr(real, '/') = 0;
+        bool is_beneath = real && !is_shown_anyway(prefix) && strncmp(real, prefix, n) == 0 && real[n] == '/';
+        if (real && !is_beneath) add_place(t, real);
         free(real);
         mem_free(more);
     }

@@ -65,7 +65,8 @@ static json_t *run(struct work *w, const json_t *j, const struct sandbox_carry *
     sc_error err = { 0 };
     struct sandbox_job job = { .argv = list_of(argv, j, "argv"), .tools = list_of(tools, j, "tools"), .files = files, .n_files = files_of(files, j), .input = input, .input_len = input ? strlen(input) : 0,
         .keep = list_of(keep, j, "keep"), .from = from, .to = to,
-        .limits = { .wall = number_of(j, "wall"), .cpu = number_of(j, "cpu"), .memory = (uint64_t)number_of(j, "memory"), .has_wide_addresses = json_is_true(json_object_get(j, "wide")), .output_kept = (size_t)number_of(j, "kept") } };
+        .limits = { .wall = number_of(j, "wall"), .cpu = number_of(j, "cpu"), .memory = (uint64_t)number_of(j, "memory"), .has_wide_addresses = json_is_true(json_object_get(j, "wide")), .output_kept = (size_t)number_of(j, "kept"),
+                    .work_bytes = (uint64_t)number_of(j, "work"), .file_bytes = (uint64_t)number_of(j, "file") } };
     if (argv[0] && argv[0][0] == '@') argv[0] = (tool = sandbox_tool(w->sandbox, argv[0] + 1)) ? tool : "/missing";
     if (sandbox_run(&r, w->sandbox, &job, &err) != SC_OK) return json_pack("{s:s}", "error", err.message);
     json_t *out = json_pack("{s:s, s:i, s:f, s:f, s:f, s:I, s:s, s:o, s:o}", "outcome", sandbox_outcome_name(r.outcome), "code", r.code, "seconds", r.seconds, "start", r.start_seconds, "cpu", r.cpu_seconds,

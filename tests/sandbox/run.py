@@ -135,9 +135,11 @@ def hostile():
         results = run_jobs([inside_job(host, n, t) for n, t in programs.items()])
         for name, text in programs.items():
             r = results[name]
-            if name.endswith(".c") and r["outcome"] == "exited" and r["code"] != 0 and "missing" in r["message"] + r["stderr"]:
-                continue
-            r = r.get("then", r)
+            if name.endswith(".c"):
+                if "error" in r and not shutil.which("gcc"):
+                    continue
+                tell("then" in r, name + " compiled inside", json.dumps(r))
+                r = r.get("then", {"stdout": "", "stderr": ""})
             good = r.get("outcome") in head(text, "inside").split() and "REACHED" not in r["stdout"]
             tell(good, name + " inside", json.dumps(r))
             if name.endswith(".c"):
