@@ -74,7 +74,7 @@ $(BUILD)/embedded/tasks.c: tools/embed_tasks.sh $(sort $(wildcard tasks/*.yaml))
 # The helper that is the first program in a sandbox: without libc, for any machine that the program itself runs on.
 $(BUILD)/sandbox/enter: src/sandbox/inside/enter.c src/sandbox/inside/enter.h $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -Os -static -nostdlib -ffreestanding -fno-builtin -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pie -no-pie -Wl,--build-id=none,-z,noexecstack -s -o $@ $<
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -Os -static -nostdlib -ffreestanding -fno-builtin -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pie -Wl,--build-id=none,-z,noexecstack -s -o $@ $<
 $(BUILD)/embedded/sandbox_enter.c: $(BUILD)/sandbox/enter tools/embed.sh
 	@mkdir -p $(@D)
 	tools/embed.sh sandbox_enter $< > $@.part && mv $@.part $@
