@@ -187,7 +187,9 @@ static void watch(struct run *run)
     double now = clock_seconds();
     struct tree_use use;
     if (!run->started) {
-        if (now - run->began > SETUP_SECONDS) run_kill(run, SANDBOX_SETUP);
+        if (now - run->began <= SETUP_SECONDS) return;
+        snprintf(run->result->message, sizeof run->result->message, "the sandbox took longer than %d s to begin; the machine is overloaded", SETUP_SECONDS);
+        run_kill(run, SANDBOX_SETUP);
         return;
     }
     if (run->is_decided) return;
@@ -201,7 +203,8 @@ static void watch(struct run *run)
 static void reap(struct run *run)
 {
     int how = 0;
-    if (waitpid(run->monitor, &how, WNOHANG) != run->monitor) return;
+    errno = 0;
+    if (waitpid(run->monitor, &how, WNOHANG) != run->monitor && errno != ECHILD) return;      /* ECHILD: who embeds us ignores SIGCHLD */
     run->monitor = 0;
     if (run->status >= 0) read_status(run);
     if (run->output >= 0) read_stream(run, &run->output, &run->result->output, &run->result->output_bytes);
@@ -267,7 +270,7 @@ void run_end(struct run *run)
         run->monitor = 0;
     }
     wait_gone(run->init_fd);
-    if (run->started > 0 && run->result->seconds == 0) run->result->seconds = clock_seconds() - run->started;
+    if (run->started > 0) decide(run, SANDBOX_SIGNALLED, SIGKILL);       /* nobody waited for its end */
     close_fd(&run->status);
     close_fd(&run->output);
     close_fd(&run->errors);

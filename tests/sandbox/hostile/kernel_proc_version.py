@@ -1,5 +1,5 @@
 # Reads the kernel's version and command line in /proc.
 # inside: exited
 # outside: yes
-open("/proc/version").read(), open("/proc/cmdline").read()
-print("REACHED")
+if (open("/proc/version").read() + open("/proc/cmdline").read()).strip():
+    print("REACHED")
