@@ -33,14 +33,19 @@ def tell(good, name, why=""):
         print("FAILED %s: %s" % (name, why), flush=True)
 
 
+def can_isolate():
+    bwrap = shutil.which("bwrap")
+    return bool(bwrap) and subprocess.run([bwrap, "--unshare-all", "--unshare-user", "--ro-bind", "/", "/", "true"], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def run_jobs(jobs):
     p = subprocess.run([judge, str(min(4, 2 * len(os.sched_getaffinity(0)))), "gcc", "node"], input="".join(json.dumps(j) + "\n" for j in jobs), stdout=subprocess.PIPE, text=True)
     out = {}
     for line in p.stdout.splitlines():
         result = json.loads(line)
         if "refused" in result:
-            # Allowed to be missing: bubblewrap itself, and user namespaces. A sandbox that is not tight is a failure.
-            if "not tight" in result["refused"]:
+            # Allowed to be missing: bubblewrap itself, and what it needs of the kernel. Where it can make a namespace, a refusal is a failure.
+            if can_isolate():
                 print("FAILED: " + result["refused"])
                 print("0 passed, 1 failed")
                 sys.exit(1)
