@@ -73,6 +73,7 @@ class Connection:
             self.depth -= 1
 
     def answer(self, number):
+        is_large = False
         while True:
             reply = receive(self.replies, self.wait)
             if reply is None:
@@ -81,7 +82,8 @@ class Connection:
                 raise Malformed("an answer to nothing that was asked")
             if reply[1] == "r":
                 return reply[2:]
-            if reply[1] == "large":                          # it has computed, and now writes
+            if reply[1] == "large" and not is_large:         # it has computed, and now writes
+                is_large = True
                 self.deadline = max(self.deadline, time.monotonic() + TRANSFER_SECONDS)
                 continue
             if reply[1] in ("x", "s") and len(reply) == 4 and type(reply[3]) is str:
@@ -265,7 +267,7 @@ def bind(space, names, entry):
         if name not in wanted:
             continue
         if kind == "module":
-            if item[2].split(".")[0] in getattr(sys, "stdlib_module_names", sys.builtin_module_names):
+            if name in (item[2].split(".")[0], item[2].split(".")[-1]) and item[2].split(".")[0] in getattr(sys, "stdlib_module_names", sys.builtin_module_names):
                 __import__(item[2])
                 space[name] = sys.modules[item[2]]
         elif kind == "exception":
