@@ -4,6 +4,10 @@
  * That user may not reach an interpreter under /root, so root prepares a mount namespace once in which every place has a path in the open, and each
  * run begins there. An ordinary user needs none of this.
  *
+ * When we are killed: bubblewrap dies with us (--die-with-parent) once it has set that up, and the helper inside ends the sandbox when nobody reads its
+ * status any more (enter.c), which covers the time before. Asking for the signal here, earlier, would kill bubblewrap before it has released its process 1,
+ * which then waits for ever.
+ *
  * A run is started by vfork: copying the page tables of a process that holds a model would take longer than the run. */
 #include "sandbox/sandbox_internal.h"
 
@@ -91,7 +95,7 @@ void host_open(struct sandbox *s)
 /* ---- starting ---------------------------------------------------------------------------------------------------------------------- */
 
 /* Runs in the child of vfork, on our memory: system calls only, nothing that glibc remembers. */
-static void become(const struct sandbox *s, char *const *argv, const int *fd, size_t n, pid_t parent)
+static void become(const struct sandbox *s, char *const *argv, const int *fd, size_t n)
 {
     static char *const no_environment[] = { NULL };
     struct sigaction usual = { .sa_handler = SIG_DFL };
@@ -110,8 +114,6 @@ static void become(const struct sandbox *s, char *const *argv, const int *fd, si
         if (syscall(SYS_setgroups, 1, &group) != 0 || syscall(SYS_setresgid, SANDBOX_USER, SANDBOX_USER, SANDBOX_USER) != 0) _exit(126);
         if (syscall(SYS_setresuid, SANDBOX_USER, SANDBOX_USER, SANDBOX_USER) != 0) _exit(126);
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);                          /* after the user: changing it forgets this */
-    if (getppid() != parent) _exit(126);
     execve(argv[0], argv, no_environment);
     _exit(126);
 }
@@ -119,12 +121,11 @@ static void become(const struct sandbox *s, char *const *argv, const int *fd, si
 pid_t host_spawn(const struct sandbox *s, char *const *argv, const int *fd, size_t n)
 {
     sigset_t all, before;
-    pid_t parent = getpid();
     int was_dumpable = prctl(PR_GET_DUMPABLE);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t child = vfork();
-    if (child == 0) become(s, argv, fd, n, parent);
+    if (child == 0) become(s, argv, fd, n);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (s->is_root && was_dumpable == 1) prctl(PR_SET_DUMPABLE, 1);   /* the child's change of user marked the memory that it shared */
     return child;

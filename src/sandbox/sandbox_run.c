@@ -110,9 +110,28 @@ static void decide(struct run *run, enum sandbox_outcome outcome, int code)
     run->result->seconds = run->started > 0 ? clock_seconds() - run->started : 0;
 }
 
+/* Process 1 inside, seen from here; when it is gone, all are. */
+static void find_init(struct run *run)
+{
+    if (run->init_fd >= 0 || run->monitor <= 0) return;
+    run->init = tree_child(run->monitor);
+    if (run->init > 0) run->init_fd = (int)syscall(SYS_pidfd_open, run->init, 0);
+}
+
+/* bubblewrap killed before it has released its process 1 leaves that waiting for ever; so it is stopped first, and that one looked for. */
+static void halt(struct run *run)
+{
+    if (run->started > 0 || run->init_fd >= 0 || run->monitor <= 0) return;
+    siginfo_t how;
+    kill(run->monitor, SIGSTOP);
+    (void)waitid(P_PID, (id_t)run->monitor, &how, WSTOPPED | WEXITED | WNOWAIT);
+    find_init(run);
+}
+
 void run_kill(struct run *run, enum sandbox_outcome outcome)
 {
     decide(run, outcome, SIGKILL);
+    halt(run);
     if (run->init_fd >= 0) (void)syscall(SYS_pidfd_send_signal, run->init_fd, SIGKILL, NULL, 0);
     if (run->monitor > 0) kill(run->monitor, SIGKILL);
 }
@@ -124,14 +143,6 @@ static bool has_many_files(pid_t init)
     struct statvfs fs;
     snprintf(path, sizeof path, "/proc/%d/root/tmp", (int)init);
     return statvfs(path, &fs) == 0 && fs.f_files - fs.f_ffree > FILES_MAX;
-}
-
-/* Process 1 inside, seen from here; when it is gone, all are. */
-static void find_init(struct run *run)
-{
-    if (run->init_fd >= 0 || run->monitor <= 0) return;
-    run->init = tree_child(run->monitor);
-    if (run->init > 0) run->init_fd = (int)syscall(SYS_pidfd_open, run->init, 0);
 }
 
 static void take_record(struct run *run, const struct enter_record *r)
@@ -262,7 +273,8 @@ static void wait_gone(int fd)
 
 void run_end(struct run *run)
 {
-    if (run->monitor > 0) find_init(run);
+    halt(run);
+    find_init(run);
     if (run->init_fd >= 0) (void)syscall(SYS_pidfd_send_signal, run->init_fd, SIGKILL, NULL, 0);
     if (run->monitor > 0) {
         kill(run->monitor, SIGKILL);

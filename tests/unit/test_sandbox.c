@@ -140,6 +140,26 @@ static int marked(const char *mark)
     return n;
 }
 
+/* Killed as soon as bubblewrap is seen, while it still makes the sandbox, or later. */
+static void kill_while_running(struct sandbox *s, const char *mark, unsigned wait_us)
+{
+    char script[128];
+    pid_t child = fork();
+    if (child == 0) {
+        const struct sandbox_limits forever = { .wall = 1000 };
+        snprintf(script, sizeof script, "sleep %s", mark);
+        (void)ran(s, script, &forever);
+        _exit(0);
+    }
+    for (int i = 0; i < 20000 && !marked(mark); i++) usleep(500);
+    CHECK(marked(mark) > 0);
+    usleep(wait_us);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    for (int i = 0; i < 500 && marked(mark); i++) usleep(20000);
+    CHECK_INT(marked(mark), 0);
+}
+
 TEST(nothing_survives)
 {
     struct sandbox *s = opened();
@@ -148,19 +168,7 @@ TEST(nothing_survives)
     snprintf(script, sizeof script, "for i in 1 2 3; do setsid sleep %s & done; sleep 0.2", mark);
     check_run(s, script, NULL, SANDBOX_EXITED, 0);
     CHECK_INT(marked(mark), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        snprintf(script, sizeof script, "sleep %s", mark);
-        const struct sandbox_limits forever = { .wall = 1000 };
-        (void)ran(s, script, &forever);
-        _exit(0);
-    }
-    for (int i = 0; i < 500 && !marked(mark); i++) usleep(20000);
-    CHECK(marked(mark) > 0);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    for (int i = 0; i < 500 && marked(mark); i++) usleep(20000);
-    CHECK_INT(marked(mark), 0);
+    for (int i = 0; i < 12; i++) kill_while_running(s, mark, i % 4 * 5000);
     sandbox_close(s);
 }
 

@@ -15,7 +15,7 @@ struct usage { int64_t user_s, user_us, system_s, system_us, peak_kb, other[13];
 
 enum { WRITE_ONLY = 1, CREATE = 0100, O_PATH_ = 010000000, CLOEXEC = 02000000, AT_CWD = -100, CLOSE_ON_EXEC = 4, SIGCHLD_ = 17 };
 enum { LIMIT_CPU = 0, LIMIT_FILE = 1, LIMIT_CORE = 4, LIMIT_PROCESSES = 6, LIMIT_OPEN = 7, LIMIT_MEMLOCK = 8, LIMIT_ADDRESS_SPACE = 9, LIMIT_QUEUES = 12 };
-enum { NAMESPACE_USER = 0x10000000, SET_DUMPABLE = 4, GET_SECCOMP = 21, SET_NO_NEW_PRIVS = 38, GET_NO_NEW_PRIVS = 39, EINTR_ = 4 };
+enum { NAMESPACE_USER = 0x10000000, SET_DUMPABLE = 4, GET_SECCOMP = 21, SET_NO_NEW_PRIVS = 38, GET_NO_NEW_PRIVS = 39, EINTR_ = 4, POLL_IN_ = 1, WITH_PIDFD = 0x1000 };
 
 #if defined(__x86_64__)
 static word call(word n, word a, word b, word c, word d, word e, word f)
@@ -155,11 +155,15 @@ static void begin(char **argv, char **environment, uint64_t n_fds, word status)
     CALL1(__NR_exit_group, 127);
 }
 
-static void follow(word child, word status, uint64_t n_fds)
+/* Until the child has ended, or the program outside, the only one who reads the status: leaving then ends the sandbox with all that is in it. */
+static void follow(word child, int32_t child_fd, word status, uint64_t n_fds)
 {
+    struct { int32_t fd; int16_t events, revents; } p[2] = { { child_fd, POLL_IN_, 0 }, { (int32_t)status, 0, 0 } };
     int32_t how = 0;
     struct usage u = { 0 };
     for (word fd = 0; fd < (word)(3 + n_fds); fd++) CALL1(__NR_close, fd);     /* so that the other end sees when the program closes its own */
+    while (CALL5(__NR_ppoll, p, 2, 0, 0, 0) < 0) continue;
+    if (p[1].revents && !p[0].revents) CALL1(__NR_exit_group, 1);
     while (CALL4(__NR_wait4, child, &how, 0, &u) == -EINTR_) continue;
     if ((how & 0x7f) == 0) tell(status, ENTER_EXITED, how >> 8 & 0xff, &u);
     else tell(status, ENTER_KILLED, how & 0x7f, &u);
@@ -187,13 +191,14 @@ void enter_main(word *stack)
     limit(LIMIT_OPEN, number(argv[ENTER_OPEN_FILES]));
     limit(LIMIT_CPU, number(argv[ENTER_CPU]));
     limit(LIMIT_PROCESSES, number(argv[ENTER_PROCESSES]) + 2);  /* bubblewrap's and this one */
-    tell(status, ENTER_STARTED, 0, 0);
-    word child = CALL5(__NR_clone, SIGCHLD_, 0, 0, 0, 0);
+    tell(status, ENTER_STARTED, 0, 0);                         /* SIGPIPE if nobody is there any more */
+    int32_t child_fd = -1;
+    word child = CALL5(__NR_clone, WITH_PIDFD | SIGCHLD_, 0, &child_fd, 0, 0);
     if (child == 0) {
         if (address_space) limit(LIMIT_ADDRESS_SPACE, address_space);
         begin(argv, environment, n_fds, status);
     }
     if (child < 0) tell(status, ENTER_FAILED, (int32_t)-child, 0);
-    else follow(child, status, n_fds);
+    else follow(child, child_fd, status, n_fds);
     CALL1(__NR_exit_group, 0);
 }
