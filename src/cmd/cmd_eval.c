@@ -126,8 +126,10 @@ static const struct flag flags[] = { { "mpi", NULL, "auto|none|openmpi|mpich", "
 const struct command command_eval = {
     .name = "eval", .operands = "MODEL", .summary = "benchmarks, with lm-evaluation-harness's tasks and scores",
     .min_operands = 0, .max_operands = 1, .run = run_eval, .tables = tables, .flags = flags,
-    .details = "Prints a table; --out keeps all of it, every sample too. Matrix products and the cache use f32 unless --activations and --cache-type say otherwise.\n\n"
-               "  starchat eval MODEL --tasks arc_challenge,hellaswag --data DIR --num-fewshot 25 --out results.json\n"
+    .details = "Prints a table; --out keeps all of it, every sample too. Matrix products and the cache\n"
+               "use f32 unless --activations and --cache-type say otherwise. Under mpirun -n N, N\n"
+               "processes share the work; an interrupted run goes on when it is started again.\n\n"
+               "  starchat eval MODEL --tasks hellaswag --data DIR --num-fewshot 10 --out results.json\n"
                "  starchat eval MODEL --tasks mmlu --data DIR --num-fewshot 5\n"
                "  starchat eval MODEL --tasks mine.yaml --data .",
 };

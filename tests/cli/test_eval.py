@@ -127,7 +127,7 @@ def test_an_interrupted_run_goes_on():
             p.send_signal(signal.SIGKILL)
             p.wait()
             unfinished = SCRATCH / "broken.json.unfinished"
-            seen = max(seen, unfinished.read_text().count("\n") if unfinished.exists() else 0)
+            seen = max(seen, unfinished.read_bytes().count(b"\n") if unfinished.exists() else 0)
     assert p.returncode == 0, p.stderr.read()
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["samples"] == whole["samples"] and found["results"] == whole["results"]
