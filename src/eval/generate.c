@@ -8,7 +8,8 @@
 enum { AT_ONCE = 48, CONTEXT_ROOM = 64 };
 
 struct writing { struct eval_written *w; struct buf text; size_t *left; struct generating *g; };
-struct generating { struct engine *engine; struct writing *one; size_t n, left; sc_error error; eval_on_written *on_done; void *user; };
+/* models: of the engine, the base first; it keeps the pointer. */
+struct generating { struct engine *engine; sc_model *models[2]; struct writing *one; size_t n, left; sc_error error; eval_on_written *on_done; void *user; };
 
 static void on_event(struct task *t, struct event_of_task *v)
 {
@@ -50,7 +51,7 @@ static struct task *make_task(const struct eval_prompt *p, sc_model *m, size_t c
     return t;
 }
 
-static sc_status open_engine(struct engine **out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, sc_error *err)
+static sc_status open_engine(struct generating *g, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, sc_error *err)
 {
     size_t most = sc_model_context(m), need = 0;
     for (size_t i = 0; i < n; i++) {
@@ -59,20 +60,18 @@ static sc_status open_engine(struct engine **out, const struct eval_prompt *p, s
         need = one > need ? one : need;
     }
     need += CONTEXT_ROOM;
-    sc_model *const models[] = { m };
-    struct engine_config e = { .runtime = m->runtime, .models = models, .n_models = 1, .slots = AT_ONCE, .queue = n + 1, .context = need < most ? need : most, .cache_type = c->cache_type, .chunk = (size_t)c->chunk,
+    g->models[0] = m->base ? m->base : m;                /* a variant runs on its base */
+    g->models[1] = m;
+    struct engine_config e = { .runtime = m->runtime, .models = g->models, .n_models = m->base ? 2 : 1, .slots = AT_ONCE, .queue = n + 1, .context = need < most ? need : most, .cache_type = c->cache_type, .chunk = (size_t)c->chunk,
                                .decode_stretch = 8 };
-    /* A variant runs on its base. */
-    sc_model *const both[] = { m->base, m };
-    if (m->base) { e.models = both; e.n_models = 2; }
-    return engine_open(out, &e, err);
+    return engine_open(&g->engine, &e, err);
 }
 
 sc_status eval_generate(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, eval_on_written *on_done, void *user, sc_error *err)
 {
     struct generating g = { .n = n, .left = n, .on_done = on_done, .user = user };
     if (!n) return SC_OK;
-    TRY(open_engine(&g.engine, p, n, m, c, err));
+    TRY(open_engine(&g, p, n, m, c, err));
     size_t context = engine_context(g.engine);
     g.one = mem_zero(n, sizeof *g.one);
     for (size_t i = 0; i < n; i++) {

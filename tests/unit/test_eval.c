@@ -45,8 +45,9 @@ TEST(likeness_is_that_of_sacrebleu_and_rouge_score)
     json_decref(g);
 }
 
-static char *filtered(const char *steps, const char *text)
+static const char *filtered(const char *steps, const char *text)
 {
+    static char out[200];
     json_t *s = json_loads(steps, 0, NULL);
     struct buf b;
     buf_init(&b, 0);
@@ -54,7 +55,9 @@ static char *filtered(const char *steps, const char *text)
     CHECK_OK(eval_filter_check(s, "test", err));
     eval_filter_run(&b, s, text, strlen(text));
     json_decref(s);
-    return b.data;
+    snprintf(out, sizeof out, "%s", b.data);
+    buf_release(&b);
+    return out;
 }
 
 TEST(filters_find_answers)
