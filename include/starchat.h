@@ -457,6 +457,8 @@ typedef struct {
     bool        logging_first_step, load_best_model_at_end;
     int64_t     early_stopping_patience; /* evaluations without a better loss; 0: never                          */
     int64_t     eval_samples;            /* answers generated at every evaluation                                */
+    const char *eval_tasks, *eval_data;  /* benchmarks at every evaluation, as sc_eval_config's tasks and data; "": none */
+    int64_t     eval_tasks_limit, eval_tasks_num_fewshot;   /* documents of each; examples, -1: as the task says */
     double      max_loss_spike;          /* a step whose loss is this many standard deviations above the mean of
                                             the last 128 is left out; 0: never                                   */
     uint64_t    seed;

@@ -12,6 +12,8 @@ const struct backend *const backends[] = { &cpu_backend, NULL };
 
 const struct arch *const archs[] = { &arch_gpt_bigcode, &arch_starcoder2, &arch_llama, &arch_qwen2, NULL };
 
+sc_status (*const measure_live)(json_t **out, sc_model *m, const struct live_tasks *t, sc_error *err) = eval_live;
+
 const struct sc_options *const option_tables[] = {
     &runtime_options, &model_options, &session_options, &prompt_cache_options, &sample_options, &pull_options, &convert_options, &init_options, &prepare_options, &train_options,
     &merge_options, &serve_options, &eval_options, NULL,

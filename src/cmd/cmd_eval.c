@@ -84,7 +84,7 @@ static void on_event(void *user, const char *json)
     struct args_common *c = user;
     json_t *event = json_loads(json, 0, NULL);
     const char *kind = json_string_value(json_object_get(event, "event")), *task = json_string_value(json_object_get(event, "task"));
-    if (kind && !strcmp(kind, "eval_task") && task) {
+    if (kind && !strcmp(kind, "eval_begin") && task) {
         progress_clear(c);
         note(c, "%s: %" JSON_INTEGER_FORMAT " documents, %" JSON_INTEGER_FORMAT " examples before each", task, json_integer_value(json_object_get(event, "documents")), json_integer_value(json_object_get(event, "examples")));
     } else if (kind && !strcmp(kind, "eval_data")) {

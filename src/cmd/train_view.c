@@ -105,6 +105,14 @@ static void show_indented(const char *mark, const char *text)
     }
 }
 
+/* "arc_easy acc,none 0.4800, base 0.4700, +0.0100" */
+static void show_task(struct train_view *v, const json_t *event)
+{
+    char base[80] = "";
+    if (isfinite(number(event, "base"))) snprintf(base, sizeof base, ", base %.4f, %+.4f", number(event, "base"), number(event, "difference"));
+    note(v->common, "%.80s %.60s %.4f%s (%.0f documents)", text_of(event, "task"), text_of(event, "metric"), number(event, "value"), base, number(event, "documents"));
+}
+
 /* Adds what the ranks did since the last such event to the sums that the summary shows. */
 static void add_ranks(struct train_view *v, const json_t *event)
 {
@@ -148,6 +156,9 @@ void train_event(void *user, const char *json)
         progress_clear(v->common);
         if (!is_quiet) show_indented("> ", text_of(event, "prompt"));
         if (!is_quiet) show_indented("", text_of(event, "answer"));
+    } else if (strcmp(kind, "eval_task") == 0) {
+        progress_clear(v->common);
+        show_task(v, event);
     } else if (strcmp(kind, "save") == 0) {
         progress_clear(v->common);
         note(v->common, "saved step %.0f", number(event, "step"));

@@ -115,7 +115,8 @@ struct eval_requests { struct eval_request *at; size_t n, cap; };
 /* All requests of the asks of a task. What is longer than the model's context loses its beginning. Uses the runtime's threads. */
 sc_status eval_requests_make(struct eval_requests *out, const struct eval_task *t, const struct eval_ask *ask, size_t n, const sc_model *m, sc_error *err);
 void      eval_requests_release(struct eval_requests *r);
-/* Fills sum and is_greedy of all that are not known, on all ranks. c->on_done tells the index of a request that this process has computed. */
+/* Fills sum and is_greedy of all that are not known, on all ranks. c->on_done tells the index of a request that this process has computed. c->size 1: this
+ * process does them all, whatever the others do. */
 sc_status eval_requests_score(struct score_counts *counts, struct eval_requests *r, sc_model *m, const struct score_config *c, sc_error *err);
 
 /* ---- generate.c: what the model writes ------------------------------------------------------------------------------------------------------------------ */
@@ -132,5 +133,10 @@ sc_status eval_generate_all(struct eval_written *out, const struct eval_prompt *
 /* ---- run.c: the job ------------------------------------------------------------------------------------------------------------------------------- */
 
 extern const struct sc_options eval_options;
+/* sc_eval with results as a value, the caller's. is_alone: on this process, without the others of its job. */
+sc_status eval_run_all(json_t **out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, bool is_alone, sc_error *err);
+/* live.c: for training (train.h, measure_live). */
+struct live_tasks;
+sc_status eval_live(json_t **out, sc_model *m, const struct live_tasks *t, sc_error *err);
 
 #endif

@@ -94,6 +94,7 @@ struct eval_run {
     struct eval_task_run *task; size_t n_tasks;
     FILE *requests;
     struct eval_unfinished unfinished;
+    bool is_alone;
     char digest[65];                          /* of the requests of the task that runs */
     struct eval_task_run *now;
     size_t done, of, *which; double told;

@@ -196,16 +196,17 @@ sc_status eval_requests_score(struct score_counts *counts, struct eval_requests 
 {
     struct score_request *q = mem_alloc((r->n + 1) * sizeof *q);
     struct comm *comm = &m->runtime->comm;
+    bool is_shared = comm->size > 1 && c->size != 1;
     size_t total = 0;
     for (size_t i = 0; i < r->n; i++) total += r->at[i].score.n - r->at[i].score.from;
     double *logprob = mem_alloc((total + 1) * sizeof *logprob);
     bool *greedy = mem_alloc(total + 1);
     struct scoring s = { r, mem_zero(r->n + 1, sizeof *s.told), c, mem_alloc((r->n + 1) * sizeof *s.which) };
     size_t n = list_unknown(q, s.which, logprob, greedy, r);
-    struct score_config mine = { c->cache_type, c->chunk, comm->rank, comm->size, on_done, &s };
+    struct score_config mine = { c->cache_type, c->chunk, is_shared ? comm->rank : 0, is_shared ? comm->size : 1, on_done, &s };
     sc_status status = scores_compute(counts, m, q, n, &mine, err);
-    if (comm->size > 1) status = comm_all_ok(comm, status, err);
-    if (status == SC_OK && comm->size > 1) status = share(r, s.told, comm, err);
+    if (is_shared) status = comm_all_ok(comm, status, err);
+    if (status == SC_OK && is_shared) status = share(r, s.told, comm, err);
     for (size_t i = 0; i < r->n; i++) r->at[i].score.logprob = NULL, r->at[i].score.greedy = NULL;
     void *all[] = { s.told, s.which, logprob, greedy, q };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);

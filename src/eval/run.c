@@ -135,7 +135,7 @@ static void on_score(void *user, size_t i)
 
 static sc_status score(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
-    struct score_config c = { .cache_type = r->config->cache_type, .chunk = (size_t)r->config->chunk, .on_done = on_score, .user = r };
+    struct score_config c = { .cache_type = r->config->cache_type, .chunk = (size_t)r->config->chunk, .size = r->is_alone ? 1 : 0, .on_done = on_score, .user = r };
     TRY(eval_requests_make(&k->requests, k->task, k->ask, k->n_asks, r->model, err));
     digest_requests(r->digest, &k->requests);
     begin_progress(r, k, read_known(r, k), k->requests.n);
@@ -207,7 +207,7 @@ static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_e
     for (size_t i = 0; i < k->n_asks; i++)
         if (!is_known[i]) { r->which[n] = i; q[n++] = p[i]; }
     struct eval_written *w = mem_zero(n + 1, sizeof *w);
-    sc_status status = eval_generate_all(w, q, n, r->model, r->config, on_written, r, err);
+    sc_status status = r->is_alone ? eval_generate(w, q, n, r->model, r->config, on_written, r, err) : eval_generate_all(w, q, n, r->model, r->config, on_written, r, err);
     for (size_t i = 0; i < n && status == SC_OK; i++) k->written[r->which[i]] = w[i];
     for (size_t i = 0; i < k->n_asks; i++) {
         k->counts.tokens += p[i].tokens.len + k->written[i].tokens;
@@ -310,7 +310,7 @@ static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error 
     tell_data(r, &k->example_documents);
     TRY(ask_all(r, k, err));
     TRY(write_requests(r, k, err));
-    eval_event(r->runtime, "{\"event\":\"eval_task\",\"task\":\"%s\",\"documents\":%zu,\"examples\":%zu}", k->task->name, k->n_asks, k->examples.wanted);
+    eval_event(r->runtime, "{\"event\":\"eval_begin\",\"task\":\"%s\",\"documents\":%zu,\"examples\":%zu}", k->task->name, k->n_asks, k->examples.wanted);
     if (r->config->dry_run) return SC_OK;
     if (k->task->output == EVAL_GENERATE) {
         TRY(write_answers(r, k, err));
@@ -383,7 +383,7 @@ static sc_status open_unfinished(struct eval_run *r, sc_error *err)
 {
     bool is_other;
     char key[65];
-    if (!r->config->out || !*r->config->out || r->config->dry_run || r->runtime->comm.size > 1) return SC_OK;
+    if (!r->config->out || !*r->config->out || r->config->dry_run || r->runtime->comm.size > 1 || r->is_alone) return SC_OK;
     run_key(key, r);
     TRY(eval_unfinished_open(&r->unfinished, r->config->out, key, &is_other, err));
     eval_unfinished_begin(&r->unfinished);
@@ -405,34 +405,36 @@ static sc_status run_all(struct eval_run *r, sc_error *err)
     return SC_OK;
 }
 
-static sc_status write_out(const struct eval_run *r, const sc_text *text, sc_error *err)
+sc_status eval_run_all(json_t **out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, bool is_alone, sc_error *err)
 {
-    bool writes = r->config->out && *r->config->out && r->runtime->comm.rank == 0;
-    return writes ? file_write(r->config->out, text->data, text->len, err) : SC_OK;
-}
-
-sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, sc_error *err)
-{
-    struct eval_run r = { .runtime = rt, .model = m, .config = c, .began = time(NULL), .clock = clock_seconds() };
+    struct eval_run r = { .runtime = rt, .model = m, .config = c, .is_alone = is_alone, .began = time(NULL), .clock = clock_seconds() };
     sc_status status = SC_OK;
-    json_t *results = NULL;
-    *out = (sc_text){ 0 };
+    *out = NULL;
     TRY(check_config(c, m, err));
     TRY_DONE(eval_tasks_builtin(&r.tasks, err));
     TRY_DONE(eval_select(&r.selection, &r.tasks, c->tasks, err));
     if (c->requests && *c->requests && !(r.requests = fopen(c->requests, "w"))) TRY_DONE(FAIL(err, SC_E_IO, "%s cannot be written", c->requests));
     TRY_DONE(run_all(&r, err));
-    results = eval_results(&r);
-    TRY_DONE(json_write(out, results, true));
-    TRY_DONE(write_out(&r, out, err));
+    *out = eval_results(&r);
 done:
     if (r.requests && fclose(r.requests) != 0 && status == SC_OK) status = FAIL(err, SC_E_IO, "%s cannot be written to", c->requests);
     eval_unfinished_close(&r.unfinished, status == SC_OK);
     for (size_t i = 0; i < r.n_tasks; i++) task_run_release(&r.task[i]);
     mem_free(r.task);
-    json_decref(results);
     eval_selection_release(&r.selection);
     eval_tasks_release(&r.tasks);
+    return status;
+}
+
+sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, sc_error *err)
+{
+    json_t *results;
+    *out = (sc_text){ 0 };
+    TRY(eval_run_all(&results, rt, m, c, false, err));
+    sc_status status = json_write(out, results, true);
+    bool writes = c->out && *c->out && rt->comm.rank == 0;
+    if (status == SC_OK && writes) status = file_write(c->out, out->data, out->len, err);
+    json_decref(results);
     if (status != SC_OK) sc_text_free(out);
     return status;
 }

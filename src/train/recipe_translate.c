@@ -174,7 +174,7 @@ sc_status set_push(struct sc_recipe *r, const char *key, const json_t *value, sc
 
 sc_status set_eval_tasks(struct sc_recipe *r, const char *key, const json_t *value, sc_error *err)
 {
-    (void)r;
     if (recipe_is_neutral(value, "none")) return SC_OK;
-    return FAIL(err, SC_E_UNSUPPORTED, "%s: tasks are not measured while training; leave the key out and measure the result afterwards", key);
+    const char *text = recipe_commas(r, key, value, err);
+    return text ? set_text(r, key, key, text, err) : SC_E_ARGUMENT;
 }

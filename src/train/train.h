@@ -102,6 +102,13 @@ size_t    base_quantized_bytes(struct model *m, enum dtype type);      /* what b
 sc_status base_quantize(struct quantized_base *out, struct model *m, enum dtype type, struct comm *comm, struct pool *pool, const atomic_int *cancel, sc_error *err);
 void      base_release(struct quantized_base *b);                      /* after the model */
 
+/* ---- benchmarks while it trains: evaluate_tasks.c ------------------------------------------------------------------------------- */
+
+/* Benchmarks of a model in memory, on this process alone: *out becomes [{"task","metric","value","error","documents"}]. Which function does it is said in
+ * rows.c, since evaluation stands above training. */
+struct live_tasks { const char *tasks, *data; int64_t limit, shots; };
+extern sc_status (*const measure_live)(json_t **out, sc_model *m, const struct live_tasks *t, sc_error *err);
+
 /* ---- optimizer.c --------------------------------------------------------------------------------------------------------- */
 
 /* As PyTorch's AdamW and SGD; a row each. step counts from 1. seed: of stochastic rounding, whose numbers are a function

@@ -154,6 +154,8 @@ sc_status plan_check(const struct memory_plan *p, const sc_runtime *rt, sc_error
 /* ---- evaluate.c ---------------------------------------------------------------------------------------------------------------------- */
 
 struct eval_result { double loss, low, high, seconds; uint64_t rows, dialogues, trained; struct losses losses; struct rewards rewards; };   /* low, high: 95 % over dialogues */
+/* Benchmarks of the recipe under the weights as they are; with adapters those of the base too, once: *base is kept. One event a number. */
+sc_status evaluate_tasks(struct learner *l, json_t **base, struct journal *j, int64_t step, sc_error *err);
 sc_status evaluate(struct eval_result *out, struct learner *l, const struct corpus *data, const struct preference *p, sc_error *err);
 enum { SAMPLE_TOKENS = 96, SAMPLE_PROMPT = 512, SAMPLE_CONTEXT = SAMPLE_TOKENS + SAMPLE_PROMPT, SAMPLE_CHUNK = 256 };
 /* Greedy answers to the first held-out prompts, from the weights as they are; each goes to the journal. */

@@ -32,9 +32,16 @@ static bool is_event(const json_t *event, const char *name)
     return is && strcmp(is, name) == 0;
 }
 
+static bool is_text(const json_t *event, const char *member, const char *text)
+{
+    const char *is = json_string_value(json_object_get(event, member));
+    return is && strcmp(is, text) == 0;
+}
+
 /* ---- curves -------------------------------------------------------------------------------------------------------------------- */
 
-struct curve { const char *event, *member, *label, *color; double x[POINTS_MAX], y[POINTS_MAX]; size_t n; };
+/* task, metric: of events that are of several; NULL: of all. */
+struct curve { const char *event, *member, *label, *color, *task, *metric; double x[POINTS_MAX], y[POINTS_MAX]; size_t n; };
 struct box { double x0, x1, y0, y1; };
 
 static void curve_read(struct curve *c, const json_t *events)
@@ -44,6 +51,7 @@ static void curve_read(struct curve *c, const json_t *events)
     c->n = 0;
     json_array_foreach(events, i, event) {
         const json_t *x = json_object_get(event, "step"), *y = json_object_get(event, c->member);
+        if (c->task && (!is_text(event, "task", c->task) || !is_text(event, "metric", c->metric))) continue;
         if (!is_event(event, c->event) || !json_is_number(x) || !json_is_number(y)) continue;
         if (c->n == POINTS_MAX) {                        /* every second one stays */
             for (size_t k = 0; k < POINTS_MAX / 2; k++) { c->x[k] = c->x[2 * k]; c->y[k] = c->y[2 * k]; }
@@ -126,6 +134,34 @@ static void draw_all(struct buf *out, const json_t *events)
     mem_free(curves);
 }
 
+/* A plot for each number of each benchmark: the tuned model, and the base where adapters are trained. */
+static void draw_tasks(struct buf *out, const json_t *events)
+{
+    json_t *seen = json_object(), *event;
+    struct curve *curves = mem_zero(2, sizeof *curves);
+    size_t i;
+    json_array_foreach(events, i, event) {
+        char title[200], key[200];
+        const char *task = json_string_value(json_object_get(event, "task")), *metric = json_string_value(json_object_get(event, "metric"));
+        if (!is_event(event, "eval_task") || !task || !metric) continue;
+        snprintf(key, sizeof key, "%s %s", task, metric);
+        if (json_object_get(seen, key)) continue;
+        json_object_set_new(seen, key, json_true());
+        const double last = json_number_value(json_object_get(event, "documents"));
+        snprintf(title, sizeof title, "%.80s, %.60s, %.0f documents", task, metric, last);
+        curves[0] = (struct curve){ .event = "eval_task", .member = "value", .label = "tuned", .color = "#2f6fed", .task = task, .metric = metric };
+        curves[1] = (struct curve){ .event = "eval_task", .member = "base", .label = "base", .color = "#868e96", .task = task, .metric = metric };
+        for (size_t k = 0; k < 2; k++) curve_read(&curves[k], events);
+        draw_plot(out, title, curves, 2);
+        curves[0] = (struct curve){ .event = "eval_task", .member = "difference", .label = "tuned minus base", .color = "#2b8a3e", .task = task, .metric = metric };
+        curve_read(&curves[0], events);
+        snprintf(title, sizeof title, "%.80s, %.60s: tuned minus base", task, metric);
+        draw_plot(out, title, curves, 1);
+    }
+    json_decref(seen);
+    mem_free(curves);
+}
+
 /* ---- samples and recipe ---------------------------------------------------------------------------------------------------------- */
 
 static void put_samples(struct buf *out, const json_t *events)
@@ -171,6 +207,7 @@ static sc_status write_page(const char *output, const json_t *events, const json
     page_begin(&page, "Training run");
     buf_puts(&page, "<h1>Training run</h1>\n<p class=\"sub\">starchat " SC_VERSION "</p>\n");
     draw_all(&page, events);
+    draw_tasks(&page, events);
     put_samples(&page, events);
     put_recipe(&page, recipe);
     page_end(&page);

@@ -13,7 +13,7 @@ struct trainer {
     struct losses losses; double window_loss; int64_t window_steps;      /* since the last line of the log */
     struct trace *trace; struct ranks_report ranks; struct comm_alive *alive;
     const sc_train_config *given;                                        /* with the caller's on_event on every rank */
-    json_t *recipe, *results;
+    json_t *recipe, *results, *base_tasks;                               /* base_tasks: see evaluate_tasks */
     int lock;
 };
 
@@ -93,7 +93,8 @@ static sc_status log_step(struct trainer *t, const struct step_result *r, sc_err
 static sc_status answer_samples(void *user, sc_error *err)
 {
     struct trainer *t = user;
-    return evaluate_samples(&t->l, &t->data, &t->journal, t->s.step, err);
+    TRY(evaluate_samples(&t->l, &t->data, &t->journal, t->s.step, err));
+    return evaluate_tasks(&t->l, &t->base_tasks, &t->journal, t->s.step, err);
 }
 
 /* *stop: the loss has not become better for too long. */
@@ -260,6 +261,7 @@ static void trainer_close(struct trainer *t)
     corpus_close(&t->data);
     json_decref(t->recipe);
     json_decref(t->results);
+    json_decref(t->base_tasks);
     if (t->lock >= 0) close(t->lock);
 }
 

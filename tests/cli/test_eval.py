@@ -201,6 +201,43 @@ def test_ranks_give_the_same():
     assert together["samples"] == alone["samples"] and together["results"] == alone["results"]
 
 
+def train(name, **changes):
+    """Trains the tiny model with benchmarks at every evaluation; the events of them, and the directory."""
+    rows = "".join(json.dumps({"messages": [{"role": "user", "content": f"say {i}"}, {"role": "assistant", "content": f"{i} " * (1 + i % 5)}]}) + "\n" for i in range(60))
+    (SCRATCH / "dialogues.jsonl").write_text(rows)
+    recipe = {"model_name_or_path": str(MODEL), "dataset_name": "dialogues.jsonl", "dialogue_template": "no_system", "block_size": 64, "max_steps": 6, "total_train_batch_size": 2, "learning_rate": 0.02, "test_size": 0.1,
+              "evaluation_strategy": "steps", "eval_steps": 3, "save_strategy": "no", "logging_steps": 3, "eval_samples": 0, "report_to": "none", "output_dir": name, "eval_tasks": ["arc_easy", "lambada_openai", "gsm8k"], "eval_data": str(DATA),
+              "eval_tasks_limit": 6, "eval_tasks_num_fewshot": 1, **changes}
+    (SCRATCH / f"{name}.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in recipe.items() if v is not None))
+    p = subprocess.run([PROGRAM, "train", f"{name}.yaml"], cwd=SCRATCH, capture_output=True, text=True, env=served.environment(SCRATCH), timeout=600)
+    assert p.returncode == 0, p.stderr[-1500:]
+    events = [json.loads(line) for line in (SCRATCH / name / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [e for e in events if e["event"] == "eval_task"], SCRATCH / name, p.stderr
+
+
+def test_benchmarks_while_it_trains():
+    events, out, shown = train("tuned", lora_r=4)
+    steps = sorted({e["step"] for e in events})
+    assert steps[-1] == 6 and len(steps) >= 2 and {e["task"] for e in events} == {"arc_easy", "lambada_openai", "gsm8k"}, events
+    base = results("base_of_tuned", "--tasks", "arc_easy,lambada_openai,gsm8k", "--limit", 6, "--num-fewshot", 1)["results"]
+    for e in events:
+        assert abs(e["difference"] - (e["value"] - e["base"])) < 1e-9 and e["documents"] == 6
+        assert abs(e["base"] - base[e["task"]][e["metric"]]) < 1e-5 * max(1, abs(e["base"])), (e, base[e["task"]])
+    assert any(e["difference"] != 0 for e in events if e["metric"] == "perplexity,none")
+    assert "lambada_openai perplexity,none" in shown and "tuned minus base" in (out / "report.html").read_text(encoding="utf-8")
+    # The last numbers are those of what was written.
+    p = subprocess.run([PROGRAM, "eval", str(out), "--tasks", "lambada_openai", "--data", str(DATA), "--limit", "6", "--num-fewshot", "1", "--json"], capture_output=True, text=True, env=served.environment(SCRATCH), cwd=SCRATCH)
+    assert p.returncode == 0, p.stderr
+    last = next(e for e in events if e["step"] == 6 and e["metric"] == "perplexity,none")
+    found = json.loads(p.stdout)["results"]["lambada_openai"]["perplexity,none"]
+    assert abs(found - last["value"]) < 1e-4 * last["value"], (found, last)
+
+
+def test_benchmarks_of_a_whole_model():
+    events, _, _ = train("whole", eval_tasks="lambada_openai")
+    assert events and all("base" not in e for e in events)
+
+
 def main():
     global MODEL
     MODEL = served.make_model(PROGRAM, SCRATCH, "tiny")
