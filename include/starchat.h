@@ -51,7 +51,7 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;
-SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare", "serve", "eval"; NULL if unknown */
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare", "serve", "eval", "eval_compare"; NULL if unknown */
 SC_API void      sc_options_defaults(const sc_options *o, void *config);
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
@@ -550,6 +550,7 @@ typedef struct {
     const char *tasks;            /* "arc_challenge,mmlu,my.yaml": tasks, groups and files of tasks          */
     const char *data;             /* directory with the data files                                            */
     const char *out;              /* results as JSON, all samples in them; NULL or "": not written          */
+    const char *report;           /* results as a page, .html or .md; NULL or "": not written                 */
     const char *requests;         /* every request as a line of JSON, for comparisons; NULL or "": not written */
     int64_t     num_fewshot;      /* examples before a question; -1: as the task says                        */
     double      limit;            /* only the first so many documents, below 1: such a share; 0: all         */
@@ -564,6 +565,21 @@ typedef struct {
 SC_API sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, sc_error *err);
 /* What there is to run: JSON [{"task","groups":[],"about","output_type","files":{},"licence"}]. */
 SC_API sc_status sc_eval_tasks(sc_text *out, sc_error *err);
+
+typedef struct {
+    const char *out;              /* the comparison as a page, .html or .md; NULL or "": not written           */
+    const char *metric;           /* "acc" or "acc,none"; NULL or "": all                                       */
+    const char *cluster;          /* questions with the same value of this column of a document are drawn together; "COLUMN:X": up to its last X */
+    int64_t     seed;             /* of the draws                                                               */
+    int64_t     draws;            /* of the bootstrap                                                           */
+    bool        allow_different_prompts;
+} sc_eval_compare_config;         /* options "eval_compare" */
+/* Two files of results, of sc_eval or of lm-eval (results_DATE.json with samples_TASK_DATE.jsonl beside it), question by question. *out: JSON {"a":{"file",
+ * "model"},"b":{},"tasks":[{"name","metric","filter","pairs","a","b","difference" (b - a; log of b / a for perplexities),"stderr","low","high" (95 %),"test",
+ * "p","p_holm","smallest" (difference that would have been seen),"verdict"}],"groups":[],"notes":[]}. SC_E_ARGUMENT where the prompts differ. */
+SC_API sc_status sc_eval_compare(sc_text *out, const char *a, const char *b, const sc_eval_compare_config *c, sc_error *err);
+/* A page (.html or .md) about a file of results: scores with intervals, settings, data, instructive samples, limits. */
+SC_API sc_status sc_eval_report(const char *results, const char *out, sc_error *err);
 
 #ifdef __cplusplus
 }

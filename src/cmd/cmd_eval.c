@@ -97,6 +97,8 @@ static void on_event(void *user, const char *json)
 
 static int run_eval(const struct command *self, int argc, char **argv)
 {
+    const struct command *part = argc > 0 ? command_part(self, argv[0]) : NULL;
+    if (part) return part->run(part, argc - 1, argv + 1);
     struct eval e = { 0 };
     sc_error err = { 0 };
     sc_text text = { 0 };
@@ -123,9 +125,10 @@ static int run_eval(const struct command *self, int argc, char **argv)
 
 static const char *const tables[] = { "eval", "model", NULL };
 static const struct flag flags[] = { { "mpi", NULL, "auto|none|openmpi|mpich", "which MPI joins several processes; auto: the launcher's [auto]", NULL }, { "list", NULL, NULL, "shows tasks and groups", NULL }, FLAG_JSON, FLAG_END };
+static const struct command *const parts[] = { &command_eval_compare, &command_eval_report, NULL };
 const struct command command_eval = {
-    .name = "eval", .operands = "MODEL", .summary = "benchmarks, with lm-evaluation-harness's tasks and scores",
-    .min_operands = 0, .max_operands = 1, .run = run_eval, .tables = tables, .flags = flags,
+    .name = "eval", .operands = "MODEL|compare|report", .summary = "benchmarks, with lm-evaluation-harness's tasks and scores",
+    .min_operands = 0, .max_operands = 1, .run = run_eval, .tables = tables, .flags = flags, .parts = parts,
     .details = "Prints a table; --out keeps all of it, every sample too. Matrix products and the cache\n"
                "use f32 unless --activations and --cache-type say otherwise. Under mpirun -n N, N\n"
                "processes share the work; an interrupted run goes on when it is started again.\n\n"

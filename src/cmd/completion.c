@@ -79,10 +79,10 @@ static void print_commands(FILE *to)
     for (size_t i = 0; commands[i]; i++) fprintf(to, "%s%s", i ? " " : "", commands[i]->name);
 }
 
-static void bash_options(FILE *to, const struct command *c)
+static void bash_options(FILE *to, const struct command *c, const char *word)
 {
     const char *kind = operand_kind(c);
-    fprintf(to, "    %s)\n        case \"$before\" in\n", command_word(c));
+    fprintf(to, "    %s)\n        case \"$before\" in\n", word);
     visit_flags(bash_value, to, c);
     visit_common(bash_value, to);
     fputs("        *)\n            if [[ $word == -* ]]; then COMPREPLY=($(compgen -W '", to);
@@ -105,16 +105,20 @@ static void print_parts(FILE *to, const struct command *c)
     for (size_t i = 0; c->parts[i]; i++) fprintf(to, "%s%s", i ? " " : "", command_word(c->parts[i]));
 }
 
+/* A command with parts that does something of its own where the first word is none of them. */
+static bool is_both(const struct command *c) { return c->parts && c->run != command_run_part; }
+
 static void bash_command(FILE *to, const struct command *c)
 {
     if (!c->parts) {
-        bash_options(to, c);
+        bash_options(to, c, command_word(c));
         return;
     }
     fprintf(to, "    %s)\n        if [[ $COMP_CWORD -eq 2 ]]; then COMPREPLY=($(compgen -W '", c->name);
     print_parts(to, c);
-    fputs(" --help' -- \"$word\")); return; fi\n        case \"${COMP_WORDS[2]}\" in\n", to);
-    for (size_t i = 0; c->parts[i]; i++) bash_options(to, c->parts[i]);
+    fprintf(to, " --help' -- \"$word\")%s); return; fi\n        case \"${COMP_WORDS[2]}\" in\n", is_both(c) ? " $(compgen -W \"$(_starchat_models)\" -- \"$word\") $(compgen -f -- \"$word\")" : "");
+    for (size_t i = 0; c->parts[i]; i++) bash_options(to, c->parts[i], command_word(c->parts[i]));
+    if (is_both(c)) bash_options(to, c, "*");
     fputs("        esac ;;\n", to);
 }
 
@@ -166,10 +170,10 @@ static void zsh_entry(void *user, const struct entry *e)
     fputs("' \\\n", to);
 }
 
-static void zsh_options(FILE *to, const struct command *c)
+static void zsh_options(FILE *to, const struct command *c, const char *word)
 {
     const char *kind = operand_kind(c);
-    fprintf(to, "    %s) _arguments \\\n", command_word(c));
+    fprintf(to, "    %s) _arguments \\\n", word);
     visit_flags(zsh_entry, to, c);
     visit_common(zsh_entry, to);
     if (strcmp(kind, "model") == 0) fputs("        '*:model:_starchat_models' ;;\n", to);
@@ -185,7 +189,7 @@ static void zsh_options(FILE *to, const struct command *c)
 static void zsh_command(FILE *to, const struct command *c)
 {
     if (!c->parts) {
-        zsh_options(to, c);
+        zsh_options(to, c, command_word(c));
         return;
     }
     fprintf(to, "    %s)\n        local -a parts\n        parts=(\n", c->name);
@@ -194,9 +198,10 @@ static void zsh_command(FILE *to, const struct command *c)
         print_zsh(to, c->parts[i]->summary);
         fputs("'\n", to);
     }
-    fputs("        )\n        if (( CURRENT == 2 )); then _describe command parts; return; fi\n"
-          "        local part=$words[2]\n        shift words; (( CURRENT-- ))\n        case $part in\n", to);
-    for (size_t i = 0; c->parts[i]; i++) zsh_options(to, c->parts[i]);
+    fprintf(to, "        )\n        if (( CURRENT == 2 )); then _describe command parts%s; return; fi\n"
+                "        local part=$words[2]\n        shift words; (( CURRENT-- ))\n        case $part in\n", is_both(c) ? "; _starchat_models" : "");
+    for (size_t i = 0; c->parts[i]; i++) zsh_options(to, c->parts[i], command_word(c->parts[i]));
+    if (is_both(c)) zsh_options(to, c, "*");
     fputs("        esac ;;\n", to);
 }
 
@@ -309,7 +314,7 @@ static void print_fish_script(FILE *to)
         print_fish(to, c->summary);
         putc('\n', to);
         if (c->parts) fish_parts(to, c);
-        else fish_command(to, c);
+        if (!c->parts || is_both(c)) fish_command(to, c);
     }
     struct fish all = { to, NULL };
     visit_common(fish_entry, &all);

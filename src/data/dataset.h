@@ -51,6 +51,11 @@ void page_end(struct buf *out);
 void html_put(struct buf *out, const char *text, size_t len);
 void html_puts(struct buf *out, const char *text);
 void html_put_count(struct buf *out, uint64_t n);         /* 1,234,567 */
+/* The last `most` characters of a name: the end of a long one says more than its beginning, which is often a path. */
+void html_put_tail(struct buf *out, const char *name, size_t most);
+/* Text in which control characters and such that turn its direction are shown as [U+202E]. escape(c): what stands for a character, NULL for itself; may be
+ * NULL. */
+void visible_put(struct buf *out, const char *text, size_t len, const char *(*escape)(uint32_t c));
 /* The statistics as sections with plots; `stats` of dataset_count. */
 void report_stats(struct buf *out, const struct sc_dataset *d, const json_t *stats);
 

@@ -15,22 +15,33 @@ static bool is_invisible(uint32_t c)
            (c >= 0xE0000 && c <= 0xE007F);
 }
 
-void html_put(struct buf *out, const char *text, size_t len)
+void visible_put(struct buf *out, const char *text, size_t len, const char *(*escape)(uint32_t c))
 {
     for (size_t i = 0; i < len;) {
         uint32_t c;
         int n = utf8_next(text + i, len - i, &c);
+        const char *instead = n > 0 && escape ? escape(c) : NULL;
         if (n < 0) buf_put_utf8(out, 0xFFFD);
-        else if (c == '<') buf_puts(out, "&lt;");
-        else if (c == '>') buf_puts(out, "&gt;");
-        else if (c == '&') buf_puts(out, "&amp;");
-        else if (c == '"') buf_puts(out, "&quot;");
-        else if (c == '\'') buf_puts(out, "&#39;");
+        else if (instead) buf_puts(out, instead);
         else if (is_invisible(c)) buf_printf(out, "[U+%04X]", (unsigned)c);
         else buf_append(out, text + i, (size_t)n);
         i += (size_t)(n < 0 ? -n : n);
     }
 }
+
+static const char *html_escape(uint32_t c)
+{
+    switch (c) {
+    case '<': return "&lt;";
+    case '>': return "&gt;";
+    case '&': return "&amp;";
+    case '"': return "&quot;";
+    case '\'': return "&#39;";
+    default: return NULL;
+    }
+}
+
+void html_put(struct buf *out, const char *text, size_t len) { visible_put(out, text, len, html_escape); }
 
 void html_puts(struct buf *out, const char *text) { html_put(out, text, strlen(text)); }
 

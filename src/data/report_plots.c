@@ -49,11 +49,10 @@ static int by_size(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* The end of a long name says more than its beginning: it is often a path. */
-static void put_name(struct buf *out, const char *name)
+void html_put_tail(struct buf *out, const char *name, size_t most)
 {
     size_t n = strlen(name), skip = 0, characters = utf8_count(name, n);
-    for (; characters > NAME_CHARACTERS; characters--)
+    for (; characters > most; characters--)
         do skip++; while (skip < n && ((unsigned char)name[skip] & 0xC0) == 0x80);
     if (skip) buf_puts(out, "\u2026");
     html_put(out, name + skip, n - skip);
@@ -64,7 +63,7 @@ static void put_bar(struct buf *out, const struct bar *b, size_t i, double scale
     double whole = (double)b->whole * scale, part = (double)b->part * scale;
     size_t y = i * BAR_STEP;
     buf_printf(out, "<text x=\"%d\" y=\"%zu\" text-anchor=\"end\">", NAME_WIDTH - 10, y + 14);
-    put_name(out, b->name);
+    html_put_tail(out, b->name, NAME_CHARACTERS);
     buf_printf(out, "</text><rect class=\"rest\" x=\"%d\" y=\"%zu\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>", NAME_WIDTH, y, whole > 1 ? whole : 1, BAR_HEIGHT);
     if (part > 0) buf_printf(out, "<rect class=\"trained\" x=\"%d\" y=\"%zu\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>", NAME_WIDTH, y, part > 1 ? part : 1, BAR_HEIGHT);
     buf_printf(out, "<text x=\"%.1f\" y=\"%zu\">", NAME_WIDTH + whole + 8, y + 14);

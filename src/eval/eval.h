@@ -132,7 +132,7 @@ sc_status eval_generate_all(struct eval_written *out, const struct eval_prompt *
 
 /* ---- run.c: the job ------------------------------------------------------------------------------------------------------------------------------- */
 
-extern const struct sc_options eval_options;
+extern const struct sc_options eval_options, eval_compare_options;
 /* sc_eval with results as a value, the caller's. is_alone: on this process, without the others of its job. */
 sc_status eval_run_all(json_t **out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, bool is_alone, sc_error *err);
 /* live.c: for training (train.h, measure_live). */

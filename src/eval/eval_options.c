@@ -7,6 +7,7 @@ static const struct option rows[] = {
     ROW(tasks, OPT_STRING, 0, 0, "", NULL, "tasks, groups and YAML files of tasks, with commas; --list shows them"),
     ROW(data, OPT_STRING, 0, 0, "", NULL, "directory with the data files of the tasks, or with a directory for each task"),
     ROW(out, OPT_STRING, 0, 0, "", NULL, "file for results and samples, in lm-eval's shape"),
+    ROW(report, OPT_STRING, 0, 0, "", NULL, "page about the results, .html or .md: scores, settings, samples, limits"),
     ROW(requests, OPT_STRING, 0, 0, "", NULL, "file for every request, one a line, to compare with another program"),
     ROW(num_fewshot, OPT_INT, -1, 1000, "-1", NULL, "solved examples before each question; -1: as the task says"),
     ROW(limit, OPT_REAL, 0, 1e9, "0", NULL, "only the first so many documents of each task, below 1 that share of them; 0: all"),

@@ -1,5 +1,6 @@
 /* run.c - the job: task by task from data files to results. */
 #include "eval/eval_internal.h"
+#include "eval/scores.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -362,6 +363,8 @@ static sc_status check_config(const sc_eval_config *c, const sc_model *m, sc_err
     if (!path_is_directory(c->data)) return FAIL(err, SC_E_IO, "--data %s is no directory", c->data);
     if (!m && !c->dry_run) return FAIL(err, SC_E_ARGUMENT, "there is no model to ask");
     if (m && !m->tokenizer) return FAIL(err, SC_E_ARGUMENT, "%s has no tokenizer, so it cannot read text", m->file->path);
+    bool is_html;
+    if (c->report && *c->report) TRY(sheet_check(c->report, &is_html, err));
     return SC_OK;
 }
 
@@ -434,6 +437,7 @@ sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_confi
     sc_status status = json_write(out, results, true);
     bool writes = c->out && *c->out && rt->comm.rank == 0;
     if (status == SC_OK && writes) status = file_write(c->out, out->data, out->len, err);
+    if (status == SC_OK && c->report && *c->report && rt->comm.rank == 0) status = eval_report_write(results, c->report, err);
     json_decref(results);
     if (status != SC_OK) sc_text_free(out);
     return status;
