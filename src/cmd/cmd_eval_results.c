@@ -24,7 +24,8 @@ static void print_p(const json_t *p)
 static void print_row(const json_t *row)
 {
     char metric[160], interval[48];
-    snprintf(metric, sizeof metric, "%s,%s", text_of(row, "metric"), text_of(row, "filter"));
+    bool is_plain = !strcmp(text_of(row, "filter"), "none");
+    snprintf(metric, sizeof metric, "%s%s%s", text_of(row, "metric"), is_plain ? "" : ",", is_plain ? "" : text_of(row, "filter"));
     snprintf(interval, sizeof interval, "%+.4f to %+.4f", real_of(row, "low"), real_of(row, "high"));
     printf("| %-30s | %-24s | %9" JSON_INTEGER_FORMAT " | %9.4f | %9.4f | %+9.4f | %-20s |", text_of(row, "name"), metric, json_integer_value(json_object_get(row, "pairs")), real_of(row, "a"), real_of(row, "b"),
            real_of(row, "difference"), interval);

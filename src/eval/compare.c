@@ -354,6 +354,24 @@ static void note_missing(struct comparing *c, const struct eval_record *r, const
         if (!json_object_get(other->samples, task)) note_add(c, "%s is only in %s", task, side);
 }
 
+/* Settings of the two runs that differ and are no names of models and files. */
+static void note_settings(struct comparing *c)
+{
+    static const char *const names[] = { "model", "model_args", "model_num_parameters", "model_sha", "out", "report", "requests", "data", "tasks", "threads" };
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(c->a->all, "config"), key, value) {
+        const json_t *other = eval_record_get(c->b, "config", key);
+        bool is_name = false;
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) is_name = is_name || !strcmp(names[i], key);
+        if (is_name || !other || json_equal(value, other) || (json_is_number(value) && json_is_number(other) && json_number_value(value) == json_number_value(other))) continue;
+        char *x = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10)), *y = json_dumps(other, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+        note_add(c, "measured with different %s: %.120s and %.120s", key, x ? x : "", y ? y : "");
+        mem_free(x);
+        mem_free(y);
+    }
+}
+
 static void release(struct comparing *c)
 {
     for (size_t i = 0; i < c->n_done; i++) {
@@ -374,6 +392,7 @@ sc_status eval_compare_records(json_t **out, const struct eval_record *a, const 
     const char *task;
     json_t *list;
     *out = NULL;
+    note_settings(&c);
     note_missing(&c, a, b, "A");
     note_missing(&c, b, a, "B");
     json_object_foreach(a->samples, task, list)

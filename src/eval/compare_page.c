@@ -11,6 +11,21 @@ static const char *text_of(const json_t *row, const char *key)
     return text ? text : "";
 }
 
+/* "acc", "exact_match,strict-match" */
+static void metric_name(char *out, size_t bytes, const json_t *row)
+{
+    const char *filter = text_of(row, "filter");
+    bool is_plain = !strcmp(filter, "none");
+    snprintf(out, bytes, "%s%s%s", text_of(row, "metric"), is_plain ? "" : ",", is_plain ? "" : filter);
+}
+
+static void put_metric(struct sheet *s, const json_t *row)
+{
+    char name[200];
+    metric_name(name, sizeof name, row);
+    sheet_cell(s, false, name, strlen(name));
+}
+
 static void put_number(struct sheet *s, const json_t *row, const char *key, const char *format)
 {
     char text[40];
@@ -24,7 +39,7 @@ static void put_row(struct sheet *s, const json_t *row)
 {
     static const struct { const char *key, *format; } numbers[] = { { "a", "" }, { "b", "" }, { "difference", "+" } };
     sheet_cell(s, false, text_of(row, "name"), strlen(text_of(row, "name")));
-    sheet_cellf(s, false, "%s,%s", text_of(row, "metric"), text_of(row, "filter"));
+    put_metric(s, row);
     sheet_cellf(s, true, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(row, "pairs")));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) put_number(s, row, numbers[i].key, numbers[i].format);
     sheet_cellf(s, true, "%+.4f to %+.4f", real_of(row, "low"), real_of(row, "high"));
@@ -40,6 +55,7 @@ static void put_rows(struct sheet *s, const char *title, const json_t *rows)
     static const char *const columns[] = { "name", "metric", ">questions", ">A", ">B", ">B - A", ">95 % interval", ">p", ">p (Holm)", ">could be seen", "in words" };
     size_t n = json_array_size(rows), i, n_drawn = 0;
     struct sheet_interval *x = mem_zero(n + 1, sizeof *x);
+    struct buf *names = mem_zero(n + 1, sizeof *names);
     const json_t *row;
     double most = 0;
     if (n) {
@@ -48,13 +64,19 @@ static void put_rows(struct sheet *s, const char *title, const json_t *rows)
         json_array_foreach(rows, i, row) {
             put_row(s, row);
             if (!json_is_number(json_object_get(row, "low")) || !json_is_number(json_object_get(row, "high"))) continue;
-            x[n_drawn] = (struct sheet_interval){ text_of(row, "name"), real_of(row, "difference"), { real_of(row, "low"), real_of(row, "high") } };
+            char metric[200];
+            metric_name(metric, sizeof metric, row);
+            buf_init(&names[n_drawn], 0);
+            buf_printf(&names[n_drawn], "%s %s", text_of(row, "name"), metric);
+            x[n_drawn] = (struct sheet_interval){ names[n_drawn].data, real_of(row, "difference"), { real_of(row, "low"), real_of(row, "high") } };
             most = fmax(most, fmax(fabs(x[n_drawn].interval.low), fabs(x[n_drawn].interval.high)));
             n_drawn++;
         }
         sheet_table_end(s);
         if (most > 0) sheet_intervals(s, "B - A with 95 % intervals", x, n_drawn, -most, most);
     }
+    for (i = 0; i < n_drawn; i++) buf_release(&names[i]);
+    mem_free(names);
     mem_free(x);
 }
 
@@ -72,7 +94,7 @@ static void put_flips(struct sheet *s, const json_t *tasks)
     json_array_foreach(tasks, i, row) {
         if (strcmp(text_of(row, "test"), "mcnemar") != 0) continue;
         sheet_cell(s, false, text_of(row, "name"), strlen(text_of(row, "name")));
-        sheet_cellf(s, false, "%s,%s", text_of(row, "metric"), text_of(row, "filter"));
+        put_metric(s, row);
         for (int side = 0; side < 2; side++) sheet_cellf(s, true, "%" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(row, counts[side])));
         for (int side = 0; side < 2; side++) {
             const json_t *ids = json_object_get(row, lists[side]);

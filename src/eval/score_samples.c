@@ -197,7 +197,7 @@ void eval_score_samples(struct sheet *page, const struct eval_record *r, const c
     buf_printf(&title, "Samples of %s", task);
     if (c.n) {
         sheet_heading(page, title.data);
-        sheet_text(page, "By %s,%s: %s", metric, filter, c.is_binary ? "wrong ones of which the model was surest, then right ones of which it was least sure." : "those with the lowest values, then those with the highest.");
+        sheet_text(page, "By %s (filter %s): %s", metric, filter, c.is_binary ? "wrong ones of which the model was surest, then right ones of which it was least sure." : "those with the lowest values, then those with the highest.");
         put_chosen(page, &c);
     }
     buf_release(&title);

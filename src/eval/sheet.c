@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WIDTH = 720, NAME_WIDTH = 230, NAME_CHARACTERS = 32, STEP = 24, TOP = 6, AXIS_HEIGHT = 24, MARKS = 4 };
+enum { WIDTH = 720, NAME_WIDTH = 230, NAME_CHARACTERS = 32, STEP = 24, TOP = 6, AXIS_HEIGHT = 24, MARKS = 4, LONG_BYTES = 32 };
 
 /* ---- text --------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -101,29 +101,31 @@ void sheet_table(struct sheet *s, const char *const *columns, size_t n)
     if (!s->is_html) buf_putc(&s->out, '\n');
 }
 
-static void cell_begin(struct sheet *s, bool is_number)
+/* Only what is long may be broken anywhere. */
+static void cell_begin(struct sheet *s, bool is_number, size_t len)
 {
     size_t n = s->out.len;
     bool is_first = n && s->out.data[n - 1] == '\n';
-    if (s->is_html) buf_printf(&s->out, "%s<td class=\"%s\">", is_first ? "<tr>" : "", is_number ? "n" : "long");
+    if (s->is_html) buf_printf(&s->out, "%s<td class=\"%s\">", is_first ? "<tr>" : "", is_number ? "n" : len > LONG_BYTES ? "long" : "");
     else buf_puts(&s->out, is_first ? "| " : " ");
 }
 
 void sheet_cell(struct sheet *s, bool is_number, const char *text, size_t len)
 {
-    cell_begin(s, is_number);
+    cell_begin(s, is_number, len);
     put(s, text, len);
     buf_puts(&s->out, s->is_html ? "</td>" : " |");
 }
 
 void sheet_cellf(struct sheet *s, bool is_number, const char *format, ...)
 {
+    char *text = NULL;
     va_list ap;
     va_start(ap, format);
-    cell_begin(s, is_number);
-    put_formatted(s, format, ap);
-    buf_puts(&s->out, s->is_html ? "</td>" : " |");
+    int n = vasprintf(&text, format, ap);
+    sheet_cell(s, is_number, n < 0 ? "" : text, n < 0 ? 0 : (size_t)n);
     va_end(ap);
+    mem_free(text);
 }
 
 void sheet_row_end(struct sheet *s) { buf_puts(&s->out, s->is_html ? "</tr>\n" : "\n"); }

@@ -129,7 +129,7 @@ struct eval_paired eval_paired(const struct eval_pair *x, size_t n, double scale
     struct eval_pair sum = { 0 };
     double squares = 0;
     for (size_t i = 0; i < n; i++) add_pair(&sum, &x[i]);
-    struct eval_paired out = { .a = sum.a / sum.a_weight, .b = sum.b / sum.b_weight, .difference = difference(&sum, scale), .error = NAN };
+    struct eval_paired out = { .a = sum.a / sum.a_weight, .b = sum.b / sum.b_weight, .difference = difference(&sum, scale), .error = (double)NAN };
     for (size_t i = 0; i < n; i++) {
         /* What the cluster moves the difference by, to first order; of means (x - mean) / n. */
         double pull = scale * ((x[i].b - out.b * x[i].b_weight) / sum.b_weight - (x[i].a - out.a * x[i].a_weight) / sum.a_weight);

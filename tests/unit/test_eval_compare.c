@@ -200,3 +200,88 @@ TEST(paired_ratio)
     CHECK(isnan(eval_paired(&one, 1, 1, 1, 100).error));
     NEAR(eval_sign_flip((struct eval_pair[]){ { 1, 1, 1, 1 }, { 0, 1, 0, 1 } }, 2, 1, 1, 100), 1, 0);
 }
+
+/* ---- pairing -------------------------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *samples_of(const char *text)
+{
+    json_t *out = json_loads(text, 0, NULL);
+    if (!out) test_failed(__FILE__, __LINE__, "%s is no JSON", text);
+    return out;
+}
+
+static json_int_t id_of(const json_t *s) { return json_integer_value(json_object_get(s, "doc_id")); }
+
+/* The same document has another number where a file was filtered or is in another order. */
+TEST(pairs_by_hash)
+{
+    json_t *a = samples_of("[{\"doc_id\":0,\"doc_hash\":\"x\"},{\"doc_id\":1,\"doc_hash\":\"y\"},{\"doc_id\":2,\"doc_hash\":\"same\"},{\"doc_id\":3,\"doc_hash\":\"same\"}]");
+    json_t *b = samples_of("[{\"doc_id\":3,\"doc_hash\":\"same\"},{\"doc_id\":0,\"doc_hash\":\"y\"},{\"doc_id\":9,\"doc_hash\":\"z\"}]");
+    struct eval_pairing p;
+    eval_pair_samples(&p, a, b, "none");
+    CHECK_INT(p.n, 2);
+    CHECK_INT(id_of(p.at[0].a), 1);
+    CHECK_INT(id_of(p.at[0].b), 0);
+    CHECK_INT(id_of(p.at[1].a), 3);                            /* of two alike the one with the same number */
+    CHECK_INT(id_of(p.at[1].b), 3);
+    CHECK_INT(p.n_only_a, 2);
+    CHECK_INT(id_of(p.only_a[0]), 0);
+    CHECK_INT(id_of(p.only_a[1]), 2);
+    CHECK_INT(p.n_only_b, 1);
+    CHECK_INT(id_of(p.only_b[0]), 9);
+    eval_pairing_release(&p);
+    json_decref(a);
+    json_decref(b);
+}
+
+TEST(pairs_by_number)
+{
+    json_t *a = samples_of("[{\"doc_id\":2},{\"doc_id\":1,\"filter\":\"none\"},{\"doc_id\":1,\"filter\":\"strict\"}]"), *b = samples_of("[{\"doc_id\":1,\"doc_hash\":\"y\"},{\"doc_id\":3,\"doc_hash\":\"z\"}]");
+    struct eval_pairing p;
+    eval_pair_samples(&p, a, b, "none");
+    CHECK_INT(p.n, 1);
+    CHECK_INT(id_of(p.at[0].a), 1);
+    CHECK_INT(p.n_only_a, 1);
+    CHECK_INT(p.n_only_b, 1);
+    eval_pairing_release(&p);
+    json_decref(a);
+    json_decref(b);
+}
+
+static const char asked[] = "{\"results\":{\"t\":{\"acc,none\":1,\"acc_stderr,none\":0}},\"n-shot\":{\"t\":%d},\"configs\":{\"t\":{\"doc_to_text\":\"%s\"}},\"data\":{\"t\":[{\"sha256\":\"%s\"}]},\"chat_template_sha\":\"%s\","
+                            "\"config\":{\"limit\":%d},\"samples\":{\"t\":[{\"doc_id\":0,\"prompt_hash\":\"%s\",\"acc\":%d}]}}";
+
+static struct eval_record record_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static struct eval_record record_of(const char *format, ...)
+{
+    struct eval_record r;
+    char text[1000];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    CHECK_OK(eval_record_parse(&r, text, strlen(text), "record", err));
+    return r;
+}
+
+TEST(says_what_differs)
+{
+    struct eval_record a = record_of(asked, 0, "Q", "11", "aa", 5, "p", 1), same = record_of(asked, 0, "Q", "11", "aa", 5, "p", 0), b = record_of(asked, 5, "QQ", "22", "bb", 6, "q", 0);
+    sc_eval_compare_config c = { .draws = 100 };
+    json_t *out = NULL;
+    CHECK_OK(eval_compare_records(&out, &a, &same, &c, err));
+    json_t *row = json_array_get(json_object_get(out, "tasks"), 0);
+    CHECK_INT(json_integer_value(json_object_get(row, "only_a")), 1);
+    CHECK(json_is_null(json_object_get(row, "stderr")));       /* of one question */
+    CHECK_STR(json_string_value(json_object_get(row, "verdict")), "no difference can be told by the test");
+    json_decref(out);
+    CHECK_FAILS(eval_compare_records(&out, &a, &b, &c, err), SC_E_ARGUMENT,
+                "set differently: shots (0 and 5), the data files (by sha256), limit (5 and 6), the template doc_to_text, the chat template or its system message;");
+    c.allow_different_prompts = true;
+    CHECK_OK(eval_compare_records(&out, &a, &b, &c, err));
+    CHECK_INT(json_integer_value(json_object_get(json_array_get(json_object_get(out, "tasks"), 0), "different_prompts")), 1);
+    json_decref(out);
+    eval_record_release(&a);
+    eval_record_release(&same);
+    eval_record_release(&b);
+}
