@@ -244,15 +244,36 @@ static void put_limits(struct sheet *page, const struct eval_record *r)
         sheet_text(page, "Contamination was not checked: whether the model has seen these questions in training is unknown, and if it has, the scores are too high.");
 }
 
-static void put_contamination(struct sheet *page, const json_t *contamination)
+/* A row for each score, with and without the questions that were found; one row alone where there are no scores. */
+static void put_found(struct sheet *page, const struct eval_record *r, const char *task, const json_t *found)
 {
-    static const char *const columns[] = { "task", "questions found in training data" };
+    static const char *const counts[] = { "training_texts", "checked", "exact_13_words", "half_of_5_word_shingles", "found" };
+    const json_t *without = json_object_get(found, "without_found");
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)eval_record_get(r, "results", task), key, value) {
+        if (!json_is_number(value) || !strchr(key, ',') || strstr(key, "_stderr,")) continue;
+        const json_t *clean = json_object_get(without, key);
+        sheet_cell(page, false, task, strlen(task));
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) sheet_cellf(page, true, "%.0f", real_of(found, counts[i]));
+        sheet_cell(page, false, key, strlen(key));
+        sheet_cellf(page, true, "%.4f", json_number_value(value));
+        if (json_is_number(clean)) sheet_cellf(page, true, "%.4f", json_number_value(clean));
+        else sheet_cellf(page, true, "unknown");
+        sheet_row_end(page);
+    }
+}
+
+static void put_contamination(struct sheet *page, const struct eval_record *r)
+{
+    static const char *const columns[] = { "task", ">training texts", ">questions checked", ">13 words alike", ">half of the 5-word pieces", ">found", "score", ">of all", ">without those found" };
     const char *task;
     json_t *found;
-    if (!json_object_size(contamination)) return;
+    if (!json_object_size(json_object_get(r->all, "contamination"))) return;
     sheet_heading(page, "Contamination");
-    sheet_table(page, columns, 2);
-    json_object_foreach((json_t *)(uintptr_t)contamination, task, found) sheet_value_row(page, task, found);
+    sheet_text(page, "Questions that stand in the training data that was given, word for word or nearly. Nothing is said of other data that the model has seen, nor of translations and paraphrases.");
+    sheet_table(page, columns, sizeof columns / sizeof *columns);
+    json_object_foreach(json_object_get(r->all, "contamination"), task, found) put_found(page, r, task, found);
     sheet_table_end(page);
 }
 
@@ -268,7 +289,7 @@ void eval_score_page(struct sheet *page, const struct eval_record *r)
     sheet_text(page, "Intervals: Wilson's where every question is right or wrong, else 1.96 standard errors.");
     put_plots(page, r);
     put_limits(page, r);
-    put_contamination(page, json_object_get(r->all, "contamination"));
+    put_contamination(page, r);
     put_settings(page, r);
     put_files(page, json_object_get(r->all, "data"));
     put_speed(page, json_object_get(r->all, "speed"));
