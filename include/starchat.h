@@ -554,7 +554,8 @@ typedef struct {
     const char *requests;         /* every request as a line of JSON, for comparisons; NULL or "": not written */
     int64_t     num_fewshot;      /* examples before a question; -1: as the task says                        */
     double      limit;            /* only the first so many documents, below 1: such a share; 0: all         */
-    bool        samples;          /* with every sample                                                        */
+    bool        log_samples;      /* with every sample                                                        */
+    const char *samples;          /* stored programs of a task of code, which are run instead of asking the model (which may be NULL then); NULL or "": none */
     int64_t     fewshot_seed;     /* of which examples                                                         */
     int64_t     chunk;            /* most rows in one forward pass                                              */
     const char *cache_type;       /* as of sc_session_config                                                    */

@@ -105,7 +105,7 @@ static int run_eval(const struct command *self, int argc, char **argv)
     int code = args_parse(&e.args, self, argc, argv, (void *const[]){ &e.config, &e.model });
     if (code != ARGS_GO) return code;
     if (args_has(&e.args, "list")) return list_tasks(&e.args.common);
-    if (!e.args.n_operands) return usage_error(self, "MODEL is missing");
+    if (!e.args.n_operands && !*e.config.samples) return usage_error(self, "MODEL is missing");
     if (!*e.config.tasks) return usage_error(self, "--tasks is missing; `starchat eval --list` shows what there is");
     if (!*e.config.data) return usage_error(self, "--data is missing: the directory with the data files of the tasks");
     if (strcmp(e.args.common.runtime.activations, "auto") == 0) e.args.common.runtime.activations = "f32";
@@ -113,7 +113,7 @@ static int run_eval(const struct command *self, int argc, char **argv)
     e.args.common.runtime.mpi = mpi ? mpi : "auto";
     e.args.common.runtime.on_event = on_event;
     e.args.common.runtime.user = &e.args.common;
-    code = open_model(&e.opened, &e.args.common, &e.model, e.args.operand[0], true);
+    code = e.args.n_operands && !*e.config.samples ? open_model(&e.opened, &e.args.common, &e.model, e.args.operand[0], true) : open_runtime(&e.opened, &e.args.common);
     if (code == ARGS_GO) code = sc_eval(&text, e.opened.runtime, e.opened.model, &e.config, &err) == SC_OK ? EXIT_DONE : fail_with(&e.args.common, &err);
     int rank = 0, ranks = 1;
     if (code == EXIT_DONE) sc_runtime_ranks(e.opened.runtime, &rank, &ranks);
@@ -134,5 +134,6 @@ const struct command command_eval = {
                "processes share the work; an interrupted run goes on when it is started again.\n\n"
                "  starchat eval MODEL --tasks hellaswag --data DIR --num-fewshot 10 --out results.json\n"
                "  starchat eval MODEL --tasks mmlu --data DIR --num-fewshot 5\n"
-               "  starchat eval MODEL --tasks mine.yaml --data .",
+               "  starchat eval MODEL --tasks mine.yaml --data .\n"
+               "  starchat eval --tasks humaneval --data DIR --samples solutions.jsonl",
 };

@@ -206,7 +206,7 @@ static sc_status fill_choice(struct eval_ask *a, const struct view *v, const str
 static sc_status fill_text(struct eval_ask *a, const struct view *v, const struct eval_task *t, const char *beginning, sc_error *err)
 {
     const char *text = v->text ? json_string_value(v->text) : "", *target = json_string_value(v->target);
-    bool has_answer = t->output != EVAL_GENERATE;
+    bool has_answer = t->output != EVAL_GENERATE && t->output != EVAL_CODE;
     if (!text || (has_answer && !target)) return FAIL(err, SC_E_FORMAT, "%s gives no text where one is needed", t->name);
     a->context = mem_zero(1, sizeof *a->context);
     a->context[0] = joined(beginning, text);

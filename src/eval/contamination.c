@@ -113,10 +113,10 @@ static json_t *clean_results(const struct eval_task_run *k, const bool *is_found
         size_t n = 0;
         for (size_t i = 0; i < k->n_asks; i++)
             if (!is_found[i]) x[n++] = k->number[m * k->n_asks + i];
-        const struct eval_metric_row *row = k->task->metric[m % k->task->n_metrics];
+        const struct eval_metric_row *row = k->metric[m % k->n_metrics];
         struct eval_result r = { 0 };
         if (n) r = eval_aggregate(row->how, x, n, pool);
-        eval_set_result(out, row->shown, k->task->n_filters ? k->task->filter[m / k->task->n_metrics].name : "none", n ? &r : NULL);
+        eval_set_result(out, row->shown, k->task->n_filters ? k->task->filter[m / k->n_metrics].name : "none", n ? &r : NULL);
     }
     mem_free(x);
     return out;

@@ -88,7 +88,7 @@ static sc_status check_columns(const json_t *row, const struct eval_task *t, sc_
     return SC_OK;
 }
 
-struct loading { const struct eval_task *t; const struct eval_shape *shape; size_t rows, cap; };
+struct loading { const struct eval_task *t; const struct eval_where *where; const struct eval_shape *shape; size_t rows, cap; };
 
 static void add_document(struct eval_documents *out, struct loading *l, json_t *document)
 {
@@ -96,11 +96,18 @@ static void add_document(struct eval_documents *out, struct loading *l, json_t *
     out->at[out->n++] = json_incref(document);
 }
 
+static bool is_wanted(const struct eval_where *w, const json_t *row)
+{
+    const json_t *v = w->column ? json_object_get(row, w->column) : NULL;
+    return !w->column || (json_is_integer(v) && json_integer_value(v) >= w->least && json_integer_value(v) <= w->most);
+}
+
 static sc_status add_row(struct eval_documents *out, struct loading *l, json_t *row, sc_error *err)
 {
     if (!l->rows++) l->shape = choose_shape(l->t, row);
     if (l->shape) TRY(set_columns(row, l->shape, err));
     TRY(check_columns(row, l->t, err));
+    if (!is_wanted(l->where, row)) return SC_OK;
     if (!l->t->process) { add_document(out, l, row); return SC_OK; }
     json_t *made = json_array();
     sc_status status = l->t->process->run(made, row, err);
@@ -132,7 +139,7 @@ sc_status eval_documents_read(struct eval_documents *out, const struct eval_task
 {
     struct strings files = { 0 };
     struct reader *r = NULL;
-    struct loading l = { .t = t };
+    struct loading l = { .t = t, .where = &t->where[split] };
     *out = (struct eval_documents){ 0 };
     sc_status status = find_files(&files, t, split, directory, err);
     if (status == SC_OK) status = reader_open(&r, &(struct reader_config){ .inputs = (const char *const *)files.at, .n_inputs = files.n }, err);
@@ -140,7 +147,7 @@ sc_status eval_documents_read(struct eval_documents *out, const struct eval_task
     if (status == SC_OK) {
         out->files = reader_describe(r);
         out->file = mem_strdup(files.at[0]);
-        if (!out->n) status = FAIL(err, SC_E_FORMAT, "%s has no rows", files.at[0]);
+        if (!out->n) status = FAIL(err, SC_E_FORMAT, l.rows ? "%s has no rows of this split" : "%s has no rows", files.at[0]);
     }
     reader_close(r);
     strings_release(&files);

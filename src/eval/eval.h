@@ -24,7 +24,7 @@ struct strings { char **at; size_t n; };
 /* A Jinja template over the columns of a document. gives_json: it ends with "| tojson }}", and its text is a JSON value. */
 struct eval_template { struct jinja *jinja; bool gives_json; };
 /* ORDER eval_outputs. */
-enum eval_output { EVAL_CHOICE, EVAL_LIKELIHOOD, EVAL_ROLLING, EVAL_GENERATE, EVAL_OUTPUTS };
+enum eval_output { EVAL_CHOICE, EVAL_LIKELIHOOD, EVAL_ROLLING, EVAL_GENERATE, EVAL_CODE, EVAL_OUTPUTS };
 extern const char *const eval_outputs[EVAL_OUTPUTS];               /* lm-eval's names */
 /* A data file of another shape than the task's templates expect: where its first row lacks some of the task's columns and has all of `needs`, each row gets
  * the columns `set`. */
@@ -32,6 +32,9 @@ struct eval_shape { struct strings needs; struct { char *column; struct eval_tem
 enum { SPLIT_TRAIN, SPLIT_VALIDATION, SPLIT_TEST, SPLITS };
 extern const char *const split_names[SPLITS];
 struct eval_metric_row;
+struct eval_code;
+/* Only the rows whose `column`, a whole number, is from `least` to `most`; column NULL: all. For data sets whose splits are numbers of rows of one file. */
+struct eval_where { char *column; int64_t least, most; };
 struct eval_filter { char *name; json_t *steps; };                   /* steps: [{"function":...}] */
 struct eval_task {
     char *name, *about, *licence;
@@ -39,6 +42,7 @@ struct eval_task {
     enum eval_output output;
     struct strings files[SPLITS];          /* patterns below the data directory, the first that is there counts */
     struct strings columns;                /* that every document must have */
+    struct eval_where where[SPLITS];
     int evaluated, examples;               /* splits; examples -1: not named, see eval_examples_split */
     struct eval_shape *shape; size_t n_shapes;
     const struct eval_process *process;    /* changes documents in C; NULL: none */
@@ -51,7 +55,9 @@ struct eval_task {
     bool examples_are_first;               /* the first of the split, in order; otherwise drawn */
     json_t *fixed_examples;                /* array of documents that take the place of a split; NULL: none */
     const struct eval_metric_row **metric; size_t n_metrics;
-    struct strings until; int64_t most_tokens; double temperature, top_p; int64_t top_k; bool samples;       /* of EVAL_GENERATE */
+    struct strings until; int64_t most_tokens; double temperature, top_p; int64_t top_k; bool samples;       /* of EVAL_GENERATE and EVAL_CODE */
+    int64_t repeats;                       /* answers to each question */
+    struct eval_code *code;                /* of EVAL_CODE: how what was written is run */
     struct eval_filter *filter; size_t n_filters;
     bool ignore_case, ignore_punctuation; struct strings ignored_patterns;                 /* of exact_match */
     double version;

@@ -3,6 +3,7 @@
 #define EVAL_INTERNAL_H
 
 #include "eval/eval.h"
+#include "sandbox/sandbox.h"
 
 #include <stdio.h>
 
@@ -48,6 +49,58 @@ struct eval_result { double value, error; bool has_error; };
 /* n >= 1 documents. Bootstraps use `pool`. */
 struct eval_result eval_aggregate(enum eval_aggregation how, const struct eval_number *x, size_t n, struct pool *pool);
 
+/* ---- code_task.c, code_languages.c: tasks whose answers are programs --------------------------------------------------------------------------- */
+
+/* A program that was written for ask `ask`, and what became of it. */
+struct eval_program {
+    size_t ask;
+    json_t *answer;                        /* text, as the model or the file of samples has it */
+    json_t *source;                        /* text: the candidate */
+    bool is_whole;                         /* the answer is the candidate, not what continues the prompt */
+    enum python_outcome outcome, plus;     /* PYTHON_SKIPPED: has none */
+    int n_base, n_plus;
+    double seconds;
+    char detail[256];
+};
+
+enum { CODE_ARGV = 12 };
+/* How a program in a language other than Python is compiled and run: pass is exit code 0, and the line that `epilogue` prints, if there is one. */
+struct code_language {
+    const char *name, *file;               /* name in task files; of the source in the sandbox */
+    const char *tools[3];                  /* rows of sandbox_tools, NULL at the end; the first is needed */
+    const char *compile[CODE_ARGV], *keep[2], *run[CODE_ARGV];      /* "@node" is where that tool is; compile[0] NULL: the source is run */
+    const char *environment[4];
+    const char *warm_file, *warm_source, *warm[CODE_ARGV];           /* made once, what every compilation begins from; warm[0] NULL: nothing */
+    const char *epilogue;                  /* source behind the tests, "NONCE" in it is replaced; NULL: the tests end with the program */
+    double compile_seconds;
+    uint64_t memory, work_bytes;
+    bool has_wide_addresses;
+};
+const struct code_language *code_language_find(const char *name);       /* NULL: unknown; "python" is a row without argv */
+void code_language_names(struct buf *out);
+/* A program with its tests, in a sandbox. warm: what code_language_warm made. */
+sc_status code_language_run(struct eval_program *p, struct sandbox *s, const struct eval_code *c, const char *source, size_t len, const struct sandbox_carry *warm, sc_error *err);
+sc_status code_language_warm(struct sandbox_carry *out, struct sandbox *s, const struct code_language *l, sc_error *err);
+
+/* A metric "pass@K" or "pass_at_K" of a task: of all tests, or ("base_" before it) of the base inputs alone. */
+struct code_metric { struct eval_metric_row row; char *name; size_t k; bool is_base; };
+struct eval_code {
+    const struct code_language *language;
+    enum python_mode mode;
+    struct eval_template id, program, tests, helper, entry, reference, oracle;       /* over the columns and, of program, `completion` */
+    char *inputs, *more_inputs;            /* columns, of PYTHON_DIFFERENTIAL */
+    struct strings cut;                    /* an answer ends before the first of these */
+    double seconds, total_seconds;         /* of a call, of all; 0: the sandbox's */
+    bool is_silent;                        /* what prints to standard error has not passed */
+    struct code_metric **metric; size_t n_metrics;
+};
+struct eval_code *eval_code_new(void);
+void      eval_code_free(struct eval_code *c);
+sc_status eval_code_read(struct eval_task *t, const json_t *v, const char *what, sc_error *err);        /* the key `execution` */
+sc_status eval_code_check(const struct eval_task *t, const char *what, sc_error *err);
+const struct eval_metric_row *eval_code_metric(struct eval_code *c, const char *name);                  /* NULL: no name of a metric of code */
+const struct code_metric *eval_code_metric_of(const struct eval_metric_row *row);
+
 /* ---- bleu.c, rouge.c: how alike two texts are, 0 to 100 ------------------------------------------------------------------------------------ */
 
 /* Pieces of a text between white space. */
@@ -81,7 +134,11 @@ struct eval_task_run {
     struct score_counts counts;
     size_t *first;                            /* of each ask's options in the next four */
     double *logprob, *alone; bool *greedy; size_t *tokens;
-    struct eval_written *written;             /* EVAL_GENERATE: of each ask */
+    const struct eval_metric_row **metric; size_t n_metrics;      /* the task's, or own_metrics */
+    struct eval_written *written; size_t n_written;      /* EVAL_GENERATE: of each ask; EVAL_CODE: of each ask its repeats */
+    struct eval_program *program; size_t n_programs;     /* EVAL_CODE, in the order of asks */
+    struct eval_code *own_metrics;            /* of a file of solutions: pass@k for what it has */
+    json_t *programs;                         /* how many ended how */
     sc_text *filtered;                        /* EVAL_GENERATE: of each filter all asks */
     struct eval_number *number;               /* of each result all asks */
     struct eval_result *result; size_t n_results;   /* of each filter all metrics */
@@ -98,10 +155,26 @@ struct eval_run {
     char digest[65];                          /* of the requests of the task that runs */
     struct eval_task_run *now;
     size_t done, of, *which; double told;
+    struct sandbox *sandbox;
     int64_t began; double clock;
 };
 struct eval_answer eval_answer_of(const struct eval_task_run *k, size_t i, size_t filter);
 void    eval_event(const sc_runtime *rt, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void    eval_progress_begin(struct eval_run *r, struct eval_task_run *k, size_t known, size_t n);
+void    eval_progress_step(struct eval_run *r);
+
+/* code_run.c, code_samples.c: answers as programs. */
+/* The task asks of code, or SC_E_ARGUMENT where it needs what is not here. Opens r->sandbox. */
+sc_status eval_code_open(struct eval_run *r, const struct eval_task *t, sc_error *err);
+/* Programs of what the model wrote (k->filtered), or of a file; asks without solutions are left out then. */
+void      eval_programs_written(struct eval_task_run *k);
+sc_status eval_programs_read(struct eval_run *r, struct eval_task_run *k, const char *path, sc_error *err);
+/* Runs all of them and fills their outcomes, on rank 0. */
+sc_status eval_programs_run(struct eval_run *r, struct eval_task_run *k, sc_error *err);
+void      eval_programs_count(struct eval_run *r, struct eval_task_run *k);       /* k->number, k->result */
+void      eval_programs_release(struct eval_task_run *k);
+json_t   *eval_program_record(const struct eval_program *p);
+
 void    eval_event_result(const struct eval_run *r, const struct eval_task_run *k);
 /* contamination.c: which questions stand in the training data at `paths` (prepared directories, or files of dialogues), and the scores without them. */
 sc_status eval_contamination(json_t **out, const struct eval_task_run *k, const char *paths, struct pool *pool, sc_error *err);

@@ -78,8 +78,57 @@ static sc_status truthfulqa_answers(json_t *out, json_t *row, sc_error *err)
     return SC_OK;
 }
 
+static bool is_name(char c) { return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+/* "def NAME" or "class NAME" at the beginning of a line. */
+static bool defines(const char *code, const char *name, size_t len)
+{
+    static const char *const words[] = { "def ", "class " };
+    for (const char *line = code; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        for (size_t i = 0; i < 2; i++) {
+            size_t skip = strlen(words[i]);
+            if (!strncmp(line, words[i], skip) && !strncmp(line + skip, name, len) && !is_name(line[skip + len])) return true;
+        }
+    }
+    return false;
+}
+
+/* The first name of `tests` with a parenthesis behind it that `code` defines; false: none. */
+static bool find_entry(struct span *out, const char *tests, const char *code)
+{
+    for (size_t at = 0; tests[at];) {
+        size_t end = at, space;
+        while (is_name(tests[end])) end++;
+        if (end == at) { at++; continue; }
+        space = strspn(tests + end, " ");
+        *out = (struct span){ at, end };
+        if (tests[end + space] == '(' && defines(code, tests + at, end - at)) return true;
+        at = end;
+    }
+    return false;
+}
+
+/* Which function the assertions `test_list` judge, of those that the solution `code` has: becomes the column `entry_point`. */
+static sc_status python_entry(json_t *out, json_t *row, sc_error *err)
+{
+    const json_t *tests = json_object_get(row, "test_list");
+    const char *code = json_string_value(json_object_get(row, "code"));
+    struct span found;
+    bool has = false;
+    for (size_t i = 0; code && !has && i < json_array_size(tests); i++) {
+        const char *test = json_string_value(json_array_get(tests, i));
+        has = test && find_entry(&found, test, code);
+        if (has) json_object_set_new(row, "entry_point", json_stringn(test + found.begin, found.end - found.begin));
+    }
+    if (!has) return FAIL(err, SC_E_FORMAT, "the assertions in \"test_list\" of a row call no function that its \"code\" defines");
+    json_array_append(out, row);
+    return SC_OK;
+}
+
 const struct eval_process eval_processes[] = {
     { "pages", "a file of WikiText as one document for each article", pages },
     { "truthfulqa_answers", "answers of TruthfulQA as sentences, with \"I have no comment.\" among the true ones", truthfulqa_answers },
+    { "python_entry", "which function of `code` the assertions of `test_list` judge, as the column entry_point", python_entry },
     { NULL, NULL, NULL },
 };

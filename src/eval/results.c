@@ -18,7 +18,7 @@ void eval_event(const sc_runtime *rt, const char *format, ...)
 }
 
 static const char *filter_name(const struct eval_task *t, size_t i) { return t->n_filters ? t->filter[i].name : "none"; }
-static const struct eval_metric_row *metric_of(const struct eval_task_run *k, size_t result) { return k->task->metric[result % k->task->n_metrics]; }
+static const struct eval_metric_row *metric_of(const struct eval_task_run *k, size_t result) { return k->metric[result % k->n_metrics]; }
 
 /* "acc,none", "acc_stderr,none" */
 static void set_value(json_t *out, const char *metric, const char *part, const char *filter, json_t *value)
@@ -37,7 +37,7 @@ void eval_set_result(json_t *out, const char *metric, const char *filter, const 
 static json_t *task_results(const struct eval_task_run *k)
 {
     json_t *out = json_pack("{s:s, s:s, s:I}", "name", k->task->name, "alias", k->task->name, "sample_len", (json_int_t)k->n_asks);
-    for (size_t i = 0; i < k->n_results; i++) eval_set_result(out, metric_of(k, i)->shown, filter_name(k->task, i / k->task->n_metrics), &k->result[i]);
+    for (size_t i = 0; i < k->n_results; i++) eval_set_result(out, metric_of(k, i)->shown, filter_name(k->task, i / k->n_metrics), &k->result[i]);
     return out;
 }
 
@@ -110,15 +110,39 @@ static void set_options(json_t *s, const struct eval_task_run *k, size_t i)
     json_object_set_new(s, "filtered_resps", filtered);
 }
 
+static json_t *list_of(const struct strings *s)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < s->n; i++) json_array_append_new(out, json_string(s->at[i]));
+    return out;
+}
+
 static void set_written(json_t *s, const struct eval_task_run *k, size_t i, size_t filter)
 {
-    const sc_text *text = &k->written[i].text, *kept = &k->filtered[filter * k->n_asks + i];
-    json_t *until = json_array();
-    for (size_t u = 0; u < k->task->until.n; u++) json_array_append_new(until, json_string(k->task->until.at[u]));
-    json_object_set_new(s, "arguments", json_pack("{s:{s:s, s:{s:o, s:b, s:f, s:I}}}", "gen_args_0", "arg_0", k->ask[i].context[0], "arg_1", "until", until, "do_sample", k->task->samples, "temperature", k->task->temperature,
+    const sc_text *text = &k->written[i].text, *kept = &k->filtered[filter * k->n_written + i];
+    json_object_set_new(s, "arguments", json_pack("{s:{s:s, s:{s:o, s:b, s:f, s:I}}}", "gen_args_0", "arg_0", k->ask[i].context[0], "arg_1", "until", list_of(&k->task->until), "do_sample", k->task->samples, "temperature", k->task->temperature,
                                                   "max_gen_toks", (json_int_t)k->task->most_tokens));
     json_object_set_new(s, "resps", json_pack("[[s%]]", text->data ? text->data : "", text->len));
     json_object_set_new(s, "filtered_resps", json_pack("[s%]", kept->data ? kept->data : "", kept->len));
+}
+
+/* All programs of ask i: as they were written, as they were run, and what became of them. */
+static void set_programs(json_t *s, const struct eval_task_run *k, size_t i)
+{
+    json_t *resps = json_array(), *sources = json_array(), *programs = json_array();
+    for (size_t p = 0; p < k->n_programs; p++) {
+        const struct eval_program *one = &k->program[p];
+        if (one->ask != i) continue;
+        const sc_text *w = k->written ? &k->written[p].text : NULL;
+        json_array_append_new(resps, w ? json_stringn(w->data ? w->data : "", w->len) : json_incref(one->answer));
+        json_array_append(sources, one->source);
+        json_array_append_new(programs, eval_program_record(one));
+    }
+    json_object_set_new(s, "arguments", json_pack("{s:{s:s, s:{s:o, s:b, s:f, s:I}}}", "gen_args_0", "arg_0", k->ask[i].context[0], "arg_1", "until", list_of(&k->task->until), "do_sample", k->task->samples, "temperature",
+                                                  k->task->temperature, "max_gen_toks", (json_int_t)k->task->most_tokens));
+    json_object_set_new(s, "resps", json_pack("[o]", resps));
+    json_object_set_new(s, "filtered_resps", json_pack("[o]", sources));
+    json_object_set_new(s, "programs", programs);
 }
 
 static json_t *sample_of(const struct eval_task_run *k, size_t i, size_t filter)
@@ -127,15 +151,16 @@ static json_t *sample_of(const struct eval_task_run *k, size_t i, size_t filter)
     json_t *document = k->documents.at[a->document], *target = target_text(a->target), *names = json_array();
     json_t *s = json_pack("{s:I, s:O, s:O}", "doc_id", (json_int_t)a->document, "doc", document, "target", target);
     if (k->task->output == EVAL_GENERATE) set_written(s, k, i, filter);
+    else if (k->task->output == EVAL_CODE) set_programs(s, k, i);
     else set_options(s, k, i);
     json_object_set_new(s, "filter", json_string(filter_name(k->task, filter)));
-    for (size_t m = 0; m < k->task->n_metrics; m++) json_array_append_new(names, json_string(k->task->metric[m]->shown));
+    for (size_t m = 0; m < k->n_metrics; m++) json_array_append_new(names, json_string(k->metric[m]->shown));
     json_object_set_new(s, "metrics", names);
     set_hashes(s, document, k->task->output == EVAL_ROLLING ? a->continuation[0] : a->context[0], target);
-    for (size_t m = 0; m < k->task->n_metrics; m++) {
-        const struct eval_number *x = &k->number[(filter * k->task->n_metrics + m) * k->n_asks + i];
-        bool is_pair = k->task->metric[m]->how >= AGGREGATE_WORDS;
-        json_object_set_new(s, k->task->metric[m]->shown, is_pair ? json_pack("[f, f]", x->value, x->weight) : json_real(x->value));
+    for (size_t m = 0; m < k->n_metrics; m++) {
+        const struct eval_number *x = &k->number[(filter * k->n_metrics + m) * k->n_asks + i];
+        bool is_pair = k->metric[m]->how >= AGGREGATE_WORDS;
+        json_object_set_new(s, k->metric[m]->shown, is_pair ? json_pack("[f, f]", x->value, x->weight) : json_real(x->value));
     }
     json_decref(target);
     return s;
@@ -167,7 +192,7 @@ static struct eval_result pool_results(const struct eval_run *r, const char *gro
         const struct eval_task_run *k = &r->task[i];
         if (!is_member(k, group)) continue;
         for (size_t m = 0; m < k->n_results; m++) {
-            if (strcmp(metric_of(k, m)->shown, metric) != 0 || m >= k->task->n_metrics) continue;
+            if (strcmp(metric_of(k, m)->shown, metric) != 0 || m >= k->n_metrics) continue;
             double docs = (double)k->n_asks, error = k->result[m].error;
             n += docs;
             tasks++;
@@ -190,10 +215,10 @@ static json_t *group_results(const struct eval_run *r, const char *group)
     for (size_t i = 0; i < r->n_tasks && !first; i++)
         if (is_member(&r->task[i], group)) first = &r->task[i];
     json_t *out = json_pack("{s:s, s:s}", "name", group, "alias", group);
-    for (size_t m = 0; first && m < first->task->n_metrics; m++) {
-        if (first->task->metric[m]->how != AGGREGATE_MEAN) continue;
-        struct eval_result one = pool_results(r, group, first->task->metric[m]->shown, &documents);
-        eval_set_result(out, first->task->metric[m]->shown, filter_name(first->task, 0), &one);
+    for (size_t m = 0; first && m < first->n_metrics; m++) {
+        if (first->metric[m]->how != AGGREGATE_MEAN) continue;
+        struct eval_result one = pool_results(r, group, first->metric[m]->shown, &documents);
+        eval_set_result(out, first->metric[m]->shown, filter_name(first->task, 0), &one);
     }
     json_object_set_new(out, "sample_len", json_integer((json_int_t)documents));
     return out;
@@ -241,13 +266,13 @@ static json_t *config_record(const struct eval_run *r)
     return out;
 }
 
-struct tables { json_t *results, *configs, *versions, *shots, *higher, *counts, *samples, *data, *speed, *contamination; };
+struct tables { json_t *results, *configs, *versions, *shots, *higher, *counts, *samples, *data, *speed, *contamination, *programs; };
 
 static void add_task(struct tables *t, const struct eval_task_run *k)
 {
     const char *name = k->task->name;
     json_t *higher = json_object();
-    for (size_t m = 0; m < k->task->n_metrics; m++) json_object_set_new(higher, k->task->metric[m]->shown, json_boolean(k->task->metric[m]->higher_is_better));
+    for (size_t m = 0; m < k->n_metrics; m++) json_object_set_new(higher, k->metric[m]->shown, json_boolean(k->metric[m]->higher_is_better));
     json_object_set_new(t->results, name, task_results(k));
     json_object_set(t->configs, name, k->task->source);
     json_object_set_new(t->versions, name, json_real(k->task->version));
@@ -257,12 +282,13 @@ static void add_task(struct tables *t, const struct eval_task_run *k)
     if (k->samples) json_object_set(t->samples, name, k->samples);
     if (k->files) json_object_set(t->data, name, k->files);
     if (k->contamination) json_object_set(t->contamination, name, k->contamination);
+    if (k->programs) json_object_set(t->programs, name, k->programs);
     json_object_set_new(t->speed, name, json_pack("{s:f, s:I, s:I, s:I}", "seconds", k->seconds, "tokens", (json_int_t)k->counts.tokens, "rows", (json_int_t)k->counts.rows, "passes", (json_int_t)k->counts.passes));
 }
 
 json_t *eval_results(const struct eval_run *r)
 {
-    struct tables t = { json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object() };
+    struct tables t = { json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object(), json_object() };
     json_t *groups = json_object(), *subtasks = json_object(), *value;
     const char *name;
     for (size_t i = 0; i < r->n_tasks; i++) add_task(&t, &r->task[i]);
@@ -273,7 +299,9 @@ json_t *eval_results(const struct eval_run *r)
                             "n-shot", t.shots, "higher_is_better", t.higher, "n-samples", t.counts, "config", config_record(r), "data", t.data, "date", (json_int_t)r->began, "total_evaluation_time_seconds",
                             clock_seconds() - r->clock, "speed", t.speed, "samples", t.samples);
     if (json_object_size(t.contamination)) json_object_set(out, "contamination", t.contamination);
+    if (json_object_size(t.programs)) json_object_set(out, "programs", t.programs);
     json_decref(t.contamination);
+    json_decref(t.programs);
     return out;
 }
 

@@ -74,7 +74,7 @@ static sc_status write_requests(const struct eval_run *r, const struct eval_task
     return is_written ? SC_OK : FAIL(err, SC_E_IO, "%s cannot be written to", r->config->requests);
 }
 
-static void tell_progress(struct eval_run *r)
+void eval_progress_step(struct eval_run *r)
 {
     r->done++;
     double now = clock_seconds();
@@ -83,7 +83,7 @@ static void tell_progress(struct eval_run *r)
     eval_event(r->runtime, "{\"event\":\"eval_progress\",\"what\":\"%s\",\"done\":%zu,\"total\":%zu}", r->now->task->name, r->done, r->of);
 }
 
-static void begin_progress(struct eval_run *r, struct eval_task_run *k, size_t known, size_t n)
+void eval_progress_begin(struct eval_run *r, struct eval_task_run *k, size_t known, size_t n)
 {
     r->now = k;
     r->done = known;
@@ -131,7 +131,7 @@ static void on_score(void *user, size_t i)
     json_t *line = r->unfinished.file ? json_pack("{s:s, s:s, s:I, s:f, s:b}", "task", r->now->task->name, "digest", r->digest, "i", (json_int_t)i, "sum", q->sum, "greedy", q->is_greedy) : NULL;
     if (line) eval_unfinished_put(&r->unfinished, line);
     json_decref(line);
-    tell_progress(r);
+    eval_progress_step(r);
 }
 
 static sc_status score(struct eval_run *r, struct eval_task_run *k, sc_error *err)
@@ -139,19 +139,19 @@ static sc_status score(struct eval_run *r, struct eval_task_run *k, sc_error *er
     struct score_config c = { .cache_type = r->config->cache_type, .chunk = (size_t)r->config->chunk, .size = r->is_alone ? 1 : 0, .on_done = on_score, .user = r };
     TRY(eval_requests_make(&k->requests, k->task, k->ask, k->n_asks, r->model, err));
     digest_requests(r->digest, &k->requests);
-    begin_progress(r, k, read_known(r, k), k->requests.n);
+    eval_progress_begin(r, k, read_known(r, k), k->requests.n);
     return eval_requests_score(&k->counts, &k->requests, r->model, &c, err);
 }
 
 /* ---- answers in writing ----------------------------------------------------------------------------------------------------------------------- */
 
-static void encode_prompt(struct eval_prompt *p, const struct eval_run *r, const struct eval_task *t, const struct eval_ask *a)
+static void encode_prompt(struct eval_prompt *p, const struct eval_run *r, const struct eval_task *t, const struct eval_ask *a, size_t repeat)
 {
     struct token_list tokens = { 0 };
     int32_t begin, first = sc_model_first_token(r->model);
     tokenizer_encode(r->model->tokenizer, &tokens, a->context[0], strlen(a->context[0]), NULL, 0);
     bool adds_begin = (sc_model_adds_bos(r->model, &begin) || (!tokens.len && (begin = first) >= 0)) && (!tokens.len || tokens.id[0] != begin);
-    *p = (struct eval_prompt){ .until = t->until, .most_tokens = t->most_tokens, .temperature = t->samples ? t->temperature : 0, .top_p = t->top_p, .top_k = t->top_k, .seed = a->document };
+    *p = (struct eval_prompt){ .until = t->until, .most_tokens = t->most_tokens, .temperature = t->samples ? t->temperature : 0, .top_p = t->top_p, .top_k = t->top_k, .seed = a->document + ((uint64_t)repeat << 32) };
     p->tokens = (sc_tokens){ mem_alloc((tokens.len + 1) * sizeof *p->tokens.id), tokens.len + adds_begin };
     if (adds_begin) p->tokens.id[0] = begin;
     if (tokens.len) memcpy(p->tokens.id + adds_begin, tokens.id, tokens.len * sizeof *tokens.id);
@@ -178,7 +178,7 @@ static size_t read_written(const struct eval_run *r, struct eval_task_run *k, bo
         const char *digest = json_string_value(json_object_get(line, "digest"));
         size_t at = (size_t)json_integer_value(json_object_get(line, "i"));
         const json_t *text = json_object_get(line, "text");
-        if (!digest || strcmp(digest, r->digest) != 0 || at >= k->n_asks || !json_is_string(text) || is_known[at]) continue;
+        if (!digest || strcmp(digest, r->digest) != 0 || at >= k->n_written || !json_is_string(text) || is_known[at]) continue;
         k->written[at] = (struct eval_written){ { mem_strndup(json_string_value(text), json_string_length(text)), json_string_length(text) }, (size_t)json_integer_value(json_object_get(line, "tokens")) };
         is_known[at] = true;
         n++;
@@ -192,54 +192,54 @@ static void on_written(void *user, size_t i, const struct eval_written *w)
     json_t *line = r->unfinished.file ? json_pack("{s:s, s:s, s:I, s:s%, s:I}", "task", r->now->task->name, "digest", r->digest, "i", (json_int_t)r->which[i], "text", w->text.data, w->text.len, "tokens", (json_int_t)w->tokens) : NULL;
     if (line) eval_unfinished_put(&r->unfinished, line);
     json_decref(line);
-    tell_progress(r);
+    eval_progress_step(r);
 }
 
 static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
-    struct eval_prompt *p = mem_zero(k->n_asks + 1, sizeof *p), *q = mem_alloc((k->n_asks + 1) * sizeof *q);
-    bool *is_known = mem_zero(k->n_asks + 1, 1);
-    size_t n = 0;
-    k->written = mem_zero(k->n_asks + 1, sizeof *k->written);
-    r->which = mem_alloc((k->n_asks + 1) * sizeof *r->which);
-    for (size_t i = 0; i < k->n_asks; i++) encode_prompt(&p[i], r, k->task, &k->ask[i]);
-    digest_prompts(r->digest, p, k->n_asks);
-    begin_progress(r, k, read_written(r, k, is_known), k->n_asks);
-    for (size_t i = 0; i < k->n_asks; i++)
+    size_t n = 0, repeats = (size_t)k->task->repeats, all = k->n_written = k->n_asks * repeats;
+    struct eval_prompt *p = mem_zero(all + 1, sizeof *p), *q = mem_alloc((all + 1) * sizeof *q);
+    bool *is_known = mem_zero(all + 1, 1);
+    k->written = mem_zero(all + 1, sizeof *k->written);
+    r->which = mem_alloc((all + 1) * sizeof *r->which);
+    for (size_t i = 0; i < all; i++) encode_prompt(&p[i], r, k->task, &k->ask[i / repeats], i % repeats);
+    digest_prompts(r->digest, p, all);
+    eval_progress_begin(r, k, read_written(r, k, is_known), all);
+    for (size_t i = 0; i < all; i++)
         if (!is_known[i]) { r->which[n] = i; q[n++] = p[i]; }
     struct eval_written *w = mem_zero(n + 1, sizeof *w);
     sc_status status = r->is_alone ? eval_generate(w, q, n, r->model, r->config, on_written, r, err) : eval_generate_all(w, q, n, r->model, r->config, on_written, r, err);
     for (size_t i = 0; i < n && status == SC_OK; i++) k->written[r->which[i]] = w[i];
-    for (size_t i = 0; i < k->n_asks; i++) {
+    for (size_t i = 0; i < all; i++) {
         k->counts.tokens += p[i].tokens.len + k->written[i].tokens;
         sc_tokens_free(&p[i].tokens);
     }
-    void *all[] = { p, q, w, is_known, r->which };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
+    void *held[] = { p, q, w, is_known, r->which };
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++) mem_free(held[i]);
     return status;
 }
 
 static void filter_answers(struct eval_task_run *k)
 {
     size_t variants = k->task->n_filters ? k->task->n_filters : 1;
-    k->filtered = mem_zero(variants * k->n_asks + 1, sizeof *k->filtered);
+    k->filtered = mem_zero(variants * k->n_written + 1, sizeof *k->filtered);
     for (size_t f = 0; f < variants; f++)
-        for (size_t i = 0; i < k->n_asks; i++) {
+        for (size_t i = 0; i < k->n_written; i++) {
             const sc_text *t = &k->written[i].text;
             struct buf b;
             buf_init(&b, 0);
             buf_puts(&b, "");
             if (k->task->n_filters) eval_filter_run(&b, k->task->filter[f].steps, t->data ? t->data : "", t->len);
             else buf_append(&b, t->data ? t->data : "", t->len);
-            buf_take(&b, &k->filtered[f * k->n_asks + i]);
+            buf_take(&b, &k->filtered[f * k->n_written + i]);
         }
 }
 
 static void release_answers(struct eval_task_run *k)
 {
     size_t variants = k->task->n_filters ? k->task->n_filters : 1;
-    for (size_t i = 0; k->written && i < k->n_asks; i++) sc_text_free(&k->written[i].text);
-    for (size_t i = 0; k->filtered && i < variants * k->n_asks; i++) sc_text_free(&k->filtered[i]);
+    for (size_t i = 0; k->written && i < k->n_written; i++) sc_text_free(&k->written[i].text);
+    for (size_t i = 0; k->filtered && i < variants * k->n_written; i++) sc_text_free(&k->filtered[i]);
     mem_free(k->written);
     mem_free(k->filtered);
     k->written = NULL;
@@ -273,17 +273,17 @@ static void fill_answers(struct eval_task_run *k)
 static void count(struct eval_run *r, struct eval_task_run *k)
 {
     size_t variants = k->task->n_filters ? k->task->n_filters : 1;
-    k->n_results = variants * k->task->n_metrics;
+    k->n_results = variants * k->n_metrics;
     k->number = mem_alloc((k->n_results * k->n_asks + 1) * sizeof *k->number);
     k->result = mem_zero(k->n_results + 1, sizeof *k->result);
     for (size_t m = 0; m < k->n_results; m++) {
         for (size_t i = 0; i < k->n_asks; i++) {
             struct eval_number *x = &k->number[m * k->n_asks + i];
-            struct eval_answer a = eval_answer_of(k, i, m / k->task->n_metrics);
+            struct eval_answer a = eval_answer_of(k, i, m / k->n_metrics);
             x->weight = 1;
-            x->value = k->task->metric[m % k->task->n_metrics]->value(&a, &x->weight);
+            x->value = k->metric[m % k->n_metrics]->value(&a, &x->weight);
         }
-        k->result[m] = eval_aggregate(k->task->metric[m % k->task->n_metrics]->how, &k->number[m * k->n_asks], k->n_asks, r->runtime->pool);
+        k->result[m] = eval_aggregate(k->metric[m % k->n_metrics]->how, &k->number[m * k->n_asks], k->n_asks, r->runtime->pool);
     }
 }
 
@@ -291,7 +291,7 @@ struct eval_answer eval_answer_of(const struct eval_task_run *k, size_t i, size_
 {
     struct eval_answer a = { .task = k->task, .ask = &k->ask[i], .document = k->documents.at[k->ask[i].document] };
     if (k->task->output == EVAL_GENERATE) {
-        const sc_text *t = &k->filtered[filter * k->n_asks + i];
+        const sc_text *t = &k->filtered[filter * k->n_written + i];
         a.text = t->data ? t->data : "";
         a.text_len = t->len;
         return a;
@@ -303,9 +303,44 @@ struct eval_answer eval_answer_of(const struct eval_task_run *k, size_t i, size_
     return a;
 }
 
+/* Programs: the model's, or stored ones. */
+static sc_status answer_in_code(struct eval_run *r, struct eval_task_run *k, sc_error *err)
+{
+    const char *stored = r->config->samples;
+    TRY(eval_code_open(r, k->task, err));
+    if (stored && *stored) {
+        TRY(eval_programs_read(r, k, stored, err));
+    } else {
+        TRY(write_answers(r, k, err));
+        filter_answers(k);
+        eval_programs_written(k);
+    }
+    TRY(eval_programs_run(r, k, err));
+    eval_programs_count(r, k);
+    return SC_OK;
+}
+
+static sc_status answer(struct eval_run *r, struct eval_task_run *k, sc_error *err)
+{
+    switch (k->task->output) {
+    case EVAL_CODE: return answer_in_code(r, k, err);
+    case EVAL_GENERATE:
+        TRY(write_answers(r, k, err));
+        filter_answers(k);
+        break;
+    default:
+        TRY(score(r, k, err));
+        fill_answers(k);
+    }
+    count(r, k);
+    return SC_OK;
+}
+
 static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
     double begin = clock_seconds();
+    k->metric = k->task->metric;
+    k->n_metrics = k->task->n_metrics;
     TRY(read_data(r, k, err));
     tell_data(r, &k->documents);
     tell_data(r, &k->example_documents);
@@ -313,14 +348,7 @@ static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error 
     TRY(write_requests(r, k, err));
     eval_event(r->runtime, "{\"event\":\"eval_begin\",\"task\":\"%s\",\"documents\":%zu,\"examples\":%zu}", k->task->name, k->n_asks, k->examples.wanted);
     if (r->config->dry_run) return SC_OK;
-    if (k->task->output == EVAL_GENERATE) {
-        TRY(write_answers(r, k, err));
-        filter_answers(k);
-    } else {
-        TRY(score(r, k, err));
-        fill_answers(k);
-    }
-    count(r, k);
+    TRY(answer(r, k, err));
     if (r->config->contamination && *r->config->contamination) TRY(eval_contamination(&k->contamination, k, r->config->contamination, r->runtime->pool, err));
     k->seconds = clock_seconds() - begin;
     eval_event_result(r, k);
@@ -330,6 +358,7 @@ static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error 
 static void task_run_release(struct eval_task_run *k)
 {
     release_answers(k);
+    eval_programs_release(k);
     for (size_t i = 0; i < k->n_asks; i++) eval_ask_release(&k->ask[i]);
     void *const all[] = { k->ask, k->logprob, k->alone, k->greedy, k->tokens, k->first, k->number, k->result };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
@@ -339,6 +368,10 @@ static void task_run_release(struct eval_task_run *k)
     json_decref(k->samples);
     json_decref(k->files);
     json_decref(k->contamination);
+    json_decref(k->programs);
+    eval_programs_release(k);
+    if (k->metric != k->task->metric) mem_free(k->metric);
+    if (k->own_metrics) eval_code_free(k->own_metrics);
 }
 
 /* Results stay, what they were made of goes. */
@@ -347,8 +380,9 @@ static void keep_results(struct eval_run *r, struct eval_task_run *k)
     k->n_documents = k->documents.n;
     k->files = json_deep_copy(k->documents.files);
     if (k->example_documents.files) json_array_extend(k->files, k->example_documents.files);
-    if (r->config->samples && !r->config->dry_run) k->samples = eval_samples(k);
+    if (r->config->log_samples && !r->config->dry_run) k->samples = eval_samples(k);
     release_answers(k);
+    eval_programs_release(k);
     for (size_t i = 0; i < k->n_asks; i++) eval_ask_release(&k->ask[i]);
     eval_requests_release(&k->requests);
     eval_documents_release(&k->documents);
@@ -361,10 +395,19 @@ static sc_status check_config(const sc_eval_config *c, const sc_model *m, sc_err
 {
     if (!c->data || !*c->data) return FAIL(err, SC_E_ARGUMENT, "where the data of the tasks lies is not said; name the directory with --data");
     if (!path_is_directory(c->data)) return FAIL(err, SC_E_IO, "--data %s is no directory", c->data);
-    if (!m && !c->dry_run) return FAIL(err, SC_E_ARGUMENT, "there is no model to ask");
+    bool needs_model = !c->dry_run && !(c->samples && *c->samples);
+    if (!m && needs_model) return FAIL(err, SC_E_ARGUMENT, "there is no model to ask");
     if (m && !m->tokenizer) return FAIL(err, SC_E_ARGUMENT, "%s has no tokenizer, so it cannot read text", m->file->path);
     bool is_html;
     if (c->report && *c->report) TRY(sheet_check(c->report, &is_html, err));
+    return SC_OK;
+}
+
+static sc_status check_samples(const struct eval_run *r, sc_error *err)
+{
+    const char *path = r->config->samples;
+    for (size_t i = 0; path && *path && i < r->selection.n; i++)
+        if (!r->selection.at[i].task->code) return FAIL(err, SC_E_ARGUMENT, "--samples %s holds stored programs, but %s is no task of code", path, r->selection.at[i].task->name);
     return SC_OK;
 }
 
@@ -386,7 +429,7 @@ static sc_status open_unfinished(struct eval_run *r, sc_error *err)
 {
     bool is_other;
     char key[65];
-    if (!r->config->out || !*r->config->out || r->config->dry_run || r->runtime->comm.size > 1 || r->is_alone) return SC_OK;
+    if (!r->config->out || !*r->config->out || r->config->dry_run || !r->model || r->runtime->comm.size > 1 || r->is_alone) return SC_OK;
     run_key(key, r);
     TRY(eval_unfinished_open(&r->unfinished, r->config->out, key, &is_other, err));
     eval_unfinished_begin(&r->unfinished);
@@ -416,6 +459,7 @@ sc_status eval_run_all(json_t **out, sc_runtime *rt, sc_model *m, const sc_eval_
     TRY(check_config(c, m, err));
     TRY_DONE(eval_tasks_builtin(&r.tasks, err));
     TRY_DONE(eval_select(&r.selection, &r.tasks, c->tasks, err));
+    TRY_DONE(check_samples(&r, err));
     if (c->requests && *c->requests && !(r.requests = fopen(c->requests, "w"))) TRY_DONE(FAIL(err, SC_E_IO, "%s cannot be written", c->requests));
     TRY_DONE(run_all(&r, err));
     *out = eval_results(&r);
@@ -424,6 +468,7 @@ done:
     eval_unfinished_close(&r.unfinished, status == SC_OK);
     for (size_t i = 0; i < r.n_tasks; i++) task_run_release(&r.task[i]);
     mem_free(r.task);
+    sandbox_close(r.sandbox);
     eval_selection_release(&r.selection);
     eval_tasks_release(&r.tasks);
     return status;

@@ -81,6 +81,8 @@ static void eval_task_free(struct eval_task *t)
         mem_free(t->filter[i].name);
         json_decref(t->filter[i].steps);
     }
+    for (int i = 0; i < SPLITS; i++) mem_free(t->where[i].column);
+    if (t->code) eval_code_free(t->code);
     mem_free(t->choice);
     mem_free(t->shape);
     mem_free(t->filter);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-const char *const eval_outputs[EVAL_OUTPUTS] = { "multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until" };
+const char *const eval_outputs[EVAL_OUTPUTS] = { "multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until", "code" };
 const char *const split_names[SPLITS] = { "train", "validation", "test" };
 
 struct reading { struct eval_task *t; const char *what; sc_error *err; };
@@ -125,6 +125,25 @@ static sc_status read_shapes(struct reading *r, const char *key, const json_t *v
     return SC_OK;
 }
 
+/* {"test": {"column", "least", "most"}} */
+static sc_status read_where(struct reading *r, const char *key, const json_t *v)
+{
+    const char *split;
+    json_t *one;
+    if (!json_is_object(v)) return wrong(r, key, v, "a map of splits");
+    json_object_foreach((json_t *)(uintptr_t)v, split, one) {
+        int i = 0;
+        json_t *name = json_string(split);
+        sc_status status = read_name(&i, r, "a split of where", name, split_names, SPLITS);
+        json_decref(name);
+        TRY(status);
+        TRY(read_string(&r->t->where[i].column, r, "column", json_object_get(one, "column")));
+        TRY(read_int(&r->t->where[i].least, r, "least", json_object_get(one, "least"), INT32_MIN, INT32_MAX));
+        TRY(read_int(&r->t->where[i].most, r, "most", json_object_get(one, "most"), INT32_MIN, INT32_MAX));
+    }
+    return SC_OK;
+}
+
 static sc_status read_choices(struct reading *r, const char *key, const json_t *v)
 {
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
@@ -141,7 +160,8 @@ static sc_status read_metrics(struct reading *r, const char *key, const json_t *
     r->t->metric = mem_zero(json_array_size(v), sizeof *r->t->metric);
     for (size_t i = 0; i < json_array_size(v); i++) {
         const json_t *one = json_array_get(v, i), *name = json_is_object(one) ? json_object_get(one, "metric") : one;
-        const struct eval_metric_row *m = json_is_string(name) ? eval_metric_find(json_string_value(name), r->t->output) : NULL;
+        const struct eval_metric_row *m = NULL;
+        if (json_is_string(name)) m = r->t->code ? eval_code_metric(r->t->code, json_string_value(name)) : eval_metric_find(json_string_value(name), r->t->output);
         if (!m) return wrong(r, key, one, "metrics of this output_type; docs/evaluate.md lists them");
         r->t->metric[r->t->n_metrics++] = m;
         if (!json_is_object(one)) continue;
@@ -213,9 +233,10 @@ static sc_status read_process(struct reading *r, const char *key, const json_t *
 /* ---- the file ---------------------------------------------------------------------------------------------------------------------------- */
 
 enum key { KEY_TASK, KEY_EACH, KEY_ABOUT, KEY_LICENCE, KEY_GROUPS, KEY_OUTPUT, KEY_FILES, KEY_COLUMNS, KEY_EVALUATED, KEY_EXAMPLES, KEY_SHAPES, KEY_PROCESS, KEY_TEXT, KEY_TARGET, KEY_CHOICE, KEY_QUERY, KEY_CONTEXTS,
-           KEY_TARGET_DELIMITER, KEY_EXAMPLE_DELIMITER, KEY_DESCRIPTION, KEY_NUM_FEWSHOT, KEY_FEWSHOT, KEY_METRICS, KEY_GENERATION, KEY_FILTERS, KEY_VERSION, KEYS };
+           KEY_TARGET_DELIMITER, KEY_EXAMPLE_DELIMITER, KEY_DESCRIPTION, KEY_NUM_FEWSHOT, KEY_FEWSHOT, KEY_METRICS, KEY_GENERATION, KEY_FILTERS, KEY_VERSION, KEY_REPEATS,
+           KEY_WHERE, KEY_EXECUTION, KEYS };
 static const char *const keys[KEYS] = { "task", "each", "about", "licence", "groups", "output_type", "files", "columns", "evaluated_split", "fewshot_split", "shapes", "process_docs", "doc_to_text", "doc_to_target",
-    "doc_to_choice", "doc_to_decontamination_query", "multiple_input", "target_delimiter", "fewshot_delimiter", "description", "num_fewshot", "fewshot_config", "metric_list", "generation_kwargs", "filter_list", "version" };
+    "doc_to_choice", "doc_to_decontamination_query", "multiple_input", "target_delimiter", "fewshot_delimiter", "description", "num_fewshot", "fewshot_config", "metric_list", "generation_kwargs", "filter_list", "version", "repeats", "where", "execution" };
 
 static sc_status read_key(struct reading *r, enum key key, const json_t *v)
 {
@@ -245,6 +266,9 @@ static sc_status read_key(struct reading *r, enum key key, const json_t *v)
     case KEY_METRICS: return read_metrics(r, name, v);
     case KEY_GENERATION: return read_generation(r, name, v);
     case KEY_FILTERS: return read_filters(r, name, v);
+    case KEY_REPEATS: return read_int(&t->repeats, r, name, v, 1, 10000);
+    case KEY_WHERE: return read_where(r, name, v);
+    case KEY_EXECUTION: return eval_code_read(t, v, r->what, r->err);
     case KEY_VERSION: if (!json_is_number(v)) return wrong(r, name, v, "a number"); t->version = json_number_value(v); return SC_OK;
     default: return SC_OK;
     }
@@ -267,6 +291,8 @@ static sc_status check(const struct reading *r)
     if (!t->text.jinja && t->output != EVAL_ROLLING) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has no \"doc_to_text\"", r->what, t->name);
     if (!t->target.jinja) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has no \"doc_to_target\"", r->what, t->name);
     if (t->output == EVAL_CHOICE && !t->has_choice) return FAIL(r->err, SC_E_FORMAT, "%s: task %s asks for a choice, but has no \"doc_to_choice\"", r->what, t->name);
+    if (t->code) TRY(eval_code_check(t, r->what, r->err));
+    else if (t->repeats > 1) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has \"repeats\", which only tasks of output_type code may have", r->what, t->name);
     if (!t->files[t->evaluated].n) return FAIL(r->err, SC_E_FORMAT, "%s: task %s names no files of its split \"%s\"", r->what, t->name, split_names[t->evaluated]);
     return SC_OK;
 }
@@ -282,11 +308,13 @@ static sc_status read_task(struct eval_task *t, const json_t *object, const char
     t->target_delimiter = mem_strdup(" ");
     t->example_delimiter = mem_strdup("\n\n");
     t->most_tokens = 256;
+    t->repeats = 1;
     t->top_p = 1;
     t->source = json_deep_copy(object);
     /* What other keys may hold depends on it. */
     if ((value = json_object_get(object, "output_type"))) TRY(read_name(&output, &r, "output_type", value, eval_outputs, EVAL_OUTPUTS));
     t->output = (enum eval_output)output;
+    if (t->output == EVAL_CODE) t->code = eval_code_new();
     json_object_foreach((json_t *)(uintptr_t)object, name, value) {
         enum key key = 0;
         while (key < KEYS && strcmp(name, keys[key]) != 0) key++;
