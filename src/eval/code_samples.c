@@ -43,39 +43,21 @@ static const json_t *find_ask(const json_t *index, const char *name)
     return found || !slash ? found : json_object_get(index, slash + 1);
 }
 
-/* Does the data have the question, asked or beyond --limit? */
-static sc_status is_in_data(bool *out, const struct eval_task_run *k, const char *name, sc_error *err)
-{
-    const char *slash = strrchr(name, '/');
-    *out = false;
-    for (size_t i = k->n_asks; i < k->documents.n && !*out; i++) {
-        json_t *id = NULL;
-        TRY(id_of(&id, k->task, k->documents.at[i], err));
-        const char *text = json_string_value(id);
-        *out = !strcmp(text, name) || (slash && !strcmp(text, slash + 1));
-        json_decref(id);
-    }
-    return SC_OK;
-}
-
 /* ---- the file -------------------------------------------------------------------------------------------------------------------------------- */
 
-struct reading { struct eval_task_run *k; json_t *index; size_t cap; };
+/* foreign: of questions that are not asked. */
+struct reading { struct eval_task_run *k; json_t *index; size_t cap, foreign; char first[80]; };
 
 static sc_status add_line(struct reading *r, json_t *line, sc_error *err)
 {
     json_t *name = name_of(json_object_get(line, "task_id")), *solution = json_object_get(line, "solution"), *completion = json_object_get(line, "completion");
     struct eval_task_run *k = r->k;
-    char quoted[80];
-    bool is_beyond = false;
-    sc_status status = SC_OK;
     if (!name) return FAIL(err, SC_E_FORMAT, "a stored answer has no \"task_id\"");
     const json_t *at = find_ask(r->index, json_string_value(name));
-    if (!at) status = is_in_data(&is_beyond, k, json_string_value(name), err);
-    if (status == SC_OK && !json_is_string(solution) && !json_is_string(completion)) status = FAIL(err, SC_E_FORMAT, "a stored answer has neither \"solution\", a whole program, nor \"completion\", what continues the prompt");
-    else if (status == SC_OK && !at && !is_beyond) status = FAIL(err, SC_E_FORMAT, "task_id %s is none of the %zu questions of %s in %s", error_quote(quoted, sizeof quoted, json_string_value(name), json_string_length(name)), k->documents.n, k->task->name, k->documents.file);
+    if (!at && !r->foreign++) error_quote(r->first, sizeof r->first, json_string_value(name), json_string_length(name));
     json_decref(name);
-    if (status != SC_OK || !at) return status;
+    if (!json_is_string(solution) && !json_is_string(completion)) return FAIL(err, SC_E_FORMAT, "a stored answer has neither \"solution\", a whole program, nor \"completion\", what continues the prompt");
+    if (!at) return SC_OK;
     if (k->n_programs == r->cap) k->program = mem_grow(k->program, (r->cap = r->cap ? 2 * r->cap : 256) * sizeof *k->program);
     k->program[k->n_programs++] = (struct eval_program){ .ask = (size_t)json_integer_value(at), .answer = json_incref(json_is_string(solution) ? solution : completion), .is_whole = json_is_string(solution),
                                                          .outcome = PYTHON_SKIPPED, .plus = PYTHON_SKIPPED };
@@ -173,7 +155,8 @@ sc_status eval_programs_read(struct eval_run *r, struct eval_task_run *k, const 
     reader_close(file);
     json_decref(reading.index);
     if (status != SC_OK) return status;
-    if (!k->n_programs) return FAIL(err, SC_E_FORMAT, "%s has no answers to the %zu questions of %s that are asked", path, all, k->task->name);
+    if (!k->n_programs) return FAIL(err, SC_E_FORMAT, "%s has no answer to one of the %zu questions of %s in %s%s%s", path, all, k->task->name, k->documents.file, reading.foreign ? ", but one to " : "", reading.first);
+    if (reading.foreign) eval_event(r->runtime, "{\"event\":\"note\",\"text\":\"%s: %zu stored answers are to other questions than the %zu that are asked, and are left out\"}", k->task->name, reading.foreign, all);
     TRY(sort_programs(k, err));
     choose_metrics(k, keep_answered(k));
     if (k->n_asks < all) eval_event(r->runtime, "{\"event\":\"note\",\"text\":\"%s: there are stored answers to %zu of %zu questions; the others are left out, so this is no score of the whole benchmark\"}", k->task->name, k->n_asks, all);
