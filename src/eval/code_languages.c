@@ -92,10 +92,10 @@ static bool contains(const struct buf *b, const char *text)
 static void judge(struct eval_program *p, const struct sandbox_result *r, const struct eval_code *c, const char *nonce)
 {
     p->seconds += r->seconds;
-    bool is_done = r->outcome == SANDBOX_EXITED && r->code == 0, is_loud = c->is_silent && r->errors_bytes;
-    if (is_done && !is_loud && (!c->language->epilogue || contains(&r->output, nonce))) { p->outcome = PYTHON_PASS; return; }
+    bool is_done = r->outcome == SANDBOX_EXITED && r->code == 0;
+    if (is_done && (!c->language->epilogue || contains(&r->output, nonce))) { p->outcome = PYTHON_PASS; return; }
     settle(p, r, "");
-    if (!is_done || is_loud) return;
+    if (!is_done) return;
     p->outcome = PYTHON_ERROR;
     snprintf(p->detail, sizeof p->detail, "it ended before its tests were done");
 }

@@ -42,6 +42,17 @@ sc_status eval_code_open(struct eval_run *r, const struct eval_task *t, sc_error
 
 /* ---- from answers to programs -------------------------------------------------------------------------------------------------------------- */
 
+/* Length up to the brace that closes one more than were opened. */
+static size_t balanced(const char *text, size_t len)
+{
+    size_t depth = 1;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '{') depth++;
+        else if (text[i] == '}' && --depth == 0) return i + 1;
+    }
+    return len;
+}
+
 void eval_programs_written(struct eval_task_run *k)
 {
     size_t repeats = (size_t)k->task->repeats;
@@ -55,6 +66,7 @@ void eval_programs_written(struct eval_task_run *k)
             const char *stop = k->task->code->cut.at[c], *at = memmem(text, len, stop, strlen(stop));
             if (at) len = (size_t)(at - text);
         }
+        if (k->task->code->is_balanced) len = balanced(text, len);
         k->program[i] = (struct eval_program){ .ask = i / repeats, .answer = json_stringn(text, len), .outcome = PYTHON_SKIPPED, .plus = PYTHON_SKIPPED };
     }
 }

@@ -91,7 +91,7 @@ struct eval_code {
     char *inputs, *more_inputs;            /* columns, of PYTHON_DIFFERENTIAL */
     struct strings cut;                    /* an answer ends before the first of these */
     double seconds, total_seconds;         /* of a call, of all; 0: the sandbox's */
-    bool is_silent;                        /* what prints to standard error has not passed */
+    bool is_balanced;                      /* an answer ends with the brace that closes the one which the prompt left open */
     struct code_metric **metric; size_t n_metrics;
 };
 struct eval_code *eval_code_new(void);
