@@ -109,6 +109,7 @@ static int run_eval(const struct command *self, int argc, char **argv)
     if (!*e.config.tasks) return usage_error(self, "--tasks is missing; `starchat eval --list` shows what there is");
     if (!*e.config.data) return usage_error(self, "--data is missing: the directory with the data files of the tasks");
     if (strcmp(e.args.common.runtime.activations, "auto") == 0) e.args.common.runtime.activations = "f32";
+    e.config.program_path = getenv("PATH");
     const char *mpi = args_value(&e.args, "mpi");
     e.args.common.runtime.mpi = mpi ? mpi : "auto";
     e.args.common.runtime.on_event = on_event;
