@@ -225,7 +225,9 @@ static bool check_length(const struct call *c, size_t n, struct api_error *e)
 {
     size_t context = engine_context(c->server->engine);
     if (n < context) return true;
-    api_fail(e, 400, "exceed_context_size_error", "context_length_exceeded", NULL, "the prompt has %zu tokens, but the context holds %zu with the answer; shorten it, or start the server with a larger --context", n, context);
+    /* Clients know "exceeds the available context size", llama-server's words, from other mistakes. */
+    api_fail(e, 400, "exceed_context_size_error", "context_length_exceeded", NULL, "the prompt has %zu tokens, which with an answer exceeds the available context size of %zu; shorten it, or start the server with a larger --context", n,
+             context);
     e->n_prompt = n;
     e->n_context = context;
     return false;

@@ -24,7 +24,7 @@ HOME = tempfile.TemporaryDirectory(prefix="starchat-llm-")
 
 
 def llm(*line, stdin=""):
-    done = subprocess.run([str(pathlib.Path(sys.executable).parent / "llm"), *line], input=stdin, capture_output=True, timeout=120,
+    done = subprocess.run([str(pathlib.Path(sys.executable).parent / "llm"), *line], input=stdin.encode(), capture_output=True, timeout=120,
                           env={**os.environ, "LLM_USER_PATH": HOME.name, "OPENAI_API_KEY": "none", "HOME": HOME.name})
     assert done.returncode == 0, done.stderr.decode()[-300:]
     return done.stdout.decode("utf-8")
