@@ -120,6 +120,7 @@ static sc_status check_lora(const sc_train_config *c, sc_error *err)
 
 static sc_status check_rest(const sc_train_config *c, sc_error *err)
 {
+    if (*c->eval_tasks && !*c->eval_data) return FAIL(err, SC_E_ARGUMENT, "eval_tasks is \"%.80s\", but eval_data does not say in which directory their data files are", c->eval_tasks);
     bool is_preference = !is_text(c->loss_type, "sft"), evaluates = !is_text(c->evaluation_strategy, "no");
     if (is_preference && is_text(c->packing, "chop")) return FAIL(err, SC_E_ARGUMENT, "packing is chop, which cuts anywhere, but loss_type %s compares whole answers; use best_fit or none", c->loss_type);
     if (is_text(c->loss_type, "dpo") && c->beta == 0) return FAIL(err, SC_E_ARGUMENT, "beta is 0, with which dpo learns nothing; 0.1 is usual");

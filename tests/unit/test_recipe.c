@@ -281,7 +281,7 @@ TEST(what_is_refused)
         { "use_dora: true", "DoRA is not here" }, { "lora_modules_to_save: [lm_head]", "train_new_tokens" }, { "max_train_samples: 10", "by its weight" },
         { "dataset_splits: [train_sft, test_sft]", "name the files you mean" }, { "metric_for_best_model: accuracy", "only the loss" },
         { "resume_from_checkpoint: some/where", "goes on from the newest checkpoint" }, { "adafactor: true", "Adafactor" }, { "tokenizer_name: other", "the tokenizer is that of the model" },
-        { "lr_scheduler_kwargs: {num_cycles: 2}", "no further arguments" }, { "eval_tasks: humaneval", "not measured while training" },
+        { "lr_scheduler_kwargs: {num_cycles: 2}", "no further arguments" },
         { "chat_template: '{% for m in messages %}{% endfor %}'", "write it to a file" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) refuses(rows[i].line, SC_E_UNSUPPORTED, rows[i].part);
@@ -313,6 +313,7 @@ TEST(contradictions)
 {
     contradicts("total_train_batch_size: 48\nper_device_train_batch_size: 4\ngradient_accumulation_steps: 8\n", "total_train_batch_size is 48, but per_device_train_batch_size times gradient_accumulation_steps is 32");
     contradicts("total_train_batch_size: 10\nper_device_train_batch_size: 4\n", "which is no multiple of per_device_train_batch_size (4)");
+    contradicts("eval_tasks: [arc_easy, hellaswag]\n", "eval_tasks is \"arc_easy,hellaswag\", but eval_data does not say");
     contradicts("lora_dropout: 0.1\n", "lora_dropout is 0.1 without adapters");
     contradicts("quantize_base: nf4\n", "quantize_base is nf4 without adapters");
     contradicts("use_rslora: true\n", "use_rslora is true without adapters");

@@ -75,7 +75,7 @@ def main():
         theirs, about = json.load(open(path.replace(".run.json", ".results.json"))), json.load(open(path))
         samples = {}
         for s in read_lines(path.replace(".run.json", ".samples.jsonl")):
-            samples.setdefault(s.get("task") or name.split(".")[0], []).append(s)
+            samples.setdefault("mmlu_" + s["doc"]["subject"] if name.startswith("mmlu") else name.split(".")[0], []).append(s)
         tasks = ["openllm"] if "openllm" in name else [t for t in theirs["results"] if t in samples]
         ours, wall, cpu, rss = run(program, model, data, tasks, about["shots"], about["limit"], about["threads"], "/tmp/eval_compare.json")
         compare(name, ours, theirs, samples)
