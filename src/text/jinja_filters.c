@@ -280,7 +280,9 @@ FILTER(f_round)
 FILTER(f_regex_replace)
 {
     const struct str *pattern = arg_str(r, a, 0, "the pattern"), *by = arg_str(r, a, 1, "the replacement"), *s = text_of(r, self);
-    if (failed(r) || !step(r, s->len / 16)) return value_none();
+    if (failed(r)) return value_none();
+    if (!pattern || !by) return fail(r, "regex_replace needs a pattern and a replacement");
+    if (!step(r, s->len / 16)) return value_none();
     char *source = mem_strndup(pattern->s, pattern->len), *replacement = mem_strndup(by->s, by->len);
     struct pattern *p = NULL;
     sc_error err = { 0 };
