@@ -76,7 +76,7 @@ def main():
         samples = {}
         for s in read_lines(path.replace(".run.json", ".samples.jsonl")):
             samples.setdefault("mmlu_" + s["doc"]["subject"] if name.startswith("mmlu") else name.split(".")[0], []).append(s)
-        tasks = ["openllm"] if "openllm" in name else [t for t in theirs["results"] if t in samples]
+        tasks = ["openllm"] if "openllm" in name else ["mmlu"] if name.startswith("mmlu") else [t for t in theirs["results"] if t in samples]
         ours, wall, cpu, rss = run(program, model, data, tasks, about["shots"], about["limit"], about["threads"], "/tmp/eval_compare.json")
         compare(name, ours, theirs, samples)
         rows = sum(s["rows"] for s in ours["speed"].values())
