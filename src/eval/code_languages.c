@@ -12,11 +12,11 @@ static const char go_warm[] = "package warm\n\nimport (\n\t\"fmt\"\n\t\"math\"\n
 static const struct code_language rows[] = {
     { .name = "python" },                    /* sandbox_python */
     { .name = "javascript", .file = "main.js", .tools = { "node" }, .run = { "@node", "main.js" }, .epilogue = "\n;require(\"fs\").writeSync(1, \"\\nNONCE\\n\");\n", .memory = MIB(2048), .has_wide_addresses = true },
-    { .name = "cpp", .file = "main.cpp", .tools = { "g++" }, .compile = { "@g++", "-w", "-std=c++17", "-o", "program", "main.cpp" }, .keep = { "program" }, .run = { "/tmp/work/program" }, .compile_seconds = 120 },
-    { .name = "go", .file = "main_test.go", .tools = { "go" }, .compile = { "@go", "test", "-c", "-vet=off", "-o", "program", "main_test.go" }, .keep = { "program" }, .run = { "/tmp/work/program" },
-      .environment = { "GOCACHE=/tmp/work/cache", "GO111MODULE=off", "GOFLAGS=-p=2" }, .warm_file = "warm_test.go", .warm_source = go_warm, .warm = { "@go", "test", "-c", "-vet=off", "-o", "warm", "warm_test.go" },
+    { .name = "cpp", .file = "main.cpp", .tools = { "g++" }, .compile = { "@g++", "-w", "-std=c++17", "-o", "program", "main.cpp" }, .keep = { "program" }, .run = { "/tmp/job/program" }, .compile_seconds = 120 },
+    { .name = "go", .file = "main_test.go", .tools = { "go" }, .compile = { "@go", "test", "-c", "-vet=off", "-o", "program", "main_test.go" }, .keep = { "program" }, .run = { "/tmp/job/program" },
+      .environment = { "GOCACHE=/tmp/job/cache", "GO111MODULE=off", "GOFLAGS=-p=2" }, .warm_file = "warm_test.go", .warm_source = go_warm, .warm = { "@go", "test", "-c", "-vet=off", "-o", "warm", "warm_test.go" },
       .compile_seconds = 120, .work_bytes = MIB(600), .has_wide_addresses = true },
-    { .name = "rust", .file = "main.rs", .tools = { "rustc", "gcc" }, .compile = { "@rustc", "--edition=2021", "-A", "warnings", "-o", "program", "main.rs" }, .keep = { "program" }, .run = { "/tmp/work/program" },
+    { .name = "rust", .file = "main.rs", .tools = { "rustc", "gcc" }, .compile = { "@rustc", "--edition=2021", "-A", "warnings", "-o", "program", "main.rs" }, .keep = { "program" }, .run = { "/tmp/job/program" },
       .compile_seconds = 60, .has_wide_addresses = true },
     { .name = "bash", .file = "main.sh", .tools = { "bash" }, .run = { "@bash", "main.sh" }, .epilogue = "\necho\necho NONCE\n" },
     { .name = "lua", .file = "main.lua", .tools = { "lua" }, .run = { "@lua", "main.lua" } },

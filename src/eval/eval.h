@@ -136,7 +136,7 @@ sc_status eval_generate(struct eval_written *out, const struct eval_prompt *p, s
 /* The same with a share for each rank; all get all. */
 sc_status eval_generate_all(struct eval_written *out, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, eval_on_written *on_done, void *user, sc_error *err);
 
-/* ---- run.c: the job ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- eval_run.c: the job ------------------------------------------------------------------------------------------------------------------------------- */
 
 extern const struct sc_options eval_options, eval_compare_options;
 /* sc_eval with results as a value, the caller's. is_alone: on this process, without the others of its job. */

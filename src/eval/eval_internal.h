@@ -119,9 +119,10 @@ sc_status eval_unfinished_open(struct eval_unfinished *u, const char *out, const
 void      eval_unfinished_begin(struct eval_unfinished *u);
 void      eval_unfinished_put(struct eval_unfinished *u, json_t *line);             /* {"task","digest","i",...} */
 const json_t *eval_unfinished_of(const struct eval_unfinished *u, const char *task);    /* its lines; NULL: none */
-void      eval_unfinished_close(struct eval_unfinished *u, bool is_finished);       /* finished: the file goes */
+void      eval_unfinished_close(struct eval_unfinished *u);             /* the file stays */
+void      eval_unfinished_remove(const char *out);                      /* once the results are written */
 
-/* ---- run.c, results.c ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- eval_run.c, results.c ------------------------------------------------------------------------------------------------------------------------ */
 
 /* A task while it runs, and what stays of it. */
 struct eval_task_run {

@@ -249,6 +249,13 @@ static json_t *model_record(const struct eval_run *r)
     if (!m) return json_null();
     json_t *out = json_pack("{s:s, s:s, s:I, s:I}", "path", m->file->path, "architecture", m->model.config.arch->name, "parameters", (json_int_t)m->model.parameters, "context", (json_int_t)m->model.config.context);
     if (m->adapter) json_object_set_new(out, "adapter", json_string(m->adapter->path));
+    struct sha256 s;
+    char identity[65];
+    sha256_begin(&s);
+    model_file_identify(m->file, &s);
+    if (m->adapter) model_file_identify(m->adapter, &s);
+    sha256_end(&s, identity);
+    json_object_set_new(out, "identity", json_string(identity));       /* of names, shapes, configs and a sample of every tensor; see model_file_identify */
     return out;
 }
 

@@ -82,10 +82,16 @@ void eval_unfinished_put(struct eval_unfinished *u, json_t *line)
 
 const json_t *eval_unfinished_of(const struct eval_unfinished *u, const char *task) { return json_object_get(u->known, task); }
 
-void eval_unfinished_close(struct eval_unfinished *u, bool is_finished)
+void eval_unfinished_remove(const char *out)
+{
+    char *path = path_of(out);
+    unlink(path);
+    mem_free(path);
+}
+
+void eval_unfinished_close(struct eval_unfinished *u)
 {
     if (u->file) fclose(u->file);
-    if (u->file && is_finished) unlink(u->path);
     json_decref(u->known);
     mem_free(u->path);
     *u = (struct eval_unfinished){ 0 };

@@ -38,7 +38,7 @@ struct sandbox_limits {
     uint64_t file_bytes, work_bytes;         /* of one file: 16 MiB; of all of /tmp: 64 MiB                */
     size_t output_kept, output_max;          /* bytes of each stream: 2048; more than 4 MiB is a flood     */
 };
-/* Files appear in /tmp/work, which is where a program starts and the only directory besides /tmp that it may write to. */
+/* Files appear in /tmp/job, which is where a program starts and the only directory besides /tmp that it may write to. */
 struct sandbox_file { const char *name; const void *data; size_t len; };
 /* What one step leaves to the next: opaque bytes, never looked at outside a sandbox. */
 struct sandbox_carry { int fd; bool is_held; };
@@ -54,7 +54,7 @@ struct sandbox_job {
     size_t input_len;
     const struct sandbox_carry *from;        /* work directory of the step before, NULL: none */
     struct sandbox_carry *to;                /* with `keep`: gets those files if the program exits with 0, else it is empty */
-    const char *const *keep;                 /* names in /tmp/work, NULL at the end; "." is everything */
+    const char *const *keep;                 /* names in /tmp/job, NULL at the end; "." is everything */
     const int *descriptors;                  /* stay open, as 3, 4, ... */
     size_t n_descriptors;
     struct sandbox_limits limits;

@@ -8,7 +8,7 @@
 #include "sandbox/sandbox.h"
 
 enum { TOOL_PLACES = 5, TOOLS_MAX = 24, SANDBOX_USER = 65534, DESCRIPTORS_MAX = 96 };
-#define SANDBOX_WORK "/tmp/work"
+#define SANDBOX_WORK "/tmp/job"
 
 /* A part of the host that jobs may see: at `target` inside, found by bubblewrap at `source` (elsewhere than at `target` when we are root: see sandbox_host.c). */
 struct place { char *target, *source; };

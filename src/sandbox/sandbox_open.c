@@ -24,7 +24,7 @@ static sc_status find_bwrap(struct sandbox *s, const char *path, sc_error *err)
 
 static sc_status make_files(struct sandbox *s, sc_error *err)
 {
-    static const char accounts[] = "nobody:x:65534:65534:nobody:/tmp/work:/usr/sbin/nologin\n";
+    static const char accounts[] = "nobody:x:65534:65534:nobody:/tmp/job:/usr/sbin/nologin\n";
     if ((s->helper = memory_file(sandbox_enter, sandbox_enter_bytes, "the helper", err)) < 0) return SC_E_IO;
     if ((s->accounts = memory_file(accounts, sizeof accounts - 1, "/etc/passwd", err)) < 0) return SC_E_IO;
     if ((s->calls = memory_file("", 0, "the filter of system calls", err)) < 0) return SC_E_IO;

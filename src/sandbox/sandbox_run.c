@@ -141,7 +141,7 @@ static bool has_many_files(pid_t init)
 {
     char path[40];
     struct statvfs fs;
-    snprintf(path, sizeof path, "/proc/%d/root/tmp", (int)init);
+    snprintf(path, sizeof path, "/proc/%d/root%s", (int)init, "/tmp");       /* its own /tmp */
     return statvfs(path, &fs) == 0 && fs.f_files - fs.f_ffree > FILES_MAX;
 }
 

@@ -138,6 +138,31 @@ def test_an_interrupted_run_goes_on():
     assert "is replaced" in p.stderr and not torn.exists(), p.stderr
 
 
+def test_what_was_found_is_not_lost():
+    own, data = SCRATCH / "changing", ["--data", DATA, "--limit", "2"]
+    own.mkdir()
+    task = "task: changing\noutput_type: generate_until\nfiles: {{ test: [gsm8k/test.jsonl] }}\ndoc_to_text: '{{{{ question }}}}'\ndoc_to_target: x\nnum_fewshot: 0\ngeneration_kwargs: {{ until: [{until}], max_gen_toks: 12 }}\nmetric_list: [exact_match]\n"
+    # The results cannot be written: a directory has their name. Their parts stay, and are taken up once they can.
+    out = own / "results"
+    out.mkdir()
+    (own / "t.yaml").write_text(task.format(until="'zzzz'"))
+    run("--tasks", own / "t.yaml", "--out", out, *data, good=False)
+    assert (own / "results.unfinished").read_text().count('"text"') == 2
+    out.rmdir()
+    p = run("--tasks", own / "t.yaml", "--out", out, *data)
+    assert "2 of 2 answers are there" in p.stderr and not (own / "results.unfinished").exists(), p.stderr
+    # Other stop strings are another task: nothing is taken over.
+    text = json.loads(out.read_text(encoding="utf-8"))["samples"]["changing"][0]["resps"][0][0]
+    out.unlink()
+    out.mkdir()
+    run("--tasks", own / "t.yaml", "--out", out, *data, good=False)
+    out.rmdir()
+    (own / "t.yaml").write_text(task.format(until=json.dumps(text[1])))
+    p = run("--tasks", own / "t.yaml", "--out", out, *data)
+    cut = json.loads(out.read_text(encoding="utf-8"))["samples"]["changing"][0]["resps"][0][0]
+    assert "answers are there" not in p.stderr and len(cut) < len(text), (p.stderr, cut, text)
+
+
 def test_contamination():
     rows = [json.loads(line) for line in (DATA / "gsm8k/test.jsonl").read_text(encoding="utf-8").splitlines()]
     train = SCRATCH / "train.jsonl"

@@ -100,7 +100,7 @@ def inside_job(host, name, text):
     source = host.fill(text)
     if name.endswith(".c"):
         return {"id": name, "argv": ["@gcc", "-w", "-O1", "-o", "program", "source.c"], "tools": ["gcc"], "files": {"source.c": source}, "keep": ["program"], "wall": 20 * SLOW,
-                "then": {"argv": ["/tmp/work/program"], "wall": wall, "memory": 256 << 20}}
+                "then": {"argv": ["/tmp/job/program"], "wall": wall, "memory": 256 << 20}}
     return {"id": name, "argv": ["@python3", "-S", "-B", "program.py"], "tools": ["python3"], "files": {"program.py": source}, "wall": wall, "memory": 256 << 20}
 
 

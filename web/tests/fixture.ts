@@ -36,9 +36,10 @@ export class Chat {
     await this.prompt.press('Enter');
     await expect(this.users.last()).toContainText(text.split('\n')[0]!);
   }
-  async idle(): Promise<void> {
-    await expect(this.answers.last()).toBeVisible();
-    await expect(this.page.locator('[data-status=generating]')).toHaveCount(0);
+  /** The last message is an answer, and whole: before it begins nothing is being written either. */
+  async idle(timeout?: number): Promise<void> {
+    await expect(this.page.locator('.message').last()).toHaveClass(/\banswer\b/, { timeout });
+    await expect(this.page.locator('[data-status=generating]')).toHaveCount(0, { timeout });
   }
   async talk(text: string): Promise<void> { await this.send(text); await this.idle(); }
   async settings(): Promise<Locator> {

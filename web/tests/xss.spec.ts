@@ -51,7 +51,7 @@ test('payloads through the whole page, streamed in small pieces', async ({ chat,
     await d.getByRole('spinbutton', { name: 'New tokens, number' }).press('Tab');
     await page.keyboard.press('Escape');
     await chat.send(`Part ${part}`);
-    await expect(page.locator('[data-status=generating]')).toHaveCount(0, { timeout: 180_000 });
+    await chat.idle(180_000);
   }
   await page.waitForTimeout(300);
 });

@@ -2,5 +2,5 @@
 # inside: exited
 # outside: maybe
 import os
-if os.listdir("/proc/1/root/usr"):
+if os.listdir(os.path.join("/proc/1/root", "usr")):
     print("REACHED")

@@ -1,4 +1,4 @@
-/* run.c - the job: task by task from data files to results. */
+/* eval_run.c - the job: task by task from data files to results. */
 #include "eval/eval_internal.h"
 #include "eval/scores.h"
 
@@ -158,11 +158,15 @@ static void encode_prompt(struct eval_prompt *p, const struct eval_run *r, const
     token_list_release(&tokens);
 }
 
+/* With all that answers depend on: another stop string is another task. */
 static void digest_prompts(char out[65], const struct eval_prompt *p, size_t n)
 {
     struct sha256 s;
     sha256_begin(&s);
+    for (size_t i = 0; n && i < p->until.n; i++) sha256_add(&s, p->until.at[i], strlen(p->until.at[i]) + 1);
     for (size_t i = 0; i < n; i++) {
+        const double how[4] = { (double)p[i].most_tokens, (double)p[i].top_k, p[i].temperature, p[i].top_p };
+        sha256_add(&s, how, sizeof how);
         uint64_t head[2] = { p[i].tokens.len, p[i].seed };
         sha256_add(&s, head, sizeof head);
         sha256_add(&s, p[i].tokens.id, p[i].tokens.len * sizeof *p[i].tokens.id);
@@ -369,7 +373,6 @@ static void task_run_release(struct eval_task_run *k)
     json_decref(k->files);
     json_decref(k->contamination);
     json_decref(k->programs);
-    eval_programs_release(k);
     if (k->metric != k->task->metric) mem_free(k->metric);
     if (k->own_metrics) eval_code_free(k->own_metrics);
 }
@@ -460,12 +463,12 @@ sc_status eval_run_all(json_t **out, sc_runtime *rt, sc_model *m, const sc_eval_
     TRY_DONE(eval_tasks_builtin(&r.tasks, err));
     TRY_DONE(eval_select(&r.selection, &r.tasks, c->tasks, err));
     TRY_DONE(check_samples(&r, err));
-    if (c->requests && *c->requests && !(r.requests = fopen(c->requests, "w"))) TRY_DONE(FAIL(err, SC_E_IO, "%s cannot be written", c->requests));
+    if (c->requests && *c->requests && rt->comm.rank == 0 && !(r.requests = fopen(c->requests, "w"))) TRY_DONE(FAIL(err, SC_E_IO, "%s cannot be written", c->requests));
     TRY_DONE(run_all(&r, err));
     *out = eval_results(&r);
 done:
     if (r.requests && fclose(r.requests) != 0 && status == SC_OK) status = FAIL(err, SC_E_IO, "%s cannot be written to", c->requests);
-    eval_unfinished_close(&r.unfinished, status == SC_OK);
+    eval_unfinished_close(&r.unfinished);
     for (size_t i = 0; i < r.n_tasks; i++) task_run_release(&r.task[i]);
     mem_free(r.task);
     sandbox_close(r.sandbox);
@@ -482,6 +485,7 @@ sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_confi
     sc_status status = json_write(out, results, true);
     bool writes = c->out && *c->out && rt->comm.rank == 0;
     if (status == SC_OK && writes) status = file_write(c->out, out->data, out->len, err);
+    if (status == SC_OK && writes) eval_unfinished_remove(c->out);      /* not before: what was found must be somewhere */
     if (status == SC_OK && c->report && *c->report && rt->comm.rank == 0) status = eval_report_write(results, c->report, err);
     json_decref(results);
     if (status != SC_OK) sc_text_free(out);
