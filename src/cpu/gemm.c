@@ -2,7 +2,8 @@
  *
  * Both sides are packed into panels that the kernel reads without gaps (Goto and van de Geijn 2008): a panel of B stays
  * in the first cache level, a block of A in the second. Packing is where transposing and unpacking happen. An element of
- * C is one accumulator that meets k in rising order, so results depend neither on threads nor on how C is cut up. */
+ * C is one accumulator that meets k in rising order, so results depend neither on threads nor on how C is cut up. Where A has
+ * few rows, a panel of B is packed by who multiplies it and never leaves the cache: B is read once and written nowhere. */
 #include "cpu/cpu.h"
 
 #include <string.h>
@@ -150,7 +151,54 @@ static void multiply_block(void *arg, size_t from, size_t to, int worker)
     }
 }
 
-void gemm_run(struct exec *e, const struct gemm *g)
+/* ---- all threads, few rows of A --------------------------------------------------------------------------------------------- */
+
+enum { FEW_ROWS = 96 };                    /* of A, which stay in the second cache level meanwhile */
+
+/* a: all of A packed, the panels of each step along k behind those of the step before. */
+struct few_job { const struct cpu_kernels *k; const struct gemm *g; float *a, *scratch; size_t lines, step, scratch_floats; };
+
+static void pack_a_panels(void *arg, size_t from, size_t to, int worker)
+{
+    const struct few_job *job = arg;
+    const struct gemm *g = job->g;
+    size_t width = job->k->gemm_m;
+    for (size_t i = from * width; i < to * width && i < g->m; i += width)
+        for (size_t p = 0; p < g->k; p += job->step) {
+            size_t n_k = least(job->step, g->k - p);
+            pack(job->k, &g->a, !g->a.transposed, i, least(width, g->m - i), width, p, n_k, job->a + p * job->lines + i * n_k, job->scratch + (size_t)worker * job->scratch_floats);
+        }
+}
+
+static void multiply_panels(void *arg, size_t from, size_t to, int worker)
+{
+    const struct few_job *job = arg;
+    const struct gemm *g = job->g;
+    size_t width = job->k->gemm_n;
+    float *unpacked = job->scratch + (size_t)worker * job->scratch_floats, *b = unpacked + unpack_floats();
+    for (size_t j = from * width; j < to * width && j < g->n; j += width)
+        for (size_t p = 0; p < g->k; p += job->step) {
+            size_t n = least(width, g->n - j), n_k = least(job->step, g->k - p);
+            pack(job->k, &g->b, g->b.transposed, j, n, width, p, n_k, b, unpacked);
+            multiply(job->k, g->c + j, g->ldc, job->a + p * job->lines, b, g->m, n, n_k, g->add || p > 0);
+        }
+}
+
+static void run_few(struct exec *e, const struct gemm *g)
+{
+    struct arena_mark mark = arena_mark(e->step);
+    struct few_job job = { .k = e->kernels, .g = g, .step = k_step(g) };
+    size_t panels = (g->n + job.k->gemm_n - 1) / job.k->gemm_n;
+    job.lines = round_up(g->m, job.k->gemm_m);
+    job.scratch_floats = round_up(unpack_floats() + packed_floats(job.k->gemm_n, job.k->gemm_n), 16);
+    job.a = arena_take(e->step, job.lines * g->k * sizeof(float));
+    job.scratch = arena_take(e->step, job.scratch_floats * (size_t)pool_threads(e->pool) * sizeof(float));
+    cpu_split(e, job.lines / job.k->gemm_m, 1, (double)(job.k->gemm_m * g->k), pack_a_panels, &job);
+    cpu_split(e, panels, 1, (double)(job.lines * job.k->gemm_n) * (double)g->k, multiply_panels, &job);
+    arena_rewind(e->step, mark);
+}
+
+static void run_many(struct exec *e, const struct gemm *g)
 {
     struct arena_mark mark = arena_mark(e->step);
     struct gemm_job job = { .k = e->kernels, .g = g };
@@ -172,4 +220,11 @@ void gemm_run(struct exec *e, const struct gemm *g)
             cpu_split(e, job.row_blocks * col_blocks, 1, (double)job.block_m * (double)job.block_n * (double)job.n_k, multiply_block, &job);
         }
     arena_rewind(e->step, mark);
+}
+
+void gemm_run(struct exec *e, const struct gemm *g)
+{
+    /* Columns of a matrix are cheap to take only where many panels beside each other are. */
+    if (g->m <= FEW_ROWS && g->b.transposed) run_few(e, g);
+    else run_many(e, g);
 }

@@ -300,6 +300,7 @@ static void linear_few(struct exec *e, const struct op_call *c)
     struct linear_job job = { .k = kernels, .x = c->in[0], .w = c->in[1], .bias = c->in[2], .out = c->out };
     size_t k = job.x->cols, rows = job.x->rows;
     bool is_rounded = e->int8_activations && kernels->unpack_i8[job.w->dtype];
+    if (e->gemm_f32 && !is_rounded) { linear_many(e, c); return; }
     if (is_rounded && e->input) round_shared(e, &job);
     struct arena_mark mark = arena_mark(e->step);
     if (is_rounded && !e->input) round_input(e, &job);

@@ -321,7 +321,7 @@ bool pass_run(struct engine *e, sc_error *err)
     if (!rows) return false;
     double begin = clock_seconds();
     struct arena_mark mark = arena_mark(&e->step);
-    struct exec x = { .pool = rt->pool, .backend = rt->backend, .kernels = rt->kernels, .int8_activations = !strcmp(rt->activations, "int8"), .step = &e->step };
+    struct exec x = { .pool = rt->pool, .backend = rt->backend, .kernels = rt->kernels, .int8_activations = !strcmp(rt->activations, "int8"), .step = &e->step, .gemm_f32 = e->c.gemm_f32 };
     reserve_rows(e, rows);
     struct pass p = { .e = e };
     p.model_of = arena_take(&e->step, rows * sizeof *p.model_of);

@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-enum { AT_ONCE = 48, CONTEXT_ROOM = 64 };
+/* Of sequences at once; a pass over a few reads the weights for all of them, further ones cost memory for little. */
+enum { FEWEST = 4, MOST = 48, CONTEXT_ROOM = 64 };
+static const size_t LEAST_CACHE = 256 << 20;
 
 struct writing { struct eval_written *w; struct buf text; size_t *left; struct generating *g; };
 /* models: of the engine, the base first; it keeps the pointer. */
@@ -51,6 +53,15 @@ static struct task *make_task(const struct eval_prompt *p, sc_model *m, size_t c
     return t;
 }
 
+/* As many sequences as key/value caches of half the weights' size hold. */
+static size_t at_once(const sc_model *m, size_t context)
+{
+    const struct model_config *c = &m->model.config;
+    size_t room = m->model.weight_bytes / 2 > LEAST_CACHE ? m->model.weight_bytes / 2 : LEAST_CACHE;
+    size_t n = room / (2 * sizeof(float) * c->layers * c->kv_heads * c->head_dim * context);
+    return n < FEWEST ? FEWEST : n > MOST ? MOST : n;
+}
+
 static sc_status open_engine(struct generating *g, const struct eval_prompt *p, size_t n, sc_model *m, const sc_eval_config *c, sc_error *err)
 {
     size_t most = sc_model_context(m), need = 0;
@@ -59,11 +70,11 @@ static sc_status open_engine(struct generating *g, const struct eval_prompt *p, 
         if ((size_t)p[i].most_tokens >= most) return FAIL(err, SC_E_ARGUMENT, "answers of %lld tokens leave no room for a question in the model's context of %zu", (long long)p[i].most_tokens, most);
         need = one > need ? one : need;
     }
-    need += CONTEXT_ROOM;
+    need = need + CONTEXT_ROOM < most ? need + CONTEXT_ROOM : most;
     g->models[0] = m->base ? m->base : m;                /* a variant runs on its base */
     g->models[1] = m;
-    struct engine_config e = { .runtime = m->runtime, .models = g->models, .n_models = m->base ? 2 : 1, .slots = AT_ONCE, .queue = n + 1, .context = need < most ? need : most, .cache_type = c->cache_type, .chunk = (size_t)c->chunk,
-                               .decode_stretch = 8 };
+    struct engine_config e = { .runtime = m->runtime, .models = g->models, .n_models = m->base ? 2 : 1, .slots = at_once(g->models[0], need), .queue = n + 1, .context = need, .cache_type = c->cache_type, .chunk = (size_t)c->chunk,
+                               .decode_stretch = 8, .gemm_f32 = true };
     return engine_open(&g->engine, &e, err);
 }
 

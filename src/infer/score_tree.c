@@ -159,9 +159,7 @@ static sc_status run_pass(struct walk *w, sc_error *err)
     w->n_rows = 0;
     for (size_t p = 0; p < w->n_parts; p++) add_part(w, p, &rows);
     struct arena_mark mark = arena_mark(&w->step);
-    struct exec x = { .pool = rt->pool, .backend = rt->backend, .kernels = rt->kernels, .int8_activations = !strcmp(rt->activations, "int8"), .step = &w->step, .cancel = &rt->cancel };
-    /* Packed products pay where rows are many, and have the same bits where they are few. They know no variants and no int8 activations. */
-    x.many_rows = !x.int8_activations && !w->m->base;
+    struct exec x = { .pool = rt->pool, .backend = rt->backend, .kernels = rt->kernels, .int8_activations = !strcmp(rt->activations, "int8"), .step = &w->step, .cancel = &rt->cancel, .gemm_f32 = true };
     struct batch batch = { .rows = rows, .token = w->token, .position = w->position, .sequence = w->sequence, .caches = w->caches };
     struct variant_rows own = { 0, rows, &w->m->model };
     if (w->m->base) { batch.variant = &own; batch.n_variants = 1; }

@@ -198,6 +198,7 @@ struct exec {
     bool int8_activations;               /* linear with block weights rounds x to int8 blocks */
     size_t keep_bytes;                   /* of blocks' activations that model_learn may keep instead of computing them again */
     bool many_rows;                      /* linear by packed panels: for training, rounds otherwise than rows alone do */
+    bool gemm_f32;                       /* the same products for passes without gradients, where x is not rounded: faster than strips of weights from some rows on */
     struct arena *step;                  /* outputs and scratch of this pass                  */
     struct exec_input *input;            /* of products that share it; NULL: the next one is alone */
     struct exec_angles angles;

@@ -55,7 +55,6 @@ os.environ.setdefault("DISABLE_MULTIPROC", "1")
 
 LIMIT = 200        # documents of a multiple-choice run
 MMLU_LIMIT = 4     # of each of the 57 subjects
-GENERATE = 40      # documents of a generation run
 
 # name, task (or override of one), shots (None: the task's own), documents, documents run with a model, mode
 RUNS = [
@@ -67,15 +66,15 @@ RUNS = [
     ("truthfulqa_mc1", "truthfulqa_mc1", 0, LIMIT, LIMIT, "prefix"),
     ("truthfulqa_mc2", "truthfulqa_mc2", 0, LIMIT, LIMIT, "prefix"),
     ("hellaswag", "hellaswag", 0, LIMIT, LIMIT, "prefix"),
-    ("winogrande", "winogrande", 5, LIMIT, 100, "prefix"),
-    ("truthfulqa_gen", "truthfulqa_gen", 0, LIMIT, GENERATE, "plain"),
-    ("arc_easy", "arc_easy", 5, LIMIT, 100, "prefix"),
-    ("wikitext", "wikitext", 0, LIMIT, 6, "window 1024"),
-    ("gsm8k", "gsm8k", 5, LIMIT, 20, "plain"),
-    ("gsm8k", "gsm8k", 0, LIMIT, 15, "plain"),
-    ("lambada_openai", "lambada_openai", 5, LIMIT, 50, "prefix"),
-    ("hellaswag", "hellaswag", 10, LIMIT, 50, "prefix"),
-    ("arc_challenge", "arc_challenge", 25, LIMIT, 40, "prefix"),
+    ("winogrande", "winogrande", 5, LIMIT, LIMIT, "prefix"),
+    ("truthfulqa_gen", "truthfulqa_gen", 0, LIMIT, LIMIT, "plain"),
+    ("arc_easy", "arc_easy", 5, LIMIT, LIMIT, "prefix"),
+    ("wikitext", "wikitext", 0, LIMIT, LIMIT, "window 1024"),
+    ("gsm8k", "gsm8k", 5, LIMIT, LIMIT, "plain"),
+    ("gsm8k", "gsm8k", 0, LIMIT, LIMIT, "plain"),
+    ("lambada_openai", "lambada_openai", 5, LIMIT, LIMIT, "prefix"),
+    ("hellaswag", "hellaswag", 10, LIMIT, LIMIT, "prefix"),
+    ("arc_challenge", "arc_challenge", 25, LIMIT, LIMIT, "prefix"),
     ("mmlu", "mmlu", 5, MMLU_LIMIT, MMLU_LIMIT, "prefix"),
     # Rendered only
     ("hellaswag_openllm", {"task": "hellaswag", "fewshot_split": "train"}, 10, LIMIT, 0, "plain"),
