@@ -459,6 +459,7 @@ typedef struct {
     int64_t     eval_samples;            /* answers generated at every evaluation                                */
     const char *eval_tasks, *eval_data;  /* benchmarks at every evaluation, as sc_eval_config's tasks and data; "": none */
     int64_t     eval_tasks_limit, eval_tasks_num_fewshot;   /* documents of each; examples, -1: as the task says */
+    bool        eval_tasks_apply_chat_template;             /* asked through the chat template                   */
     double      max_loss_spike;          /* a step whose loss is this many standard deviations above the mean of
                                             the last 128 is left out; 0: never                                   */
     uint64_t    seed;
@@ -553,6 +554,9 @@ typedef struct {
     const char *report;           /* results as a page, .html or .md; NULL or "": not written                 */
     const char *requests;         /* every request as a line of JSON, for comparisons; NULL or "": not written */
     int64_t     num_fewshot;      /* examples before a question; -1: as the task says                        */
+    bool        apply_chat_template;      /* asks through the model's chat template (sc_model_config)        */
+    const char *fewshot_as_multiturn;     /* auto (true), true, false: with a template, each example is a turn */
+    const char *system_instruction;       /* before all else, with a template the system's message; NULL or "": none */
     double      limit;            /* only the first so many documents, below 1: such a share; 0: all         */
     bool        log_samples;      /* with every sample                                                        */
     const char *samples;          /* stored programs of a task of code, which are run instead of asking the model (which may be NULL then); NULL or "": none */

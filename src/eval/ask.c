@@ -8,13 +8,14 @@
 /* ---- values of a document ------------------------------------------------------------------------------------------------------------------ */
 
 /* What the templates of a task make of one document. */
-struct view { json_t *text, *target, *choices; };
+struct view { json_t *text, *target, *choices, *prefix; };
 
 static void view_release(struct view *v)
 {
     json_decref(v->text);
     json_decref(v->target);
     json_decref(v->choices);
+    json_decref(v->prefix);
     *v = (struct view){ 0 };
 }
 
@@ -46,11 +47,20 @@ static json_t *as_index(json_t *v)
     return number;
 }
 
-static sc_status view_open(struct view *v, const struct eval_task *t, const json_t *document, sc_error *err)
+static bool is_chat(const struct eval_chat *c) { return c && c->chat_template; }
+
+/* A task may ask otherwise through a chat template. */
+static const struct eval_template *text_template(const struct eval_task *t, const struct eval_chat *c) { return is_chat(c) && t->chat_text.jinja ? &t->chat_text : &t->text; }
+static const struct eval_prefix *prefix_template(const struct eval_task *t, const struct eval_chat *c) { return is_chat(c) && t->chat_prefix.text.jinja ? &t->chat_prefix : &t->prefix; }
+
+static sc_status view_open(struct view *v, const struct eval_task *t, const json_t *document, const struct eval_chat *c, sc_error *err)
 {
+    const struct eval_template *text = text_template(t, c), *prefix = &prefix_template(t, c)->text;
     *v = (struct view){ 0 };
     sc_status status = SC_OK;
-    if (t->text.jinja) status = eval_template_value(&v->text, &t->text, document, "doc_to_text", err);
+    if (text->jinja) status = eval_template_value(&v->text, text, document, "doc_to_text", err);
+    if (status == SC_OK && text == &t->chat_text && !json_string_length(v->text)) status = FAIL(err, SC_E_FORMAT, "doc_to_text of %s for chats gives no text; its data lacks a column that is named there", t->name);
+    if (status == SC_OK && prefix->jinja) status = eval_template_value(&v->prefix, prefix, document, "gen_prefix", err);
     if (status == SC_OK) status = eval_template_value(&v->target, &t->target, document, "doc_to_target", err);
     if (status == SC_OK && t->has_choice) status = read_choices(&v->choices, t, document, err);
     if (status == SC_OK && t->has_choice) {
@@ -66,24 +76,33 @@ static const char *choice_text(const struct view *v, const json_t *index)
     return json_is_integer(index) ? json_string_value(json_array_get(v->choices, (size_t)json_integer_value(index))) : NULL;
 }
 
-/* What a solved example says: text, delimiter, answer. */
-static sc_status put_example(struct buf *b, const struct eval_task *t, const json_t *document, sc_error *err)
+/* ---- turns ------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void put_question(struct turns *out, const char *question, const char *prefix, const char *delimiter)
+{
+    turns_add(out, TURN_USER, question, *prefix && turns_want_delimiter(question, prefix) ? delimiter : "");
+    if (*prefix) turns_add(out, TURN_ASSISTANT, prefix, "");
+}
+
+static const char *prefix_of(const struct view *v) { return json_is_string(v->prefix) ? json_string_value(v->prefix) : ""; }
+
+/* A solved example: the question, and the answer with its beginning. */
+static sc_status put_example(struct turns *out, const struct eval_task *t, const json_t *document, const struct eval_chat *c, sc_error *err)
 {
     struct view v;
-    TRY(view_open(&v, t, document, err));
-    const char *question = json_is_string(v.text) ? json_string_value(v.text) : choice_text(&v, v.text), *answer = NULL;
+    TRY(view_open(&v, t, document, c, err));
+    const char *question = json_is_string(v.text) ? json_string_value(v.text) : choice_text(&v, v.text), *answer = NULL, *prefix = prefix_of(&v);
     const json_t *target = json_is_array(v.target) ? json_array_get(v.target, 0) : v.target;
     if (json_is_string(target)) answer = json_string_value(target);
     else answer = choice_text(&v, target);
     sc_status status = SC_OK;
     if (!question || !answer) status = FAIL(err, SC_E_FORMAT, "%s cannot be asked with examples: the text or the answer of one is neither text nor the index of a choice", t->name);
+    else if (!*answer) put_question(out, question, prefix, t->target_delimiter);
     else {
-        buf_puts(b, question);
-        if (*answer) {
-            buf_puts(b, t->target_delimiter);
-            buf_puts(b, answer);
-            buf_puts(b, t->example_delimiter);
-        }
+        char *whole = turns_join(prefix, answer, " ");
+        turns_add(out, TURN_USER, question, !*prefix || turns_want_delimiter(question, prefix) ? t->target_delimiter : "");
+        turns_add(out, TURN_ASSISTANT, whole, t->example_delimiter);
+        mem_free(whole);
     }
     view_release(&v);
     return status;
@@ -133,35 +152,36 @@ static void draw(size_t *pick, const json_t *document, struct eval_examples *x)
     if (kept < x->wanted) draw_again(pick, document, x);
 }
 
-static sc_status put_drawn(struct buf *b, const struct eval_task *t, const json_t *document, struct eval_examples *x, sc_error *err)
+static sc_status put_drawn(struct turns *out, const struct eval_task *t, const json_t *document, struct eval_examples *x, const struct eval_chat *c, sc_error *err)
 {
     if (x->wanted + x->draws_spare > x->from->n) return FAIL(err, SC_E_ARGUMENT, "%zu examples are wanted, but %s has only %zu rows", x->wanted, x->from->file, x->from->n);
     size_t *pick = mem_alloc((x->wanted + 2) * sizeof *pick);
     sc_status status = SC_OK;
     draw(pick, document, x);
-    for (size_t i = 0; i < x->wanted && status == SC_OK; i++) status = put_example(b, t, x->from->at[pick[i]], err);
+    for (size_t i = 0; i < x->wanted && status == SC_OK; i++) status = put_example(out, t, x->from->at[pick[i]], c, err);
     mem_free(pick);
     return status;
 }
 
-static sc_status put_first(struct buf *b, const struct eval_task *t, struct eval_examples *x, sc_error *err)
+static sc_status put_first(struct turns *out, const struct eval_task *t, struct eval_examples *x, const struct eval_chat *c, sc_error *err)
 {
     size_t n = t->fixed_examples ? json_array_size(t->fixed_examples) : x->from->n;
     if (x->wanted > n) return FAIL(err, SC_E_ARGUMENT, "%zu examples are wanted, but %s has only %zu", x->wanted, t->fixed_examples ? t->name : x->from->file, n);
-    for (size_t i = 0; i < x->wanted; i++) TRY(put_example(b, t, t->fixed_examples ? json_array_get(t->fixed_examples, i) : x->from->at[i], err));
+    for (size_t i = 0; i < x->wanted; i++) TRY(put_example(out, t, t->fixed_examples ? json_array_get(t->fixed_examples, i) : x->from->at[i], c, err));
     return SC_OK;
 }
 
-static sc_status put_beginning(struct buf *b, const struct eval_task *t, const json_t *document, struct eval_examples *x, sc_error *err)
+/* The instruction and the description are the system's. */
+static sc_status put_beginning(struct turns *out, const struct eval_task *t, const json_t *document, struct eval_examples *x, const struct eval_chat *c, sc_error *err)
 {
-    if (t->description.jinja) {
-        json_t *text = NULL;
-        TRY(eval_template_value(&text, &t->description, document, "description", err));
-        if (json_is_string(text)) buf_puts(b, json_string_value(text));
-        json_decref(text);
-    }
+    json_t *text = NULL;
+    if (t->description.jinja) TRY(eval_template_value(&text, &t->description, document, "description", err));
+    char *system = turns_join(c ? c->system : "", json_is_string(text) ? json_string_value(text) : "", t->example_delimiter);
+    if (*system) turns_add(out, TURN_SYSTEM, system, "");
+    mem_free(system);
+    json_decref(text);
     if (!x->wanted) return SC_OK;
-    return t->fixed_examples || t->examples_are_first ? put_first(b, t, x, err) : put_drawn(b, t, document, x, err);
+    return t->fixed_examples || t->examples_are_first ? put_first(out, t, x, c, err) : put_drawn(out, t, document, x, c, err);
 }
 
 /* ---- the question --------------------------------------------------------------------------------------------------------------------------------- */
@@ -187,30 +207,48 @@ static sc_status set_gold(struct eval_ask *a, const struct view *v, const struct
     return FAIL(err, SC_E_FORMAT, "the right answer of %s is none of the %zu choices", t->name, a->n_options);
 }
 
-static sc_status fill_choice(struct eval_ask *a, const struct view *v, const struct eval_task *t, const char *beginning, sc_error *err)
+/* One more context: the beginning, a question, and how its answer begins. The beginning stays as it was. */
+static sc_status add_context(struct eval_ask *a, struct turns *beginning, const char *question, const char *prefix, const char *delimiter, struct eval_chat *c, sc_error *err)
 {
+    size_t n = beginning->n;
+    put_question(beginning, question, prefix, delimiter);
+    sc_status status = turns_write(&a->context[a->n_contexts], beginning, c, err);
+    a->n_contexts += status == SC_OK;
+    turns_cut(beginning, n);
+    return status;
+}
+
+/* A template's answer begins where it begins: no blank before it, unless something unfinished stands there. */
+static const char *choice_delimiter(const struct eval_task *t, const struct eval_chat *c)
+{
+    const struct eval_prefix *prefix = prefix_template(t, c);
+    return !is_chat(c) || (prefix->text.jinja && !prefix->ends_blank) ? t->target_delimiter : "";
+}
+
+static sc_status fill_choice(struct eval_ask *a, const struct view *v, const struct eval_task *t, struct turns *beginning, struct eval_chat *c, sc_error *err)
+{
+    const char *one = t->choices_are_contexts ? json_string_value(v->target) : json_string_value(v->text), *delimiter = choice_delimiter(t, c);
     a->n_options = json_array_size(v->choices);
     a->choices = json_incref(v->choices);
-    const char *one = t->choices_are_contexts ? json_string_value(v->target) : json_string_value(v->text);
     if (!one) return FAIL(err, SC_E_FORMAT, "%s gives no text where one is needed", t->name);
-    char **many = mem_zero(a->n_options, sizeof *many), **single = mem_zero(1, sizeof *single);
-    for (size_t i = 0; i < a->n_options; i++) many[i] = joined(t->choices_are_contexts ? beginning : t->target_delimiter, json_string_value(json_array_get(v->choices, i)));
-    single[0] = joined(t->choices_are_contexts ? t->target_delimiter : beginning, one);
-    a->context = t->choices_are_contexts ? many : single;
-    a->continuation = t->choices_are_contexts ? single : many;
-    a->n_contexts = t->choices_are_contexts ? a->n_options : 1;
+    size_t n_contexts = t->choices_are_contexts ? a->n_options : 1;
+    a->context = mem_zero(n_contexts, sizeof *a->context);
     a->n_continuations = t->choices_are_contexts ? 1 : a->n_options;
+    a->continuation = mem_zero(a->n_continuations, sizeof *a->continuation);
+    for (size_t i = 0; i < a->n_continuations; i++) a->continuation[i] = joined(delimiter, t->choices_are_contexts ? one : json_string_value(json_array_get(v->choices, i)));
+    for (size_t i = 0; i < n_contexts; i++)
+        TRY(add_context(a, beginning, t->choices_are_contexts ? json_string_value(json_array_get(v->choices, i)) : one, prefix_of(v), t->choices_are_contexts ? "" : t->target_delimiter, c, err));
     return set_gold(a, v, t, err);
 }
 
-static sc_status fill_text(struct eval_ask *a, const struct view *v, const struct eval_task *t, const char *beginning, sc_error *err)
+static sc_status fill_text(struct eval_ask *a, const struct view *v, const struct eval_task *t, struct turns *beginning, struct eval_chat *c, sc_error *err)
 {
     const char *text = v->text ? json_string_value(v->text) : "", *target = json_string_value(v->target);
     bool has_answer = t->output != EVAL_GENERATE && t->output != EVAL_CODE;
     if (!text || (has_answer && !target)) return FAIL(err, SC_E_FORMAT, "%s gives no text where one is needed", t->name);
     a->context = mem_zero(1, sizeof *a->context);
-    a->context[0] = joined(beginning, text);
-    a->n_contexts = a->n_options = 1;
+    TRY(add_context(a, beginning, text, prefix_of(v), t->target_delimiter, t->output == EVAL_ROLLING ? NULL : c, err));
+    a->n_options = 1;
     if (!has_answer) return SC_OK;
     a->continuation = mem_zero(1, sizeof *a->continuation);
     a->continuation[0] = mem_strdup(target);             /* the delimiter stands before answers of examples alone */
@@ -218,27 +256,27 @@ static sc_status fill_text(struct eval_ask *a, const struct view *v, const struc
     return SC_OK;
 }
 
-sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, const struct eval_documents *d, size_t i, struct eval_examples *x, sc_error *err)
+sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, const struct eval_documents *d, size_t i, struct eval_examples *x, struct eval_chat *c, sc_error *err)
 {
     struct view v;
-    struct buf beginning;
+    struct turns beginning = { 0 };
     *out = (struct eval_ask){ .document = i, .gold = -1 };
-    TRY(view_open(&v, t, d->at[i], err));
-    buf_init(&beginning, 0);
-    buf_puts(&beginning, "");
-    sc_status status = t->output == EVAL_ROLLING ? SC_OK : put_beginning(&beginning, t, d->at[i], x, err);
-    const char *text = beginning.data ? beginning.data : "";
-    if (status == SC_OK) status = t->output == EVAL_CHOICE ? fill_choice(out, &v, t, text, err) : fill_text(out, &v, t, text, err);
+    TRY(view_open(&v, t, d->at[i], c, err));
+    sc_status status = t->output == EVAL_ROLLING ? SC_OK : put_beginning(&beginning, t, d->at[i], x, c, err);
+    if (status == SC_OK) status = t->output == EVAL_CHOICE ? fill_choice(out, &v, t, &beginning, c, err) : fill_text(out, &v, t, &beginning, c, err);
     out->target = json_incref(v.target);
     view_release(&v);
-    buf_release(&beginning);
+    turns_release(&beginning);
     if (status != SC_OK) eval_ask_release(out);
     return status == SC_OK ? SC_OK : error_prefix(err, status, "document %zu", i);
 }
 
 void eval_ask_release(struct eval_ask *a)
 {
-    for (size_t i = 0; i < a->n_contexts; i++) mem_free(a->context[i]);
+    for (size_t i = 0; i < a->n_contexts; i++) {
+        mem_free(a->context[i].text);
+        mem_free(a->context[i].trusted);
+    }
     for (size_t i = 0; i < a->n_continuations; i++) mem_free(a->continuation[i]);
     mem_free(a->context);
     mem_free(a->continuation);

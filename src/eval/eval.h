@@ -35,6 +35,8 @@ struct eval_metric_row;
 struct eval_code;
 /* Only the rows whose `column`, a whole number, is from `least` to `most`; column NULL: all. For data sets whose splits are numbers of rows of one file. */
 struct eval_where { char *column; int64_t least, most; };
+/* The beginning of every answer; jinja NULL: none. ends_blank: its source ends with white space, so that no delimiter stands before choices. */
+struct eval_prefix { struct eval_template text; bool ends_blank; };
 struct eval_filter { char *name; json_t *steps; };                   /* steps: [{"function":...}] */
 struct eval_task {
     char *name, *about, *licence;
@@ -47,6 +49,8 @@ struct eval_task {
     struct eval_shape *shape; size_t n_shapes;
     const struct eval_process *process;    /* changes documents in C; NULL: none */
     struct eval_template text, target, query; struct eval_template *choice; size_t n_choice;     /* query: what is searched for in training data; jinja NULL: the text */
+    struct eval_prefix prefix;             /* gen_prefix */
+    struct eval_template chat_text; struct eval_prefix chat_prefix;    /* of `chat`: in their place through a chat template; jinja NULL: the same there */
     bool has_choice, choices_are_contexts; /* contexts: each choice stands before the one continuation */
     char *target_delimiter, *example_delimiter;
     struct eval_template description;
@@ -91,12 +95,27 @@ struct eval_documents { json_t **at; size_t n; char *file; json_t *files; };    
 sc_status eval_documents_read(struct eval_documents *out, const struct eval_task *t, int split, const char *directory, sc_error *err);
 void      eval_documents_release(struct eval_documents *d);
 
+/* ---- turns.c: through a chat template, or not ------------------------------------------------------------------------------------------------- */
+
+/* How a run asks. chat_template NULL: texts without one. leaves_out_system becomes true where the template refused a system message and went without. */
+struct eval_chat {
+    const struct chat_template *chat_template; json_t *tokens; int64_t now;
+    bool is_multiturn, leaves_out_system;      /* examples as turns of their own */
+    const char *system;                        /* --system-instruction, borrowed; "": none */
+    char *end;                                 /* the token that ends an answer in the template; NULL: none */
+};
+/* SC_E_ARGUMENT: there is no template, or options contradict each other. m may be NULL where no template is asked for. */
+sc_status eval_chat_open(struct eval_chat *out, const sc_model *m, const sc_eval_config *c, sc_error *err);
+void      eval_chat_release(struct eval_chat *c);
+
 /* ---- ask.c: a document as text ------------------------------------------------------------------------------------------------------------- */
 
+/* What stands before an answer. trusted: bytes that a chat template wrote, where special tokens count; all others are text, whatever they say. */
+struct eval_context { char *text; struct span *trusted; size_t n_trusted; };
 /* What the model is asked of one document. EVAL_CHOICE: option i is context[i] or the one context, and continuation[i] or the one continuation. */
 struct eval_ask {
     size_t document;
-    char **context; size_t n_contexts;
+    struct eval_context *context; size_t n_contexts;
     char **continuation; size_t n_continuations;
     size_t n_options;
     int64_t gold;                           /* EVAL_CHOICE: index of the right option; -1 where several may be right */
@@ -107,8 +126,8 @@ void eval_ask_release(struct eval_ask *a);
 /* Where examples come from, borrowed, and how many. draws_spare: one more, so that the document itself can be left out. */
 struct eval_examples { const struct eval_documents *from; size_t wanted; bool draws_spare; struct python_random random; };
 enum { EVAL_SEED = 1234 };                  /* of the examples, as in the reference */
-/* Documents must be asked for in rising order: each draws from `x`. */
-sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, const struct eval_documents *d, size_t i, struct eval_examples *x, sc_error *err);
+/* Documents must be asked for in rising order: each draws from `x`. chat NULL: without template and instruction. */
+sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, const struct eval_documents *d, size_t i, struct eval_examples *x, struct eval_chat *chat, sc_error *err);
 /* split: what a suite says, -1 nothing. */
 bool      eval_draws_spare(const struct eval_task *t, int split);
 int       eval_examples_split(const struct eval_task *t, int split);

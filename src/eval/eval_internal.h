@@ -14,6 +14,20 @@ void strings_release(struct strings *s);
 /* Every `from` in b becomes `to`. */
 void text_replace(struct buf *b, const char *from, const char *to);
 
+/* ---- turns.c: messages -------------------------------------------------------------------------------------------------------------------- */
+
+enum turn_role { TURN_SYSTEM, TURN_USER, TURN_ASSISTANT };
+/* delimiter: what follows where all is one text; borrowed. */
+struct turn { enum turn_role role; char *text; const char *delimiter; };
+struct turns { struct turn *at; size_t n; };
+void  turns_add(struct turns *t, enum turn_role role, const char *text, const char *delimiter);
+void  turns_cut(struct turns *t, size_t n);                          /* keeps the first n */
+void  turns_release(struct turns *t);
+bool  turns_want_delimiter(const char *before, const char *behind);  /* no white space where they meet, and something before it */
+char *turns_join(const char *before, const char *behind, const char *delimiter);       /* with the delimiter where it is wanted; the caller's */
+/* As the chat's template writes them, the last one unfinished where it is the assistant's; without a template one text. The caller owns what *out holds. */
+sc_status turns_write(struct eval_context *out, const struct turns *t, struct eval_chat *c, sc_error *err);
+
 /* ---- filters.c: from what a model wrote to its answer ------------------------------------------------------------------------------------ */
 
 /* Are these steps known, with patterns that compile? `what` names the file. */
@@ -149,6 +163,8 @@ struct eval_task_run {
 struct eval_run {
     sc_runtime *runtime; sc_model *model; const sc_eval_config *config;
     struct eval_tasks tasks; struct eval_selection selection;
+    struct eval_chat chat;
+    struct strings until;                     /* texts that end an answer of the task that runs */
     struct eval_task_run *task; size_t n_tasks;
     FILE *requests;
     struct eval_unfinished unfinished;

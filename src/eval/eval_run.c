@@ -45,9 +45,11 @@ static void tell_data(const struct eval_run *r, const struct eval_documents *d)
 
 static sc_status ask_all(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
+    bool told = r->chat.leaves_out_system;
     k->n_asks = documents_wanted(r->config, k->documents.n);
     k->ask = mem_zero(k->n_asks + 1, sizeof *k->ask);
-    for (size_t i = 0; i < k->n_asks; i++) TRY(eval_ask_document(&k->ask[i], k->task, &k->documents, i, &k->examples, err));
+    for (size_t i = 0; i < k->n_asks; i++) TRY(eval_ask_document(&k->ask[i], k->task, &k->documents, i, &k->examples, &r->chat, err));
+    if (r->chat.leaves_out_system && !told) eval_event(r->runtime, "{\"event\":\"note\",\"text\":\"the chat template refuses a system message: instruction and description of a task are left out, as lm-eval does\"}");
     return SC_OK;
 }
 
@@ -60,7 +62,7 @@ static sc_status write_requests(const struct eval_run *r, const struct eval_task
     for (size_t i = 0; i < k->n_asks; i++)
         for (size_t o = 0; o < k->ask[i].n_options; o++) {
             const struct eval_ask *a = &k->ask[i];
-            const char *context = a->context[a->n_contexts > 1 ? o : 0], *continuation = a->n_continuations ? a->continuation[a->n_continuations > 1 ? o : 0] : NULL;
+            const char *context = a->context[a->n_contexts > 1 ? o : 0].text, *continuation = a->n_continuations ? a->continuation[a->n_continuations > 1 ? o : 0] : NULL;
             buf_printf(&b, "{\"task\":\"%s\",\"doc_id\":%zu,\"idx\":%zu,\"context\":", k->task->name, a->document, o);
             buf_put_json_string(&b, context, strlen(context));
             if (continuation) {
@@ -147,15 +149,23 @@ static sc_status score(struct eval_run *r, struct eval_task_run *k, sc_error *er
 
 static void encode_prompt(struct eval_prompt *p, const struct eval_run *r, const struct eval_task *t, const struct eval_ask *a, size_t repeat)
 {
+    const struct eval_context *context = &a->context[0];
     struct token_list tokens = { 0 };
     int32_t begin, first = sc_model_first_token(r->model);
-    tokenizer_encode(r->model->tokenizer, &tokens, a->context[0], strlen(a->context[0]), NULL, 0);
+    tokenizer_encode(r->model->tokenizer, &tokens, context->text, strlen(context->text), context->trusted, context->n_trusted);
     bool adds_begin = (sc_model_adds_bos(r->model, &begin) || (!tokens.len && (begin = first) >= 0)) && (!tokens.len || tokens.id[0] != begin);
-    *p = (struct eval_prompt){ .until = t->until, .most_tokens = t->most_tokens, .temperature = t->samples ? t->temperature : 0, .top_p = t->top_p, .top_k = t->top_k, .seed = a->document + ((uint64_t)repeat << 32) };
+    *p = (struct eval_prompt){ .until = r->until, .most_tokens = t->most_tokens, .temperature = t->samples ? t->temperature : 0, .top_p = t->top_p, .top_k = t->top_k, .seed = a->document + ((uint64_t)repeat << 32) };
     p->tokens = (sc_tokens){ mem_alloc((tokens.len + 1) * sizeof *p->tokens.id), tokens.len + adds_begin };
     if (adds_begin) p->tokens.id[0] = begin;
     if (tokens.len) memcpy(p->tokens.id + adds_begin, tokens.id, tokens.len * sizeof *tokens.id);
     token_list_release(&tokens);
+}
+
+/* Texts that end an answer: the task's, and the template's end of a turn where a model spells it out rather than giving its token. */
+static void list_ends(struct strings *out, const struct eval_task *t, const struct eval_chat *c)
+{
+    for (size_t i = 0; i < t->until.n; i++) strings_add(out, t->until.at[i]);
+    if (c->end) strings_add(out, c->end);
 }
 
 /* With all that answers depend on: another stop string is another task. */
@@ -205,6 +215,7 @@ static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_e
     struct eval_prompt *p = mem_zero(all + 1, sizeof *p), *q = mem_alloc((all + 1) * sizeof *q);
     bool *is_known = mem_zero(all + 1, 1);
     k->written = mem_zero(all + 1, sizeof *k->written);
+    list_ends(&r->until, k->task, &r->chat);
     r->which = mem_alloc((all + 1) * sizeof *r->which);
     for (size_t i = 0; i < all; i++) encode_prompt(&p[i], r, k->task, &k->ask[i / repeats], i % repeats);
     digest_prompts(r->digest, p, all);
@@ -220,6 +231,7 @@ static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_e
     }
     void *held[] = { p, q, w, is_known, r->which };
     for (size_t i = 0; i < sizeof held / sizeof *held; i++) mem_free(held[i]);
+    strings_release(&r->until);
     return status;
 }
 
@@ -425,6 +437,8 @@ static void run_key(char out[65], const struct eval_run *r)
     sha256_add(&s, text, strlen(text));
     model_file_identify(r->model->file, &s);
     if (r->model->adapter) model_file_identify(r->model->adapter, &s);
+    const char *asking[] = { r->chat.chat_template ? r->chat.chat_template->source : "", r->chat.chat_template && r->chat.is_multiturn ? "turns" : "", r->chat.system };
+    for (size_t i = 0; i < sizeof asking / sizeof *asking; i++) sha256_add(&s, asking[i], strlen(asking[i]) + 1);
     sha256_end(&s, out);
 }
 
@@ -463,6 +477,7 @@ sc_status eval_run_all(json_t **out, sc_runtime *rt, sc_model *m, const sc_eval_
     TRY_DONE(eval_tasks_builtin(&r.tasks, err));
     TRY_DONE(eval_select(&r.selection, &r.tasks, c->tasks, err));
     TRY_DONE(check_samples(&r, err));
+    TRY_DONE(eval_chat_open(&r.chat, m, c, err));
     if (c->requests && *c->requests && rt->comm.rank == 0 && !(r.requests = fopen(c->requests, "w"))) TRY_DONE(FAIL(err, SC_E_IO, "%s cannot be written", c->requests));
     TRY_DONE(run_all(&r, err));
     *out = eval_results(&r);
@@ -472,6 +487,7 @@ done:
     for (size_t i = 0; i < r.n_tasks; i++) task_run_release(&r.task[i]);
     mem_free(r.task);
     sandbox_close(r.sandbox);
+    eval_chat_release(&r.chat);
     eval_selection_release(&r.selection);
     eval_tasks_release(&r.tasks);
     return status;

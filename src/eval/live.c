@@ -28,6 +28,7 @@ sc_status eval_live(json_t **out, sc_model *m, const struct live_tasks *t, sc_er
     c.data = t->data;
     c.limit = (double)t->limit;
     c.num_fewshot = t->shots;
+    c.apply_chat_template = t->applies_template;
     c.log_samples = false;
     json_t *results = NULL, *one;
     const char *task;

@@ -38,14 +38,14 @@ static sc_status cut(struct eval_request *r, size_t most, sc_error *err)
     return SC_OK;
 }
 
-static sc_status make_pair(struct eval_requests *out, const struct making *m, size_t ask, size_t option, const char *context, const char *continuation, bool is_alone, sc_error *err)
+static sc_status make_pair(struct eval_requests *out, const struct making *m, size_t ask, size_t option, const struct eval_context *context, const char *continuation, bool is_alone, sc_error *err)
 {
-    size_t n = strlen(context), k = strlen(continuation), from;
+    size_t n = strlen(context->text), k = strlen(continuation), from;
     char *text = mem_alloc(n + k + 1);
-    memcpy(text, context, n);
+    memcpy(text, context->text, n);
     memcpy(text + n, continuation, k + 1);
     sc_tokens tokens;
-    sc_status status = sc_encode_pair(&tokens, &from, m->m, text, n, n + k, err);
+    sc_status status = encode_pair(&tokens, &from, m->m, text, n, n + k, context->trusted, context->n_trusted, err);
     mem_free(text);
     if (status != SC_OK) return status;
     struct eval_request *r = add_request(out);
@@ -95,9 +95,10 @@ static sc_status make_one(struct eval_requests *out, const struct making *m, siz
     const struct eval_ask *a = &m->ask[i];
     if (m->t->output == EVAL_ROLLING) return make_rolling(out, m, i, err);
     for (size_t k = 0; k < a->n_options; k++) {
-        const char *context = a->context[a->n_contexts > 1 ? k : 0], *continuation = a->continuation[a->n_continuations > 1 ? k : 0];
+        const struct eval_context *context = &a->context[a->n_contexts > 1 ? k : 0], none = { .text = (char *)(uintptr_t)"" };
+        const char *continuation = a->continuation[a->n_continuations > 1 ? k : 0];
         TRY(make_pair(out, m, i, k, context, continuation, false, err));
-        if (wants_alone(m->t)) TRY(make_pair(out, m, i, k, "", continuation, true, err));
+        if (wants_alone(m->t)) TRY(make_pair(out, m, i, k, &none, continuation, true, err));
     }
     return SC_OK;
 }

@@ -98,7 +98,7 @@ static void set_options(json_t *s, const struct eval_task_run *k, size_t i)
     for (size_t o = 0; o < a->n_options; o++) {
         char key[40];
         snprintf(key, sizeof key, "gen_args_%zu", o);
-        const char *context = a->context[a->n_contexts > 1 ? o : 0], *continuation = a->n_continuations ? a->continuation[a->n_continuations > 1 ? o : 0] : "";
+        const char *context = a->context[a->n_contexts > 1 ? o : 0].text, *continuation = a->n_continuations ? a->continuation[a->n_continuations > 1 ? o : 0] : "";
         if (k->task->output == EVAL_ROLLING) json_object_set_new(arguments, key, json_pack("{s:s}", "arg_0", continuation));
         else json_object_set_new(arguments, key, json_pack("{s:s, s:s}", "arg_0", context, "arg_1", continuation));
         json_t *resp = likelihood_resp(k->logprob[k->first[i] + o], k->greedy[k->first[i] + o]);
@@ -120,7 +120,7 @@ static json_t *list_of(const struct strings *s)
 static void set_written(json_t *s, const struct eval_task_run *k, size_t i, size_t filter)
 {
     const sc_text *text = &k->written[i].text, *kept = &k->filtered[filter * k->n_written + i];
-    json_object_set_new(s, "arguments", json_pack("{s:{s:s, s:{s:o, s:b, s:f, s:I}}}", "gen_args_0", "arg_0", k->ask[i].context[0], "arg_1", "until", list_of(&k->task->until), "do_sample", k->task->samples, "temperature", k->task->temperature,
+    json_object_set_new(s, "arguments", json_pack("{s:{s:s, s:{s:o, s:b, s:f, s:I}}}", "gen_args_0", "arg_0", k->ask[i].context[0].text, "arg_1", "until", list_of(&k->task->until), "do_sample", k->task->samples, "temperature", k->task->temperature,
                                                   "max_gen_toks", (json_int_t)k->task->most_tokens));
     json_object_set_new(s, "resps", json_pack("[[s%]]", text->data ? text->data : "", text->len));
     json_object_set_new(s, "filtered_resps", json_pack("[s%]", kept->data ? kept->data : "", kept->len));
@@ -138,7 +138,7 @@ static void set_programs(json_t *s, const struct eval_task_run *k, size_t i)
         json_array_append(sources, one->source);
         json_array_append_new(programs, eval_program_record(one));
     }
-    json_object_set_new(s, "arguments", json_pack("{s:{s:s, s:{s:o, s:b, s:f, s:I}}}", "gen_args_0", "arg_0", k->ask[i].context[0], "arg_1", "until", list_of(&k->task->until), "do_sample", k->task->samples, "temperature",
+    json_object_set_new(s, "arguments", json_pack("{s:{s:s, s:{s:o, s:b, s:f, s:I}}}", "gen_args_0", "arg_0", k->ask[i].context[0].text, "arg_1", "until", list_of(&k->task->until), "do_sample", k->task->samples, "temperature",
                                                   k->task->temperature, "max_gen_toks", (json_int_t)k->task->most_tokens));
     json_object_set_new(s, "resps", json_pack("[o]", resps));
     json_object_set_new(s, "filtered_resps", json_pack("[o]", sources));
@@ -156,7 +156,7 @@ static json_t *sample_of(const struct eval_task_run *k, size_t i, size_t filter)
     json_object_set_new(s, "filter", json_string(filter_name(k->task, filter)));
     for (size_t m = 0; m < k->n_metrics; m++) json_array_append_new(names, json_string(k->metric[m]->shown));
     json_object_set_new(s, "metrics", names);
-    set_hashes(s, document, k->task->output == EVAL_ROLLING ? a->continuation[0] : a->context[0], target);
+    set_hashes(s, document, k->task->output == EVAL_ROLLING ? a->continuation[0] : a->context[0].text, target);
     for (size_t m = 0; m < k->n_metrics; m++) {
         const struct eval_number *x = &k->number[(filter * k->n_metrics + m) * k->n_asks + i];
         bool is_pair = k->metric[m]->how >= AGGREGATE_WORDS;
@@ -273,6 +273,22 @@ static json_t *config_record(const struct eval_run *r)
     return out;
 }
 
+static json_t *hash_or_null(const char *text) { return text ? hash_of(text, strlen(text)) : json_null(); }
+static json_t *text_or_null(const char *text) { return text ? json_string(text) : json_null(); }
+
+/* What lm-eval writes of how questions were asked. */
+static void add_asking(json_t *out, const struct eval_run *r)
+{
+    const struct eval_chat *c = &r->chat;
+    const char *system = *c->system ? c->system : NULL, *source = c->chat_template ? c->chat_template->source : NULL;
+    json_object_set_new(out, "system_instruction", text_or_null(system));
+    json_object_set_new(out, "system_instruction_sha", hash_or_null(system));
+    json_object_set_new(out, "fewshot_as_multiturn", source ? json_boolean(c->is_multiturn) : json_null());
+    json_object_set_new(out, "chat_template", text_or_null(source));
+    json_object_set_new(out, "chat_template_sha", hash_or_null(source));
+    if (c->leaves_out_system) json_object_set_new(out, "system_message_left_out", json_true());
+}
+
 struct tables { json_t *results, *configs, *versions, *shots, *higher, *counts, *samples, *data, *speed, *contamination, *programs; };
 
 static void add_task(struct tables *t, const struct eval_task_run *k)
@@ -305,6 +321,7 @@ json_t *eval_results(const struct eval_run *r)
     json_t *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:o, s:o}", "results", t.results, "groups", groups, "group_subtasks", subtasks, "configs", t.configs, "versions", t.versions,
                             "n-shot", t.shots, "higher_is_better", t.higher, "n-samples", t.counts, "config", config_record(r), "data", t.data, "date", (json_int_t)r->began, "total_evaluation_time_seconds",
                             clock_seconds() - r->clock, "speed", t.speed, "samples", t.samples);
+    add_asking(out, r);
     if (json_object_size(t.contamination)) json_object_set(out, "contamination", t.contamination);
     if (json_object_size(t.programs)) json_object_set(out, "programs", t.programs);
     json_decref(t.contamination);

@@ -71,7 +71,7 @@ static void eval_task_free(struct eval_task *t)
 {
     char *const text[] = { t->name, t->about, t->licence, t->target_delimiter, t->example_delimiter };
     struct strings *const lists[] = { &t->groups, &t->files[0], &t->files[1], &t->files[2], &t->columns, &t->until, &t->ignored_patterns };
-    struct eval_template *const templates[] = { &t->text, &t->target, &t->query, &t->description };
+    struct eval_template *const templates[] = { &t->text, &t->target, &t->query, &t->description, &t->prefix.text, &t->chat_text, &t->chat_prefix.text };
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) mem_free(text[i]);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) strings_release(lists[i]);
     for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) eval_template_release(templates[i]);

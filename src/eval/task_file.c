@@ -220,6 +220,27 @@ static sc_status read_examples(struct reading *r, const char *key, const json_t 
     return SC_OK;
 }
 
+static sc_status read_prefix(struct eval_prefix *out, const struct reading *r, const char *key, const json_t *v)
+{
+    TRY(read_template(&out->text, r, key, v));
+    out->ends_blank = text_space_at_end(json_string_value(v), json_string_length(v)) > 0;
+    return SC_OK;
+}
+
+/* {"doc_to_text","gen_prefix"} */
+static sc_status read_chat(struct reading *r, const char *key, const json_t *v)
+{
+    const char *name;
+    json_t *value;
+    if (!json_is_object(v)) return wrong(r, key, v, "a map");
+    json_object_foreach((json_t *)(uintptr_t)v, name, value) {
+        if (!strcmp(name, "doc_to_text")) TRY(read_template(&r->t->chat_text, r, name, value));
+        else if (!strcmp(name, "gen_prefix")) TRY(read_prefix(&r->t->chat_prefix, r, name, value));
+        else return wrong(r, key, v, "doc_to_text and gen_prefix");
+    }
+    return SC_OK;
+}
+
 static sc_status read_process(struct reading *r, const char *key, const json_t *v)
 {
     char expected[200] = "one of";
@@ -234,9 +255,9 @@ static sc_status read_process(struct reading *r, const char *key, const json_t *
 
 enum key { KEY_TASK, KEY_EACH, KEY_ABOUT, KEY_LICENCE, KEY_GROUPS, KEY_OUTPUT, KEY_FILES, KEY_COLUMNS, KEY_EVALUATED, KEY_EXAMPLES, KEY_SHAPES, KEY_PROCESS, KEY_TEXT, KEY_TARGET, KEY_CHOICE, KEY_QUERY, KEY_CONTEXTS,
            KEY_TARGET_DELIMITER, KEY_EXAMPLE_DELIMITER, KEY_DESCRIPTION, KEY_NUM_FEWSHOT, KEY_FEWSHOT, KEY_METRICS, KEY_GENERATION, KEY_FILTERS, KEY_VERSION, KEY_REPEATS,
-           KEY_WHERE, KEY_EXECUTION, KEYS };
+           KEY_WHERE, KEY_EXECUTION, KEY_PREFIX, KEY_CHAT, KEYS };
 static const char *const keys[KEYS] = { "task", "each", "about", "licence", "groups", "output_type", "files", "columns", "evaluated_split", "fewshot_split", "shapes", "process_docs", "doc_to_text", "doc_to_target",
-    "doc_to_choice", "doc_to_decontamination_query", "multiple_input", "target_delimiter", "fewshot_delimiter", "description", "num_fewshot", "fewshot_config", "metric_list", "generation_kwargs", "filter_list", "version", "repeats", "where", "execution" };
+    "doc_to_choice", "doc_to_decontamination_query", "multiple_input", "target_delimiter", "fewshot_delimiter", "description", "num_fewshot", "fewshot_config", "metric_list", "generation_kwargs", "filter_list", "version", "repeats", "where", "execution", "gen_prefix", "chat" };
 
 static sc_status read_key(struct reading *r, enum key key, const json_t *v)
 {
@@ -269,6 +290,8 @@ static sc_status read_key(struct reading *r, enum key key, const json_t *v)
     case KEY_REPEATS: return read_int(&t->repeats, r, name, v, 1, 10000);
     case KEY_WHERE: return read_where(r, name, v);
     case KEY_EXECUTION: return eval_code_read(t, v, r->what, r->err);
+    case KEY_PREFIX: return read_prefix(&t->prefix, r, name, v);
+    case KEY_CHAT: return read_chat(r, name, v);
     case KEY_VERSION: if (!json_is_number(v)) return wrong(r, name, v, "a number"); t->version = json_number_value(v); return SC_OK;
     default: return SC_OK;
     }

@@ -39,6 +39,9 @@ struct sc_model {
 const struct model_file *model_tokenizer_file(const sc_model *m);
 const json_t *model_generation_config(const sc_model *m);
 
+/* sc_encode_pair, where special tokens count in `trusted` bytes of the text (pair.c). */
+sc_status encode_pair(sc_tokens *out, size_t *from, const sc_model *m, const char *text, size_t context_len, size_t len, const struct span *trusted, size_t n_trusted, sc_error *err);
+
 /* ---- sample.c: from logits to a token -------------------------------------------------------------------------------- */
 
 /* Scratch of one generation. Logits are changed in place. */

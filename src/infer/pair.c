@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-sc_status sc_encode_pair(sc_tokens *out, size_t *from, const sc_model *m, const char *text, size_t context_len, size_t len, sc_error *err)
+sc_status encode_pair(sc_tokens *out, size_t *from, const sc_model *m, const char *text, size_t context_len, size_t len, const struct span *trusted, size_t n_trusted, sc_error *err)
 {
     struct token_list context = { 0 }, whole = { 0 };
     size_t n;
@@ -12,8 +12,8 @@ sc_status sc_encode_pair(sc_tokens *out, size_t *from, const sc_model *m, const 
     *out = (sc_tokens){ 0 };
     if (!m->tokenizer) return FAIL(err, SC_E_ARGUMENT, "%s was opened without its tokenizer, which texts need", m->file->path);
     while ((n = text_space_at_end(text, context_len)) > 0) context_len -= n;
-    tokenizer_encode(m->tokenizer, &context, text, context_len, NULL, 0);
-    tokenizer_encode(m->tokenizer, &whole, text, len, NULL, 0);
+    tokenizer_encode(m->tokenizer, &context, text, context_len, trusted, n_trusted);
+    tokenizer_encode(m->tokenizer, &whole, text, len, trusted, n_trusted);
     size_t skip = context.len;
     int32_t begin;
     bool adds_begin = sc_model_adds_bos(m, &begin) && context.len && context.id[0] != begin;
@@ -34,4 +34,9 @@ sc_status sc_encode_pair(sc_tokens *out, size_t *from, const sc_model *m, const 
     token_list_release(&context);
     token_list_release(&whole);
     return status;
+}
+
+sc_status sc_encode_pair(sc_tokens *out, size_t *from, const sc_model *m, const char *text, size_t context_len, size_t len, sc_error *err)
+{
+    return encode_pair(out, from, m, text, context_len, len, NULL, 0, err);
 }

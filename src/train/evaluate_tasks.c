@@ -46,7 +46,7 @@ static const json_t *same_number(const json_t *list, const json_t *one)
 sc_status evaluate_tasks(struct learner *l, json_t **base, struct journal *j, int64_t step, sc_error *err)
 {
     const sc_train_config *c = l->config;
-    const struct live_tasks t = { c->eval_tasks, c->eval_data, c->eval_tasks_limit, c->eval_tasks_num_fewshot };
+    const struct live_tasks t = { c->eval_tasks, c->eval_data, c->eval_tasks_limit, c->eval_tasks_num_fewshot, c->eval_tasks_apply_chat_template };
     json_t *tuned = NULL, *one;
     size_t i;
     if (!c->eval_tasks || !*c->eval_tasks) return SC_OK;

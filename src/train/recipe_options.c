@@ -66,6 +66,7 @@ static const struct option rows[] = {
     { "eval_data", OPT_STRING, AT(eval_data), 0, 0, "", NULL, "directory with their data files" },
     { "eval_tasks_limit", OPT_INT, AT(eval_tasks_limit), 1, 1e9, "100", NULL, "documents of each benchmark" },
     { "eval_tasks_num_fewshot", OPT_INT, AT(eval_tasks_num_fewshot), -1, 1000, "-1", NULL, "examples before each question; -1: as the task says" },
+    { "eval_tasks_apply_chat_template", OPT_BOOL, AT(eval_tasks_apply_chat_template), 0, 0, "false", NULL, "asked through the chat template that is trained" },
     { "max_loss_spike", OPT_REAL, AT(max_loss_spike), 0, 1000, "0", NULL, "leave out a step whose loss is so many standard deviations above the last 128; 0: never" },
     { "seed", OPT_UINT, AT(seed), 0, 0, "42", NULL, "of data order, adapters, dropout and rounding" },
     { "shuffle", OPT_BOOL, AT(shuffle), 0, 0, "true", NULL, "draw the order of the rows anew for each epoch" },

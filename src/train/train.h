@@ -106,7 +106,7 @@ void      base_release(struct quantized_base *b);                      /* after 
 
 /* Benchmarks of a model in memory, on this process alone: *out becomes [{"task","metric","value","error","documents"}]. Which function does it is said in
  * rows.c, since evaluation stands above training. */
-struct live_tasks { const char *tasks, *data; int64_t limit, shots; };
+struct live_tasks { const char *tasks, *data; int64_t limit, shots; bool applies_template; };
 extern sc_status (*const measure_live)(json_t **out, sc_model *m, const struct live_tasks *t, sc_error *err);
 
 /* ---- optimizer.c --------------------------------------------------------------------------------------------------------- */

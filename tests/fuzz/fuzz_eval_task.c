@@ -13,7 +13,7 @@ static void ask(const struct eval_task *t)
     struct eval_ask a;
     sc_error err = { 0 };
     python_random_seed(&x.random, 1);
-    if (eval_ask_document(&a, t, &d, 0, &x, &err) == SC_OK) {
+    if (eval_ask_document(&a, t, &d, 0, &x, NULL, &err) == SC_OK) {
         if (!a.n_options || a.n_contexts > a.n_options) abort();
         eval_ask_release(&a);
     } else if (!err.message[0]) abort();

@@ -21,6 +21,9 @@ scores.jsonl: the same and
 samples.jsonl, results.json: what the command line of lm-eval writes with --log_samples --output_path
 run.json: versions, seeds, wall time, peak memory, load
 
+Runs marked "chat" are asked through the template of --model (render needs it too), "chat-single" with all examples
+in one message.
+
 Runs marked "prefix" keep the key/value cache of the tokens that consecutive requests share (the same
 float32 mathematics in other sums); all others are lm-eval's plain `hf` model.  `--check N` scores the
 first N documents of such a run with both and prints the largest difference.
@@ -86,10 +89,10 @@ RUNS = [
     ("mbpp", "mbpp", 3, LIMIT, 0, "plain"),
     ("mbpp_instruct", "mbpp_instruct", 3, LIMIT, 0, "plain"),
     # The same with the model's chat template: examples as turns ("chat") or all in one ("chat-single")
-    ("arc_easy_chat", "arc_easy", 5, 50, 0, "chat"),
+    ("arc_easy_chat", "arc_easy", 5, 50, 20, "chat"),
     ("arc_easy_chat-single", "arc_easy", 5, 50, 0, "chat-single"),
-    ("winogrande_chat", "winogrande", 5, 50, 0, "chat"),
-    ("gsm8k_chat", "gsm8k", 5, 50, 0, "chat"),
+    ("winogrande_chat", "winogrande", 5, 50, 20, "chat"),
+    ("gsm8k_chat", "gsm8k", 5, 50, 5, "chat"),
     ("mmlu_chat", "mmlu", 5, 1, 0, "chat"),
     ("mmlu_chat-single", "mmlu", 5, 1, 0, "chat-single"),
     ("mbpp_instruct_chat", "mbpp_instruct", 3, 50, 0, "chat"),
@@ -164,6 +167,10 @@ def loaded(what, shots):
     return tasks
 
 
+def asking(mode):
+    return {"apply_chat_template": True, "fewshot_as_multiturn": mode == "chat"} if mode.startswith("chat") else {}
+
+
 def chat_arguments(mode, model):
     if not mode.startswith("chat"):
         return {}
@@ -173,7 +180,7 @@ def chat_arguments(mode, model):
     def template(messages, add_generation_prompt=True):     # as lm-eval's HFLM.apply_chat_template
         return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt,
                                              continue_final_message=not add_generation_prompt)
-    return {"apply_chat_template": True, "fewshot_as_multiturn": mode == "chat", "chat_template": template}
+    return {**asking(mode), "chat_template": template}
 
 
 def render(out, model, names):
@@ -402,7 +409,7 @@ def run(out, model, names, threads, limit, check):
             start, cpu = time.time(), time.process_time()
             results = lm_eval.simple_evaluate(
                 model=kind, model_args=args, tasks=[what], num_fewshot=shots, batch_size=1, device="cpu",
-                limit=documents, log_samples=True, evaluation_tracker=tracker, task_manager=manager)
+                limit=documents, **asking(mode), log_samples=True, evaluation_tracker=tracker, task_manager=manager)
             wall, cpu = time.time() - start, time.process_time() - cpu
             rows = []
             for task_name, task in kept.items():
