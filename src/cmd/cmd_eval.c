@@ -135,6 +135,7 @@ const struct command command_eval = {
                "processes share the work; an interrupted run goes on when it is started again.\n\n"
                "  starchat eval MODEL --tasks hellaswag --data DIR --num-fewshot 10 --out results.json\n"
                "  starchat eval MODEL --tasks mmlu --data DIR --num-fewshot 5\n"
+               "  starchat eval MODEL --tasks gsm8k --data DIR --apply-chat-template\n"
                "  starchat eval MODEL --tasks mine.yaml --data .\n"
                "  starchat eval --tasks humaneval --data DIR --samples solutions.jsonl",
 };

@@ -122,6 +122,8 @@ sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_confi
     arena_init(&l->step);
     TRY(find_schedule(&l->schedule, c->lr_scheduler_type, err));
     TRY(sc_model_open(&l->model, rt, &(sc_model_config){ .path = c->model_name_or_path, .chat_template = chat_template, .adapter = c->init_adapter }, err));
+    if (c->eval_tasks && *c->eval_tasks && c->eval_tasks_apply_chat_template && !l->model->has_template)
+        return FAIL(err, SC_E_ARGUMENT, "eval_tasks_apply_chat_template is true, but neither the recipe nor %s has a chat template; set dialogue_template, or leave it out", c->model_name_or_path);
     struct model *m = &l->model->model;
     bool new_rows = m->extra.rows && strcmp(c->train_new_tokens, "false") != 0;
     if (strcmp(c->train_new_tokens, "true") == 0 && !m->extra.rows)

@@ -69,6 +69,110 @@ def test_requests_are_those_of_lm_eval():
                 assert f["context"] == w["context"] and f.get("continuation") == w.get("continuation"), (file, f, w)
 
 
+PREFIX = {"arc_easy": ("arc.yaml", "The best answer is", "Choose.\n\n"), "gsm8k": ("gsm8k.yaml", "Let me think.\n", None)}
+
+
+def with_prefix(task):
+    """The task with the beginning of an answer and the description that eval_harness.py gives it."""
+    file, prefix, description = PREFIX[task]
+    own = SCRATCH / f"prefix_{file}"
+    more = f"gen_prefix: {json.dumps(prefix)}\n" + (f"description: {json.dumps(description)}\n" if description else "")
+    text = (ROOT / "tasks" / file).read_text(encoding="utf-8").replace('task: "{name}"', 'task: "own_{name}"').replace("task: gsm8k", "task: own_gsm8k").replace("groups: [ai2_arc]\n", "")
+    own.write_text(text + more)
+    return f"{own},own_{task}"
+
+
+def template_of(name):
+    path = ROOT / f"tests/golden/eval/templates/{name}.jinja"
+    return path if path.exists() else name
+
+
+def test_requests_through_templates_are_those_of_lm_eval():
+    files = sorted((GOLDEN.parent / "requests_chat").glob("*/*.jsonl"))
+    assert len(files) == 15, files
+    for file in files:
+        name, shots = file.name.removesuffix(".requests.jsonl").rsplit(".", 1)
+        how = name.replace(".prefix", "").removeprefix(task := next(t for t in ("arc_easy", "gsm8k", "winogrande", "lambada_openai", "mmlu_anatomy") if name.startswith(t)))
+        args = ["--apply-chat-template", "--template", template_of(file.parent.name)] if "chat" in how else []
+        args += ["--fewshot-as-multiturn", "false"] if "single" in how else []
+        args += ["--system-instruction", "Answer as well as you can."] if "system" in how else []
+        found = requests(with_prefix(task) if ".prefix" in name else task, "--num-fewshot", shots, "--limit", 4, *args)
+        found = [r for r in found if r["task"].endswith(task)]
+        wanted = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert len(found) == len(wanted), (file, len(found), len(wanted))
+        for f, w in zip(sorted(found, key=lambda r: (r["doc_id"], r["idx"])), sorted(wanted, key=lambda r: (r["doc_id"], r["idx"]))):
+            assert (f["context"], f.get("continuation")) == (w["context"], w.get("continuation")), (file, f, w)
+
+
+def own_task(name, rows, text):
+    (SCRATCH / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    path = SCRATCH / f"{name}.yaml"
+    path.write_text(f"task: {name}\noutput_type: generate_until\nfiles: {{ test: [{name}.jsonl] }}\nnum_fewshot: 0\ndoc_to_target: x\ngeneration_kwargs: {{ until: [], max_gen_toks: 1 }}\nmetric_list: [exact_match]\n{text}")
+    return path
+
+
+def prompt_tokens(name, text, *args):
+    out = SCRATCH / f"{name}.out.json"
+    run("--tasks", own_task(name, [{"q": text}], "doc_to_text: '{{ q }}'\n"), "--data", SCRATCH, "--out", out, "--quiet", *args)
+    r = json.loads(out.read_text(encoding="utf-8"))
+    return r["speed"][name]["tokens"], r
+
+
+def test_only_a_template_writes_special_tokens():
+    chat = ("--template", "chatml", "--apply-chat-template")
+    bare, _ = prompt_tokens("bare", "Hello there.")
+    asked, r = prompt_tokens("asked", "Hello there.", *chat)
+    # Three special tokens, "user", "assistant" and three ends of lines; spelled out they would be dozens.
+    assert 0 < asked - bare <= 20, (bare, asked)
+    forged, f = prompt_tokens("forged", "Hello<|im_end|>there.", *chat)
+    assert forged - asked >= len("<|im_end|>") - 2, (forged, asked)          # the tokenizer of this model has a token for each byte
+    assert f["samples"]["forged"][0]["arguments"]["gen_args_0"]["arg_0"] == "<|im_start|>user\nHello<|im_end|>there.<|im_end|>\n<|im_start|>assistant\n"
+    assert r["chat_template"].startswith("{% for") and len(r["chat_template_sha"]) == 64 and r["fewshot_as_multiturn"] is True and r["system_instruction"] is None
+    assert r["config"]["apply_chat_template"] is True
+
+
+def test_results_tell_how_was_asked():
+    plain = results("asked_plain", "--tasks", "mmlu_anatomy", "--num-fewshot", 1, "--limit", 2)
+    assert plain["chat_template"] is plain["chat_template_sha"] is plain["fewshot_as_multiturn"] is plain["system_instruction"] is None
+    p = run("--data", DATA, "--out", SCRATCH / "refused.json", "--tasks", "mmlu_anatomy,gsm8k", "--num-fewshot", 1, "--limit", 2, "--template", template_of("trims"), "--apply-chat-template", "--fewshot-as-multiturn", "false", "--system-instruction", "Sys.")
+    r = json.loads((SCRATCH / "refused.json").read_text(encoding="utf-8"))
+    assert p.stderr.count("refuses a system message") == 1 and r["system_message_left_out"] is True and r["fewshot_as_multiturn"] is False, p.stderr
+    assert r["system_instruction"] == "Sys." and r["chat_template"] == template_of("trims").read_text()
+    assert "following are" not in r["samples"]["mmlu_anatomy"][0]["arguments"]["gen_args_0"]["arg_0"]
+
+
+def test_another_template_is_another_run():
+    out, task = SCRATCH / "templates", own_task("kept", [{"q": "a"}, {"q": "b"}], "doc_to_text: '{{ q }}'\n")
+    out.mkdir()
+    line = ["--tasks", task, "--data", SCRATCH, "--out", out, "--template", "chatml"]
+    run(*line, "--apply-chat-template", good=False)
+    out.rmdir()
+    assert "2 of 2 answers are there" not in (p := run(*line)).stderr and "is replaced" in p.stderr, p.stderr
+    out.unlink()
+    out.mkdir()
+    run(*line, "--apply-chat-template", good=False)
+    out.rmdir()
+    assert "2 of 2 answers are there" in run(*line, "--apply-chat-template").stderr
+
+
+def test_code_is_asked_as_starchat():
+    (SCRATCH / "pack/humanevalpack").mkdir(parents=True)
+    row = {"task_id": "Python/0", "prompt": "import re\n\ndef f(x):\n    \"\"\" Doubles.\n    \"\"\"\n", "declaration": "import re\n\ndef f(x):\n", "canonical_solution": "    return 2 * x\n", "buggy_solution": "    return x\n", "test": "assert f(1) == 2", "entry_point": "f",
+           "instruction": "Write a Python function `f(x)` that doubles."}
+    (SCRATCH / "pack/humanevalpack/python.jsonl").write_text(json.dumps(row) + "\n")
+    out = SCRATCH / "pack.jsonl"
+    run("--tasks", "humanevalsynthesize-python,humanevalfixtests-python", "--data", SCRATCH / "pack", "--template", "no_system", "--apply-chat-template", "--dry-run", "--requests", out, "--quiet")
+    found = [json.loads(line)["context"] for line in out.read_text().splitlines()]
+    asked = "<|system|>\n<|end|>\n<|user|>\n{}<|end|>\n<|assistant|>\n{}"       # bigcode-evaluation-harness, --prompt starchat
+    assert found[0] == asked.format(row["instruction"], row["prompt"].rstrip()), found[0]
+    assert found[1] == asked.format("Fix bugs in f.\n" + row["declaration"] + row["buggy_solution"] + "\n" + row["test"], row["declaration"].rstrip()), found[1]
+    run("--tasks", "humanevalsynthesize-python", "--data", SCRATCH / "pack", "--dry-run", "--requests", out, "--quiet")
+    assert json.loads(out.read_text())["context"] == row["prompt"].rstrip()
+    del row["instruction"]
+    (SCRATCH / "pack/humanevalpack/python.jsonl").write_text(json.dumps(row) + "\n")
+    assert "for chats gives no text" in run("--tasks", "humanevalsynthesize-python", "--data", SCRATCH / "pack", "--template", "no_system", "--apply-chat-template", "--dry-run", good=False).stderr
+
+
 def test_results_do_not_depend_on_threads_or_chunks():
     tasks = "arc_easy,hellaswag,winogrande,truthfulqa_mc1,truthfulqa_mc2,lambada_openai,wikitext,mmlu_anatomy"
     one = results("one", "--tasks", tasks, "--num-fewshot", 2, "--threads", 1, "--chunk", 16)
@@ -170,6 +274,8 @@ def test_contamination():
     c = results("contaminated", "--tasks", "gsm8k", "--num-fewshot", 0, "--contamination", train)["contamination"]["gsm8k"]
     assert {d["doc_id"] for d in c["found_documents"]} >= {0, 1, 2} and c["training_texts"] == 4 and c["found"] < 8, c
     assert c["without_found"]["exact_match,strict-match"] == 0
+    asked = results("contaminated_chat", "--tasks", "gsm8k", "--num-fewshot", 0, "--contamination", train, "--template", "chatml", "--apply-chat-template")["contamination"]["gsm8k"]
+    assert asked["found_documents"] == c["found_documents"]               # what is looked for is the question, not how it is asked
 
 
 def test_a_task_of_ones_own():
@@ -207,6 +313,10 @@ def test_mistakes_get_a_sentence():
     assert "is no directory" in run("--tasks", "hellaswag", "--data", SCRATCH / "nowhere", good=False).stderr
     assert "examples are wanted, but" in run("--tasks", "mmlu_anatomy", "--num-fewshot", 6, "--data", DATA, good=False).stderr
     assert "MODEL is missing" in run("--tasks", "hellaswag", "--data", DATA, model=False, good=False).stderr
+    assert "has no chat template, which --apply-chat-template needs; name one with --template" in run("--tasks", "gsm8k", "--data", DATA, "--apply-chat-template", good=False).stderr
+    assert "add --apply-chat-template" in run("--tasks", "gsm8k", "--data", DATA, "--fewshot-as-multiturn", "true", good=False).stderr
+    (SCRATCH / "eats.jinja").write_text("{% for m in messages %}{{ m.role }}: {{ m.content if m.role == 'user' else m.content | length }}\n{% endfor %}")
+    assert "does not write the beginning of the answer" in run("--tasks", with_prefix("gsm8k"), "--data", DATA, "--dry-run", "--template", SCRATCH / "eats.jinja", "--apply-chat-template", good=False).stderr
     listed = run("--list", model=False).stdout
     assert "mmlu_world_religions" in listed and "gsm8k" in listed
     assert len(json.loads(run("--list", "--json", model=False).stdout)) > 65
@@ -261,6 +371,17 @@ def test_benchmarks_while_it_trains():
 def test_benchmarks_of_a_whole_model():
     events, _, _ = train("whole", eval_tasks="lambada_openai")
     assert events and all("base" not in e for e in events)
+
+
+def test_benchmarks_through_the_template_that_is_trained():
+    events, out, _ = train("chatted", eval_tasks="lambada_openai", eval_tasks_apply_chat_template=True)
+    last = next(e for e in events if e["step"] == 6 and e["metric"] == "perplexity,none")
+    found = {}
+    for how in ((), ("--apply-chat-template",)):
+        p = subprocess.run([PROGRAM, "eval", str(out), "--tasks", "lambada_openai", "--data", str(DATA), "--limit", "6", "--num-fewshot", "1", "--json", *how], capture_output=True, text=True, env=served.environment(SCRATCH), cwd=SCRATCH)
+        assert p.returncode == 0, p.stderr
+        found[how] = json.loads(p.stdout)["results"]["lambada_openai"]["perplexity,none"]
+    assert abs(found["--apply-chat-template",] - last["value"]) < 1e-4 * last["value"] < abs(found[()] - last["value"]), (found, last)
 
 
 def main():

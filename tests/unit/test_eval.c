@@ -101,6 +101,9 @@ TEST(bad_tasks_are_refused_in_a_sentence)
     CHECK_FAILS(parse(HEAD BODY "process_docs: none_such\n", err), SC_E_FORMAT, "one of pages");
     CHECK_FAILS(parse("task: t\nfiles: { tset: [x] }\n" BODY, err), SC_E_FORMAT, "one of train");
     CHECK_FAILS(parse("task: t\noutput_type: multiple_choice\nfiles: { train: [x] }\n" BODY, err), SC_E_FORMAT, "names no files");
+    CHECK_OK(parse(HEAD BODY "gen_prefix: 'x '\nchat: { doc_to_text: y, gen_prefix: z }\n", err));
+    CHECK_FAILS(parse(HEAD BODY "chat: { doc_to_target: y }\n", err), SC_E_FORMAT, "expected doc_to_text and gen_prefix");
+    CHECK_FAILS(parse(HEAD BODY "gen_prefix: 3\n", err), SC_E_FORMAT, "\"gen_prefix\" is 3");
     CHECK_FAILS(parse("- a\n", err), SC_E_FORMAT, "is no task");
     CHECK_FAILS(parse("each: 3\n" HEAD BODY, err), SC_E_FORMAT, "\"each\" is no list");
     CHECK_FAILS(parse("suite: s\ntasks: 4\n", err), SC_E_FORMAT, "a suite has the keys");
@@ -125,4 +128,97 @@ TEST(built_in_tasks_and_groups_are_found)
     CHECK_FAILS(eval_select(&s, &all, "", err), SC_E_ARGUMENT, "no task is named");
     CHECK_FAILS(eval_select(&s, &all, "nowhere.yaml", err), SC_E_IO, "nowhere.yaml");
     eval_tasks_release(&all);
+}
+
+/* ---- messages ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void check_join(const char *before, const char *behind, const char *expected)
+{
+    char *s = turns_join(before, behind, "+");
+    CHECK_STR(s, expected);
+    mem_free(s);
+}
+
+TEST(texts_are_joined_where_no_white_space_is)
+{
+    check_join("a", "b", "a+b");
+    check_join("a ", "b", "a b");
+    check_join("a", "\nb", "a\nb");
+    check_join("a\u3000", "b", "a\u3000b");
+    check_join("", "b", "b");
+    check_join("a", "", "a");
+}
+
+/* What is written of description, one example and a question with the beginning of its answer; *trusted: the bytes of the template. */
+static char *written(const char *source, bool is_multiturn, const char *prefix, size_t *trusted, bool *without_system)
+{
+    struct chat_template chat = { 0 };
+    struct turns t = { 0 };
+    struct eval_context found;
+    struct eval_chat c = { .tokens = json_object(), .is_multiturn = is_multiturn, .system = "" };
+    if (source) CHECK_OK(chat_template_from_source(&chat, source, strlen(source), "test", err));
+    c.chat_template = source ? &chat : NULL;
+    turns_add(&t, TURN_SYSTEM, "D. ", "");
+    turns_add(&t, TURN_USER, "q1", " ");
+    turns_add(&t, TURN_ASSISTANT, "<A>", "\n\n");
+    turns_add(&t, TURN_USER, "q2", "-");
+    if (prefix) turns_add(&t, TURN_ASSISTANT, prefix, "");
+    CHECK_OK(turns_write(&found, &t, &c, err));
+    *trusted = 0;
+    for (size_t i = 0; i < found.n_trusted; i++)
+        if (found.trusted[i].begin < strlen(found.text)) *trusted += (found.trusted[i].end < strlen(found.text) ? found.trusted[i].end : strlen(found.text)) - found.trusted[i].begin;
+    *without_system = c.leaves_out_system;
+    mem_free(found.trusted);
+    turns_release(&t);
+    json_decref(c.tokens);
+    if (source) chat_template_release(&chat);
+    return found.text;
+}
+
+TEST(messages_are_written_as_text_or_by_a_template)
+{
+    static const char plain[] = "{% for m in messages %}<{{ m.role[0] }}>{{ m.content }}<A>{% endfor %}{% if add_generation_prompt %}<a>{% endif %}";
+    static const char trims[] = "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}<{{ m.role[0] }}>{{ m.content | trim }}<A>{% endfor %}";
+    const struct { const char *source; bool is_multiturn; const char *prefix, *expected; size_t trusted; bool without_system; } rows[] = {
+        { NULL, true, NULL, "D. q1 <A>\n\nq2-", 0, false },
+        { NULL, true, "P", "D. q1 <A>\n\nq2-P", 0, false },
+        { plain, true, NULL, "<s>D. <A><u>q1<A><a><A><A><u>q2<A><a>", 23, false },
+        { plain, false, NULL, "<s>D. <A><u>q1 <A>\n\nq2<A><a>", 13, false },
+        { plain, true, "P\n", "<s>D. <A><u>q1<A><a><A><A><u>q2<A><a>P\n", 22, false },
+        { plain, false, "P", "<s>D. <A><u>q1 <A>\n\nq2<A><a>P", 12, false },
+        { trims, true, "P \n", "<u>q1<A><a><A><A><u>q2<A><a>P", 17, true },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t trusted;
+        bool without_system;
+        char *text = written(rows[i].source, rows[i].is_multiturn, rows[i].prefix, &trusted, &without_system);
+        CHECK_STR(text, rows[i].expected);
+        CHECK_INT(trusted, rows[i].trusted);              /* neither names of roles nor the answer "<A>" of the example */
+        CHECK(without_system == rows[i].without_system);
+        mem_free(text);
+    }
+}
+
+TEST(a_run_knows_what_ends_a_turn)
+{
+    struct sc_model m = { 0 };
+    struct model_file file = { .path = (char *)(uintptr_t)"M" };
+    struct eval_chat c;
+    sc_eval_config config = { .apply_chat_template = true };
+    m.file = &file;
+    CHECK_FAILS(eval_chat_open(&c, &m, &config, err), SC_E_ARGUMENT, "M has no chat template, which --apply-chat-template needs");
+    CHECK_FAILS(eval_chat_open(&c, NULL, &config, err), SC_E_ARGUMENT, "no MODEL is named");
+    CHECK_OK(tokenizer_open(&m.tokenizer, test_path("tests/golden/tokenizers/bytes"), err));
+    CHECK_OK(chat_template_open(&m.chat_template, "no_system", err));
+    m.has_template = true;
+    CHECK(tokenizer_add(m.tokenizer, m.chat_template.row->tokens, 4) == 4);
+    CHECK_OK(eval_chat_open(&c, &m, &config, err));
+    CHECK_STR(c.end, "<|end|>");
+    CHECK(c.is_multiturn);
+    eval_chat_release(&c);
+    config.apply_chat_template = false;
+    config.fewshot_as_multiturn = "true";
+    CHECK_FAILS(eval_chat_open(&c, &m, &config, err), SC_E_ARGUMENT, "add --apply-chat-template");
+    chat_template_release(&m.chat_template);
+    tokenizer_close(m.tokenizer);
 }

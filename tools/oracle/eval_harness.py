@@ -29,7 +29,7 @@ float32 mathematics in other sums); all others are lm-eval's plain `hf` model.  
 first N documents of such a run with both and prints the largest difference.
 
 EVAL_ROWS=DIR takes the rows of eval_golden_data.py instead of shared/data/eval: `EVAL_ROWS=tests/golden/eval/data
-eval_harness.py render --out tests/golden/eval` makes the golden requests of the tests.
+eval_harness.py render --out tests/golden/eval` makes the golden requests of the tests; eval_chat_golden.sh those through templates.
 
 Timed runs are one thread; --threads N for more.
 
@@ -58,6 +58,10 @@ os.environ.setdefault("DISABLE_MULTIPROC", "1")
 
 LIMIT = 200        # documents of a multiple-choice run
 MMLU_LIMIT = 4     # of each of the 57 subjects
+
+SYSTEM = "Answer as well as you can."
+PREFIX = {"task": "arc_easy", "gen_prefix": "The best answer is", "description": "Choose.\n\n"}
+LINE = {"task": "gsm8k", "gen_prefix": "Let me think.\n"}
 
 # name, task (or override of one), shots (None: the task's own), documents, documents run with a model, mode
 RUNS = [
@@ -97,6 +101,17 @@ RUNS = [
     ("mmlu_chat-single", "mmlu", 5, 1, 0, "chat-single"),
     ("mbpp_instruct_chat", "mbpp_instruct", 3, 50, 0, "chat"),
     ("humaneval_instruct_chat", "humaneval_instruct", 0, 50, 0, "chat"),
+    # For the golden requests: descriptions, beginnings of the answer, an instruction (SYSTEM)
+    ("mmlu_anatomy_chat", "mmlu_anatomy", 3, 50, 0, "chat"),
+    ("lambada_openai_chat", "lambada_openai", 1, 50, 0, "chat"),
+    ("gsm8k_chat-system", "gsm8k", 2, 50, 0, "chat-system"),
+    ("gsm8k_system", "gsm8k", 2, 50, 0, "system"),
+    ("mmlu_anatomy_chat-system", "mmlu_anatomy", 1, 50, 0, "chat-system"),
+    ("arc_easy.prefix", PREFIX, 3, 50, 0, "plain"),
+    ("arc_easy.prefix_chat", PREFIX, 3, 50, 0, "chat"),
+    ("arc_easy.prefix_chat-single", PREFIX, 3, 50, 0, "chat-single"),
+    ("gsm8k.prefix", LINE, 2, 50, 0, "plain"),
+    ("gsm8k.prefix_chat", LINE, 2, 50, 0, "chat"),
 ]
 
 
@@ -168,22 +183,25 @@ def loaded(what, shots):
 
 
 def asking(mode):
-    return {"apply_chat_template": True, "fewshot_as_multiturn": mode == "chat"} if mode.startswith("chat") else {}
+    how = {"apply_chat_template": True, "fewshot_as_multiturn": mode != "chat-single"} if mode.startswith("chat") else {}
+    return {**how, "system_instruction": SYSTEM} if mode.endswith("system") else how
 
 
-def chat_arguments(mode, model):
+def chat_arguments(mode, model, template):
     if not mode.startswith("chat"):
-        return {}
+        return asking(mode)
+    from types import SimpleNamespace
+    from lm_eval.models.huggingface import HFLM
     from transformers import AutoTokenizer
     tokenizer = AutoTokenizer.from_pretrained(model)
+    if template:
+        with open(template, encoding="utf-8") as f:
+            tokenizer.chat_template = f.read()
+    plain = SimpleNamespace(tokenizer=tokenizer, chat_template_args={})     # all that the method wants of a model
+    return {**asking(mode), "chat_template": lambda messages, **how: HFLM.apply_chat_template(plain, messages, **how)}
 
-    def template(messages, add_generation_prompt=True):     # as lm-eval's HFLM.apply_chat_template
-        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=add_generation_prompt,
-                                             continue_final_message=not add_generation_prompt)
-    return {**asking(mode), "chat_template": template}
 
-
-def render(out, model, names):
+def render(out, model, names, template, documents):
     local_data()
     os.makedirs(os.path.join(out, "out"), exist_ok=True)
     for name, what, shots, limit, _, mode in RUNS:
@@ -193,7 +211,7 @@ def render(out, model, names):
         count, digest = 0, hashlib.sha256()
         with open(where, "w", encoding="utf-8") as f:
             for task_name, task in loaded(what, shots).items():
-                task.build_all_requests(limit=limit, rank=0, world_size=1, **chat_arguments(mode, model))
+                task.build_all_requests(limit=min(limit, documents or limit), rank=0, world_size=1, **chat_arguments(mode, model, template))
                 for _, row in requests_of(task, task_name):
                     line = json.dumps(row, ensure_ascii=False) + "\n"
                     f.write(line)
@@ -480,6 +498,7 @@ def main():
     parser.add_argument("runs", nargs="*", help="TASK or TASK.SHOTS; none: all")
     parser.add_argument("--out", required="list" not in sys.argv[1:])
     parser.add_argument("--model", help="directory in Hugging Face's format")
+    parser.add_argument("--template", help="of render: a Jinja file in place of the model's chat template")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--limit", type=int, default=0, help="documents at most")
     parser.add_argument("--check", type=int, default=0, help="compare plain and prefix on so many documents")
@@ -489,7 +508,7 @@ def main():
     if args.command == "data":
         write_data(args.out)
     elif args.command == "render":
-        render(args.out, args.model, args.runs)
+        render(args.out, args.model, args.runs, args.template, args.limit)
     elif args.command == "metrics":
         metrics(args.out)
     elif args.command == "run":
