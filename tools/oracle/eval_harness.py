@@ -388,6 +388,7 @@ def run(out, model, names, threads, limit, check):
     import transformers
     from importlib.metadata import version
     torch.set_num_threads(threads)
+    os.makedirs(os.path.join(out, "out"), exist_ok=True)
     local_data()
     recorded = models()
     import lm_eval
