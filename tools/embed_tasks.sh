@@ -1,6 +1,8 @@
 #!/bin/sh
-# Prints a C file that holds all task files: embed_tasks.sh FILE... gives eval_task_files[], rows of name and text, ended by NULL.
+# Prints a C file that holds other files: embed_tasks.sh NAME FILE... gives NAME[], rows of name and text, ended by NULL.
 set -eu
+array=$1
+shift
 echo 'struct eval_task_file { const char *name; const unsigned char *text; unsigned long bytes; };'
 n=0
 for file in "$@"; do
@@ -9,8 +11,8 @@ for file in "$@"; do
     echo '};'
     n=$((n + 1))
 done
-echo 'extern const struct eval_task_file eval_task_files[];'
-echo 'const struct eval_task_file eval_task_files[] = {'
+echo "extern const struct eval_task_file $array[];"
+echo "const struct eval_task_file $array[] = {"
 n=0
 for file in "$@"; do
     echo "    { \"$file\", text_$n, sizeof text_$n },"

@@ -42,14 +42,23 @@ sc_status eval_code_open(struct eval_run *r, const struct eval_task *t, sc_error
 
 /* ---- from answers to programs -------------------------------------------------------------------------------------------------------------- */
 
-/* Length up to the brace that closes one more than were opened. */
-static size_t balanced(const char *text, size_t len)
+/* Length up to the brace that closes the last of `open`; if none does, up to the last brace that closes anything. */
+static size_t balanced(const char *text, size_t len, int64_t open)
 {
-    size_t depth = 1;
+    size_t last = 0;
     for (size_t i = 0; i < len; i++) {
-        if (text[i] == '{') depth++;
-        else if (text[i] == '}' && --depth == 0) return i + 1;
+        if (text[i] == '{') open++;
+        else if (text[i] == '}') last = i + 1;
+        if (text[i] == '}' && --open == 0) return i + 1;
     }
+    return last ? last : len;
+}
+
+/* Length up to the first line with something at its very beginning, the first line aside: that continues the prompt's. */
+static size_t indented(const char *text, size_t len)
+{
+    for (size_t i = 0; i + 1 < len; i++)
+        if (text[i] == '\n' && !strchr(" \t\r\n", text[i + 1])) return i;
     return len;
 }
 
@@ -66,7 +75,8 @@ void eval_programs_written(struct eval_task_run *k)
             const char *stop = k->task->code->cut.at[c], *at = memmem(text, len, stop, strlen(stop));
             if (at) len = (size_t)(at - text);
         }
-        if (k->task->code->is_balanced) len = balanced(text, len);
+        if (k->task->code->is_indented) len = indented(text, len);
+        if (k->task->code->open_braces) len = balanced(text, len, k->task->code->open_braces);
         k->program[i] = (struct eval_program){ .ask = i / repeats, .answer = json_stringn(text, len), .outcome = PYTHON_SKIPPED, .plus = PYTHON_SKIPPED };
     }
 }

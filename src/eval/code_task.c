@@ -132,8 +132,9 @@ sc_status eval_code_read(struct eval_task *t, const json_t *v, const char *what,
         else if (!strcmp(key, "cut")) TRY(read_cut(&c->cut, value, what, err));
         else if (!strcmp(key, "seconds")) TRY(read_seconds(&c->seconds, key, value, what, err));
         else if (!strcmp(key, "total_seconds")) TRY(read_seconds(&c->total_seconds, key, value, what, err));
-        else if (!strcmp(key, "is_balanced") && json_is_boolean(value)) c->is_balanced = json_is_true(value);
-        else return FAIL(err, SC_E_FORMAT, "%s: execution has no key \"%.60s\" with such a value; known are language, mode, id, program, tests, helper, entry, reference, oracle, inputs, more_inputs, cut, seconds, total_seconds and is_balanced", what, key);
+        else if (!strcmp(key, "open_braces") && json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) < 10) c->open_braces = json_integer_value(value);
+        else if (!strcmp(key, "is_indented") && json_is_boolean(value)) c->is_indented = json_is_true(value);
+        else return FAIL(err, SC_E_FORMAT, "%s: execution has no key \"%.60s\" with such a value; known are language, mode, id, program, tests, helper, entry, reference, oracle, inputs, more_inputs, cut, seconds, total_seconds, open_braces and is_indented", what, key);
     }
     return SC_OK;
 }

@@ -77,15 +77,17 @@ struct eval_program {
     char detail[256];
 };
 
-enum { CODE_ARGV = 12 };
-/* How a program in a language other than Python is compiled and run: pass is exit code 0, and the line that `epilogue` prints, if there is one. */
+enum { CODE_ARGV = 14 };
+/* How a program in a language other than Python is compiled and run: pass is exit code 0, and the nonce behind the tests where there is one. */
 struct code_language {
     const char *name, *file;               /* name in task files; of the source in the sandbox */
     const char *tools[3];                  /* rows of sandbox_tools, NULL at the end; the first is needed */
     const char *compile[CODE_ARGV], *keep[2], *run[CODE_ARGV];      /* "@node" is where that tool is; compile[0] NULL: the source is run */
-    const char *environment[4];
-    const char *warm_file, *warm_source, *warm[CODE_ARGV];           /* made once, what every compilation begins from; warm[0] NULL: nothing */
-    const char *epilogue;                  /* source behind the tests, "NONCE" in it is replaced; NULL: the tests end with the program */
+    const char *beside_compile, *beside_run;   /* files of src/eval/inside that lie beside the source; NULL: none */
+    const char *environment[5];
+    const char *warm_files[8], *warm[CODE_ARGV], *warm_keep[3];      /* made once, of files of src/eval/inside: what every compilation begins from; warm[0] NULL: nothing */
+    bool has_end;                          /* a file of src/eval/inside gets a nonce through descriptor 3 and prints it behind the tests */
+    const char *epilogue;                  /* the same by source behind the tests, "NONCE" in it is replaced; neither: the tests end with the program */
     double compile_seconds;
     uint64_t memory, work_bytes;
     bool has_wide_addresses;
@@ -105,7 +107,8 @@ struct eval_code {
     char *inputs, *more_inputs;            /* columns, of PYTHON_DIFFERENTIAL */
     struct strings cut;                    /* an answer ends before the first of these */
     double seconds, total_seconds;         /* of a call, of all; 0: the sandbox's */
-    bool is_balanced;                      /* an answer ends with the brace that closes the one which the prompt left open */
+    int64_t open_braces;                   /* an answer ends with the brace that closes the last of those that the prompt left open; 0: not so */
+    bool is_indented;                      /* an answer ends before the first line that is not indented */
     struct code_metric **metric; size_t n_metrics;
 };
 struct eval_code *eval_code_new(void);

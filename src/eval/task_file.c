@@ -351,16 +351,18 @@ static sc_status read_task(struct eval_task *t, const json_t *object, const char
 
 /* ---- each: one file for many tasks ------------------------------------------------------------------------------------------------------------ */
 
-/* `value` with every {name} of `names` replaced in its texts. New reference. */
+/* `value` with every {name} of `names` replaced in its texts; a text that is nothing else becomes the value itself, which may be a number or a list. New reference. */
 static json_t *substitute(const json_t *value, const json_t *names, int depth)
 {
     const char *key;
     json_t *v;
+    if (json_is_string(value) && (v = json_object_get(names, json_string_value(value)))) return json_deep_copy(v);
     if (json_is_string(value)) {
         struct buf b;
         buf_init(&b, 0);
         buf_puts(&b, json_string_value(value));
-        json_object_foreach((json_t *)(uintptr_t)names, key, v) text_replace(&b, key, json_string_value(v));
+        json_object_foreach((json_t *)(uintptr_t)names, key, v)
+            if (json_is_string(v)) text_replace(&b, key, json_string_value(v));
         json_t *out = json_stringn(b.data ? b.data : "", b.len);
         buf_release(&b);
         return out;
@@ -378,15 +380,15 @@ static json_t *substitute(const json_t *value, const json_t *names, int depth)
     return json_deep_copy(value);
 }
 
-/* The names of one of `each` as {name}; NULL: a value is no text. */
+/* The names of one of `each` as {name}; NULL: it is no map. */
 static json_t *braced(const json_t *one)
 {
     const char *key;
     json_t *v, *out = json_object();
     char name[64];
+    if (!json_is_object(one)) { json_decref(out); return NULL; }
     json_object_foreach((json_t *)(uintptr_t)one, key, v) {
         snprintf(name, sizeof name, "{%s}", key);
-        if (!json_is_string(v)) { json_decref(out); return NULL; }
         json_object_set(out, name, v);
     }
     return out;
@@ -432,7 +434,7 @@ sc_status eval_tasks_parse(struct eval_tasks *out, const char *text, size_t len,
     else if (!json_is_array(each)) status = FAIL(err, SC_E_FORMAT, "%s: \"each\" is no list of maps", what);
     for (size_t i = 0; status == SC_OK && i < json_array_size(each); i++) {
         json_t *names = braced(json_array_get(each, i));
-        if (!names) { status = FAIL(err, SC_E_FORMAT, "%s: item %zu of \"each\" is no map of texts", what, i + 1); break; }
+        if (!names) { status = FAIL(err, SC_E_FORMAT, "%s: item %zu of \"each\" is no map", what, i + 1); break; }
         json_t *one = substitute(file, names, 8);
         json_object_del(one, "each");
         status = add_task(out, one, what, err);

@@ -1,0 +1,24 @@
+// begin_test.go - beside a program's tests: prints the nonce when all of them have passed, so that os.Exit(0) is no pass. The nonce comes through a pipe; this
+// file's variables are set before those of the program, whose name comes later.
+package PACKAGE
+
+import (
+	"io"
+	"os"
+	"testing"
+)
+
+var starchatNonce = func() string {
+	pipe := os.NewFile(3, "nonce")
+	defer pipe.Close()
+	digits, _ := io.ReadAll(pipe)
+	return string(digits)
+}()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		os.Stdout.WriteString("\n" + starchatNonce + "\n")
+	}
+	os.Exit(code)
+}
