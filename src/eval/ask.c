@@ -256,6 +256,15 @@ static sc_status fill_text(struct eval_ask *a, const struct view *v, const struc
     return SC_OK;
 }
 
+static sc_status fill_suffix(struct eval_ask *a, const struct eval_task *t, const json_t *document, sc_error *err)
+{
+    json_t *text = NULL;
+    TRY(eval_template_value(&text, &t->suffix, document, "doc_to_suffix", err));
+    if (json_is_string(text)) a->suffix = mem_strdup(json_string_value(text));
+    json_decref(text);
+    return a->suffix ? SC_OK : FAIL(err, SC_E_FORMAT, "doc_to_suffix of %s gives no text", t->name);
+}
+
 sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, const struct eval_documents *d, size_t i, struct eval_examples *x, struct eval_chat *c, sc_error *err)
 {
     struct view v;
@@ -264,6 +273,7 @@ sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, con
     TRY(view_open(&v, t, d->at[i], c, err));
     sc_status status = t->output == EVAL_ROLLING ? SC_OK : put_beginning(&beginning, t, d->at[i], x, c, err);
     if (status == SC_OK) status = t->output == EVAL_CHOICE ? fill_choice(out, &v, t, &beginning, c, err) : fill_text(out, &v, t, &beginning, c, err);
+    if (status == SC_OK && t->suffix.jinja) status = fill_suffix(out, t, d->at[i], err);
     out->target = json_incref(v.target);
     view_release(&v);
     turns_release(&beginning);
@@ -280,6 +290,7 @@ void eval_ask_release(struct eval_ask *a)
     for (size_t i = 0; i < a->n_continuations; i++) mem_free(a->continuation[i]);
     mem_free(a->context);
     mem_free(a->continuation);
+    mem_free(a->suffix);
     json_decref(a->target);
     json_decref(a->choices);
     *a = (struct eval_ask){ 0 };

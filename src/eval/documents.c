@@ -99,6 +99,7 @@ static void add_document(struct eval_documents *out, struct loading *l, json_t *
 static bool is_wanted(const struct eval_where *w, const json_t *row)
 {
     const json_t *v = w->column ? json_object_get(row, w->column) : NULL;
+    if (w->is) return json_is_string(v) && !strcmp(json_string_value(v), w->is);
     return !w->column || (json_is_integer(v) && json_integer_value(v) >= w->least && json_integer_value(v) <= w->most);
 }
 

@@ -33,8 +33,8 @@ enum { SPLIT_TRAIN, SPLIT_VALIDATION, SPLIT_TEST, SPLITS };
 extern const char *const split_names[SPLITS];
 struct eval_metric_row;
 struct eval_code;
-/* Only the rows whose `column`, a whole number, is from `least` to `most`; column NULL: all. For data sets whose splits are numbers of rows of one file. */
-struct eval_where { char *column; int64_t least, most; };
+/* Only the rows whose `column` is the text `is`, or (NULL) a whole number from `least` to `most`; column NULL: all. For data sets of which one file holds several parts. */
+struct eval_where { char *column, *is; int64_t least, most; };
 /* The beginning of every answer; jinja NULL: none. ends_blank: its source ends with white space, so that no delimiter stands before choices. */
 struct eval_prefix { struct eval_template text; bool ends_blank; };
 struct eval_filter { char *name; json_t *steps; };                   /* steps: [{"function":...}] */
@@ -61,12 +61,16 @@ struct eval_task {
     const struct eval_metric_row **metric; size_t n_metrics;
     struct strings until; int64_t most_tokens; double temperature, top_p; int64_t top_k; bool samples;       /* of EVAL_GENERATE and EVAL_CODE */
     int64_t repeats;                       /* answers to each question */
+    struct eval_template suffix;           /* of EVAL_GENERATE and EVAL_CODE: what stands behind the gap that is to be filled; jinja NULL: there is no gap */
+    struct eval_first *first;              /* what is asked before; NULL: nothing */
     struct eval_code *code;                /* of EVAL_CODE: how what was written is run */
     struct eval_filter *filter; size_t n_filters;
     bool ignore_case, ignore_punctuation; struct strings ignored_patterns;                 /* of exact_match */
     double version;
     json_t *source;                        /* the file, of this task */
 };
+/* The key `first`: `ask` (EVAL_GENERATE, of text and generation alone) is asked of every document, and `value`, a template over the document and `answer`, becomes its `column`. */
+struct eval_first { char *column; struct eval_task *ask; struct eval_template value; };
 /* Tasks of a text in YAML, several with `each`. Appends to the list. `what` names it in messages. */
 /* A list of tasks or groups by name, each asked in its own way; split, shots -1: as the task says. */
 struct eval_suite { char *name; struct eval_suite_row { char *task; int64_t shots; int split; } *row; size_t n; };
@@ -118,6 +122,7 @@ struct eval_ask {
     struct eval_context *context; size_t n_contexts;
     char **continuation; size_t n_continuations;
     size_t n_options;
+    char *suffix;                           /* behind the gap that an answer fills; NULL: the answer continues the context */
     int64_t gold;                           /* EVAL_CHOICE: index of the right option; -1 where several may be right */
     json_t *target;                         /* what the template says */
     json_t *choices;                        /* EVAL_CHOICE: their texts, without delimiter */

@@ -13,6 +13,16 @@ void strings_add(struct strings *s, const char *text);
 void strings_release(struct strings *s);
 /* Every `from` in b becomes `to`. */
 void text_replace(struct buf *b, const char *from, const char *to);
+void eval_task_free(struct eval_task *t);              /* NULL: nothing */
+
+/* ---- first_step.c: what is asked before the question ------------------------------------------------------------------------------------------ */
+
+struct eval_task_run;
+void eval_first_free(struct eval_first *f);
+/* Of k's documents with the answers of f, which asked for k->task->first: the column; k->first_steps. */
+sc_status eval_first_keep(struct eval_task_run *k, const struct eval_task_run *f, sc_error *err);
+/* The same where nothing was asked: the column is empty. */
+void eval_first_skip(struct eval_task_run *k);
 
 /* ---- turns.c: messages -------------------------------------------------------------------------------------------------------------------- */
 
@@ -156,6 +166,7 @@ struct eval_task_run {
     struct eval_written *written; size_t n_written;      /* EVAL_GENERATE: of each ask; EVAL_CODE: of each ask its repeats */
     struct eval_program *program; size_t n_programs;     /* EVAL_CODE, in the order of asks */
     struct eval_code *own_metrics;            /* of a file of solutions: pass@k for what it has */
+    json_t *first_steps;                      /* of each ask what was asked before: [{"arg_0","resp"}]; NULL: nothing was */
     json_t *programs;                         /* how many ended how */
     sc_text *filtered;                        /* EVAL_GENERATE: of each filter all asks */
     struct eval_number *number;               /* of each result all asks */

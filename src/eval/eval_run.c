@@ -147,18 +147,39 @@ static sc_status score(struct eval_run *r, struct eval_task_run *k, sc_error *er
 
 /* ---- answers in writing ----------------------------------------------------------------------------------------------------------------------- */
 
-static void encode_prompt(struct eval_prompt *p, const struct eval_run *r, const struct eval_task *t, const struct eval_ask *a, size_t repeat)
+/* A gap is described by tokens of the model; where all is too long for it, the text before the gap loses its beginning. */
+static sc_status encode_gap(struct eval_prompt *p, const struct eval_run *r, const struct eval_ask *a, sc_error *err)
+{
+    size_t room = sc_model_context(r->model), before;
+    sc_tokens text = { 0 };
+    if (r->chat.chat_template) return FAIL(err, SC_E_ARGUMENT, "a gap is filled in a text, not in a dialogue; ask tasks of gaps without --apply-chat-template");
+    TRY(sc_encode_fim(&p->tokens, r->model, a->context[0].text, a->suffix, err));
+    room = room > (size_t)p->most_tokens ? room - (size_t)p->most_tokens : 0;
+    if (p->tokens.len <= room) return SC_OK;
+    size_t cut = p->tokens.len - room;
+    TRY(sc_encode(&text, sc_model_tokenizer(r->model), a->context[0].text, strlen(a->context[0].text), false, err));
+    before = text.len;
+    sc_tokens_free(&text);
+    if (cut > before) return FAIL(err, SC_E_ARGUMENT, "what stands behind the gap of document %zu leaves no room for an answer of %lld tokens in the model's context of %zu", a->document, (long long)p->most_tokens, sc_model_context(r->model));
+    memmove(p->tokens.id + 1, p->tokens.id + 1 + cut, (p->tokens.len - 1 - cut) * sizeof *p->tokens.id);
+    p->tokens.len -= cut;
+    return SC_OK;
+}
+
+static sc_status encode_prompt(struct eval_prompt *p, const struct eval_run *r, const struct eval_task *t, const struct eval_ask *a, size_t repeat, sc_error *err)
 {
     const struct eval_context *context = &a->context[0];
     struct token_list tokens = { 0 };
     int32_t begin, first = sc_model_first_token(r->model);
+    *p = (struct eval_prompt){ .until = r->until, .most_tokens = t->most_tokens, .temperature = t->samples ? t->temperature : 0, .top_p = t->top_p, .top_k = t->top_k, .seed = a->document + ((uint64_t)repeat << 32) };
+    if (a->suffix) return encode_gap(p, r, a, err);
     tokenizer_encode(r->model->tokenizer, &tokens, context->text, strlen(context->text), context->trusted, context->n_trusted);
     bool adds_begin = (sc_model_adds_bos(r->model, &begin) || (!tokens.len && (begin = first) >= 0)) && (!tokens.len || tokens.id[0] != begin);
-    *p = (struct eval_prompt){ .until = r->until, .most_tokens = t->most_tokens, .temperature = t->samples ? t->temperature : 0, .top_p = t->top_p, .top_k = t->top_k, .seed = a->document + ((uint64_t)repeat << 32) };
     p->tokens = (sc_tokens){ mem_alloc((tokens.len + 1) * sizeof *p->tokens.id), tokens.len + adds_begin };
     if (adds_begin) p->tokens.id[0] = begin;
     if (tokens.len) memcpy(p->tokens.id + adds_begin, tokens.id, tokens.len * sizeof *tokens.id);
     token_list_release(&tokens);
+    return SC_OK;
 }
 
 /* Texts that end an answer: the task's, and the template's end of a turn where a model spells it out rather than giving its token. */
@@ -217,13 +238,14 @@ static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_e
     k->written = mem_zero(all + 1, sizeof *k->written);
     list_ends(&r->until, k->task, &r->chat);
     r->which = mem_alloc((all + 1) * sizeof *r->which);
-    for (size_t i = 0; i < all; i++) encode_prompt(&p[i], r, k->task, &k->ask[i / repeats], i % repeats);
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < all && status == SC_OK; i++) status = encode_prompt(&p[i], r, k->task, &k->ask[i / repeats], i % repeats, err);
     digest_prompts(r->digest, p, all);
-    eval_progress_begin(r, k, read_written(r, k, is_known), all);
+    if (status == SC_OK) eval_progress_begin(r, k, read_written(r, k, is_known), all);
     for (size_t i = 0; i < all; i++)
         if (!is_known[i]) { r->which[n] = i; q[n++] = p[i]; }
     struct eval_written *w = mem_zero(n + 1, sizeof *w);
-    sc_status status = r->is_alone ? eval_generate(w, q, n, r->model, r->config, on_written, r, err) : eval_generate_all(w, q, n, r->model, r->config, on_written, r, err);
+    if (status == SC_OK) status = r->is_alone ? eval_generate(w, q, n, r->model, r->config, on_written, r, err) : eval_generate_all(w, q, n, r->model, r->config, on_written, r, err);
     for (size_t i = 0; i < n && status == SC_OK; i++) k->written[r->which[i]] = w[i];
     for (size_t i = 0; i < all; i++) {
         k->counts.tokens += p[i].tokens.len + k->written[i].tokens;
@@ -352,6 +374,23 @@ static sc_status answer(struct eval_run *r, struct eval_task_run *k, sc_error *e
     return SC_OK;
 }
 
+/* Nothing is asked where nobody answers: then the requests of the second step are without what the first one finds. */
+static sc_status first_step(struct eval_run *r, struct eval_task_run *k, sc_error *err)
+{
+    struct eval_task_run f = { .task = k->task->first->ask, .documents = k->documents };
+    bool is_asked = r->model && !r->config->dry_run && !(r->config->samples && *r->config->samples);
+    sc_status status = ask_all(r, &f, err);
+    if (status == SC_OK) status = write_requests(r, &f, err);
+    if (status == SC_OK && is_asked) status = write_answers(r, &f, err);
+    if (status == SC_OK && is_asked) status = eval_first_keep(k, &f, err);
+    if (!is_asked) eval_first_skip(k);
+    k->counts.tokens += f.counts.tokens;
+    release_answers(&f);
+    for (size_t i = 0; i < f.n_asks; i++) eval_ask_release(&f.ask[i]);
+    mem_free(f.ask);
+    return status;
+}
+
 static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
     double begin = clock_seconds();
@@ -360,6 +399,7 @@ static sc_status run_task(struct eval_run *r, struct eval_task_run *k, sc_error 
     TRY(read_data(r, k, err));
     tell_data(r, &k->documents);
     tell_data(r, &k->example_documents);
+    if (k->task->first) TRY(first_step(r, k, err));
     TRY(ask_all(r, k, err));
     TRY(write_requests(r, k, err));
     eval_event(r->runtime, "{\"event\":\"eval_begin\",\"task\":\"%s\",\"documents\":%zu,\"examples\":%zu}", k->task->name, k->n_asks, k->examples.wanted);
@@ -385,6 +425,7 @@ static void task_run_release(struct eval_task_run *k)
     json_decref(k->files);
     json_decref(k->contamination);
     json_decref(k->programs);
+    json_decref(k->first_steps);
     if (k->metric != k->task->metric) mem_free(k->metric);
     if (k->own_metrics) eval_code_free(k->own_metrics);
 }

@@ -153,6 +153,7 @@ static json_t *sample_of(const struct eval_task_run *k, size_t i, size_t filter)
     if (k->task->output == EVAL_GENERATE) set_written(s, k, i, filter);
     else if (k->task->output == EVAL_CODE) set_programs(s, k, i);
     else set_options(s, k, i);
+    if (k->first_steps) json_object_set(s, "first", json_array_get(k->first_steps, i));
     json_object_set_new(s, "filter", json_string(filter_name(k->task, filter)));
     for (size_t m = 0; m < k->n_metrics; m++) json_array_append_new(names, json_string(k->metric[m]->shown));
     json_object_set_new(s, "metrics", names);

@@ -67,11 +67,12 @@ static void shape_release(struct eval_shape *s)
     mem_free(s->set);
 }
 
-static void eval_task_free(struct eval_task *t)
+void eval_task_free(struct eval_task *t)
 {
+    if (!t) return;
     char *const text[] = { t->name, t->about, t->licence, t->target_delimiter, t->example_delimiter };
     struct strings *const lists[] = { &t->groups, &t->files[0], &t->files[1], &t->files[2], &t->columns, &t->until, &t->ignored_patterns };
-    struct eval_template *const templates[] = { &t->text, &t->target, &t->query, &t->description, &t->prefix.text, &t->chat_text, &t->chat_prefix.text };
+    struct eval_template *const templates[] = { &t->text, &t->target, &t->query, &t->description, &t->prefix.text, &t->chat_text, &t->chat_prefix.text, &t->suffix };
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) mem_free(text[i]);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) strings_release(lists[i]);
     for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) eval_template_release(templates[i]);
@@ -81,8 +82,12 @@ static void eval_task_free(struct eval_task *t)
         mem_free(t->filter[i].name);
         json_decref(t->filter[i].steps);
     }
-    for (int i = 0; i < SPLITS; i++) mem_free(t->where[i].column);
+    for (int i = 0; i < SPLITS; i++) {
+        mem_free(t->where[i].column);
+        mem_free(t->where[i].is);
+    }
     if (t->code) eval_code_free(t->code);
+    if (t->first) eval_first_free(t->first);
     mem_free(t->choice);
     mem_free(t->shape);
     mem_free(t->filter);

@@ -125,7 +125,7 @@ static sc_status read_shapes(struct reading *r, const char *key, const json_t *v
     return SC_OK;
 }
 
-/* {"test": {"column", "least", "most"}} */
+/* {"test": {"column", "is"} or {"column", "least", "most"}} */
 static sc_status read_where(struct reading *r, const char *key, const json_t *v)
 {
     const char *split;
@@ -138,6 +138,7 @@ static sc_status read_where(struct reading *r, const char *key, const json_t *v)
         json_decref(name);
         TRY(status);
         TRY(read_string(&r->t->where[i].column, r, "column", json_object_get(one, "column")));
+        if (json_object_get(one, "is")) { TRY(read_string(&r->t->where[i].is, r, "is", json_object_get(one, "is"))); continue; }
         TRY(read_int(&r->t->where[i].least, r, "least", json_object_get(one, "least"), INT32_MIN, INT32_MAX));
         TRY(read_int(&r->t->where[i].most, r, "most", json_object_get(one, "most"), INT32_MIN, INT32_MAX));
     }
@@ -255,9 +256,11 @@ static sc_status read_process(struct reading *r, const char *key, const json_t *
 
 enum key { KEY_TASK, KEY_EACH, KEY_ABOUT, KEY_LICENCE, KEY_GROUPS, KEY_OUTPUT, KEY_FILES, KEY_COLUMNS, KEY_EVALUATED, KEY_EXAMPLES, KEY_SHAPES, KEY_PROCESS, KEY_TEXT, KEY_TARGET, KEY_CHOICE, KEY_QUERY, KEY_CONTEXTS,
            KEY_TARGET_DELIMITER, KEY_EXAMPLE_DELIMITER, KEY_DESCRIPTION, KEY_NUM_FEWSHOT, KEY_FEWSHOT, KEY_METRICS, KEY_GENERATION, KEY_FILTERS, KEY_VERSION, KEY_REPEATS,
-           KEY_WHERE, KEY_EXECUTION, KEY_PREFIX, KEY_CHAT, KEYS };
+           KEY_WHERE, KEY_EXECUTION, KEY_PREFIX, KEY_CHAT, KEY_SUFFIX, KEY_FIRST, KEYS };
 static const char *const keys[KEYS] = { "task", "each", "about", "licence", "groups", "output_type", "files", "columns", "evaluated_split", "fewshot_split", "shapes", "process_docs", "doc_to_text", "doc_to_target",
-    "doc_to_choice", "doc_to_decontamination_query", "multiple_input", "target_delimiter", "fewshot_delimiter", "description", "num_fewshot", "fewshot_config", "metric_list", "generation_kwargs", "filter_list", "version", "repeats", "where", "execution", "gen_prefix", "chat" };
+    "doc_to_choice", "doc_to_decontamination_query", "multiple_input", "target_delimiter", "fewshot_delimiter", "description", "num_fewshot", "fewshot_config", "metric_list", "generation_kwargs", "filter_list", "version", "repeats", "where", "execution", "gen_prefix", "chat", "doc_to_suffix", "first" };
+
+static sc_status read_first(struct reading *r, const char *key, const json_t *v);
 
 static sc_status read_key(struct reading *r, enum key key, const json_t *v)
 {
@@ -292,9 +295,47 @@ static sc_status read_key(struct reading *r, enum key key, const json_t *v)
     case KEY_EXECUTION: return eval_code_read(t, v, r->what, r->err);
     case KEY_PREFIX: return read_prefix(&t->prefix, r, name, v);
     case KEY_CHAT: return read_chat(r, name, v);
+    case KEY_SUFFIX: return read_template(&t->suffix, r, name, v);
+    case KEY_FIRST: return read_first(r, name, v);
     case KEY_VERSION: if (!json_is_number(v)) return wrong(r, name, v, "a number"); t->version = json_number_value(v); return SC_OK;
     default: return SC_OK;
     }
+}
+
+static void defaults(struct eval_task *t)
+{
+    t->examples = t->evaluated = -1;
+    t->target_delimiter = mem_strdup(" ");
+    t->example_delimiter = mem_strdup("\n\n");
+    t->most_tokens = 256;
+    t->repeats = 1;
+    t->top_p = 1;
+}
+
+/* {"column", "doc_to_text", "doc_to_value", "generation_kwargs"} */
+static sc_status read_first(struct reading *r, const char *key, const json_t *v)
+{
+    static const char expected[] = "a map of column, doc_to_text, doc_to_value and generation_kwargs";
+    const char *name;
+    json_t *value;
+    if (!json_is_object(v) || r->t->first) return wrong(r, key, v, expected);
+    struct eval_first *f = r->t->first = mem_zero(1, sizeof *f);
+    f->ask = mem_zero(1, sizeof *f->ask);
+    struct reading inner = { f->ask, r->what, r->err };
+    defaults(f->ask);
+    f->ask->output = EVAL_GENERATE;
+    json_object_foreach((json_t *)(uintptr_t)v, name, value) {
+        if (!strcmp(name, "column")) TRY(read_string(&f->column, r, name, value));
+        else if (!strcmp(name, "doc_to_value")) TRY(read_template(&f->value, r, name, value));
+        else if (!strcmp(name, "doc_to_text")) TRY(read_key(&inner, KEY_TEXT, value));
+        else if (!strcmp(name, "generation_kwargs")) TRY(read_key(&inner, KEY_GENERATION, value));
+        else return wrong(r, key, v, expected);
+    }
+    if (!f->column || !f->value.jinja || !f->ask->text.jinja) return wrong(r, key, v, expected);
+    json_t *none = json_string("");
+    sc_status status = read_template(&f->ask->target, r, "doc_to_target", none);
+    json_decref(none);
+    return status;
 }
 
 static sc_status unknown_key(const struct reading *r, const char *key)
@@ -314,10 +355,24 @@ static sc_status check(const struct reading *r)
     if (!t->text.jinja && t->output != EVAL_ROLLING) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has no \"doc_to_text\"", r->what, t->name);
     if (!t->target.jinja) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has no \"doc_to_target\"", r->what, t->name);
     if (t->output == EVAL_CHOICE && !t->has_choice) return FAIL(r->err, SC_E_FORMAT, "%s: task %s asks for a choice, but has no \"doc_to_choice\"", r->what, t->name);
+    bool writes = t->output == EVAL_GENERATE || t->output == EVAL_CODE;
+    if ((t->suffix.jinja || t->first) && !writes) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has \"%s\", which only tasks of output_type generate_until and code may have", r->what, t->name, t->first ? "first" : "doc_to_suffix");
+    if (t->suffix.jinja && t->takes_examples) return FAIL(r->err, SC_E_FORMAT, "%s: task %s fills a gap (\"doc_to_suffix\"), so it takes no examples: set \"num_fewshot\" to 0", r->what, t->name);
     if (t->code) TRY(eval_code_check(t, r->what, r->err));
     else if (t->repeats > 1) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has \"repeats\", which only tasks of output_type code may have", r->what, t->name);
     if (!t->files[t->evaluated].n) return FAIL(r->err, SC_E_FORMAT, "%s: task %s names no files of its split \"%s\"", r->what, t->name, split_names[t->evaluated]);
     return SC_OK;
+}
+
+/* What is asked first has its task's name in messages and in what is kept of unfinished runs. */
+static void name_first(struct eval_task *t)
+{
+    struct buf b;
+    buf_init(&b, 0);
+    buf_printf(&b, "%s, first step", t->name);
+    mem_free(t->first->ask->name);
+    t->first->ask->name = mem_strdup(b.data);
+    buf_release(&b);
 }
 
 /* `object` is one task, without `each`. */
@@ -327,12 +382,7 @@ static sc_status read_task(struct eval_task *t, const json_t *object, const char
     const char *name;
     json_t *value;
     int output = EVAL_CHOICE;
-    t->examples = t->evaluated = -1;
-    t->target_delimiter = mem_strdup(" ");
-    t->example_delimiter = mem_strdup("\n\n");
-    t->most_tokens = 256;
-    t->repeats = 1;
-    t->top_p = 1;
+    defaults(t);
     t->source = json_deep_copy(object);
     /* What other keys may hold depends on it. */
     if ((value = json_object_get(object, "output_type"))) TRY(read_name(&output, &r, "output_type", value, eval_outputs, EVAL_OUTPUTS));
@@ -344,6 +394,7 @@ static sc_status read_task(struct eval_task *t, const json_t *object, const char
         if (key == KEYS) return unknown_key(&r, name);
         TRY(read_key(&r, key, value));
     }
+    if (t->first && t->name) name_first(t);
     t->takes_examples = t->output != EVAL_ROLLING && !(json_is_integer(json_object_get(object, "num_fewshot")) && t->examples_wanted == 0);
     if (t->evaluated < 0) t->evaluated = t->files[SPLIT_TEST].n ? SPLIT_TEST : SPLIT_VALIDATION;
     return check(&r);
