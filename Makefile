@@ -18,7 +18,7 @@ CMD_LIBS := $(if $(filter 1,$(READLINE)),-lreadline)
 
 LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
 CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,readline).c,$(wildcard src/cmd/*.c))
-LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/eval_inside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o)
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/eval_beside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o)
 CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 # Tests of the AVX-512 kernels for machines without them, where SIMDe (libsimde-dev) is installed.
@@ -72,10 +72,10 @@ $(BUILD)/embedded/tasks.c: tools/embed_tasks.sh $(sort $(wildcard tasks/*.yaml))
 	@mkdir -p $(@D)
 	tools/embed_tasks.sh eval_task_files $(sort $(wildcard tasks/*.yaml)) > $@.part && mv $@.part $@
 # What stands beside the programs of benchmarks.
-EVAL_INSIDE := $(sort $(shell find src/eval/inside -type f))
-$(BUILD)/embedded/eval_inside.c: tools/embed_tasks.sh $(EVAL_INSIDE)
+EVAL_BESIDE := $(sort $(shell find src/eval/beside -type f))
+$(BUILD)/embedded/eval_beside.c: tools/embed_tasks.sh $(EVAL_BESIDE)
 	@mkdir -p $(@D)
-	tools/embed_tasks.sh eval_inside_files $(EVAL_INSIDE) > $@.part && mv $@.part $@
+	tools/embed_tasks.sh eval_beside_files $(EVAL_BESIDE) > $@.part && mv $@.part $@
 # The helper that is the first program in a sandbox: without libc, for any machine that the program itself runs on.
 $(BUILD)/sandbox/enter: src/sandbox/inside/enter.c src/sandbox/inside/enter.h $(BUILD)/flags
 	@mkdir -p $(@D)

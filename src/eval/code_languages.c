@@ -9,23 +9,23 @@
 
 #define MIB(n) ((uint64_t)(n) << 20)
 
-/* Files of src/eval/inside, by the part of their names behind that: what stands beside a program. */
+/* Files of src/eval/beside, by the part of their names behind that: what stands beside a program. */
 struct eval_task_file { const char *name; const unsigned char *text; unsigned long bytes; };
-extern const struct eval_task_file eval_inside_files[];
-#define INSIDE "src/eval/inside/"
+extern const struct eval_task_file eval_beside_files[];
+#define BESIDE "src/eval/beside/"
 
 #define TUPLES "java/org/javatuples/"
 #define JVM "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"
 static const struct code_language rows[] = {
     { .name = "python" },                    /* sandbox_python */
-    { .name = "javascript", .file = "main.js", .tools = { "node" }, .run = { "@node", "begin.js", "main.js" }, .beside_run = "begin.js", .has_end = true, .memory = MIB(2048), .has_wide_addresses = true },
+    { .name = "javascript", .file = "main.js", .tools = { "node" }, .run = { "@node", "begin.js", "main.js" }, .beside_run = { "begin.js", "node_modules/js-md5/index.js" }, .has_end = true, .memory = MIB(2048), .has_wide_addresses = true },
     { .name = "cpp", .file = "main.cpp", .tools = { "g++", "gcc" }, .compile = { "@g++", "-w", "-std=c++17", "-Wl,--wrap=main", "-o", "program", "main.cpp", "end.o" }, .keep = { "program" }, .run = { "/tmp/job/program" },
       .warm_files = { "end.c" }, .warm = { "@gcc", "-O2", "-c", "end.c" }, .warm_keep = { "end.o" }, .has_end = true, .compile_seconds = 120 },
     { .name = "go", .file = "main_test.go", .tools = { "go" }, .compile = { "@go", "test", "-c", "-vet=off", "-o", "program", "begin_test.go", "main_test.go" }, .beside_compile = "begin_test.go", .keep = { "program" }, .run = { "/tmp/job/program" },
       .environment = { "GOCACHE=/tmp/job/cache", "GO111MODULE=off", "GOFLAGS=-p=2", "GOPATH=/tmp/job/go" }, .warm_files = { "warm_test.go", "go/src/github.com/stretchr/testify/assert/assert.go" },
       .warm = { "@go", "test", "-c", "-vet=off", "-o", "warm", "warm_test.go" }, .warm_keep = { "cache", "go" }, .has_end = true, .compile_seconds = 120, .work_bytes = MIB(600), .has_wide_addresses = true },
     { .name = "java", .file = "Main.java", .tools = { "javac", "java" }, .compile = { "@javac", "-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1", "-nowarn", "-encoding", "UTF-8", "-cp", "java", "-d", "java", "Main.java" }, .keep = { "java" },
-      .run = { "@java", JVM, "-Xss64m", "-ea", "-cp", "java", "Begin" }, .warm_files = { "java/Begin.java", TUPLES "Tuple.java", TUPLES "Unit.java", TUPLES "Pair.java", TUPLES "Triplet.java", TUPLES "Quartet.java", TUPLES "Quintet.java" },
+      .run = { "/bin/sh", "-c", "exec \"$@\" <&3 3<&-", "sh", "@java", JVM, "-Xss64m", "-ea", "-cp", "java", "Begin" }, .warm_files = { "java/Begin.java", TUPLES "Tuple.java", TUPLES "Unit.java", TUPLES "Pair.java", TUPLES "Triplet.java", TUPLES "Quartet.java", TUPLES "Quintet.java" },
       .warm = { "@javac", "-d", "java", "-sourcepath", "java", "java/Begin.java", TUPLES "Unit.java", TUPLES "Pair.java", TUPLES "Triplet.java", TUPLES "Quartet.java", TUPLES "Quintet.java" }, .warm_keep = { "java" },
       .has_end = true, .compile_seconds = 60, .memory = MIB(2048), .has_wide_addresses = true },
 #define RUST(name_, test_) \
@@ -37,7 +37,7 @@ static const struct code_language rows[] = {
     { .name = "lua", .file = "main.lua", .tools = { "lua" }, .run = { "@lua", "main.lua" } },
     { .name = "perl", .file = "main.pl", .tools = { "perl" }, .run = { "@perl", "main.pl" }, .epilogue = "\nprint \"\\nNONCE\\n\";\n" },
     { .name = "typescript", .file = "main.ts", .tools = { "tsc", "node" }, .compile = { "@tsc", "--target", "es2020", "--module", "commonjs", "--outDir", "out", "main.ts" }, .keep = { "out" }, .run = { "@node", "begin.js", "out/main.js" },
-      .beside_run = "begin.js", .has_end = true, .compile_seconds = 60, .memory = MIB(2048), .has_wide_addresses = true },
+      .beside_run = { "begin.js", "node_modules/js-md5/index.js" }, .has_end = true, .compile_seconds = 60, .memory = MIB(2048), .has_wide_addresses = true },
 };
 
 const struct code_language *code_language_find(const char *name)
@@ -68,10 +68,10 @@ static bool fill_argv(const char **out, struct sandbox *s, const char *const *ar
     return true;
 }
 
-static struct sandbox_file inside_file(const char *name)
+static struct sandbox_file beside_file(const char *name)
 {
-    const struct eval_task_file *f = eval_inside_files;
-    while (f->name && strcmp(f->name + strlen(INSIDE), name) != 0) f++;
+    const struct eval_task_file *f = eval_beside_files;
+    while (f->name && strcmp(f->name + strlen(BESIDE), name) != 0) f++;
     assert(f->name);
     return (struct sandbox_file){ name, f->text, f->bytes };
 }
@@ -144,7 +144,7 @@ static sc_status compile(bool *is_good, struct sandbox_carry *to, struct eval_pr
     if (!fill_argv(argv, s, l->compile)) return FAIL(err, SC_E_UNSUPPORTED, "%s is not installed here", l->tools[0]);
     buf_init(&beside, 0);
     if (l->beside_compile) {
-        const struct sandbox_file f = inside_file(l->beside_compile);
+        const struct sandbox_file f = beside_file(l->beside_compile);
         package_of(package, source);
         buf_append(&beside, f.data, f.len);
         text_replace(&beside, "PACKAGE", package);
@@ -182,13 +182,13 @@ static sc_status run_program(struct eval_program *p, struct sandbox *s, const st
 {
     const struct code_language *l = c->language;
     const char *argv[CODE_ARGV + 1];
-    struct sandbox_file files[2];
+    struct sandbox_file files[FILES];
     struct sandbox_result r;
     size_t n = 0;
     int pipe = -1;
     if (!fill_argv(argv, s, l->run)) return FAIL(err, SC_E_UNSUPPORTED, "%s is not installed here", l->tools[0]);
     if (!l->compile[0]) files[n++] = (struct sandbox_file){ l->file, text->data ? text->data : "", text->len };
-    if (l->beside_run) files[n++] = inside_file(l->beside_run);
+    for (size_t i = 0; i < 3 && l->beside_run[i]; i++) files[n++] = beside_file(l->beside_run[i]);
     if (l->has_end && (pipe = nonce_pipe(nonce, err)) < 0) return SC_E_IO;
     const struct sandbox_job job = { .argv = argv, .files = files, .n_files = n, .tools = l->tools, .from = l->compile[0] ? carry : NULL, .descriptors = &pipe, .n_descriptors = l->has_end ? 1 : 0,
         .limits = { .wall = c->seconds, .memory = l->memory, .has_wide_addresses = l->has_wide_addresses, .output_kept = KEPT } };
@@ -231,7 +231,7 @@ sc_status code_language_warm(struct sandbox_carry *out, struct sandbox *s, const
     size_t n = 0;
     if (!l->warm[0]) return SC_OK;
     if (!fill_argv(argv, s, l->warm)) return FAIL(err, SC_E_UNSUPPORTED, "%s is not installed here", l->tools[0]);
-    for (; l->warm_files[n]; n++) files[n] = inside_file(l->warm_files[n]);
+    for (; l->warm_files[n]; n++) files[n] = beside_file(l->warm_files[n]);
     const struct sandbox_job job = { .argv = argv, .files = files, .n_files = n, .environment = l->environment, .tools = l->tools, .keep = l->warm_keep, .to = out,
         .limits = { .wall = 300, .cpu = 1200, .has_wide_addresses = true, .work_bytes = l->work_bytes, .file_bytes = l->work_bytes } };
     TRY(sandbox_run(&r, s, &job, err));

@@ -93,10 +93,10 @@ struct code_language {
     const char *name, *file;               /* name in task files; of the source in the sandbox */
     const char *tools[3];                  /* rows of sandbox_tools, NULL at the end; the first is needed */
     const char *compile[CODE_ARGV], *keep[2], *run[CODE_ARGV];      /* "@node" is where that tool is; compile[0] NULL: the source is run */
-    const char *beside_compile, *beside_run;   /* files of src/eval/inside that lie beside the source; NULL: none */
+    const char *beside_compile, *beside_run[3];   /* files of src/eval/beside that lie beside the source; NULL: none */
     const char *environment[5];
-    const char *warm_files[8], *warm[CODE_ARGV], *warm_keep[3];      /* made once, of files of src/eval/inside: what every compilation begins from; warm[0] NULL: nothing */
-    bool has_end;                          /* a file of src/eval/inside gets a nonce through descriptor 3 and prints it behind the tests */
+    const char *warm_files[8], *warm[CODE_ARGV], *warm_keep[3];      /* made once, of files of src/eval/beside: what every compilation begins from; warm[0] NULL: nothing */
+    bool has_end;                          /* a file of src/eval/beside gets a nonce through descriptor 3 and prints it behind the tests */
     const char *epilogue;                  /* the same by source behind the tests, "NONCE" in it is replaced; neither: the tests end with the program */
     double compile_seconds;
     uint64_t memory, work_bytes;
