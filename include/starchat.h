@@ -564,6 +564,7 @@ typedef struct {
     int64_t     chunk;            /* most rows in one forward pass                                              */
     const char *cache_type;       /* as of sc_session_config                                                    */
     const char *contamination;    /* training data, "a,b": prepared directories or files of dialogues; NULL or "": not checked */
+    const char *python;           /* the interpreter of programs in Python, such as a virtual environment's with libraries; NULL or "": python3 of program_path */
     const char *program_path;     /* where compilers and interpreters of tasks of code are looked for, as in $PATH; NULL: the system's; no option */
     bool        dry_run;          /* makes the requests, asks no model (which may be NULL then)                  */
 } sc_eval_config;                 /* options "eval" */

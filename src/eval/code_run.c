@@ -29,7 +29,7 @@ sc_status eval_code_open(struct eval_run *r, const struct eval_task *t, sc_error
         for (size_t k = 0; c && k < 3 && c->language->tools[k]; k++) n = add_tool(tools, n, c->language->tools[k]);
     }
     if (!r->sandbox) {
-        sc_status status = sandbox_open(&r->sandbox, &(struct sandbox_config){ .path = r->config->program_path, .tools = tools }, err);
+        sc_status status = sandbox_open(&r->sandbox, &(struct sandbox_config){ .path = r->config->program_path, .tools = tools, .python = r->config->python }, err);
         if (status != SC_OK) return error_prefix(err, status, "%s runs programs that nobody has read, and only in a sandbox", t->name);
         eval_event(r->runtime, "{\"event\":\"note\",\"text\":\"programs run in a sandbox: %s\"}", sandbox_describe(r->sandbox));
     }

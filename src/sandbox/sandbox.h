@@ -14,6 +14,8 @@ struct sandbox;
 struct sandbox_config {
     const char *path;                        /* where programs are looked for, as in $PATH; NULL: /usr/local/bin:/usr/bin:/bin */
     const char *const *tools;                /* rows of sandbox_tools that jobs may name, NULL at the end; python3 always is. One that is not installed is no failure */
+    const char *python;                      /* the interpreter that python3 is, by path or name, such as a virtual environment's, with the libraries that are installed for it;
+                                                NULL: the first python3 of `path`, with the standard library alone. SC_E_ARGUMENT if it does not run */
 };
 /* SC_E_UNSUPPORTED: isolation cannot be had here; the message says what is missing and how to get it. */
 sc_status sandbox_open(struct sandbox **out, const struct sandbox_config *config, sc_error *err);

@@ -102,13 +102,12 @@ static sc_status add_view(struct arguments *a, const struct sandbox *s, const st
     ADD(a, "--ro-bind", "/usr/bin", "/usr/bin", "--ro-bind", "/usr/lib", "/usr/lib");
     if (path_is_directory("/usr/lib64")) ADD(a, "--ro-bind", "/usr/lib64", "/usr/lib64");
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) add_root_directory(a, roots[i]);
-    TRY(add_tools(a, s, job->tools, err));
     add_proc(a, s, job->tools);
     ADD(a, "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom", "--symlink", "urandom", "/dev/random");
     ADD(a, "--size");
     add_number(a, limits->work_bytes);
     ADD(a, "--tmpfs", "/tmp", "--dir", SANDBOX_WORK, "--chdir", SANDBOX_WORK);
-    return SC_OK;
+    return add_tools(a, s, job->tools, err);                   /* after /tmp: a virtual environment may lie there, and stays read-only */
 }
 
 static bool is_good_name(const char *name)

@@ -7,7 +7,7 @@
 #include "sandbox/inside/enter.h"
 #include "sandbox/sandbox.h"
 
-enum { TOOL_PLACES = 5, TOOLS_MAX = 24, SANDBOX_USER = 65534, DESCRIPTORS_MAX = 96 };
+enum { TOOL_PLACES = 9, TOOLS_MAX = 24, SANDBOX_USER = 65534, DESCRIPTORS_MAX = 96 };
 #define SANDBOX_WORK "/tmp/job"
 
 /* A part of the host that jobs may see: at `target` inside, found by bubblewrap at `source` (elsewhere than at `target` when we are root: see sandbox_host.c). */
@@ -22,6 +22,7 @@ struct sandbox {
     int candidate, checker, plain;           /* the Python drivers, compiled; -1 until then */
     struct tool tool[TOOLS_MAX];
     size_t n_tools;
+    bool has_libraries;                      /* a Python was named: what is installed for it is there */
     char describe[256];
 };
 

@@ -77,6 +77,7 @@ sc_status sandbox_open(struct sandbox **out, const struct sandbox_config *config
     TRY_DONE(check_host(err));
     TRY_DONE(make_files(s, err));
     tools_find(s, config);
+    if (s->has_libraries && !sandbox_tool(s, "python3")) TRY_DONE(FAIL(err, SC_E_ARGUMENT, "%s is no Python that runs here; name an interpreter of Python 3.8 or later, such as bin/python3 of a virtual environment", config->python));
     host_open(s);
     TRY_DONE(prove(s, &landlock, err));
     if (sandbox_tool(s, "python3")) TRY_DONE(python_open(s, err));

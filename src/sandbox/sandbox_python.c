@@ -161,7 +161,8 @@ static sc_status open_pipe(int end[2], sc_error *err)
 /* The checker is trusted, and may have a reference to compute: it outlasts the candidate, whose end it then reports. */
 static sc_status begin_one(struct judging *j, struct run *run, int which, const int *fds, size_t n, sc_error *err)
 {
-    const char *const argv[] = { sandbox_tool(j->s, "python3"), "-s", "-S", "-B", "-c", boot, NULL };
+    /* -S: without what is installed besides the standard library, which takes time to look for; who named a Python means to have it. */
+    const char *const argv[] = { sandbox_tool(j->s, "python3"), "-s", "-B", j->s->has_libraries ? "-B" : "-S", "-c", boot, NULL };
     const struct sandbox_job job = { .argv = argv, .tools = python_only, .descriptors = fds, .n_descriptors = n,
                                      .limits = { .wall = which ? 2 * j->total_seconds + GRACE_SECONDS : j->total_seconds, .memory = j->task->memory } };
     return run_begin(run, j->s, &job, &j->result[which], false, err);

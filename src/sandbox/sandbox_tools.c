@@ -16,6 +16,8 @@
 struct tool_row { const char *name, *ask[5]; bool is_program, has_proc; const char *inside, *more[TOOL_PLACES - 1]; };
 static const struct tool_row rows[] = {
     { "python3", { "-I", "-S", "-c", "import sys; print(sys.base_prefix)" }, false, false, NULL, { NULL } },
+    /* Where distributions keep what libraries of Python need besides (PYTHON_LIBRARIES). */
+    { "python3-libraries", { "-I", "-S", "-c", "import sys; print(sys.base_prefix)" }, false, false, NULL, { "/usr/share/matplotlib", "/usr/share/proj", "/usr/share/gdal", "/usr/share/fonts", "/etc/alternatives" } },
     { "node",    { "-p", "process.execPath" }, true, true, NULL, { "/usr/share/nodejs" } },
     { "tsc",     { NULL }, false, true, NULL, { "/usr/share/nodejs", "/usr/lib/node_modules" } },
     { "java",    { NULL }, false, true, NULL, { "conf/net.properties/", "/etc/alternatives" } },
@@ -86,6 +88,8 @@ static bool is_too_wide(const char *path)
     return last == path || (strncmp(path, "/home/", 6) == 0 && last == path + 5);
 }
 
+static bool is_python(const struct tool_row *row) { return strncmp(row->name, "python3", 7) == 0; }
+
 static void add_place(struct tool *t, const char *path)
 {
     char *real = realpath(path, NULL);
@@ -124,15 +128,14 @@ static bool find_one(struct tool *t, const struct tool_row *row, const char *pro
 {
     static const char *const self[] = { "-I", "-S", "-c", "import os, sys; print(os.path.realpath(sys.executable))", NULL };
     char said[PATH_MAX], where[PATH_MAX], *real = NULL, *prefix = NULL;
-    bool is_python = strcmp(row->name, "python3") == 0;
     if (row->ask[0] && !ask(said, sizeof said, program, row->ask)) return false;
-    if (is_python && !ask(where, sizeof where, program, self)) return false;
+    if (is_python(row) && !ask(where, sizeof where, program, self)) return false;
     if (row->inside) {
         char *in = path_join(said, row->inside);
         real = realpath(in, NULL);
         mem_free(in);
     } else {
-        real = realpath(is_python ? where : row->is_program ? said : program, NULL);
+        real = realpath(is_python(row) ? where : row->is_program ? said : program, NULL);
     }
     if (!real) return false;
     if (row->ask[0] && !row->is_program) {
@@ -148,15 +151,49 @@ static bool find_one(struct tool *t, const struct tool_row *row, const char *pro
     return true;
 }
 
-static void find(struct sandbox *s, const char *path, const char *name)
+/* At the path that the person's own files use, which may lead there by links. */
+static void add_named(struct tool *t, const char *path)
+{
+    char *real = realpath(path, NULL);
+    bool is_venv = false;
+    if (real) {
+        char *mark = path_join(real, "pyvenv.cfg");
+        is_venv = path_exists(mark) && real[1] && strncmp(real, "/home/", 6) != 0;
+        mem_free(mark);
+    }
+    if (real && (is_venv || !is_too_wide(real))) add_place(t, real);
+    if (real && strcmp(real, path) != 0 && !is_too_wide(path) && !is_shown_anyway(real) && t->n_places < TOOL_PLACES) t->place[t->n_places++] = (struct place){ mem_strdup(path), mem_strdup(real) };
+    free(real);
+}
+
+/* A virtual environment knows itself by where its interpreter stands, so links of the file itself stay: they lead to the interpreter it was made with. */
+static bool find_named(struct tool *t, const struct tool_row *row, const char *python, const char *path)
+{
+    static const char *const prefix[] = { "-I", "-c", "import sys; print(sys.prefix)", NULL }, *const base[] = { "-I", "-c", "import sys; print(sys.base_prefix)", NULL };
+    char said[2][PATH_MAX], *program = strchr(python, '/') ? mem_strdup(python) : program_find(path, python, 0), *parent = program ? parent_of(program) : NULL;
+    const char *slash = program ? strrchr(program, '/') : NULL;
+    char *directory = slash ? realpath(parent, NULL) : NULL;
+    bool is_good = directory && access(program, X_OK) == 0 && !path_is_directory(program) && ask(said[0], sizeof said[0], program, prefix) && ask(said[1], sizeof said[1], program, base);
+    if (is_good) {
+        *t = (struct tool){ .name = row->name, .program = path_join(directory, slash + 1) };
+        for (size_t i = 0; i < 2; i++) add_named(t, said[i]);
+        for (size_t i = 0; i < TOOL_PLACES - 1 && row->more[i]; i++) add_place(t, row->more[i]);
+    }
+    free(directory);
+    mem_free(parent);
+    mem_free(program);
+    return is_good;
+}
+
+static void find(struct sandbox *s, const char *path, const char *name, const char *python)
 {
     const struct tool_row *row = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (strcmp(rows[i].name, name) == 0) row = &rows[i];
     if (!row || tool_named(s, name) || s->n_tools == TOOLS_MAX) return;
     char *program;
-    bool is_found = false;
-    for (size_t i = 0; !is_found && (program = program_find(path, name, i)) != NULL; i++) {
+    bool is_named = is_python(row) && python && *python, is_found = is_named && find_named(&s->tool[s->n_tools], row, python, path);
+    for (size_t i = 0; !is_named && !is_found && (program = program_find(path, is_python(row) ? "python3" : name, i)) != NULL; i++) {
         is_found = find_one(&s->tool[s->n_tools], row, program);
         mem_free(program);
     }
@@ -166,8 +203,9 @@ static void find(struct sandbox *s, const char *path, const char *name)
 void tools_find(struct sandbox *s, const struct sandbox_config *config)
 {
     const char *path = config->path ? config->path : "/usr/local/bin:/usr/bin:/bin";
-    find(s, path, "python3");
-    for (const char *const *name = config->tools; name && *name; name++) find(s, path, *name);
+    find(s, path, "python3", config->python);
+    for (const char *const *name = config->tools; name && *name; name++) find(s, path, *name, config->python);
+    s->has_libraries = config->python && *config->python;
 }
 
 void tools_release(struct sandbox *s)

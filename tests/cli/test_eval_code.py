@@ -96,6 +96,25 @@ def test_other_languages():
         assert ends[0]["outcome"] == "pass" and ends[1]["outcome"] in ("fail", "error", "syntax"), (language, ends)
 
 
+def test_a_named_python_brings_its_libraries():
+    """A virtual environment, here below /tmp, which every program has anew: its libraries are there, cannot be changed, and without the name they are not."""
+    venv = SCRATCH / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    packages = next((venv / "lib").glob("python3*/site-packages"))
+    (packages / "own_library.py").write_text("def one():\n    return 1\n")
+    solution = "from own_library import one\nimport own_library\ntry:\n    open(own_library.__file__, 'a').write('#')\nexcept OSError:\n    def f0(x):\n        return x * one()\n"
+    samples = [{"task_id": "Own/0", "solution": solution}]
+    for mode in ("checked", "plain"):
+        more = CHECKED.replace("execution: {", f"execution: {{ mode: {mode},").replace("total_seconds: 20", "total_seconds: 30")
+        r = results(more, samples, "--python", venv / "bin/python3")
+        assert r["results"]["own"]["pass@1,none"] == 1 and str(venv) in r["programs"]["own"]["sandbox"], (mode, r["samples"]["own"][0]["programs"], r["programs"])
+        r = results(more, samples)
+        assert r["samples"]["own"][0]["programs"][0]["outcome"] == "error" and "own_library" in r["samples"]["own"][0]["programs"][0]["detail"], r["samples"]["own"][0]["programs"]
+    for bad in (SCRATCH / "own.jsonl", SCRATCH / "nowhere", "/bin/true"):
+        said = run("--tasks", SCRATCH / "own.yaml", "--data", SCRATCH, "--samples", SCRATCH / "samples.jsonl", "--python", bad, good=False).stderr
+        assert "is no Python that runs here" in said, said
+
+
 def test_a_models_answers_are_run():
     model = served.make_model(PROGRAM, SCRATCH, "tiny")
     (SCRATCH / "own.yaml").write_text(TASK.format(more=CHECKED))
