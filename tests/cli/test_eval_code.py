@@ -115,6 +115,124 @@ def test_a_named_python_brings_its_libraries():
         assert "is no Python that runs here" in said, said
 
 
+# Of each language: the tool it needs, a right answer, a wrong one, and answers that end the program before its tests are done.
+ENDS = {
+    "javascript": ("node", "function f(x) {\n", "if (f(1) !== 2) throw new Error('no');\n", "  return x + 1;\n}\n", "  return x;\n}\n", ["  process.exit(0);\n}\n", "  return x;\n}\nprocess.exitCode = 0; process.reallyExit(0);\n"]),
+    "cpp": ("g++", "#include <cassert>\n#include <cstdlib>\n#include <unistd.h>\nint f(int x) {\n", "int main() { assert(f(1) == 2); }\n", "  return x + 1;\n}\n", "  return x;\n}\n",
+            ["  exit(0);\n}\n", "  quick_exit(0);\n}\n", "  _exit(0);\n}\n", "  return x;\n}\nstruct Early { Early() { exit(0); } } early;\n"]),
+    "rust": ("rustc", "fn f(x: i32) -> i32 {\n", "fn main() { assert_eq!(f(1), 2); }\n", "  x + 1\n}\n", "  x\n}\n", ["  std::process::exit(0)\n}\n"]),
+    "rust_test": ("rustc", "fn f(x: i32) -> i32 {\n", "#[cfg(test)]\nmod tests {\n  use super::*;\n  #[test]\n  fn one() { assert_eq!(f(1), 2); }\n}\n", "  x + 1\n}\n", "  x\n}\n", ["  std::process::exit(0)\n}\n"]),
+    "go": ("go", "package main\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nvar _ = os.Args\n\nfunc f(x int) int {\n", "func TestF(t *testing.T) {\n\tif f(1) != 2 {\n\t\tt.Error(\"no\")\n\t}\n}\n", "\treturn x + 1\n}\n", "\treturn x\n}\n",
+           ["\tos.Exit(0)\n\treturn x\n}\n", "\treturn x\n}\nfunc init() {\n\tos.Exit(0)\n}\n"]),
+    "java": ("javac", "class Problem {\n    static int f(int x) {\n", "    }\n    public static void main(String[] a) { assert f(1) == 2; }\n}\n", "        return x + 1;\n", "        return x;\n",
+             ["        System.exit(0); return x;\n", "        Runtime.getRuntime().halt(0); return x;\n"]),
+}
+
+
+def test_ending_early_is_no_pass():
+    for language, (tool, prompt, tests, right, wrong, cheats) in ENDS.items():
+        if not shutil.which(tool):
+            print(f"skipped: {language}, {tool} is not there")
+            continue
+        more = f'execution: {{ language: {language}, program: "{{{{ prompt }}}}{{{{ completion }}}}", tests: "{{{{ test }}}}", seconds: 30 }}\nmetric_list: ["pass@1"]\n'
+        r = results(more, [{"task_id": 1, "completion": c} for c in [right, wrong, *cheats]], problems=[{"task_id": 1, "prompt": prompt, "test": tests}])
+        ends = [p["outcome"] for p in r["samples"]["own"][0]["programs"]]
+        assert ends[0] == "pass" and "pass" not in ends[1:], (language, ends)
+        assert "syntax" not in ends, (language, [p["detail"] for p in r["samples"]["own"][0]["programs"]])
+
+
+def pack_row(name, prompt, declaration, right, buggy, test, **more):
+    return {"task_id": f"{name}/0", "prompt": prompt, "declaration": declaration, "canonical_solution": right, "buggy_solution": buggy, "test": test, "entry_point": "Twice", "docstring": "Twice x.",
+            "import": "", "test_setup": "", **more}
+
+
+# A problem of our own in the shape of HumanEvalPack's rows.
+PACK = {
+    "python": ("python3", pack_row("Python", 'def Twice(x):\n    """ Twice x. """\n', "def Twice(x):\n", "    return 2 * x\n", "    return x\n", "def check(Twice):\n    assert Twice(3) == 6\n\ncheck(Twice)")),
+    "js": ("node", pack_row("JavaScript", "/* Twice x. */\nconst Twice = (x) => {\n", "\nconst Twice = (x) => {\n", "  return 2 * x;\n}\n\n", "  return x;\n}\n\n", "const test = () => {\n  console.assert(Twice(3) === 6)\n}\n\ntest()\n")),
+    "cpp": ("g++", pack_row("CPP", "/* Twice x. */\nint Twice(int x){\n", "int Twice(int x){\n", "    return 2 * x;\n}\n", "    return x;\n}\n", "#undef NDEBUG\n#include<assert.h>\nint main(){\n    assert (Twice(3) == 6);\n}\n")),
+    # strings is used by the solution and imported by nobody; the comment that names it does not count.
+    "go": ("go", pack_row("Go", "// Twice x, see strings.Repeat.\nfunc Twice(x string) string {\n", "func Twice(x string) string {\n", "    return strings.Repeat(x, 2)\n}\n\n", "    return x\n}\n\n",
+                          "func TestTwice(t *testing.T) {\n    assert := assert.New(t)\n    assert.Equal(\"aa\", Twice(\"a\"))\n}\n", test_setup='package main\n\nimport (\n    "testing"\n    "github.com/stretchr/testify/assert"\n)\n')),
+    "java": ("javac", pack_row("Java", "import java.util.*;\n\nclass Solution {\n    /** Twice x. */\n    public int Twice(int x) {\n", "import java.util.*;\n\nclass Solution {\n    public int Twice(int x) {\n", "        return 2 * x;\n    }\n}",
+                               "        return x;\n    }\n}", "public class Main {\n    public static void main(String[] args) {\n        if (new Solution().Twice(3) != 6) {\n            throw new AssertionError();\n        }\n    }\n}\n")),
+    "rust": ("rustc", pack_row("Rust", "\n/*\n Twice x.\n*/\nfn Twice(x:i32) -> i32 {\n", "\nuse std::{collections::HashMap};\nuse rand::Rng;\nuse regex::Regex;\nuse md5;\nfn Twice(x:i32) -> i32{\n", "    let mut m: HashMap<i32, i32> = HashMap::new();\n    m.insert(0, 2 * x);\n    m[&0]\n}\n\n",
+                               "    x\n}\n\n", "\n#[cfg(test)]\nmod tests {\n    use super::*;\n\n    #[test]\n    fn test_twice() {\n        assert_eq!(Twice(3), 6);\n    }\n}\n")),
+}
+
+
+def test_functions_of_every_language():
+    place = SCRATCH / "humanevalpack"
+    place.mkdir()
+    for language, (tool, row) in PACK.items():
+        if not shutil.which(tool):
+            print(f"skipped: {language}, {tool} is not there")
+            continue
+        (place / f"{language}.jsonl").write_text(json.dumps(row) + "\n")
+        samples = write("samples.jsonl", [{"task_id": row["task_id"], "completion": row["canonical_solution"]}, {"task_id": row["task_id"], "completion": row["buggy_solution"]}])
+        tasks = [f"humaneval{kind}-{language}" for kind in ("synthesize", "fixtests", "fixdocs", "explainsynthesize")[:2 if language == "go" else 4]]       # its library is compiled for each
+        run("--tasks", ",".join(tasks), "--data", SCRATCH, "--samples", samples, "--out", SCRATCH / "out.json", "--quiet")
+        r = json.loads((SCRATCH / "out.json").read_text())
+        for task in tasks:
+            ends = [(p["outcome"], p["detail"]) for p in r["samples"][task][0]["programs"]]
+            assert ends[0][0] == "pass" and ends[1][0] in ("fail", "error"), (task, ends)
+
+
+def test_inputs_and_outputs():
+    row = {"id": "own_0", "code": "def f(a, b=(1, 2)):\n    return {k: a for k in b}", "input": "'x', b=(3,)", "output": "{3: 'x'}"}
+    (SCRATCH / "cruxeval.jsonl").write_text(json.dumps(row) + "\n")
+    answers = {"output": (["assert f('x', b=(3,)) == {3: 'x'}\n", "{3: 'xx'[:1]}"], ["{3: 'y'}", "f('x', b=(3,))", "assert f('x', b=(3,)) ==", "[7"]),
+               "input": (["assert f('x', (3,)) == {3: 'x'}", "f(b=(3,), a='x')"], ["assert f('y', (3,)) == {3: 'x'}", "{3: 'x'}", "f('x', (3,)", "f(type('Any', (), {'__eq__': lambda a, b: True})(), (3,))"])}
+    for kind, (right, wrong) in answers.items():
+        run("--tasks", f"cruxeval_{kind}", "--data", SCRATCH, "--out", SCRATCH / "out.json", "--quiet", "--samples", write("samples.jsonl", [{"task_id": "own_0", "completion": c} for c in right + wrong]))
+        ends = [p["outcome"] for p in json.loads((SCRATCH / "out.json").read_text())["samples"][f"cruxeval_{kind}"][0]["programs"]]
+        assert ends[:len(right)] == ["pass"] * len(right) and "pass" not in ends[len(right):], (kind, ends)
+
+
+GAP = """execution: { program: "{{ prompt }}{{ completion }}{{ suffix }}", tests: "{{ test }}", entry: f }
+doc_to_suffix: "{{ suffix }}"
+generation_kwargs: { until: [], max_gen_toks: 1 }
+metric_list: ["pass@1"]
+"""
+
+
+def test_gaps_are_filled():
+    problem = {"task_id": 1, "prompt": "def f(x):\n    return x", "suffix": " 1\n", "test": "assert f(2) == 3"}
+    r = results(GAP, [{"task_id": 1, "completion": " +"}, {"task_id": 1, "completion": " -"}], problems=[problem])
+    assert [p["outcome"] for p in r["samples"]["own"][0]["programs"]] == ["pass", "fail"]
+    # The model's own tokens stand before, between and behind: three more than bytes, of which the tokenizer of this model has one each.
+    model, gap = served.make_model(PROGRAM, SCRATCH, "gaps"), len(problem["prompt"]) + len(problem["suffix"]) + 3
+    fim = dict(problem, language="py", canonical_solution="x")
+    (SCRATCH / "santacoder-fim").mkdir()
+    (SCRATCH / "santacoder-fim/own.jsonl").write_text(json.dumps(fim) + "\n" + json.dumps(dict(fim, language="js")) + "\n")
+    for task, most in ((SCRATCH / "own.yaml", 1), ("santacoder_fim_py", 128)):
+        run(model, "--tasks", task, "--data", SCRATCH, "--out", SCRATCH / "out.json", "--quiet")
+        r = json.loads((SCRATCH / "out.json").read_text())
+        (samples,), (speed,) = r["samples"].values(), r["speed"].values()
+        assert [s["doc"].get("language") for s in samples] in ([None], ["py"]) and gap <= speed["tokens"] <= gap + most, (samples, speed)
+    long = dict(problem, prompt="#" * 300 + "\n" + problem["prompt"])
+    small = served.make_model(PROGRAM, SCRATCH, "small", max_position_embeddings=64)
+    for rows, good in (([long], True), ([dict(long, suffix=" 1\n" * 40)], False)):
+        write("own.jsonl", rows)
+        p = run(small, "--tasks", SCRATCH / "own.yaml", "--data", SCRATCH, "--out", SCRATCH / "out.json", good=good)
+        assert good or "behind the gap" in p.stderr, p.stderr
+    other = served.make_model(PROGRAM, SCRATCH, "other", has_fim=False)
+    assert "fill-in-the-middle tokens" in run(other, "--tasks", SCRATCH / "own.yaml", "--data", SCRATCH, good=False).stderr
+
+
+def test_two_steps():
+    more = CHECKED + """first: { column: words, doc_to_text: "In words: {{ prompt }}", doc_to_value: "<{{ answer[:2] }}>", generation_kwargs: { until: [], max_gen_toks: 3 } }
+"""
+    model = served.make_model(PROGRAM, SCRATCH, "steps")
+    (SCRATCH / "own.yaml").write_text(TASK.replace("{{{{ prompt }}}}", "{{{{ words }}}}{{{{ prompt }}}}").format(more=more))
+    write("own.jsonl", PROBLEMS)
+    run(model, "--tasks", SCRATCH / "own.yaml", "--data", SCRATCH, "--out", SCRATCH / "out.json", "--quiet")
+    for s, problem in zip(json.loads((SCRATCH / "out.json").read_text())["samples"]["own"], PROBLEMS):
+        words = "<" + s["first"]["resp"][:2] + ">"
+        assert s["first"]["arg_0"] == "In words: " + problem["prompt"] and s["first"]["resp"] and s["doc"]["words"] == words, s
+        assert s["arguments"]["gen_args_0"]["arg_0"] == words + problem["prompt"]
+
+
 def test_a_models_answers_are_run():
     model = served.make_model(PROGRAM, SCRATCH, "tiny")
     (SCRATCH / "own.yaml").write_text(TASK.format(more=CHECKED))
@@ -131,6 +249,12 @@ def test_mistakes_get_a_sentence():
     assert "neither" in run(*base, write("bad.jsonl", [{"task_id": "Own/0"}]), good=False).stderr
     assert "has no answer" in run(*base, write("bad.jsonl", [{"task_id": "No/7", "solution": "x"}]), good=False).stderr
     assert "is no task of code" in run("--tasks", "hellaswag", "--data", SCRATCH, "--samples", SCRATCH / "bad.jsonl", good=False).stderr
+    for more, said in (("open_braces: 70", "open_braces"), ("is_indented: 3", "is_indented")):
+        (SCRATCH / "own.yaml").write_text(TASK.format(more=CHECKED.replace("seconds: 5", more)))
+        assert said in run(*base, SCRATCH / "bad.jsonl", good=False).stderr
+    for more, said in (("first: { column: x }\n", "doc_to_value"), ("first: [1]\n", "doc_to_value"), ("doc_to_suffix: [1]\n", "template"), ("where: { test: { column: task_id, is: 3 } }\n", "text")):
+        (SCRATCH / "own.yaml").write_text(TASK.format(more=CHECKED + more))
+        assert said in run(*base, SCRATCH / "bad.jsonl", good=False).stderr, more
     (SCRATCH / "own.yaml").write_text(TASK.format(more=CHECKED.replace("pass@2", "pass@4")))
     assert "repeats" in run(*base, SCRATCH / "bad.jsonl", good=False).stderr
 

@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; i < t.n && status == SC_OK && i < 4; i++) {
         if (!t.at[i]->name || !t.at[i]->n_metrics || !t.at[i]->target.jinja) abort();
         ask(t.at[i]);
+        if (t.at[i]->first) ask(t.at[i]->first->ask);
     }
     eval_tasks_release(&t);
     return 0;

@@ -105,8 +105,52 @@ TEST(bad_tasks_are_refused_in_a_sentence)
     CHECK_FAILS(parse(HEAD BODY "chat: { doc_to_target: y }\n", err), SC_E_FORMAT, "expected doc_to_text and gen_prefix");
     CHECK_FAILS(parse(HEAD BODY "gen_prefix: 3\n", err), SC_E_FORMAT, "\"gen_prefix\" is 3");
     CHECK_FAILS(parse("- a\n", err), SC_E_FORMAT, "is no task");
+    CHECK_FAILS(parse("each: [3]\n" HEAD BODY, err), SC_E_FORMAT, "item 1 of \"each\" is no map");
+    CHECK_FAILS(parse(HEAD BODY "doc_to_suffix: x\n", err), SC_E_FORMAT, "\"doc_to_suffix\", which only");
+    CHECK_FAILS(parse(HEAD BODY "first: { column: c, doc_to_text: x, doc_to_value: y }\n", err), SC_E_FORMAT, "\"first\", which only");
+    CHECK_FAILS(parse(HEAD BODY "first: { column: c, doc_to_text: x }\n", err), SC_E_FORMAT, "doc_to_value");
     CHECK_FAILS(parse("each: 3\n" HEAD BODY, err), SC_E_FORMAT, "\"each\" is no list");
     CHECK_FAILS(parse("suite: s\ntasks: 4\n", err), SC_E_FORMAT, "a suite has the keys");
+}
+
+/* What of an answer becomes the program. */
+static void check_cut(const char *execution, const char *answer, const char *expected)
+{
+    struct eval_tasks t = { 0 };
+    struct buf text;
+    buf_init(&text, 0);
+    buf_printf(&text, "task: t\noutput_type: code\nfiles: { test: [x] }\ndoc_to_text: x\ndoc_to_target: y\nmetric_list: ['pass@1']\nexecution: { program: x, tests: x, entry: x, %s }\n", execution);
+    CHECK_OK(eval_tasks_parse(&t, text.data, text.len, "my.yaml", err));
+    sc_text filtered = { (char *)(uintptr_t)answer, strlen(answer) };
+    struct eval_task_run k = { .task = t.at[0], .n_written = 1, .filtered = &filtered };
+    eval_programs_written(&k);
+    CHECK_STR(json_string_value(k.program[0].answer), expected);
+    eval_programs_release(&k);
+    eval_tasks_release(&t);
+    buf_release(&text);
+}
+
+TEST(answers_are_cut_where_their_program_ends)
+{
+    check_cut("cut: [\"```\", \"\\nend\"]", "a\nend\n```", "a");
+    check_cut("open_braces: 1", "\n  if (x) { y; }\n}\nmain() {}", "\n  if (x) { y; }\n}");
+    check_cut("open_braces: 2", "\n  return 1; }\n int g() { return 2; }\n}\nclass C {}", "\n  return 1; }\n int g() { return 2; }\n}");
+    check_cut("open_braces: 1", "\n  if (x) { y; } and so on", "\n  if (x) { y; }");
+    check_cut("open_braces: 1", "\n  return 1;", "\n  return 1;");
+    check_cut("is_indented: true", "\n    x = 1\n\n    return '}'\nprint(f(1))\n", "\n    x = 1\n\n    return '}'");
+    check_cut("is_indented: true", "\n    x = 1\n", "\n    x = 1\n");
+}
+
+TEST(each_sets_texts_numbers_and_lists)
+{
+    struct eval_tasks t = { 0 };
+    static const char text[] = "each: [{ name: a, stops: [x, y], most: 7 }, { name: b, stops: [], most: 8 }]\ntask: t_{name}\noutput_type: generate_until\nfiles: { test: [x] }\ndoc_to_text: '{name}{most}'\ndoc_to_target: y\n"
+                               "generation_kwargs: { until: '{stops}', max_gen_toks: '{most}' }\nmetric_list: [exact_match]\n";
+    CHECK_OK(eval_tasks_parse(&t, text, sizeof text - 1, "my.yaml", err));
+    CHECK(t.n == 2 && t.at[0]->until.n == 2 && t.at[1]->until.n == 0);
+    CHECK(t.at[0]->most_tokens == 7 && t.at[1]->most_tokens == 8);
+    CHECK_STR(t.at[1]->name, "t_b");
+    eval_tasks_release(&t);
 }
 
 TEST(built_in_tasks_and_groups_are_found)
