@@ -18,7 +18,7 @@ CMD_LIBS := $(if $(filter 1,$(READLINE)),-lreadline)
 
 LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
 CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,readline).c,$(wildcard src/cmd/*.c))
-LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/eval_beside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o)
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/eval_beside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o) $(addprefix $(BUILD)/embedded/eval_,draw.o collect.o libraries.o)
 CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 # Tests of the AVX-512 kernels for machines without them, where SIMDe (libsimde-dev) is installed.
@@ -92,6 +92,10 @@ $(BUILD)/embedded/sandbox_plain.py: src/sandbox/inside/plain.py
 	cat $^ > $@
 $(BUILD)/embedded/sandbox_%.c: $(BUILD)/embedded/sandbox_%.py tools/embed.sh
 	tools/embed.sh sandbox_$* $< > $@.part && mv $@.part $@
+# What runs beside programs that draw.
+$(BUILD)/embedded/eval_%.c: src/eval/inside/%.py tools/embed.sh
+	@mkdir -p $(@D)
+	tools/embed.sh eval_$* $< > $@.part && mv $@.part $@
 $(BUILD)/embedded/%.o: $(BUILD)/embedded/%.c $(BUILD)/flags
 	$(CC) $(CFLAGS_ALL) -c -o $@ $<
 

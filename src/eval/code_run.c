@@ -27,6 +27,8 @@ sc_status eval_code_open(struct eval_run *r, const struct eval_task *t, sc_error
     for (size_t i = 0; i < r->selection.n && !r->sandbox; i++) {
         const struct eval_code *c = r->selection.at[i].task->code;
         for (size_t k = 0; c && k < 3 && c->language->tools[k]; k++) n = add_tool(tools, n, c->language->tools[k]);
+        static const char *const drawing[] = { "python3-libraries", "pdflatex", "pdftocairo" };
+        for (size_t k = 0; c && c->is_picture && k < 3; k++) n = add_tool(tools, n, drawing[k]);
     }
     if (!r->sandbox) {
         sc_status status = sandbox_open(&r->sandbox, &(struct sandbox_config){ .path = r->config->program_path, .tools = tools, .python = r->config->python }, err);
@@ -86,6 +88,7 @@ void eval_programs_release(struct eval_task_run *k)
     for (size_t i = 0; i < k->n_programs; i++) {
         json_decref(k->program[i].answer);
         json_decref(k->program[i].source);
+        json_decref(k->program[i].pictures);
     }
     mem_free(k->program);
     k->program = NULL;
@@ -126,6 +129,7 @@ static sc_status checks_make(struct checks *out, const struct eval_code *c, cons
 
 static sc_status make_source(struct eval_program *p, const struct eval_code *c, const json_t *document, sc_error *err)
 {
+    if (c->is_picture) return picture_source(p, document, err);
     if (p->is_whole) { p->source = json_incref(p->answer); return SC_OK; }
     json_t *all = json_copy((json_t *)(uintptr_t)document);
     json_object_set(all, "completion", p->answer);
@@ -136,7 +140,7 @@ static sc_status make_source(struct eval_program *p, const struct eval_code *c, 
 
 /* ---- running ----------------------------------------------------------------------------------------------------------------------------------- */
 
-struct running { struct eval_run *r; struct eval_task_run *k; struct checks *checks; struct sandbox_carry warm; pthread_mutex_t lock; sc_error error; };
+struct running { struct eval_run *r; struct eval_task_run *k; struct checks *checks; struct sandbox_carry warm; json_t *libraries; pthread_mutex_t lock; sc_error error; };
 
 static const char *text_of(const json_t *v) { return json_string_value(v); }
 
@@ -168,6 +172,13 @@ static sc_status judge_other(struct eval_program *p, const struct running *x, co
     return status;
 }
 
+static sc_status judge_picture(struct eval_program *p, const struct running *x, sc_error *err)
+{
+    const struct eval_task_run *k = x->k;
+    const struct picture_run run = { .sandbox = x->r->sandbox, .document = k->documents.at[k->ask[p->ask].document], .fonts = &x->warm, .seconds = k->task->code->seconds };
+    return picture_judge(p, &run, err);
+}
+
 static void run_one(void *arg, size_t i, int worker)
 {
     struct running *x = arg;
@@ -183,7 +194,8 @@ static void run_one(void *arg, size_t i, int worker)
         p->outcome = PYTHON_SYNTAX;
         snprintf(p->detail, sizeof p->detail, "the program holds a zero byte");
     } else {
-        sc_status status = x->k->task->code->language->run[0] ? judge_other(p, x, q, &err) : judge_python(p, x, q, &err);
+        const struct eval_code *c = x->k->task->code;
+        sc_status status = c->is_picture ? judge_picture(p, x, &err) : c->language->run[0] ? judge_other(p, x, q, &err) : judge_python(p, x, q, &err);
         if (status == SC_OK && (p->outcome == PYTHON_SETUP || p->plus == PYTHON_SETUP)) FAIL(&err, SC_E_UNSUPPORTED, "no sandbox could be made for a program of %s, which is no failure of the program, so the run ends: %s", x->k->task->name, p->detail);
     }
     pthread_mutex_lock(&x->lock);
@@ -196,11 +208,12 @@ static sc_status prepare(struct running *x, sc_error *err)
 {
     const struct eval_task_run *k = x->k;
     const struct eval_code *c = k->task->code;
-    for (size_t i = 0; i < k->n_asks; i++) TRY(checks_make(&x->checks[i], c, k->documents.at[k->ask[i].document], err));
+    for (size_t i = 0; i < k->n_asks && !c->is_picture; i++) TRY(checks_make(&x->checks[i], c, k->documents.at[k->ask[i].document], err));
     for (size_t i = 0; i < k->n_programs; i++) {
         TRY(make_source(&k->program[i], c, k->documents.at[k->ask[k->program[i].ask].document], err));
         if (!json_is_string(k->program[i].source)) return FAIL(err, SC_E_FORMAT, "\"program\" of %s gives no text", k->task->name);
     }
+    if (c->is_picture) return picture_open(&x->libraries, &x->warm, x->r->sandbox, k, err);
     return code_language_warm(&x->warm, x->r->sandbox, c->language, err);
 }
 
@@ -231,6 +244,9 @@ static sc_status run_here(struct eval_run *r, struct eval_task_run *k, sc_error 
     if (status == SC_OK && x.error.status != SC_OK) { *err = x.error; status = err->status; }
     else if (status == SC_OK && r->runtime->cancel) status = FAIL(err, SC_E_CANCELLED, "cancelled");
     if (status == SC_OK) tell_outcomes(r, k, clock_seconds() - begin);
+    if (status == SC_OK && x.libraries) json_object_set(k->programs, "libraries", x.libraries);
+    if (status == SC_OK && k->task->code->is_picture) json_object_set_new(k->programs, "asked", json_string(k->written ? picture_asked(r->model) : "not: stored answers"));
+    json_decref(x.libraries);
     sandbox_carry_release(&x.warm);
     for (size_t i = 0; i < k->n_asks; i++) checks_release(&x.checks[i]);
     mem_free(x.checks);
@@ -251,6 +267,30 @@ static bool has_passed(const struct eval_program *p, bool base_alone)
     return p->outcome == PYTHON_PASS && (base_alone || p->plus == PYTHON_PASS || p->plus == PYTHON_SKIPPED);
 }
 
+/* The mean over those answers to an ask that could be judged; without one the ask does not count. */
+static struct eval_number level_of(const struct eval_program *p, size_t n, enum picture_level level)
+{
+    double sum = 0, judged = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i].level[level] == PICTURE_UNJUDGED) continue;
+        sum += p[i].level[level];
+        judged++;
+    }
+    return (struct eval_number){ judged > 0 ? sum / judged : 0, judged > 0 };
+}
+
+static struct eval_result mean_of_judged(const struct eval_run *r, const struct eval_number *x, size_t n)
+{
+    struct eval_number *judged = mem_alloc((n + 1) * sizeof *judged);
+    struct eval_result out = { .value = NAN };
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (x[i].weight > 0) judged[kept++] = x[i];
+    if (kept) out = eval_aggregate(AGGREGATE_MEAN, judged, kept, r->runtime->pool);
+    mem_free(judged);
+    return out;
+}
+
 void eval_programs_count(struct eval_run *r, struct eval_task_run *k)
 {
     k->n_results = k->n_metrics;
@@ -259,17 +299,22 @@ void eval_programs_count(struct eval_run *r, struct eval_task_run *k)
     for (size_t m = 0; m < k->n_results; m++) {
         const struct code_metric *metric = eval_code_metric_of(k->metric[m]);
         for (size_t i = 0, at = 0; i < k->n_asks; i++) {
-            size_t n = 0, passed = 0;
+            size_t n = 0, passed = 0, first = at;
             for (; at < k->n_programs && k->program[at].ask == i; at++, n++) passed += has_passed(&k->program[at], metric->is_base);
-            k->number[m * k->n_asks + i] = (struct eval_number){ eval_pass_at_k(n, passed, metric->k), 1 };
+            k->number[m * k->n_asks + i] = metric->k ? (struct eval_number){ eval_pass_at_k(n, passed, metric->k), 1 } : level_of(&k->program[first], n, metric->level);
         }
-        k->result[m] = eval_aggregate(AGGREGATE_MEAN, &k->number[m * k->n_asks], k->n_asks, r->runtime->pool);
+        k->result[m] = mean_of_judged(r, &k->number[m * k->n_asks], k->n_asks);
     }
 }
 
 json_t *eval_program_record(const struct eval_program *p)
 {
     json_t *out = json_pack("{s:s, s:s%, s:f}", "outcome", python_outcome_name(p->outcome), "detail", p->detail, strlen(p->detail), "seconds", p->seconds);
+    if (p->pictures) {
+        json_t *more = picture_record(p);
+        json_object_update(out, more);
+        json_decref(more);
+    }
     if (p->plus == PYTHON_SKIPPED) return out;
     json_object_set_new(out, "plus", json_string(python_outcome_name(p->plus)));
     json_object_set_new(out, "base_passed", json_integer(p->n_base));

@@ -129,6 +129,7 @@ static void choose_metrics(struct eval_task_run *k, size_t fewest)
     k->own_metrics = eval_code_new();
     for (size_t i = 0; i < n_own; i++) {
         const struct code_metric *m = eval_code_metric_of(k->task->metric[i]);
+        if (!m->k) { out[n++] = k->task->metric[i]; continue; }
         if (has[m->is_base]) continue;
         has[m->is_base] = true;
         int stem = (int)(strlen(m->name) - strspn(strpbrk(m->name, "0123456789"), "0123456789"));

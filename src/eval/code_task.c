@@ -28,20 +28,27 @@ void eval_code_free(struct eval_code *c)
 
 /* ---- metrics ---------------------------------------------------------------------------------------------------------------------------- */
 
-const struct eval_metric_row *eval_code_metric(struct eval_code *c, const char *name)
+static const struct eval_metric_row *add_metric(struct eval_code *c, const struct code_metric *like, const char *name)
 {
-    bool is_base = strncmp(name, "base_", 5) == 0;
-    const char *rest = name + (is_base ? 5 : 0);
-    size_t n = strncmp(rest, "pass@", 5) == 0 ? 5 : strncmp(rest, "pass_at_", 8) == 0 ? 8 : 0, digits = n ? strspn(rest + n, "0123456789") : 0;
-    if (!digits || digits > 5 || rest[n + digits] || rest[n] == '0') return NULL;
     struct code_metric *m = mem_zero(1, sizeof *m);
+    *m = *like;
     m->name = mem_strdup(name);
-    m->k = (size_t)strtoul(rest + n, NULL, 10);
-    m->is_base = is_base;
     m->row = (struct eval_metric_row){ .name = m->name, .shown = m->name, .outputs = 1u << EVAL_CODE, .higher_is_better = true, .how = AGGREGATE_MEAN };
     c->metric = mem_grow(c->metric, (c->n_metrics + 1) * sizeof *c->metric);
     c->metric[c->n_metrics++] = m;
     return &m->row;
+}
+
+const struct eval_metric_row *eval_code_metric(struct eval_code *c, const char *name)
+{
+    static const char *const levels[] = { "runs", "draws", "matches" };        /* ORDER picture_level */
+    for (int i = 0; i < PICTURE_LEVELS; i++)
+        if (!strcmp(name, levels[i])) return add_metric(c, &(struct code_metric){ .level = (enum picture_level)i }, name);
+    bool is_base = strncmp(name, "base_", 5) == 0;
+    const char *rest = name + (is_base ? 5 : 0);
+    size_t n = strncmp(rest, "pass@", 5) == 0 ? 5 : strncmp(rest, "pass_at_", 8) == 0 ? 8 : 0, digits = n ? strspn(rest + n, "0123456789") : 0;
+    if (!digits || digits > 5 || rest[n + digits] || rest[n] == '0') return NULL;
+    return add_metric(c, &(struct code_metric){ .k = (size_t)strtoul(rest + n, NULL, 10), .is_base = is_base }, name);
 }
 
 const struct code_metric *eval_code_metric_of(const struct eval_metric_row *row) { return (const struct code_metric *)(const void *)row; }     /* its first member */
@@ -65,13 +72,14 @@ static sc_status read_template(struct eval_template *out, const char *key, const
     return status;
 }
 
-static sc_status read_mode(enum python_mode *out, const json_t *v, const char *what, sc_error *err)
+static sc_status read_mode(struct eval_code *c, const json_t *v, const char *what, sc_error *err)
 {
     static const char *const names[] = { "checked", "differential", "plain" };
     static const enum python_mode modes[] = { PYTHON_CHECKED, PYTHON_DIFFERENTIAL, PYTHON_PLAIN };
     for (size_t i = 0; json_is_string(v) && i < 3; i++)
-        if (!strcmp(json_string_value(v), names[i])) { *out = modes[i]; return SC_OK; }
-    return FAIL(err, SC_E_FORMAT, "%s: \"mode\" of execution is none of checked, differential and plain", what);
+        if (!strcmp(json_string_value(v), names[i])) { c->mode = modes[i]; return SC_OK; }
+    c->is_picture = json_is_string(v) && !strcmp(json_string_value(v), "picture");
+    return c->is_picture ? SC_OK : FAIL(err, SC_E_FORMAT, "%s: \"mode\" of execution is none of checked, differential, plain and picture", what);
 }
 
 static sc_status read_language(struct eval_code *c, const json_t *v, const char *what, sc_error *err)
@@ -126,7 +134,7 @@ sc_status eval_code_read(struct eval_task *t, const json_t *v, const char *what,
         while (i < n && strcmp(templates[i].key, key) != 0) i++;
         if (i < n) TRY(read_template(templates[i].out, key, value, what, err));
         else if (!strcmp(key, "language")) TRY(read_language(c, value, what, err));
-        else if (!strcmp(key, "mode")) TRY(read_mode(&c->mode, value, what, err));
+        else if (!strcmp(key, "mode")) TRY(read_mode(c, value, what, err));
         else if (!strcmp(key, "inputs")) TRY(read_column(&c->inputs, key, value, what, err));
         else if (!strcmp(key, "more_inputs")) TRY(read_column(&c->more_inputs, key, value, what, err));
         else if (!strcmp(key, "cut")) TRY(read_cut(&c->cut, value, what, err));
@@ -145,6 +153,10 @@ sc_status eval_code_check(const struct eval_task *t, const char *what, sc_error 
     bool is_python = !c->language->run[0], is_differential = is_python && c->mode == PYTHON_DIFFERENTIAL;
     const char *missing = !c->program.jinja ? "program" : !is_differential && !c->tests.jinja ? "tests" : is_python && c->mode != PYTHON_PLAIN && !c->entry.jinja ? "entry" : is_differential && !c->reference.jinja ? "reference" :
         is_differential && !c->inputs ? "inputs" : NULL;
+    if (c->is_picture && !is_python) return FAIL(err, SC_E_FORMAT, "%s: task %s has pictures, which \"language\" has no part in", what, t->name);
+    for (size_t i = 0; i < t->n_metrics; i++)
+        if ((eval_code_metric_of(t->metric[i])->k == 0) != c->is_picture) return FAIL(err, SC_E_FORMAT, "%s: task %s has the metric %s; runs, draws and matches are those of mode picture, pass@K those of all others", what, t->name, t->metric[i]->shown);
+    if (c->is_picture) missing = NULL;
     if (missing) return FAIL(err, SC_E_FORMAT, "%s: task %s has no \"execution\" with the key \"%s\"", what, t->name, missing);
     if (t->n_filters > 1) return FAIL(err, SC_E_FORMAT, "%s: task %s has %zu filters, a task of code has one at most", what, t->name, t->n_filters);
     for (size_t i = 0; i < t->n_metrics; i++)

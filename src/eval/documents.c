@@ -136,12 +136,32 @@ static sc_status read_rows(struct eval_documents *out, struct loading *l, struct
     }
 }
 
+static sc_status read_own(struct eval_documents *out, struct loading *l, sc_error *err)
+{
+    size_t i;
+    json_t *row;
+    out->files = json_array();
+    out->file = mem_strdup(l->t->name);
+    json_array_foreach(l->t->documents, i, row) {
+        json_t *copy = json_deep_copy(row);
+        sc_status status = add_row(out, l, copy, err);
+        json_decref(copy);
+        if (status != SC_OK) return error_prefix(err, status, "document %zu of the task's own", i + 1);
+    }
+    return SC_OK;
+}
+
 sc_status eval_documents_read(struct eval_documents *out, const struct eval_task *t, int split, const char *directory, sc_error *err)
 {
     struct strings files = { 0 };
     struct reader *r = NULL;
     struct loading l = { .t = t, .where = &t->where[split] };
     *out = (struct eval_documents){ 0 };
+    if (t->documents && split == t->evaluated) {
+        sc_status own = read_own(out, &l, err);
+        if (own != SC_OK) eval_documents_release(out);
+        return own;
+    }
     sc_status status = find_files(&files, t, split, directory, err);
     if (status == SC_OK) status = reader_open(&r, &(struct reader_config){ .inputs = (const char *const *)files.at, .n_inputs = files.n }, err);
     if (status == SC_OK) status = read_rows(out, &l, r, err);

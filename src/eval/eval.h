@@ -43,6 +43,7 @@ struct eval_task {
     struct strings groups;
     enum eval_output output;
     struct strings files[SPLITS];          /* patterns below the data directory, the first that is there counts */
+    json_t *documents;                     /* of the evaluated split, in place of files: array of rows; NULL: none */
     struct strings columns;                /* that every document must have */
     struct eval_where where[SPLITS];
     int evaluated, examples;               /* splits; examples -1: not named, see eval_examples_split */

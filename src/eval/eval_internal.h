@@ -75,6 +75,10 @@ struct eval_result eval_aggregate(enum eval_aggregation how, const struct eval_n
 
 /* ---- code_task.c, code_languages.c: tasks whose answers are programs --------------------------------------------------------------------------- */
 
+enum picture_form { PICTURE_PYTHON, PICTURE_TIKZ, PICTURE_SVG };
+/* ORDER picture_level: what is asked of an answer that draws, each only where the one before is so. */
+enum picture_level { PICTURE_RUNS, PICTURE_DRAWS, PICTURE_MATCHES, PICTURE_LEVELS };
+enum { PICTURE_UNJUDGED = -1 };
 /* A program that was written for ask `ask`, and what became of it. */
 struct eval_program {
     size_t ask;
@@ -85,6 +89,9 @@ struct eval_program {
     int n_base, n_plus;
     double seconds;
     char detail[256];
+    enum picture_form form;                /* of a task of pictures, the rest too */
+    signed char level[PICTURE_LEVELS];     /* 0, 1, PICTURE_UNJUDGED */
+    json_t *pictures;                      /* [{"type","width","height","is_blank","data" (base64)} or {"type","refused"}]; NULL: none */
 };
 
 enum { CODE_ARGV = 14 };
@@ -109,7 +116,7 @@ sc_status code_language_run(struct eval_program *p, struct sandbox *s, const str
 sc_status code_language_warm(struct sandbox_carry *out, struct sandbox *s, const struct code_language *l, sc_error *err);
 
 /* A metric "pass@K" or "pass_at_K" of a task: of all tests, or ("base_" before it) of the base inputs alone. */
-struct code_metric { struct eval_metric_row row; char *name; size_t k; bool is_base; };
+struct code_metric { struct eval_metric_row row; char *name; size_t k; bool is_base; enum picture_level level; };       /* k 0: the share of answers with that level */
 struct eval_code {
     const struct code_language *language;
     enum python_mode mode;
@@ -117,6 +124,7 @@ struct eval_code {
     char *inputs, *more_inputs;            /* columns, of PYTHON_DIFFERENTIAL */
     struct strings cut;                    /* an answer ends before the first of these */
     double seconds, total_seconds;         /* of a call, of all; 0: the sandbox's */
+    bool is_picture;                       /* the answer draws: picture.c */
     int64_t open_braces;                   /* an answer ends with the brace that closes the last of those that the prompt left open; 0: not so */
     bool is_indented;                      /* an answer ends before the first line that is not indented */
     struct code_metric **metric; size_t n_metrics;
@@ -127,6 +135,32 @@ sc_status eval_code_read(struct eval_task *t, const json_t *v, const char *what,
 sc_status eval_code_check(const struct eval_task *t, const char *what, sc_error *err);
 const struct eval_metric_row *eval_code_metric(struct eval_code *c, const char *name);                  /* NULL: no name of a metric of code */
 const struct code_metric *eval_code_metric_of(const struct eval_metric_row *row);
+
+/* ---- picture.c, picture_answer.c, picture_png.c, picture_files.c: answers that draw ------------------------------------------------------------- */
+
+struct span_text { const char *at; size_t len; };
+struct picture_size { uint32_t width, height; };
+/* What of an answer is the program, and in which form it draws. *out points into the text, which a zero byte ends. */
+enum picture_form picture_answer(struct span_text *out, const char *text, size_t len, enum picture_form asked);
+/* TikZ with what LaTeX needs around it. */
+void        picture_document(struct buf *out, const char *text, size_t len);
+/* NULL: it is a PNG that can be shown; else what is wrong with it. */
+const char *picture_png(struct picture_size *size, bool *is_blank, const void *data, size_t len);
+bool        picture_decode(struct buf *out, const char *text, size_t len);       /* base64 */
+void        picture_encode(struct buf *out, const void *data, size_t len);
+/* Checks the documents and that Python has the libraries they need; *libraries: {name: version}, NULL if none is needed. fonts: what every run begins from. */
+struct eval_task_run;
+sc_status   picture_open(json_t **libraries, struct sandbox_carry *fonts, struct sandbox *s, const struct eval_task_run *k, sc_error *err);
+sc_status   picture_source(struct eval_program *p, const json_t *document, sc_error *err);      /* p->form and p->source */
+struct picture_run { struct sandbox *sandbox; const json_t *document; const struct sandbox_carry *fonts; double seconds; };
+sc_status   picture_judge(struct eval_program *p, const struct picture_run *x, sc_error *err);
+json_t     *picture_record(const struct eval_program *p);
+/* How a model is asked. */
+void        picture_open_fences(struct eval_task_run *k, const sc_model *m);
+const char *picture_asked(const sc_model *m);
+sc_status   picture_prompt(struct eval_prompt *p, const sc_model *m, const struct eval_ask *a, sc_error *err);
+/* Moves pictures out of the samples of results into files beside `path`, STEM.images/. */
+sc_status   picture_files_write(json_t *results, const char *path, sc_error *err);
 
 /* ---- bleu.c, rouge.c: how alike two texts are, 0 to 100 ------------------------------------------------------------------------------------ */
 

@@ -50,6 +50,7 @@ static sc_status ask_all(struct eval_run *r, struct eval_task_run *k, sc_error *
     k->ask = mem_zero(k->n_asks + 1, sizeof *k->ask);
     for (size_t i = 0; i < k->n_asks; i++) TRY(eval_ask_document(&k->ask[i], k->task, &k->documents, i, &k->examples, &r->chat, err));
     if (r->chat.leaves_out_system && !told) eval_event(r->runtime, "{\"event\":\"note\",\"text\":\"the chat template refuses a system message: instruction and description of a task are left out, as lm-eval does\"}");
+    if (k->task->code && k->task->code->is_picture && r->model) picture_open_fences(k, r->model);
     return SC_OK;
 }
 
@@ -233,6 +234,7 @@ static void on_written(void *user, size_t i, const struct eval_written *w)
 static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_error *err)
 {
     size_t n = 0, repeats = (size_t)k->task->repeats, all = k->n_written = k->n_asks * repeats;
+    sc_status status = SC_OK;
     struct eval_prompt *p = mem_zero(all + 1, sizeof *p), *q = mem_alloc((all + 1) * sizeof *q);
     bool *is_known = mem_zero(all + 1, 1);
     k->written = mem_zero(all + 1, sizeof *k->written);
@@ -240,6 +242,7 @@ static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_e
     r->which = mem_alloc((all + 1) * sizeof *r->which);
     sc_status status = SC_OK;
     for (size_t i = 0; i < all && status == SC_OK; i++) status = encode_prompt(&p[i], r, k->task, &k->ask[i / repeats], i % repeats, err);
+    for (size_t i = 0; i < all && status == SC_OK && k->task->code && k->task->code->is_picture && !r->chat.chat_template; i++) status = picture_prompt(&p[i], r->model, &k->ask[i / repeats], err);
     digest_prompts(r->digest, p, all);
     if (status == SC_OK) eval_progress_begin(r, k, read_written(r, k, is_known), all);
     for (size_t i = 0; i < all; i++)
@@ -449,13 +452,20 @@ static void keep_results(struct eval_run *r, struct eval_task_run *k)
 
 static sc_status check_config(const sc_eval_config *c, const sc_model *m, sc_error *err)
 {
-    if (!c->data || !*c->data) return FAIL(err, SC_E_ARGUMENT, "where the data of the tasks lies is not said; name the directory with --data");
-    if (!path_is_directory(c->data)) return FAIL(err, SC_E_IO, "--data %s is no directory", c->data);
+    if (c->data && *c->data && !path_is_directory(c->data)) return FAIL(err, SC_E_IO, "--data %s is no directory", c->data);
     bool needs_model = !c->dry_run && !(c->samples && *c->samples);
     if (!m && needs_model) return FAIL(err, SC_E_ARGUMENT, "there is no model to ask");
     if (m && !m->tokenizer) return FAIL(err, SC_E_ARGUMENT, "%s has no tokenizer, so it cannot read text", m->file->path);
     bool is_html;
     if (c->report && *c->report) TRY(sheet_check(c->report, &is_html, err));
+    return SC_OK;
+}
+
+static sc_status check_data(const struct eval_run *r, sc_error *err)
+{
+    bool has_data = r->config->data && *r->config->data;
+    for (size_t i = 0; !has_data && i < r->selection.n; i++)
+        if (!r->selection.at[i].task->documents) return FAIL(err, SC_E_ARGUMENT, "%s needs its data, but --data is missing: the directory with the data files of the tasks", r->selection.at[i].task->name);
     return SC_OK;
 }
 
@@ -517,6 +527,7 @@ sc_status eval_run_all(json_t **out, sc_runtime *rt, sc_model *m, const sc_eval_
     TRY(check_config(c, m, err));
     TRY_DONE(eval_tasks_builtin(&r.tasks, err));
     TRY_DONE(eval_select(&r.selection, &r.tasks, c->tasks, err));
+    TRY_DONE(check_data(&r, err));
     TRY_DONE(check_samples(&r, err));
     TRY_DONE(eval_chat_open(&r.chat, m, c, err));
     if (c->requests && *c->requests && rt->comm.rank == 0 && !(r.requests = fopen(c->requests, "w"))) TRY_DONE(FAIL(err, SC_E_IO, "%s cannot be written", c->requests));
@@ -539,11 +550,12 @@ sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_confi
     json_t *results;
     *out = (sc_text){ 0 };
     TRY(eval_run_all(&results, rt, m, c, false, err));
-    sc_status status = json_write(out, results, true);
     bool writes = c->out && *c->out && rt->comm.rank == 0;
+    sc_status status = writes ? picture_files_write(results, c->out, err) : SC_OK;
+    if (status == SC_OK) status = json_write(out, results, true);
     if (status == SC_OK && writes) status = file_write(c->out, out->data, out->len, err);
     if (status == SC_OK && writes) eval_unfinished_remove(c->out);      /* not before: what was found must be somewhere */
-    if (status == SC_OK && c->report && *c->report && rt->comm.rank == 0) status = eval_report_write(results, c->report, err);
+    if (status == SC_OK && c->report && *c->report && rt->comm.rank == 0) status = eval_report_write(results, writes ? c->out : NULL, c->report, err);
     json_decref(results);
     if (status != SC_OK) sc_text_free(out);
     return status;

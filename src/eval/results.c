@@ -38,6 +38,13 @@ static json_t *task_results(const struct eval_task_run *k)
 {
     json_t *out = json_pack("{s:s, s:s, s:I}", "name", k->task->name, "alias", k->task->name, "sample_len", (json_int_t)k->n_asks);
     for (size_t i = 0; i < k->n_results; i++) eval_set_result(out, metric_of(k, i)->shown, filter_name(k->task, i / k->n_metrics), &k->result[i]);
+    json_t *judged = k->task->code && k->task->code->is_picture ? json_object() : NULL;
+    for (size_t m = 0; judged && m < k->n_results; m++) {
+        size_t n = 0;
+        for (size_t i = 0; i < k->n_asks; i++) n += k->number[m * k->n_asks + i].weight > 0;
+        json_object_set_new(judged, metric_of(k, m)->shown, json_integer((json_int_t)n));
+    }
+    if (judged) json_object_set_new(out, "judged", judged);
     return out;
 }
 
@@ -161,7 +168,7 @@ static json_t *sample_of(const struct eval_task_run *k, size_t i, size_t filter)
     for (size_t m = 0; m < k->n_metrics; m++) {
         const struct eval_number *x = &k->number[(filter * k->n_metrics + m) * k->n_asks + i];
         bool is_pair = k->metric[m]->how >= AGGREGATE_WORDS;
-        json_object_set_new(s, k->metric[m]->shown, is_pair ? json_pack("[f, f]", x->value, x->weight) : json_real(x->value));
+        json_object_set_new(s, k->metric[m]->shown, is_pair ? json_pack("[f, f]", x->value, x->weight) : x->weight > 0 ? json_real(x->value) : json_null());
     }
     json_decref(target);
     return s;

@@ -18,9 +18,10 @@ static double real_of(const json_t *o, const char *key) { return json_number_val
 /* has_interval: Wilson's where every question is 0 or 1, which the standard error tells as well as the samples would; else normal. */
 struct score { const char *name, *filter; char *metric; double value, n; bool has_interval, is_share; struct eval_interval interval; };
 
-static double questions_of(const struct eval_record *r, const char *name, const json_t *scores)
+static double questions_of(const struct eval_record *r, const char *name, const char *metric, const json_t *scores)
 {
-    const json_t *n = json_object_get(scores, "sample_len");
+    const json_t *n = json_object_get(scores, "sample_len"), *judged = json_object_get(json_object_get(scores, "judged"), metric);
+    if (json_is_number(judged)) return json_number_value(judged);
     return json_is_number(n) ? json_number_value(n) : real_of(eval_record_get(r, "n-samples", name), "effective");
 }
 
@@ -52,7 +53,7 @@ static struct score *scores_of(size_t *n, const struct eval_record *r, const cha
     json_object_foreach((json_t *)(uintptr_t)scores, key, value) {
         if (!eval_score_key(&metric, &filter, key, value)) continue;
         struct score *s = &out[(*n)++];
-        *s = (struct score){ .name = name, .filter = filter, .metric = metric, .value = json_number_value(value), .n = questions_of(r, name, scores) };
+        *s = (struct score){ .name = name, .filter = filter, .metric = metric, .value = json_number_value(value), .n = questions_of(r, name, metric, scores) };
         set_interval(s, scores, is_group);
     }
     return out;
@@ -288,12 +289,15 @@ void eval_score_page(struct sheet *page, const struct eval_record *r)
     put_table(page, r, "results", "Tasks");
     sheet_text(page, "Intervals: Wilson's where every question is right or wrong, else 1.96 standard errors.");
     put_plots(page, r);
+    json_object_foreach(r->samples, task, one)
+        if (eval_has_pictures(r, task)) eval_score_pictures(page, r, task);
     put_limits(page, r);
     put_contamination(page, r);
     put_settings(page, r);
     put_files(page, json_object_get(r->all, "data"));
     put_speed(page, json_object_get(r->all, "speed"));
-    json_object_foreach(r->samples, task, one) eval_score_samples(page, r, task);
+    json_object_foreach(r->samples, task, one)
+        if (!eval_has_pictures(r, task)) eval_score_samples(page, r, task);
 }
 
 static sc_status write_page(const struct eval_record *r, const char *path, sc_error *err)
@@ -302,16 +306,19 @@ static sc_status write_page(const struct eval_record *r, const char *path, sc_er
     bool is_html;
     TRY(sheet_check(path, &is_html, err));
     sheet_begin(&page, is_html, "Evaluation");
+    page.images = picture_directory(path);
     eval_score_page(&page, r);
     sheet_end(&page);
-    sc_status status = file_write(path, page.out.data, page.out.len, err);
+    sc_status status = is_html ? SC_OK : picture_files_copy(r, path, err);
+    if (status == SC_OK) status = file_write(path, page.out.data, page.out.len, err);
+    mem_free(page.images);
     buf_release(&page.out);
     return status;
 }
 
-sc_status eval_report_write(const json_t *results, const char *path, sc_error *err)
+sc_status eval_report_write(const json_t *results, const char *out, const char *path, sc_error *err)
 {
-    struct eval_record r = { .all = (json_t *)(uintptr_t)results, .samples = json_object_get(results, "samples") };
+    struct eval_record r = { .path = (char *)(uintptr_t)out, .all = (json_t *)(uintptr_t)results, .samples = json_object_get(results, "samples") };
     return write_page(&r, path, err);
 }
 

@@ -74,7 +74,7 @@ sc_status eval_compare_records(json_t **out, const struct eval_record *a, const 
 /* ---- sheet.c: a page for a browser or in Markdown, from the same calls ---------------------------------------------------------------------------- */
 
 /* All text is escaped, whatever it holds. */
-struct sheet { struct buf out; bool is_html; };
+struct sheet { struct buf out; bool is_html; char *images; };      /* images: of a page in Markdown, the directory of its pictures, as the page names it */
 /* By the ending of `path`: .html or .md; SC_E_ARGUMENT for another one. */
 sc_status sheet_check(const char *path, bool *is_html, sc_error *err);
 void sheet_begin(struct sheet *s, bool is_html, const char *title);
@@ -90,10 +90,27 @@ void sheet_table_end(struct sheet *s);
 void sheet_fold(struct sheet *s, const char *format, ...) __attribute__((format(printf, 2, 3)));      /* what follows is hidden below this title */
 void sheet_fold_end(struct sheet *s);
 void sheet_block(struct sheet *s, const char *label, const char *text, size_t len);                  /* text as it is, with its lines */
+void sheet_part(struct sheet *s, const char *format, ...) __attribute__((format(printf, 2, 3)));      /* a heading below sheet_heading's */
+/* In a page for a browser the bytes stand in the page, as a picture that can run nothing; Markdown names the file that picture_files_copy writes. */
+struct sheet_picture { const char *name, *type; const void *data; size_t len; json_int_t width; };
+void sheet_picture(struct sheet *s, const struct sheet_picture *p);
 void sheet_value_row(struct sheet *s, const char *key, const json_t *value);
 /* Intervals along one axis; Markdown has none. */
 struct sheet_interval { const char *name; double value; struct eval_interval interval; };
 void sheet_intervals(struct sheet *s, const char *title, const struct sheet_interval *x, size_t n, double low, double high);
+
+/* ---- picture_files.c, picture_page.c: what tasks of pictures led to ----------------------------------------------------------------------------------- */
+
+struct picture_at { const char *task; json_int_t document; size_t answer, index; const char *type; };
+void  picture_name(char *out, size_t bytes, const struct picture_at *p);
+char *picture_directory(const char *path);                     /* "r.images" for "DIR/r.json"; mem_free */
+/* Every picture that was taken. */
+sc_status pictures_each(json_t *samples, sc_status (*what)(void *user, const struct picture_at *at, json_t *picture, sc_error *err), void *user, sc_error *err);
+/* NULL: a PNG or SVG; else what is wrong with it. */
+const char *picture_bytes(struct buf *out, const struct eval_record *r, const json_t *picture);
+sc_status picture_files_copy(const struct eval_record *r, const char *path, sc_error *err);       /* into the directory of pictures beside a page */
+bool  eval_has_pictures(const struct eval_record *r, const char *task);
+void  eval_score_pictures(struct sheet *s, const struct eval_record *r, const char *task);
 
 /* ---- compare_page.c, score_page.c, score_samples.c --------------------------------------------------------------------------------------------------- */
 
@@ -101,7 +118,7 @@ void eval_compare_page(struct sheet *s, const json_t *comparison);
 void eval_score_page(struct sheet *s, const struct eval_record *r);
 /* The questions of a task that teach most. */
 void eval_score_samples(struct sheet *s, const struct eval_record *r, const char *task);
-/* The page of results in memory, written to `path`. */
-sc_status eval_report_write(const json_t *results, const char *path, sc_error *err);
+/* The page of results in memory, written to `path`. out: where the results were written, NULL: nowhere. */
+sc_status eval_report_write(const json_t *results, const char *out, const char *path, sc_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* sheet.c - one page, for a browser or in Markdown. Text of models and data can act in neither: HTML escapes it, Markdown puts a backslash before whatever
  * could be markup, and long texts stand in indented blocks. */
 #include "data/dataset.h"
+#include "eval/eval_internal.h"
 #include "eval/scores.h"
 
 #include <stdlib.h>
@@ -72,6 +73,34 @@ void sheet_heading(struct sheet *s, const char *text)
     buf_puts(&s->out, s->is_html ? "<h2>" : "\n## ");
     put(s, text, strlen(text));
     buf_puts(&s->out, s->is_html ? "</h2>\n" : "\n");
+}
+
+void sheet_part(struct sheet *s, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    buf_puts(&s->out, s->is_html ? "<h3>" : "\n### ");
+    put_formatted(s, format, ap);
+    buf_puts(&s->out, s->is_html ? "</h3>\n" : "\n");
+    va_end(ap);
+}
+
+void sheet_picture(struct sheet *s, const struct sheet_picture *p)
+{
+    buf_puts(&s->out, s->is_html ? "<img alt=\"" : "\n![");
+    put(s, p->name, strlen(p->name));
+    if (s->is_html) {
+        buf_printf(&s->out, "\" width=\"%lld\" src=\"data:%s;base64,", (long long)p->width, p->type);       /* type: one of two */
+        picture_encode(&s->out, p->data, p->len);
+        buf_puts(&s->out, "\">\n");
+        return;
+    }
+    buf_puts(&s->out, "](");
+    const char *const parts[] = { s->images ? s->images : "", "/", p->name };
+    for (size_t i = 0; i < 3; i++)
+        for (const char *at = parts[i]; *at; at++)
+            buf_printf(&s->out, (*at >= '0' && *at <= '9') || ((*at | 32) >= 'a' && (*at | 32) <= 'z') || strchr("-_./", *at) ? "%c" : "%%%02X", (unsigned char)*at);
+    buf_puts(&s->out, ")\n");
 }
 
 void sheet_text(struct sheet *s, const char *format, ...)

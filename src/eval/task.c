@@ -92,6 +92,7 @@ void eval_task_free(struct eval_task *t)
     mem_free(t->shape);
     mem_free(t->filter);
     mem_free(t->metric);
+    json_decref(t->documents);
     json_decref(t->fixed_examples);
     json_decref(t->source);
     mem_free(t);

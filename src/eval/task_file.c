@@ -125,6 +125,16 @@ static sc_status read_shapes(struct reading *r, const char *key, const json_t *v
     return SC_OK;
 }
 
+/* Of a task that brings its own questions. */
+static sc_status read_documents(struct reading *r, const char *key, const json_t *v)
+{
+    bool is_good = json_is_array(v) && json_array_size(v);
+    for (size_t i = 0; i < json_array_size(v); i++) is_good = is_good && json_is_object(json_array_get(v, i));
+    if (!is_good) return wrong(r, key, v, "a list of maps");
+    r->t->documents = json_deep_copy(v);
+    return SC_OK;
+}
+
 /* {"test": {"column", "is"} or {"column", "least", "most"}} */
 static sc_status read_where(struct reading *r, const char *key, const json_t *v)
 {
@@ -254,10 +264,10 @@ static sc_status read_process(struct reading *r, const char *key, const json_t *
 
 /* ---- the file ---------------------------------------------------------------------------------------------------------------------------- */
 
-enum key { KEY_TASK, KEY_EACH, KEY_ABOUT, KEY_LICENCE, KEY_GROUPS, KEY_OUTPUT, KEY_FILES, KEY_COLUMNS, KEY_EVALUATED, KEY_EXAMPLES, KEY_SHAPES, KEY_PROCESS, KEY_TEXT, KEY_TARGET, KEY_CHOICE, KEY_QUERY, KEY_CONTEXTS,
+enum key { KEY_TASK, KEY_EACH, KEY_ABOUT, KEY_LICENCE, KEY_GROUPS, KEY_OUTPUT, KEY_FILES, KEY_DOCUMENTS, KEY_COLUMNS, KEY_EVALUATED, KEY_EXAMPLES, KEY_SHAPES, KEY_PROCESS, KEY_TEXT, KEY_TARGET, KEY_CHOICE, KEY_QUERY, KEY_CONTEXTS,
            KEY_TARGET_DELIMITER, KEY_EXAMPLE_DELIMITER, KEY_DESCRIPTION, KEY_NUM_FEWSHOT, KEY_FEWSHOT, KEY_METRICS, KEY_GENERATION, KEY_FILTERS, KEY_VERSION, KEY_REPEATS,
            KEY_WHERE, KEY_EXECUTION, KEY_PREFIX, KEY_CHAT, KEY_SUFFIX, KEY_FIRST, KEYS };
-static const char *const keys[KEYS] = { "task", "each", "about", "licence", "groups", "output_type", "files", "columns", "evaluated_split", "fewshot_split", "shapes", "process_docs", "doc_to_text", "doc_to_target",
+static const char *const keys[KEYS] = { "task", "each", "about", "licence", "groups", "output_type", "files", "documents", "columns", "evaluated_split", "fewshot_split", "shapes", "process_docs", "doc_to_text", "doc_to_target",
     "doc_to_choice", "doc_to_decontamination_query", "multiple_input", "target_delimiter", "fewshot_delimiter", "description", "num_fewshot", "fewshot_config", "metric_list", "generation_kwargs", "filter_list", "version", "repeats", "where", "execution", "gen_prefix", "chat", "doc_to_suffix", "first" };
 
 static sc_status read_first(struct reading *r, const char *key, const json_t *v);
@@ -272,6 +282,7 @@ static sc_status read_key(struct reading *r, enum key key, const json_t *v)
     case KEY_LICENCE: return read_string(&t->licence, r, name, v);
     case KEY_GROUPS: return read_strings(&t->groups, r, name, v);
     case KEY_FILES: return read_files(r, name, v);
+    case KEY_DOCUMENTS: return read_documents(r, name, v);
     case KEY_COLUMNS: return read_strings(&t->columns, r, name, v);
     case KEY_EVALUATED: return read_name(&t->evaluated, r, name, v, split_names, SPLITS);
     case KEY_EXAMPLES: return read_name(&t->examples, r, name, v, split_names, SPLITS);
@@ -360,7 +371,7 @@ static sc_status check(const struct reading *r)
     if (t->suffix.jinja && t->takes_examples) return FAIL(r->err, SC_E_FORMAT, "%s: task %s fills a gap (\"doc_to_suffix\"), so it takes no examples: set \"num_fewshot\" to 0", r->what, t->name);
     if (t->code) TRY(eval_code_check(t, r->what, r->err));
     else if (t->repeats > 1) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has \"repeats\", which only tasks of output_type code may have", r->what, t->name);
-    if (!t->files[t->evaluated].n) return FAIL(r->err, SC_E_FORMAT, "%s: task %s names no files of its split \"%s\"", r->what, t->name, split_names[t->evaluated]);
+    if (!t->files[t->evaluated].n && !t->documents) return FAIL(r->err, SC_E_FORMAT, "%s: task %s names no files of its split \"%s\"", r->what, t->name, split_names[t->evaluated]);
     return SC_OK;
 }
 

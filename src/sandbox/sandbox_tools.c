@@ -31,6 +31,8 @@ static const struct tool_row rows[] = {
     { "ruby",    { NULL }, false, false, NULL, { "/usr/share/ruby", "/etc/alternatives" } },
     { "php",     { NULL }, false, false, NULL, { "/usr/share/php", "/etc/php", "/etc/alternatives" } },
     { "Rscript", { NULL }, false, true, NULL, { "/usr/share/R", "/etc/R", "/etc/alternatives" } },
+    { "pdflatex", { NULL }, false, false, NULL, { "/usr/share/texlive", "/usr/share/texmf", "/usr/share/texmf-dist", "/usr/share/fonts", "/usr/share/tex-common", "/var/lib/texmf", "/etc/texmf", "/etc/alternatives" } },
+    { "pdftocairo", { NULL }, false, false, NULL, { "/usr/share/poppler", "/usr/share/fonts", "/etc/alternatives" } },
     { "bash",    { NULL }, false, false, NULL, { NULL } },
 };
 
