@@ -74,7 +74,7 @@ static const char STYLE[] =
     ".legend{color:var(--soft);font-size:.88rem}.legend span{margin-right:1.1em;white-space:nowrap}.turn{border-left:3px solid;padding:.15rem 0 .15rem .8rem;margin:.35rem 0}"
     ".turn>i{font:600 .75rem system-ui,sans-serif;display:block}.tokens{color:var(--fg);white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.75 ui-monospace,monospace;unicode-bidi:isolate}"
     ".tokens span{border-radius:3px;box-shadow:inset 0 0 0 1px var(--line);padding:1px 0}.tokens .on{background:var(--trained-bg);box-shadow:inset 0 -2px 0 var(--trained)}.tokens u{text-decoration:none;color:var(--soft);opacity:.75}"
-    "td .on{background:var(--trained-bg)}td code{font:12px ui-monospace,monospace;white-space:pre-wrap;unicode-bidi:isolate}h3{font-size:.95rem;font-weight:600;margin:1.6rem 0 .3rem}img{display:block;max-width:100%;height:auto;background:#fff;border:1px solid var(--line);border-radius:6px;margin:.5rem 0}details{margin:.5rem 0 0}summary{cursor:pointer;color:var(--soft);font-size:.88rem}"
+    "td .on{background:var(--trained-bg)}td code{font:12px ui-monospace,monospace;white-space:pre-wrap;unicode-bidi:isolate}h3{font-size:.95rem;font-weight:600;margin:1.6rem 0 .3rem}img{display:block;max-width:min(100%,38rem);height:auto;background:#fff;border:1px solid var(--line);border-radius:6px;margin:.5rem 0}details{margin:.5rem 0 0}summary{cursor:pointer;color:var(--soft);font-size:.88rem}"
     ".system{color:var(--system)}.user{color:var(--user)}.assistant{color:var(--assistant)}.tool{color:var(--tool)}.text{color:var(--text)}.template{color:var(--template)}.padding{color:var(--padding)}"
     "@media(max-width:34rem){body{padding:1.2rem .9rem}table{display:block;overflow-x:auto}}";
 

@@ -245,7 +245,7 @@ static sc_status run_here(struct eval_run *r, struct eval_task_run *k, sc_error 
     else if (status == SC_OK && r->runtime->cancel) status = FAIL(err, SC_E_CANCELLED, "cancelled");
     if (status == SC_OK) tell_outcomes(r, k, clock_seconds() - begin);
     if (status == SC_OK && x.libraries) json_object_set(k->programs, "libraries", x.libraries);
-    if (status == SC_OK && k->task->code->is_picture) json_object_set_new(k->programs, "asked", json_string(k->written ? picture_asked(r->model) : "not: stored answers"));
+    if (status == SC_OK && k->task->code->is_picture && k->written) json_object_set_new(k->programs, "asked", json_string(picture_asked(r->model)));
     json_decref(x.libraries);
     sandbox_carry_release(&x.warm);
     for (size_t i = 0; i < k->n_asks; i++) checks_release(&x.checks[i]);

@@ -37,7 +37,9 @@ static void put_program(struct sheet *page, const struct eval_record *r, const c
     const char *detail = json_string_value(json_object_get(program, "detail")), *form = json_string_value(json_object_get(program, "form"));
     json_t *picture;
     size_t n;
-    sheet_text(page, "runs: %s, draws: %s, matches: %s%s%s", word(json_object_get(program, "runs")), word(json_object_get(program, "draws")), word(json_object_get(program, "matches")), detail && *detail ? " - " : "", detail ? detail : "");
+    char which[40] = "";
+    if (json_array_size(json_object_get(sample, "programs")) > 1) snprintf(which, sizeof which, "answer %zu: ", i + 1);
+    sheet_text(page, "%sruns: %s, draws: %s, matches: %s%s%s", which, word(json_object_get(program, "runs")), word(json_object_get(program, "draws")), word(json_object_get(program, "matches")), detail && *detail ? " - " : "", detail ? detail : "");
     json_array_foreach(pictures, n, picture) {
         const char *type = json_string_value(json_object_get(picture, "type"));
         put_picture(page, r, &(struct picture_at){ task, json_integer_value(json_object_get(sample, "doc_id")), i, n, type ? type : "" }, picture);

@@ -159,7 +159,8 @@ static void put_head(struct sheet *page, const struct eval_record *r)
     struct tm t;
     if (json_is_number(date) && gmtime_r(&seconds, &t)) strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", &t);
     const char *program = text_of(json_object_get(r->all, "config"), "program"), *reference = text_of(r->all, "lm_eval_version");
-    sheet_text(page, "%s, measured %s by %s%s", eval_record_model(r), when, *program ? program : *reference ? "lm-eval " : "an unknown program", *program ? "" : reference);
+    const char *model = eval_record_model(r);
+    sheet_text(page, "%s, measured %s by %s%s", *model ? model : "Stored answers", when, *program ? program : *reference ? "lm-eval " : "an unknown program", *program ? "" : reference);
 }
 
 static void put_files(struct sheet *page, const json_t *data)
