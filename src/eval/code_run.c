@@ -209,11 +209,11 @@ static sc_status prepare(struct running *x, sc_error *err)
     const struct eval_task_run *k = x->k;
     const struct eval_code *c = k->task->code;
     for (size_t i = 0; i < k->n_asks && !c->is_picture; i++) TRY(checks_make(&x->checks[i], c, k->documents.at[k->ask[i].document], err));
+    if (c->is_picture) TRY(picture_open(&x->libraries, &x->warm, x->r->sandbox, k, err));
     for (size_t i = 0; i < k->n_programs; i++) {
         TRY(make_source(&k->program[i], c, k->documents.at[k->ask[k->program[i].ask].document], err));
         if (!json_is_string(k->program[i].source)) return FAIL(err, SC_E_FORMAT, "\"program\" of %s gives no text", k->task->name);
     }
-    if (c->is_picture) return picture_open(&x->libraries, &x->warm, x->r->sandbox, k, err);
     return code_language_warm(&x->warm, x->r->sandbox, c->language, err);
 }
 

@@ -231,7 +231,11 @@ static sc_status run_python(struct eval_program *p, const struct picture_run *x,
     free(order);
     TRY(status);
     json_t *found = has_ended_badly(p, &r) ? NULL : read_verdict(&r, nonce);
-    if (!found && r.outcome == SANDBOX_EXITED) say(p, PYTHON_ERROR, "the program ended (exit code %d) before anybody could look at what it drew", r.code);
+    if (!found && r.outcome == SANDBOX_EXITED) {
+        char how[40] = "";
+        if (r.code > 128) snprintf(how, sizeof how, ", as by signal %d", r.code - 128);       /* a shell stands between */
+        say(p, PYTHON_ERROR, "the program ended (exit code %d%s) before anybody could look at what it drew", r.code, how);
+    }
     if (carry.is_held) status = collect(&is_seen, p, x->sandbox, &carry, "/tmp/job/out", NULL, err);
     if (found && p->outcome != PYTHON_SETUP) take_verdict(p, found, is_seen);
     json_decref(found);
@@ -340,15 +344,15 @@ sc_status picture_source(struct eval_program *p, const json_t *document, sc_erro
     if (!form_of(&asked, document)) return FAIL(err, SC_E_FORMAT, "a document of pictures has no \"draws\" that is python, tikz or svg");
     p->form = picture_answer(&code, json_string_value(p->answer), json_string_length(p->answer), asked);
     p->source = json_stringn(code.at, code.len);
+    p->pictures = json_array();
+    p->level[PICTURE_RUNS] = p->level[PICTURE_DRAWS] = 0;
+    p->level[PICTURE_MATCHES] = json_array_size(json_object_get(document, "checks")) ? 0 : PICTURE_UNJUDGED;
     return SC_OK;
 }
 
 sc_status picture_judge(struct eval_program *p, const struct picture_run *x, sc_error *err)
 {
     static sc_status (*const runs[])(struct eval_program *, const struct picture_run *, sc_error *) = { run_python, run_tikz, run_svg };       /* ORDER picture_form */
-    p->pictures = json_array();
-    p->level[PICTURE_RUNS] = p->level[PICTURE_DRAWS] = 0;
-    p->level[PICTURE_MATCHES] = json_array_size(json_object_get(x->document, "checks")) ? 0 : PICTURE_UNJUDGED;
     return runs[p->form](p, x, err);
 }
 

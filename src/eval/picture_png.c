@@ -7,7 +7,7 @@
 
 enum { SIDE_MAX = 10000, PIXELS_MAX = 40000000, HEAD_BYTES = 13, CHUNK_BYTES = 12 };
 
-struct png { struct picture_size size; unsigned depth, color, interlace, bits; bool has_head, has_palette, has_end, is_blank; z_stream z; bool is_open, is_over; uint8_t *row[2]; size_t row_bytes, filled; uint32_t rows; };
+struct png { struct picture_size size; unsigned depth, color, interlace, bits; bool has_head, has_palette, has_end, is_blank; z_stream z; bool is_open, is_over; uint8_t *row[2], first[8]; size_t row_bytes, filled; uint32_t rows; };
 
 static uint32_t u32(const uint8_t *at) { return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3]; }
 
@@ -60,29 +60,29 @@ static bool unfilter(struct png *p)
     return p->row[0][0] <= 4;
 }
 
-/* Are all pixels of this row the first of it, and is the row the one above? */
-static bool is_even(const struct png *p)
+/* Are all pixels of this row the first one of the picture? Where a pixel has less than a byte, `first` is a byte full of it. */
+static bool is_even(struct png *p)
 {
-    const uint8_t *now = p->row[0] + 1;
+    const uint8_t *now = p->row[1] + 1;
     size_t step = p->bits < 8 ? 1 : p->bits / 8, whole = (size_t)p->size.width * p->bits / 8;
-    unsigned first = now[0] >> (8 - (p->bits < 8 ? p->bits : 8)), fill = 0, tail = (unsigned)((size_t)p->size.width * p->bits % 8);
-    for (unsigned i = 0; p->bits < 8 && i < 8; i += p->bits) fill |= first << i;
+    unsigned tail = (unsigned)((size_t)p->size.width * p->bits % 8);
+    if (p->rows == 1) memcpy(p->first, now, step);
+    for (unsigned i = 0, pixel = now[0] >> (8 - p->bits % 8); p->rows == 1 && p->bits < 8 && i < 8; i += p->bits) p->first[0] = (uint8_t)((i ? p->first[0] : 0u) | pixel << i);
     for (size_t i = 0; i < whole; i++)
-        if (now[i] != (p->bits < 8 ? fill : now[i % step])) return false;
-    if (tail && (unsigned)(now[whole] >> (8 - tail)) != (fill >> (8 - tail))) return false;
-    return !p->rows || memcmp(now, p->row[1] + 1, whole) == 0;
+        if (now[i] != p->first[i % step]) return false;
+    return !tail || (now[whole] ^ p->first[0]) >> (8 - tail) == 0;
 }
 
 static const char *take_row(struct png *p)
 {
     if (p->rows == p->size.height) return "it has more rows than its header says";
     if (!unfilter(p)) return "a row of it is damaged";
-    p->is_blank = p->is_blank && is_even(p);
     uint8_t *above = p->row[1];
     p->row[1] = p->row[0];
     p->row[0] = above;
     p->filled = 0;
     p->rows++;
+    p->is_blank = p->is_blank && is_even(p);
     return NULL;
 }
 
@@ -91,22 +91,18 @@ static const char *read_pixels(struct png *p, const uint8_t *at, size_t len)
     if (!p->has_head || (p->color == 3 && !p->has_palette)) return "its pixels come before its header";
     p->z.next_in = (Bytef *)(uintptr_t)at;
     p->z.avail_in = (uInt)len;
-    while (p->z.avail_in || p->filled == p->row_bytes) {
-        if (p->is_over) return "something follows its pixels";
+    while (!p->is_over) {
         p->z.next_out = p->row[0] + p->filled;
         p->z.avail_out = (uInt)(p->row_bytes - p->filled);
         int got = inflate(&p->z, Z_NO_FLUSH);
         if (got != Z_OK && got != Z_STREAM_END && got != Z_BUF_ERROR) return "its pixels cannot be unpacked";
         p->is_over = got == Z_STREAM_END;
         p->filled = p->row_bytes - p->z.avail_out;
-        if (p->filled == p->row_bytes) {
-            const char *wrong = take_row(p);
-            if (wrong) return wrong;
-        } else if (got == Z_BUF_ERROR) {
-            break;
-        }
+        const char *wrong = p->filled == p->row_bytes ? take_row(p) : NULL;
+        if (wrong) return wrong;
+        if (p->z.avail_out) break;                            /* it wants the next chunk */
     }
-    return NULL;
+    return p->z.avail_in ? "something follows its pixels" : NULL;
 }
 
 static const char *read_chunk(struct png *p, const uint8_t *at, size_t len)
@@ -136,7 +132,7 @@ const char *picture_png(struct picture_size *size, bool *is_blank, const void *d
         i += n + CHUNK_BYTES;
         if (!wrong && p.has_end && i != len) wrong = "something follows its end";
     }
-    if (!wrong && p.rows != p.size.height) wrong = "rows of it are missing";
+    if (!wrong && (p.rows != p.size.height || p.filled || !p.is_over)) wrong = "rows of it are missing";
     if (p.is_open) inflateEnd(&p.z);
     for (int i = 0; i < 2; i++) mem_free(p.row[i]);
     *size = p.size;
