@@ -240,7 +240,6 @@ static sc_status write_answers(struct eval_run *r, struct eval_task_run *k, sc_e
     k->written = mem_zero(all + 1, sizeof *k->written);
     list_ends(&r->until, k->task, &r->chat);
     r->which = mem_alloc((all + 1) * sizeof *r->which);
-    sc_status status = SC_OK;
     for (size_t i = 0; i < all && status == SC_OK; i++) status = encode_prompt(&p[i], r, k->task, &k->ask[i / repeats], i % repeats, err);
     for (size_t i = 0; i < all && status == SC_OK && k->task->code && k->task->code->is_picture && !r->chat.chat_template; i++) status = picture_prompt(&p[i], r->model, &k->ask[i / repeats], err);
     digest_prompts(r->digest, p, all);

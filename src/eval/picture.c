@@ -7,7 +7,7 @@
 extern const unsigned char eval_draw[], eval_collect[], eval_libraries[];
 extern const size_t eval_draw_bytes, eval_collect_bytes, eval_libraries_bytes;
 
-enum { OUTPUT_KEPT = 48 << 20, VERDICT_KEPT = 256 << 10, COLLECT_SECONDS = 30, TEX_SECONDS = 60, LIBRARIES_SECONDS = 300, SECONDS = 60, NEEDS_MAX = 16 };
+enum { OUTPUT_KEPT = 48 << 20, CARRIED = 80 << 20, VERDICT_KEPT = 256 << 10, COLLECT_SECONDS = 30, TEX_SECONDS = 60, LIBRARIES_SECONDS = 300, SECONDS = 60, NEEDS_MAX = 16 };
 #define FONTS "MPLCONFIGDIR=/tmp/job/.matplotlib"
 
 static const char *const form_names[] = { "python", "tikz", "svg" };       /* ORDER picture_form */
@@ -162,6 +162,7 @@ static sc_status collect(bool *is_seen, struct eval_program *p, struct sandbox *
     struct sandbox_result r;
     TRY(sandbox_run(&r, s, &job, err));
     if (r.outcome == SANDBOX_SETUP) say(p, PYTHON_SETUP, "%s", r.message);
+    else if (r.outcome != SANDBOX_EXITED || r.code != 0) json_array_append_new(p->pictures, json_pack("{s:s, s:s}", "type", "", "refused", "what was drawn could not be carried out of the sandbox"));
     for (size_t at = 0; r.outcome == SANDBOX_EXITED && at < r.output.len;) {
         size_t n = strcspn(r.output.data + at, "\n");
         *is_seen = add_picture(p, r.output.data + at, n) || *is_seen;
@@ -198,6 +199,14 @@ static json_t *read_verdict(const struct sandbox_result *r, const char *nonce)
     return found;
 }
 
+/* Why there is nothing to see. */
+static void say_nothing(struct eval_program *p)
+{
+    const char *refused = NULL;
+    for (size_t i = 0; i < json_array_size(p->pictures) && !refused; i++) refused = json_string_value(json_object_get(json_array_get(p->pictures, i), "refused"));
+    say(p, PYTHON_FAIL, refused ? "no picture can be shown: %s" : "nothing was drawn", refused);
+}
+
 static void take_verdict(struct eval_program *p, const json_t *found, bool is_seen)
 {
     const char *outcome = json_string_value(json_object_get(found, "outcome")), *detail = json_string_value(json_object_get(found, "detail"));
@@ -211,7 +220,7 @@ static void take_verdict(struct eval_program *p, const json_t *found, bool is_se
     p->level[PICTURE_DRAWS] = p->level[PICTURE_RUNS] && has_artists && is_seen;
     if (p->level[PICTURE_MATCHES] != PICTURE_UNJUDGED) p->level[PICTURE_MATCHES] = p->level[PICTURE_DRAWS] && json_array_size(wrong) == 0;
     if (end != PYTHON_PASS) say(p, end, "%s", detail ? detail : "");
-    else if (!p->level[PICTURE_DRAWS]) say(p, PYTHON_FAIL, "nothing was drawn");
+    else if (!p->level[PICTURE_DRAWS]) say_nothing(p);
     else if (!p->level[PICTURE_MATCHES]) say(p, PYTHON_FAIL, "%s", json_array_size(wrong) && json_is_string(json_array_get(wrong, 0)) ? json_string_value(json_array_get(wrong, 0)) : "");
     else say(p, PYTHON_PASS, "%s", "");
 }
@@ -226,7 +235,7 @@ static sc_status run_python(struct eval_program *p, const struct picture_run *x,
     char nonce[33], *order = make_order(x->document, nonce);
     bool is_seen = false;
     const struct sandbox_job job = { .argv = argv, .files = files, .n_files = 2, .environment = environment, .tools = python_tools, .input = order, .input_len = strlen(order), .from = x->fonts && x->fonts->is_held ? x->fonts : NULL,
-        .to = &carry, .keep = keep, .limits = { .wall = x->seconds > 0 ? x->seconds : SECONDS, .has_wide_addresses = true, .output_kept = VERDICT_KEPT } };
+        .to = &carry, .keep = keep, .limits = { .wall = x->seconds > 0 ? x->seconds : SECONDS, .has_wide_addresses = true, .output_kept = VERDICT_KEPT, .file_bytes = CARRIED } };
     sc_status status = sandbox_run(&r, x->sandbox, &job, err);
     free(order);
     TRY(status);
@@ -313,7 +322,7 @@ static sc_status run_tikz(struct eval_program *p, const struct picture_run *x, s
     p->level[PICTURE_DRAWS] = is_seen;
     if (p->outcome == PYTHON_SETUP) goto done;
     if (is_seen) say(p, PYTHON_PASS, "%s", "");
-    else say(p, PYTHON_FAIL, "nothing was drawn");
+    else say_nothing(p);
 done:
     sandbox_carry_release(&pdf);
     sandbox_carry_release(&image);
@@ -330,7 +339,7 @@ static sc_status run_svg(struct eval_program *p, const struct picture_run *x, sc
     p->level[PICTURE_DRAWS] = is_seen;
     if (p->outcome == PYTHON_SETUP) return SC_OK;
     if (!p->level[PICTURE_RUNS]) say(p, PYTHON_SYNTAX, "the SVG cannot be shown: %s", refused ? refused : "it could not be read");
-    else if (!is_seen) say(p, PYTHON_FAIL, "nothing was drawn");
+    else if (!is_seen) say_nothing(p);
     else say(p, PYTHON_PASS, "%s", "");
     return SC_OK;
 }
