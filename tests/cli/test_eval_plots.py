@@ -271,7 +271,7 @@ def test_right_and_wrong_plots():
     if not PLOTS_PYTHON:
         print("skipped: plots, STARCHAT_PLOTS_PYTHON names no interpreter")
         return
-    cases = [("1", BARS, "111", ""), ("1", BARS_2, "111", ""), ("2", MAP, "111", ""), ("2", MAP_2, "111", ""), ("3", POINTS, "111", ""), ("3", POINTS_2, "111", ""),
+    cases = [("1", BARS, "111", ""), ("1", BARS_2, "111", ""), ("1", BARS.replace('sns.set_context("talk")', "plt.style.use('seaborn-v0_8-talk')"), "111", ""), ("2", MAP, "111", ""), ("2", MAP_2, "111", ""), ("3", POINTS, "111", ""), ("3", POINTS_2, "111", ""),
              ("1", "import matplotlib.pyplot as plt\nplt.figure()\nplt.show()", "100", "nothing was drawn"), ("1", "import matplotlib.pyplot as plt\nplt.subplots(1, 2)\nplt.show()", "100", "nothing was drawn"), ("1", GOOD, "110", "no figure"),
              ("1", BARS.replace("6.0, 6.1]", "6.0, 6.2]"), "110", "Jerry is 6.2 high"), ("1", BARS.replace("(1, 2,", "(2, 1,"), "110", "2 by 1"), ("1", BARS.replace('sns.set_context("talk")', ""), "110", "context talk"),
              ("1", BARS.replace("'Tom'", "'Tim'"), "110", "no bar named Tom"), ("1", BARS.replace("y='Age'", "y='Height'"), "110", "panel 2"), ("1", BARS_2.split("plt.subplot(122)")[0] + "plt.show()", "110", "1 by 1"), ("1", BARS + "1 / 0", "000", "ZeroDivisionError"),

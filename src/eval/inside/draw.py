@@ -171,6 +171,8 @@ class Watcher:
                     CHECKS[name](figure, **arguments)
                 except Wrong as e:
                     wrong.append(str(e))
+                except Exception as e:                        # a figure of a kind that the check does not know is no fault of the program
+                    wrong.append(f"{name} cannot be looked for in this figure: {last_line(e)}")
         if self.wrong is None or len(wrong) < len(self.wrong):
             self.wrong = wrong
 
