@@ -282,7 +282,7 @@ static struct eval_number level_of(const struct eval_program *p, size_t n, enum 
 static struct eval_result mean_of_judged(const struct eval_run *r, const struct eval_number *x, size_t n)
 {
     struct eval_number *judged = mem_alloc((n + 1) * sizeof *judged);
-    struct eval_result out = { .value = NAN };
+    struct eval_result out = { .value = (double)NAN };
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
         if (x[i].weight > 0) judged[kept++] = x[i];
