@@ -22,3 +22,8 @@ render "$scratch/chatml.jinja" chatml arc_easy_chat arc_easy_chat-single winogra
 render "$scratch/no_system.jinja" no_system gsm8k_chat-system arc_easy.prefix_chat-single gsm8k.prefix_chat
 render tests/golden/eval/templates/trims.jinja trims mmlu_anatomy_chat gsm8k.prefix_chat arc_easy.prefix_chat
 render tests/golden/eval/templates/trims.jinja none gsm8k_system arc_easy.prefix gsm8k.prefix
+"$python" - > tests/golden/eval/requests_chat/made_by.json <<'END'
+import json
+from importlib.metadata import version
+print(json.dumps({"script": "tools/oracle/eval_chat_golden.sh", **{p: version(p) for p in ("lm_eval", "transformers", "jinja2")}, "seeds": {"random": 0, "numpy": 1234, "torch": 1234, "fewshot": 1234}}))
+END
