@@ -107,6 +107,8 @@ static int run_eval(const struct command *self, int argc, char **argv)
     if (args_has(&e.args, "list")) return list_tasks(&e.args.common);
     if (!e.args.n_operands && !*e.config.samples) return usage_error(self, "MODEL is missing");
     if (!*e.config.tasks) return usage_error(self, "--tasks is missing; `starchat eval --list` shows what there is");
+    if (e.model.chat_template && *e.model.chat_template && !e.config.apply_chat_template)
+        note(&e.args.common, "benchmarks are asked in plain text; --apply-chat-template asks them through the template");
     if (strcmp(e.args.common.runtime.activations, "auto") == 0) e.args.common.runtime.activations = "f32";
     e.config.program_path = getenv("PATH");
     const char *mpi = args_value(&e.args, "mpi");

@@ -146,7 +146,8 @@ def test_another_template_is_another_run():
     line = ["--tasks", task, "--data", SCRATCH, "--out", out, "--template", "chatml"]
     run(*line, "--apply-chat-template", good=False)
     out.rmdir()
-    assert "2 of 2 answers are there" not in (p := run(*line)).stderr and "is replaced" in p.stderr, p.stderr
+    p = run(*line)
+    assert "2 of 2 answers are there" not in p.stderr and "is replaced" in p.stderr and "asked in plain text, without the template" in p.stderr, p.stderr
     out.unlink()
     out.mkdir()
     run(*line, "--apply-chat-template", good=False)

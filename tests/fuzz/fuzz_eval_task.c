@@ -5,7 +5,7 @@
 
 #include "eval/eval_internal.h"
 
-static void ask(const struct eval_task *t)
+static void ask(const struct eval_task *t, struct eval_chat *chat)
 {
     json_t *row = json_pack("{s:s, s:s, s:[s,s], s:i, s:s}", "question", "a [b] c", "text", "d e", "choices", "x", "y", "answer", 1, "page", " = T = \n u ");
     struct eval_documents d = { .at = &row, .n = 1, .file = (char *)(uintptr_t)"fuzz" };
@@ -13,7 +13,7 @@ static void ask(const struct eval_task *t)
     struct eval_ask a;
     sc_error err = { 0 };
     python_random_seed(&x.random, 1);
-    if (eval_ask_document(&a, t, &d, 0, &x, NULL, &err) == SC_OK) {
+    if (eval_ask_document(&a, t, &d, 0, &x, chat, &err) == SC_OK) {
         if (!a.n_options || a.n_contexts > a.n_options) abort();
         eval_ask_release(&a);
     } else if (!err.message[0]) abort();
@@ -32,13 +32,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct eval_tasks t = { 0 };
     sc_error err = { 0 };
     if (size > 16384) return 0;
+    struct chat_template chatml;
+    if (chat_template_open(&chatml, "chatml", &err) != SC_OK) abort();
+    struct eval_chat chat = { .chat_template = &chatml, .tokens = json_object(), .is_multiturn = size % 2, .system = "s" };
     sc_status status = eval_tasks_parse(&t, (const char *)data, size, "fuzz", &err);
     if (status != SC_OK && !err.message[0]) abort();
     for (size_t i = 0; i < t.n && status == SC_OK && i < 4; i++) {
         if (!t.at[i]->name || !t.at[i]->n_metrics || !t.at[i]->target.jinja) abort();
-        ask(t.at[i]);
-        if (t.at[i]->first) ask(t.at[i]->first->ask);
+        ask(t.at[i], NULL);
+        ask(t.at[i], &chat);
+        if (t.at[i]->first) ask(t.at[i]->first->ask, NULL);
     }
+    json_decref(chat.tokens);
+    chat_template_release(&chatml);
     eval_tasks_release(&t);
     return 0;
 }
