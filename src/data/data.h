@@ -63,6 +63,8 @@ struct tree_config {                   /* how OpenAssistant trees become dialogu
 /* A format is a row: how sure it is of a value, and how to turn it into dialogues. */
 struct data_format { const char *name, *help; bool (*probe)(const json_t *record); sc_status (*convert)(struct dialogue_list *out, const json_t *record, const struct tree_config *c, sc_error *err); };
 extern const struct data_format data_formats[];                       /* rows end with name NULL; the first that fits wins */
+/* Appends the dialogues of a record, which may change; nothing on failure. format_name may be NULL. */
+sc_status dialogues_from_json(struct dialogue_list *out, json_t *record, const struct tree_config *c, const char **format_name, sc_error *err);
 /* Parses and converts. SC_E_FORMAT with file, line and reason. Appends nothing on failure. */
 sc_status dialogues_from_record(struct dialogue_list *out, const struct record *r, const struct tree_config *c, const char **format_name, sc_error *err);
 

@@ -177,26 +177,32 @@ static const struct data_format *format_find(const json_t *record)
     return f->name ? f : NULL;
 }
 
+sc_status dialogues_from_json(struct dialogue_list *out, json_t *record, const struct tree_config *c, const char **format_name, sc_error *err)
+{
+    size_t begin = out->len;
+    if (format_name) *format_name = NULL;
+    lists_unquote(record);
+    const struct data_format *f = format_find(record);
+    sc_status status = f ? f->convert(out, record, c, err) : unknown_shape(record, err);
+    if (status == SC_OK && format_name) *format_name = f->name;
+    while (status != SC_OK && out->len > begin) dialogue_release(&out->dialogue[--out->len]);
+    return status;
+}
+
 sc_status dialogues_from_record(struct dialogue_list *out, const struct record *r, const struct tree_config *c, const char **format_name, sc_error *err)
 {
     size_t begin = out->len;
     json_t *record = NULL;
-    if (format_name) *format_name = NULL;
     sc_status status = json_read_line(&record, r->text, r->len, r->line, err);
     if (status != SC_OK) return error_prefix(err, status, "%s", r->file);
-    lists_unquote(record);
-    const struct data_format *f = format_find(record);
-    status = f ? f->convert(out, record, c, err) : unknown_shape(record, err);
-    if (status == SC_OK && format_name) *format_name = f->name;
+    status = dialogues_from_json(out, record, c, format_name, err);
     for (size_t i = begin; i < out->len; i++) {
         struct dialogue *d = &out->dialogue[i];
-        if (status != SC_OK) { dialogue_release(d); continue; }
         d->file = r->file;
         d->line = r->line;
         d->input = r->input;
         d->index = (uint32_t)(i - begin);
     }
-    if (status != SC_OK) out->len = begin;
     json_decref(record);
     return status == SC_OK ? SC_OK : error_prefix(err, status, "%s: line %llu", r->file, (unsigned long long)r->line);
 }

@@ -77,6 +77,7 @@ struct eval_result eval_aggregate(enum eval_aggregation how, const struct eval_n
         if (r.has_error) r.error = perplexity_error(x, n, pool);
         break;
     case AGGREGATE_WORDS:
+    case AGGREGATE_TOKENS:
     case AGGREGATE_BYTES: r.value = exp(-(sum / sum_of(x, n, true))); break;
     case AGGREGATE_BITS: r.value = -(sum / sum_of(x, n, true)) / log(2); break;
     }

@@ -247,7 +247,7 @@ static sc_status fill_text(struct eval_ask *a, const struct view *v, const struc
     bool has_answer = t->output != EVAL_GENERATE && t->output != EVAL_CODE;
     if (!text || (has_answer && !target)) return FAIL(err, SC_E_FORMAT, "%s gives no text where one is needed", t->name);
     a->context = mem_zero(1, sizeof *a->context);
-    TRY(add_context(a, beginning, text, prefix_of(v), t->target_delimiter, t->output == EVAL_ROLLING ? NULL : c, err));
+    TRY(add_context(a, beginning, text, prefix_of(v), t->target_delimiter, eval_is_whole(t->output) ? NULL : c, err));
     a->n_options = 1;
     if (!has_answer) return SC_OK;
     a->continuation = mem_zero(1, sizeof *a->continuation);
@@ -271,7 +271,7 @@ sc_status eval_ask_document(struct eval_ask *out, const struct eval_task *t, con
     struct turns beginning = { 0 };
     *out = (struct eval_ask){ .document = i, .gold = -1 };
     TRY(view_open(&v, t, d->at[i], c, err));
-    sc_status status = t->output == EVAL_ROLLING ? SC_OK : put_beginning(&beginning, t, d->at[i], x, c, err);
+    sc_status status = eval_is_whole(t->output) ? SC_OK : put_beginning(&beginning, t, d->at[i], x, c, err);
     if (status == SC_OK) status = t->output == EVAL_CHOICE ? fill_choice(out, &v, t, &beginning, c, err) : fill_text(out, &v, t, &beginning, c, err);
     if (status == SC_OK && t->suffix.jinja) status = fill_suffix(out, t, d->at[i], err);
     out->target = json_incref(v.target);

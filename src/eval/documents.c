@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- which file ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -22,6 +23,12 @@ static bool find_pattern(struct strings *out, const char *directory, const char 
 
 static sc_status find_files(struct strings *out, const struct eval_task *t, int split, const char *directory, sc_error *err)
 {
+    struct stat s;
+    if (stat(directory, &s) == 0 && S_ISREG(s.st_mode)) {
+        if (split != t->evaluated) return FAIL(err, SC_E_IO, "%s needs its split \"%s\" too, for examples, but --data %s is one file; name a directory, or ask with --num-fewshot 0", t->name, split_names[split], directory);
+        strings_add(out, directory);
+        return SC_OK;
+    }
     char *below = path_join(directory, t->name);
     struct buf looked;
     buf_init(&looked, 300);

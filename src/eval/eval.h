@@ -24,8 +24,10 @@ struct strings { char **at; size_t n; };
 /* A Jinja template over the columns of a document. gives_json: it ends with "| tojson }}", and its text is a JSON value. */
 struct eval_template { struct jinja *jinja; bool gives_json; };
 /* ORDER eval_outputs. */
-enum eval_output { EVAL_CHOICE, EVAL_LIKELIHOOD, EVAL_ROLLING, EVAL_GENERATE, EVAL_CODE, EVAL_OUTPUTS };
-extern const char *const eval_outputs[EVAL_OUTPUTS];               /* lm-eval's names */
+enum eval_output { EVAL_CHOICE, EVAL_LIKELIHOOD, EVAL_ROLLING, EVAL_DIALOGUE, EVAL_GENERATE, EVAL_CODE, EVAL_OUTPUTS };
+extern const char *const eval_outputs[EVAL_OUTPUTS];               /* lm-eval's names; of a dialogue ours */
+/* A document is a whole: nothing stands before it. */
+static inline bool eval_is_whole(enum eval_output o) { return o == EVAL_ROLLING || o == EVAL_DIALOGUE; }
 /* A data file of another shape than the task's templates expect: where its first row lacks some of the task's columns and has all of `needs`, each row gets
  * the columns `set`. */
 struct eval_shape { struct strings needs; struct { char *column; struct eval_template value; } *set; size_t n_set; };

@@ -58,7 +58,7 @@ struct eval_answer {
     const size_t *tokens;              /* of each continuation */
     const char *text; size_t text_len; /* EVAL_GENERATE: behind a filter */
 };
-enum eval_aggregation { AGGREGATE_MEAN, AGGREGATE_PERPLEXITY, AGGREGATE_WORDS, AGGREGATE_BYTES, AGGREGATE_BITS };
+enum eval_aggregation { AGGREGATE_MEAN, AGGREGATE_PERPLEXITY, AGGREGATE_WORDS, AGGREGATE_BYTES, AGGREGATE_TOKENS, AGGREGATE_BITS };
 /* A row for each metric: a value of a document and how those become one. weight: what the value is spread over, 1 if nothing. */
 struct eval_metric_row {
     const char *name, *shown;          /* in task files; in results */

@@ -5,7 +5,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 /* ---- one task ------------------------------------------------------------------------------------------------------------------------------ */
@@ -24,7 +26,7 @@ static sc_status read_data(struct eval_run *r, struct eval_task_run *k, sc_error
     int split = eval_examples_split(t, k->chosen.split);
     if (!t->takes_examples) wanted = 0;
     TRY(eval_documents_read(&k->documents, t, t->evaluated, r->config->data, err));
-    k->examples = (struct eval_examples){ .wanted = t->output == EVAL_ROLLING ? 0 : (size_t)wanted, .draws_spare = eval_draws_spare(t, k->chosen.split) };
+    k->examples = (struct eval_examples){ .wanted = eval_is_whole(t->output) ? 0 : (size_t)wanted, .draws_spare = eval_draws_spare(t, k->chosen.split) };
     if (k->examples.wanted && !t->fixed_examples && split != t->evaluated) TRY(eval_documents_read(&k->example_documents, t, split, r->config->data, err));
     k->examples.from = split == t->evaluated ? &k->documents : &k->example_documents;
     python_random_seed(&k->examples.random, (uint64_t)r->config->fewshot_seed);
@@ -451,7 +453,7 @@ static void keep_results(struct eval_run *r, struct eval_task_run *k)
 
 static sc_status check_config(const sc_eval_config *c, const sc_model *m, sc_error *err)
 {
-    if (c->data && *c->data && !path_is_directory(c->data)) return FAIL(err, SC_E_IO, "--data %s is no directory", c->data);
+    if (c->data && *c->data && access(c->data, R_OK) != 0) return FAIL(err, SC_E_IO, "--data %s cannot be read: %s; name a directory with the tasks' data files, or the file of a task", c->data, strerror(errno));
     bool needs_model = !c->dry_run && !(c->samples && *c->samples);
     if (!m && needs_model) return FAIL(err, SC_E_ARGUMENT, "there is no model to ask");
     if (m && !m->tokenizer) return FAIL(err, SC_E_ARGUMENT, "%s has no tokenizer, so it cannot read text", m->file->path);

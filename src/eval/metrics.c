@@ -114,6 +114,21 @@ static double m_words(const struct eval_answer *a, double *w)
     return a->logprob[0];
 }
 
+static double m_tokens(const struct eval_answer *a, double *w) { *w = (double)a->tokens[0]; return a->logprob[0]; }
+
+/* Of a dialogue: bytes of what the assistant says. */
+static double m_answer_bytes(const struct eval_answer *a, double *w)
+{
+    const json_t *messages = json_object_get(a->document, "messages");
+    *w = 0;
+    for (size_t i = 0; i < json_array_size(messages); i++) {
+        const json_t *one = json_array_get(messages, i);
+        const char *role = json_string_value(json_object_get(one, "role"));
+        if (role && !strcmp(role, "assistant")) *w += (double)json_string_length(json_object_get(one, "content"));
+    }
+    return a->logprob[0];
+}
+
 /* ---- generated text ------------------------------------------------------------------------------------------------------------------------- */
 
 /* A text as exact_match compares it: patterns deleted, case and punctuation as the task says. */
@@ -206,6 +221,8 @@ static const struct eval_metric_row rows[] = {
     { "word_perplexity", "word_perplexity", BIT(EVAL_ROLLING), false, false, AGGREGATE_WORDS, m_words },
     { "byte_perplexity", "byte_perplexity", BIT(EVAL_ROLLING), false, false, AGGREGATE_BYTES, m_bytes },
     { "bits_per_byte", "bits_per_byte", BIT(EVAL_ROLLING), false, false, AGGREGATE_BITS, m_bytes },
+    { "bits_per_byte", "bits_per_byte", BIT(EVAL_DIALOGUE), false, false, AGGREGATE_BITS, m_answer_bytes },
+    { "token_perplexity", "token_perplexity", BIT(EVAL_ROLLING) | BIT(EVAL_DIALOGUE), false, false, AGGREGATE_TOKENS, m_tokens },
 };
 
 const struct eval_metric_row *eval_metric_find(const char *name, enum eval_output output)

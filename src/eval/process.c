@@ -126,7 +126,23 @@ static sc_status python_entry(json_t *out, json_t *row, sc_error *err)
     return SC_OK;
 }
 
+/* A row in any form of dialogues that `data prepare` reads. */
+static sc_status dialogues(json_t *out, json_t *row, sc_error *err)
+{
+    struct dialogue_list list = { 0 };
+    const struct tree_config all = { 0 };
+    TRY(dialogues_from_json(&list, row, &all, NULL, err));
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < list.len && status == SC_OK; i++) {
+        if (list.dialogue[i].messages) json_array_append_new(out, json_pack("{s:O}", "messages", list.dialogue[i].messages));
+        else status = FAIL(err, SC_E_FORMAT, "a row is a text, not a dialogue; the task \"perplexity\" measures texts");
+    }
+    dialogue_list_release(&list);
+    return status;
+}
+
 const struct eval_process eval_processes[] = {
+    { "dialogues", "a row in any form of dialogues that `data prepare` reads, as a list of messages", dialogues },
     { "pages", "a file of WikiText as one document for each article", pages },
     { "truthfulqa_answers", "answers of TruthfulQA as sentences, with \"I have no comment.\" among the true ones", truthfulqa_answers },
     { "python_entry", "which function of `code` the assertions of `test_list` judge, as the column entry_point", python_entry },

@@ -12,6 +12,7 @@ struct making {
     const sc_model *m;
     struct eval_requests *out;       /* of each ask */
     sc_error *error;
+    struct renderer *renderer;       /* of EVAL_DIALOGUE */
 };
 
 static struct eval_request *add_request(struct eval_requests *r)
@@ -83,6 +84,31 @@ static sc_status make_rolling(struct eval_requests *out, const struct making *m,
     return SC_OK;
 }
 
+/* A dialogue as training sees it: what is trained on is what counts, each stretch of it behind all that stands before. The ask's text is the list of messages. */
+static sc_status make_dialogue(struct eval_requests *out, const struct making *m, size_t ask, sc_error *err)
+{
+    const char *s = m->ask[ask].continuation[0];
+    struct token_row row = { 0 };
+    struct dialogue d = { 0 };
+    TRY(json_read_line(&d.messages, s, strlen(s), 0, err));
+    sc_status status = dialogue_render(&row, m->renderer, &d, err);
+    size_t before = out->n;
+    for (size_t at = 1, end; at < row.len && status == SC_OK; at = end) {
+        for (end = at; end < row.len && flag_trained(row.flag[end]) == flag_trained(row.flag[at]); end++) {}
+        if (!flag_trained(row.flag[at])) continue;
+        sc_tokens part = { mem_alloc(end * sizeof *part.id), end };
+        memcpy(part.id, row.id, end * sizeof *part.id);
+        struct eval_request *r = add_request(out);
+        take_tokens(r, part, at);
+        r->ask = ask;
+        status = cut(r, sc_model_context(m->m), err);
+    }
+    if (status == SC_OK && out->n == before) status = FAIL(err, SC_E_FORMAT, "a dialogue has no answer of an assistant, so there is nothing to measure; leave such rows out");
+    token_row_release(&row);
+    json_decref(d.messages);
+    return status;
+}
+
 static bool wants_alone(const struct eval_task *t)
 {
     for (size_t i = 0; i < t->n_metrics; i++)
@@ -94,6 +120,7 @@ static sc_status make_one(struct eval_requests *out, const struct making *m, siz
 {
     const struct eval_ask *a = &m->ask[i];
     if (m->t->output == EVAL_ROLLING) return make_rolling(out, m, i, err);
+    if (m->t->output == EVAL_DIALOGUE) return make_dialogue(out, m, i, err);
     for (size_t k = 0; k < a->n_options; k++) {
         const struct eval_context *context = &a->context[a->n_contexts > 1 ? k : 0], none = { .text = (char *)(uintptr_t)"" };
         const char *continuation = a->continuation[a->n_continuations > 1 ? k : 0];
@@ -110,12 +137,22 @@ static void make_job(void *arg, size_t i, int worker)
     make_one(&m->out[i], m, i, &m->error[i]);
 }
 
+static sc_status open_renderer(struct making *m, struct renderer *r, sc_error *err)
+{
+    if (m->t->output != EVAL_DIALOGUE) return SC_OK;
+    if (!m->m->has_template) return FAIL(err, SC_E_ARGUMENT, "%s measures dialogues, but the model has no chat template; name one with --template", m->t->name);
+    TRY(renderer_open(r, m->m->tokenizer, &m->m->chat_template, TRAIN_ON_ASSISTANT, err));
+    m->renderer = r;
+    return SC_OK;
+}
+
 sc_status eval_requests_make(struct eval_requests *out, const struct eval_task *t, const struct eval_ask *ask, size_t n, const sc_model *model, sc_error *err)
 {
-    struct making m = { t, ask, model, mem_zero(n + 1, sizeof *m.out), mem_zero(n + 1, sizeof *m.error) };
-    sc_status status = SC_OK;
+    struct making m = { .t = t, .ask = ask, .m = model, .out = mem_zero(n + 1, sizeof *m.out), .error = mem_zero(n + 1, sizeof *m.error) };
+    struct renderer renderer = { 0 };
     *out = (struct eval_requests){ 0 };
-    pool_run(model->runtime->pool, n, make_job, &m);
+    sc_status status = open_renderer(&m, &renderer, err);
+    if (status == SC_OK) pool_run(model->runtime->pool, n, make_job, &m);
     for (size_t i = 0; i < n; i++) {
         if (status == SC_OK && m.error[i].status != SC_OK) {
             *err = m.error[i];
@@ -126,6 +163,7 @@ sc_status eval_requests_make(struct eval_requests *out, const struct eval_task *
     }
     mem_free(m.out);
     mem_free(m.error);
+    if (m.renderer) renderer_close(m.renderer);
     if (status != SC_OK) eval_requests_release(out);
     return status;
 }

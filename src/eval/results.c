@@ -106,7 +106,7 @@ static void set_options(json_t *s, const struct eval_task_run *k, size_t i)
         char key[40];
         snprintf(key, sizeof key, "gen_args_%zu", o);
         const char *context = a->context[a->n_contexts > 1 ? o : 0].text, *continuation = a->n_continuations ? a->continuation[a->n_continuations > 1 ? o : 0] : "";
-        if (k->task->output == EVAL_ROLLING) json_object_set_new(arguments, key, json_pack("{s:s}", "arg_0", continuation));
+        if (eval_is_whole(k->task->output)) json_object_set_new(arguments, key, json_pack("{s:s}", "arg_0", continuation));
         else json_object_set_new(arguments, key, json_pack("{s:s, s:s}", "arg_0", context, "arg_1", continuation));
         json_t *resp = likelihood_resp(k->logprob[k->first[i] + o], k->greedy[k->first[i] + o]);
         json_array_append_new(resps, json_pack("[O]", resp));
@@ -164,7 +164,7 @@ static json_t *sample_of(const struct eval_task_run *k, size_t i, size_t filter)
     json_object_set_new(s, "filter", json_string(filter_name(k->task, filter)));
     for (size_t m = 0; m < k->n_metrics; m++) json_array_append_new(names, json_string(k->metric[m]->shown));
     json_object_set_new(s, "metrics", names);
-    set_hashes(s, document, k->task->output == EVAL_ROLLING ? a->continuation[0] : a->context[0].text, target);
+    set_hashes(s, document, eval_is_whole(k->task->output) ? a->continuation[0] : a->context[0].text, target);
     for (size_t m = 0; m < k->n_metrics; m++) {
         const struct eval_number *x = &k->number[(filter * k->n_metrics + m) * k->n_asks + i];
         bool is_pair = k->metric[m]->how >= AGGREGATE_WORDS;

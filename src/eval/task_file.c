@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-const char *const eval_outputs[EVAL_OUTPUTS] = { "multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until", "code" };
+const char *const eval_outputs[EVAL_OUTPUTS] = { "multiple_choice", "loglikelihood", "loglikelihood_rolling", "loglikelihood_dialogue", "generate_until", "code" };
 const char *const split_names[SPLITS] = { "train", "validation", "test" };
 
 struct reading { struct eval_task *t; const char *what; sc_error *err; };
@@ -363,7 +363,7 @@ static sc_status check(const struct reading *r)
     const struct eval_task *t = r->t;
     if (!t->name) return FAIL(r->err, SC_E_FORMAT, "%s has no \"task\", the task's name", r->what);
     if (!t->n_metrics) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has no \"metric_list\"", r->what, t->name);
-    if (!t->text.jinja && t->output != EVAL_ROLLING) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has no \"doc_to_text\"", r->what, t->name);
+    if (!t->text.jinja && !eval_is_whole(t->output)) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has no \"doc_to_text\"", r->what, t->name);
     if (!t->target.jinja) return FAIL(r->err, SC_E_FORMAT, "%s: task %s has no \"doc_to_target\"", r->what, t->name);
     if (t->output == EVAL_CHOICE && !t->has_choice) return FAIL(r->err, SC_E_FORMAT, "%s: task %s asks for a choice, but has no \"doc_to_choice\"", r->what, t->name);
     bool writes = t->output == EVAL_GENERATE || t->output == EVAL_CODE;
@@ -406,7 +406,7 @@ static sc_status read_task(struct eval_task *t, const json_t *object, const char
         TRY(read_key(&r, key, value));
     }
     if (t->first && t->name) name_first(t);
-    t->takes_examples = t->output != EVAL_ROLLING && !(json_is_integer(json_object_get(object, "num_fewshot")) && t->examples_wanted == 0);
+    t->takes_examples = !eval_is_whole(t->output) && !(json_is_integer(json_object_get(object, "num_fewshot")) && t->examples_wanted == 0);
     if (t->evaluated < 0) t->evaluated = t->files[SPLIT_TEST].n ? SPLIT_TEST : SPLIT_VALIDATION;
     return check(&r);
 }
