@@ -29,7 +29,7 @@ sc_status eval_first_keep(struct eval_task_run *k, const struct eval_task_run *f
         utf8_repair(&text, w->data ? w->data : "", w->len);
         json_t *answer = json_stringn(text.data ? text.data : "", text.len);
         buf_release(&text);
-        json_array_append_new(k->first_steps, json_pack("{s:s, s:o}", "arg_0", f->ask[i].context[0], "resp", answer));
+        json_array_append_new(k->first_steps, json_pack("{s:s, s:o}", "arg_0", f->ask[i].context[0].text, "resp", answer));
         TRY(keep_one(k->documents.at[f->ask[i].document], k->task->first, answer, err));
     }
     return SC_OK;
