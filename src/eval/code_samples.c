@@ -16,7 +16,7 @@ static json_t *name_of(const json_t *id)
     return json_string(text);
 }
 
-static sc_status id_of(json_t **out, const struct eval_task *t, const json_t *document, sc_error *err)
+sc_status eval_code_id(json_t **out, const struct eval_task *t, const json_t *document, sc_error *err)
 {
     if (t->code->id.jinja) return eval_template_value(out, &t->code->id, document, "id", err);
     *out = name_of(json_object_get(document, "task_id"));
@@ -28,7 +28,7 @@ static sc_status index_asks(json_t *out, const struct eval_task_run *k, sc_error
 {
     for (size_t i = 0; i < k->n_asks; i++) {
         json_t *id = NULL;
-        TRY(id_of(&id, k->task, k->documents.at[k->ask[i].document], err));
+        TRY(eval_code_id(&id, k->task, k->documents.at[k->ask[i].document], err));
         json_object_set_new(out, json_string_value(id), json_integer((json_int_t)i));
         json_decref(id);
     }

@@ -13,7 +13,7 @@ struct eval_code *eval_code_new(void)
 
 void eval_code_free(struct eval_code *c)
 {
-    struct eval_template *const templates[] = { &c->id, &c->program, &c->tests, &c->helper, &c->entry, &c->reference, &c->oracle };
+    struct eval_template *const templates[] = { &c->id, &c->program, &c->tests, &c->helper, &c->entry, &c->reference, &c->oracle, &c->needs };
     for (size_t i = 0; i < sizeof templates / sizeof *templates; i++) eval_template_release(templates[i]);
     for (size_t i = 0; i < c->n_metrics; i++) {
         mem_free(c->metric[i]->name);
@@ -128,7 +128,7 @@ sc_status eval_code_read(struct eval_task *t, const json_t *v, const char *what,
     if (!c) return FAIL(err, SC_E_FORMAT, "%s has \"execution\", but its output_type is not code", what);
     if (!json_is_object(v)) return FAIL(err, SC_E_FORMAT, "%s: \"execution\" is no map", what);
     struct { const char *key; struct eval_template *out; } templates[] = { { "id", &c->id }, { "program", &c->program }, { "tests", &c->tests }, { "helper", &c->helper },
-        { "entry", &c->entry }, { "reference", &c->reference }, { "oracle", &c->oracle } };
+        { "entry", &c->entry }, { "reference", &c->reference }, { "oracle", &c->oracle }, { "needs", &c->needs } };
     json_object_foreach((json_t *)(uintptr_t)v, key, value) {
         size_t i = 0, n = sizeof templates / sizeof *templates;
         while (i < n && strcmp(templates[i].key, key) != 0) i++;
@@ -142,7 +142,7 @@ sc_status eval_code_read(struct eval_task *t, const json_t *v, const char *what,
         else if (!strcmp(key, "total_seconds")) TRY(read_seconds(&c->total_seconds, key, value, what, err));
         else if (!strcmp(key, "open_braces") && json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) < 10) c->open_braces = json_integer_value(value);
         else if (!strcmp(key, "is_indented") && json_is_boolean(value)) c->is_indented = json_is_true(value);
-        else return FAIL(err, SC_E_FORMAT, "%s: execution has no key \"%.60s\" with such a value; known are language, mode, id, program, tests, helper, entry, reference, oracle, inputs, more_inputs, cut, seconds, total_seconds, open_braces and is_indented", what, key);
+        else return FAIL(err, SC_E_FORMAT, "%s: execution has no key \"%.60s\" with such a value; known are language, mode, id, program, tests, helper, entry, reference, oracle, needs, inputs, more_inputs, cut, seconds, total_seconds, open_braces and is_indented", what, key);
     }
     return SC_OK;
 }

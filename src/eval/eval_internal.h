@@ -120,7 +120,7 @@ struct code_metric { struct eval_metric_row row; char *name; size_t k; bool is_b
 struct eval_code {
     const struct code_language *language;
     enum python_mode mode;
-    struct eval_template id, program, tests, helper, entry, reference, oracle;       /* over the columns and, of program, `completion` */
+    struct eval_template id, program, tests, helper, entry, reference, oracle, needs;       /* over the columns and, of program, `completion` */
     char *inputs, *more_inputs;            /* columns, of PYTHON_DIFFERENTIAL */
     struct strings cut;                    /* an answer ends before the first of these */
     double seconds, total_seconds;         /* of a call, of all; 0: the sandbox's */
@@ -200,6 +200,7 @@ struct eval_task_run {
     struct eval_written *written; size_t n_written;      /* EVAL_GENERATE: of each ask; EVAL_CODE: of each ask its repeats */
     struct eval_program *program; size_t n_programs;     /* EVAL_CODE, in the order of asks */
     struct eval_code *own_metrics;            /* of a file of solutions: pass@k for what it has */
+    json_t *not_judged;                       /* questions that were left out since libraries are missing, {id: [names]}; NULL: nobody looked */
     json_t *first_steps;                      /* of each ask what was asked before: [{"arg_0","resp"}]; NULL: nothing was */
     json_t *programs;                         /* how many ended how */
     sc_text *filtered;                        /* EVAL_GENERATE: of each filter all asks */
@@ -231,6 +232,10 @@ void    eval_progress_step(struct eval_run *r);
 /* code_run.c, code_samples.c: answers as programs. */
 /* The task asks of code, or SC_E_ARGUMENT where it needs what is not here. Opens r->sandbox. */
 sc_status eval_code_open(struct eval_run *r, const struct eval_task *t, sc_error *err);
+/* Leaves out asks whose programs need libraries that are not there. */
+sc_status eval_needs_check(struct eval_run *r, struct eval_task_run *k, sc_error *err);
+/* What a stored answer names a document by; a text. */
+sc_status eval_code_id(json_t **out, const struct eval_task *t, const json_t *document, sc_error *err);
 /* Programs of what the model wrote (k->filtered), or of a file; asks without solutions are left out then. */
 void      eval_programs_written(struct eval_task_run *k);
 sc_status eval_programs_read(struct eval_run *r, struct eval_task_run *k, const char *path, sc_error *err);

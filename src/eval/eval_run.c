@@ -350,6 +350,7 @@ static sc_status answer_in_code(struct eval_run *r, struct eval_task_run *k, sc_
 {
     const char *stored = r->config->samples;
     TRY(eval_code_open(r, k->task, err));
+    TRY(eval_needs_check(r, k, err));
     if (stored && *stored) {
         TRY(eval_programs_read(r, k, stored, err));
     } else {
@@ -358,6 +359,7 @@ static sc_status answer_in_code(struct eval_run *r, struct eval_task_run *k, sc_
         eval_programs_written(k);
     }
     TRY(eval_programs_run(r, k, err));
+    if (k->programs && json_object_size(k->not_judged)) json_object_set(k->programs, "not_judged", k->not_judged);
     eval_programs_count(r, k);
     return SC_OK;
 }
@@ -430,6 +432,7 @@ static void task_run_release(struct eval_task_run *k)
     json_decref(k->contamination);
     json_decref(k->programs);
     json_decref(k->first_steps);
+    json_decref(k->not_judged);
     if (k->metric != k->task->metric) mem_free(k->metric);
     if (k->own_metrics) eval_code_free(k->own_metrics);
 }

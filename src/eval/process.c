@@ -141,10 +141,27 @@ static sc_status dialogues(json_t *out, json_t *row, sc_error *err)
     return status;
 }
 
+/* A file that is one object of rows by their names. A row with a task_id is one already. */
+static sc_status values(json_t *out, json_t *row, sc_error *err)
+{
+    const char *key;
+    json_t *value;
+    if (json_object_get(row, "task_id")) {
+        json_array_append(out, row);
+        return SC_OK;
+    }
+    json_object_foreach(row, key, value) {
+        if (!json_is_object(value)) return FAIL(err, SC_E_FORMAT, "\"%.60s\" of a row without \"task_id\" is no row itself", key);
+        json_array_append(out, value);
+    }
+    return SC_OK;
+}
+
 const struct eval_process eval_processes[] = {
     { "dialogues", "a row in any form of dialogues that `data prepare` reads, as a list of messages", dialogues },
     { "pages", "a file of WikiText as one document for each article", pages },
     { "truthfulqa_answers", "answers of TruthfulQA as sentences, with \"I have no comment.\" among the true ones", truthfulqa_answers },
     { "python_entry", "which function of `code` the assertions of `test_list` judge, as the column entry_point", python_entry },
+    { "values", "a file that is one object of rows by their names", values },
     { NULL, NULL, NULL },
 };
