@@ -220,6 +220,24 @@ def test_gaps_are_filled():
     assert "fill-in-the-middle tokens" in run(other, "--tasks", SCRATCH / "own.yaml", "--data", SCRATCH, good=False).stderr
 
 
+def test_libraries_that_are_missing():
+    more = """process_docs: values
+execution: { mode: plain, needs: "{{ libs }}", program: "{{ prompt }}{{ completion }}", tests: "{{ test }}", entry: f }
+metric_list: ["pass@1"]
+"""
+    rows = [{str(i): {"task_id": f"Own/{i}", "libs": libs, "prompt": "def f(x):\n", "test": "assert f(1) == 1"} for i, libs in enumerate(["['json', 'os.path']", '["no_such_module.part", "json"]', "[]"])}]
+    samples = [{"task_id": f"Own/{i}", "completion": f"    return {c}\n"} for i, c in enumerate(("x", "x", "2"))]
+    r = results(more, samples, problems=rows)
+    assert [(s["doc"]["task_id"], s["programs"][0]["outcome"]) for s in r["samples"]["own"]] == [("Own/0", "pass"), ("Own/2", "fail")]
+    assert r["results"]["own"]["pass@1,none"] == 0.5 and r["programs"]["own"]["not_judged"] == {"Own/1": ["no_such_module"]}
+    assert r["n-samples"]["own"] == {"original": 3, "effective": 2}
+    write("own.jsonl", [rows[0]["1"]])
+    p = run("--tasks", SCRATCH / "own.yaml", "--data", SCRATCH, "--samples", SCRATCH / "samples.jsonl", good=False)
+    assert "no_such_module" in p.stderr and "--python" in p.stderr
+    write("own.jsonl", [{"a": 1}])
+    assert "is no row itself" in run("--tasks", SCRATCH / "own.yaml", "--data", SCRATCH, "--samples", SCRATCH / "samples.jsonl", good=False).stderr
+
+
 def test_two_steps():
     more = CHECKED + """first: { column: words, doc_to_text: "In words: {{ prompt }}", doc_to_value: "<{{ answer[:2] }}>", generation_kwargs: { until: [], max_gen_toks: 3 } }
 """

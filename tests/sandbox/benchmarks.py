@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The reference solutions of the benchmarks in the sandbox: each has to pass. Usage: benchmarks.py JUDGE [DATA] [NAME...]
-Names: humaneval mbpp humanevalplus mbppplus golden samples (16,400 programs; only when named). Last line: "N passed, N failed"."""
-import gzip, json, os, re, subprocess, sys, time
+Names: humaneval mbpp humanevalplus mbppplus golden; only when named: samples (16,400 programs), infilling, cruxeval, humanevalpack (all by `starchat eval`
+beside JUDGE), bigcodebench (with PYTHON=interpreter with its libraries). Last line: "N passed, N failed"."""
+import gzip, json, os, re, subprocess, sys, tempfile, time
 
 judge, data = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "../shared/data/eval"
 named = sys.argv[3:]
@@ -11,7 +12,7 @@ CORES = len(os.sched_getaffinity(0))
 def rows(name):
     path = os.path.join(data, name)
     with (gzip.open if name.endswith(".gz") else open)(path, "rt") as f:
-        return json.load(f) if name.endswith(".json") else [json.loads(line) for line in f]
+        return json.load(f) if name.endswith((".json", ".json.gz")) else [json.loads(line) for line in f]
 
 
 def run(jobs):
@@ -151,8 +152,61 @@ def samples():
     return len(results) - setup, setup
 
 
+def stored(task, answers, outcome=None, known=(), more=()):
+    """Stored answers through `starchat eval`: each has to pass, or (outcome "fails") not to."""
+    with tempfile.TemporaryDirectory(prefix="starchat-benchmarks-") as place:
+        path, out = os.path.join(place, "samples.jsonl"), os.path.join(place, "out.json")
+        with open(path, "w") as f:
+            f.writelines(json.dumps({"task_id": i, "completion": c}) + "\n" for i, c in answers)
+        p = subprocess.run([os.path.join(os.path.dirname(judge), "starchat"), "eval", "--tasks", task, "--data", data, "--samples", path, "--out", out, "--quiet", *more], capture_output=True, text=True)
+        if p.returncode:
+            print("%s: %s" % (task, p.stderr.strip().split("\n")[-1]))
+            return 0, len(answers)
+        with open(out) as f:
+            results = json.load(f)
+    ends = [(s["doc"].get("task_id", s["doc"].get("id")), p) for s in results["samples"][task] for p in s["programs"]]
+    bad = [(i, p) for i, p in ends if (p["outcome"] == "pass") == (outcome == "fails")]
+    for i, p in bad:
+        print("%s %s: %s %s" % (task, i, p["outcome"], p["detail"]))
+    about = results["programs"][task]
+    print("%s%s: %d of %d, %d not judged, %.1f s" % (task, " (wrong answers)" if outcome else "", len(ends) - len(bad), len(answers), len(about.get("not_judged", ())), about["seconds"]), flush=True)
+    return len(ends) - len(bad), sum(i not in known for i, p in bad)
+
+
+def infilling():
+    sets = {"single_line": "SingleLineInfilling", "multi_line": "MultiLineInfilling", "random_span": "RandomSpanInfilling", "random_span_light": "RandomSpanInfillingLight"}
+    return [stored("humaneval_infilling_" + n, [(r["task_id"], r["canonical_solution"]) for r in rows("humaneval-infilling/HumanEval-%s.jsonl.gz" % f)]) for n, f in sets.items()]
+
+
+def cruxeval():
+    return [stored("cruxeval_" + kind, [(r["id"], "assert f(%s) == %s" % (r["input"], r["output"])) for r in rows("cruxeval/cruxeval.jsonl")]) for kind in ("input", "output")]
+
+
+# Of the data: Go/27 imports what it does not use, Go/95 depends on the order of a map, the declarations of the others leave out functions that are called.
+PACK_KNOWN = ("Go/27", "Go/95", "Go/10", "Go/32", "Go/38", "Go/50")
+
+
+def humanevalpack():
+    out = []
+    for language in ("python", "js", "go", "cpp"):
+        all_ = rows("humanevalpack/%s.jsonl.gz" % language)
+        for task in ("humanevalsynthesize-", "humanevalfixtests-"):
+            out.append(stored(task + language, [(r["task_id"], r["canonical_solution"]) for r in all_], known=PACK_KNOWN))
+        out.append(stored("humanevalfixtests-" + language, [(r["task_id"], r["buggy_solution"]) for r in all_], outcome="fails"))
+    return out
+
+
+def bigcodebench():
+    answers = [(r["task_id"], r["canonical_solution"]) for r in rows("bigcodebench-hard/bigcodebench_hard.json.gz").values()]
+    return [stored("bigcodebench_hard_complete", answers, more=["--python", os.environ["PYTHON"]] if "PYTHON" in os.environ else [])]
+
+
 passed = failed = 0
 for name in named or ["humaneval", "mbpp", "humanevalplus", "mbppplus", "golden"]:
+    if name in ("infilling", "cruxeval", "humanevalpack", "bigcodebench"):
+        for p, f in globals()[name]():
+            passed, failed = passed + p, failed + f
+        continue
     p, f = {"golden": golden, "samples": samples}[name]() if name in ("golden", "samples") else check(name, globals()[name]())
     passed, failed = passed + p, failed + f
 print("%d passed, %d failed" % (passed, failed))
