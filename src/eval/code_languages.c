@@ -19,8 +19,8 @@ extern const struct eval_task_file eval_beside_files[];
 static const struct code_language rows[] = {
     { .name = "python" },                    /* sandbox_python */
     { .name = "javascript", .file = "main.js", .tools = { "node" }, .run = { "@node", "begin.js", "main.js" }, .beside_run = { "begin.js", "node_modules/js-md5/index.js" }, .has_end = true, .memory = MIB(2048), .has_wide_addresses = true },
-    { .name = "cpp", .file = "main.cpp", .tools = { "g++", "gcc" }, .compile = { "@g++", "-w", "-std=c++17", "-Wl,--wrap=main", "-o", "program", "main.cpp", "end.o" }, .keep = { "program" }, .run = { "/tmp/job/program" },
-      .warm_files = { "end.c" }, .warm = { "@gcc", "-O2", "-c", "end.c" }, .warm_keep = { "end.o" }, .has_end = true, .compile_seconds = 120 },
+    { .name = "cpp", .file = "main.cpp", .tools = { "g++", "gcc" }, .compile = { "@g++", "-w", "-std=c++17", "-Iinclude", "-Wl,--wrap=main", "-o", "program", "main.cpp", "end.o" }, .keep = { "program" }, .run = { "/tmp/job/program" },
+      .warm_files = { "end.c", "include/boost/any.hpp", "include/openssl/md5.h" }, .warm = { "@gcc", "-O2", "-c", "end.c" }, .warm_keep = { "end.o", "include" }, .has_end = true, .compile_seconds = 120 },
     { .name = "go", .file = "main_test.go", .tools = { "go" }, .compile = { "@go", "test", "-c", "-vet=off", "-o", "program", "begin_test.go", "main_test.go" }, .beside_compile = "begin_test.go", .keep = { "program" }, .run = { "/tmp/job/program" },
       .environment = { "GOCACHE=/tmp/job/cache", "GO111MODULE=off", "GOFLAGS=-p=2", "GOPATH=/tmp/job/go" }, .warm_files = { "warm_test.go", "go/src/github.com/stretchr/testify/assert/assert.go" },
       .warm = { "@go", "test", "-c", "-vet=off", "-o", "warm", "warm_test.go" }, .warm_keep = { "cache", "go" }, .has_end = true, .compile_seconds = 120, .work_bytes = MIB(600), .has_wide_addresses = true },
