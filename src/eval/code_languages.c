@@ -138,7 +138,7 @@ static void judge(struct eval_program *p, const struct sandbox_result *r, const 
 static sc_status compile(bool *is_good, struct sandbox_carry *to, struct eval_program *p, struct sandbox *s, const struct code_language *l, const char *source, size_t len, const struct sandbox_carry *warm, sc_error *err)
 {
     const char *argv[CODE_ARGV + 1];
-    char package[PACKAGE_BYTES];
+    char package[PACKAGE_BYTES], variable[NONCE_BYTES + 1] = "v";
     struct sandbox_result r;
     struct buf beside;
     if (!fill_argv(argv, s, l->compile)) return FAIL(err, SC_E_UNSUPPORTED, "%s is not installed here", l->tools[0]);
@@ -147,7 +147,9 @@ static sc_status compile(bool *is_good, struct sandbox_carry *to, struct eval_pr
         const struct sandbox_file f = beside_file(l->beside_compile);
         package_of(package, source);
         buf_append(&beside, f.data, f.len);
+        make_nonce(variable + 1);
         text_replace(&beside, "PACKAGE", package);
+        text_replace(&beside, "VARIABLE", variable);
     }
     const struct sandbox_file files[] = { { l->file, source, len }, { l->beside_compile, beside.data, beside.len } };
     const struct sandbox_job job = { .argv = argv, .files = files, .n_files = l->beside_compile ? 2 : 1, .environment = l->environment, .tools = l->tools, .keep = l->keep, .from = warm && warm->is_held ? warm : NULL, .to = to,
