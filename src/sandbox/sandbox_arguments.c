@@ -72,15 +72,20 @@ static bool is_mounted_before(const struct arguments *a, const char *target)
     return false;
 }
 
-static sc_status add_tools(struct arguments *a, const struct sandbox *s, const char *const *names, sc_error *err)
+static sc_status check_tools(const struct sandbox *s, const char *const *names, sc_error *err)
+{
+    for (; names && *names; names++)
+        if (!tool_named(s, *names)) return FAIL(err, SC_E_ARGUMENT, "the job needs %s, which is not installed or was not named when the sandbox was opened", *names);
+    return SC_OK;
+}
+
+static void add_tools(struct arguments *a, const struct sandbox *s, const char *const *names)
 {
     for (; names && *names; names++) {
         const struct tool *t = tool_named(s, *names);
-        if (!t) return FAIL(err, SC_E_ARGUMENT, "the job needs %s, which is not installed or was not named when the sandbox was opened", *names);
         for (size_t i = 0; i < t->n_places; i++)
             if (!is_mounted_before(a, t->place[i].target)) ADD(a, "--ro-bind", t->place[i].source, t->place[i].target);
     }
-    return SC_OK;
 }
 
 /* Of the namespace's own processes, with what tells of the host's kernel covered. Writing there is shut by Landlock and by user 65534 owning nothing. */
@@ -102,12 +107,14 @@ static sc_status add_view(struct arguments *a, const struct sandbox *s, const st
     ADD(a, "--ro-bind", "/usr/bin", "/usr/bin", "--ro-bind", "/usr/lib", "/usr/lib");
     if (path_is_directory("/usr/lib64")) ADD(a, "--ro-bind", "/usr/lib64", "/usr/lib64");
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) add_root_directory(a, roots[i]);
+    TRY(check_tools(s, job->tools, err));
     add_proc(a, s, job->tools);
     ADD(a, "--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom", "--symlink", "urandom", "/dev/random");
     ADD(a, "--size");
     add_number(a, limits->work_bytes);
     ADD(a, "--tmpfs", "/tmp", "--dir", SANDBOX_WORK, "--chdir", SANDBOX_WORK);
-    return add_tools(a, s, job->tools, err);                   /* after /tmp: a virtual environment may lie there, and stays read-only */
+    add_tools(a, s, job->tools);                               /* after /tmp: a virtual environment may lie there, and stays read-only */
+    return SC_OK;
 }
 
 static bool is_good_name(const char *name)
