@@ -34,7 +34,7 @@ static sc_status check_document(const struct eval_task *t, const json_t *documen
 
 /* ---- what has to be there --------------------------------------------------------------------------------------------------------------- */
 
-/* {"matplotlib": "3.8.2" or null} of everything that the questions need. */
+/* {"matplotlib": "3.8.2" or an object} of everything that the questions need. */
 static sc_status ask_libraries(json_t **out, struct sandbox_carry *fonts, struct sandbox *s, const json_t *needs, sc_error *err)
 {
     static const char *const keep[] = { ".matplotlib", NULL };
@@ -48,7 +48,7 @@ static sc_status ask_libraries(json_t **out, struct sandbox_carry *fonts, struct
                                      .limits = { .wall = LIBRARIES_SECONDS, .has_wide_addresses = true, .output_kept = VERDICT_KEPT } };
     struct sandbox_result r;
     TRY(sandbox_run(&r, s, &job, err));
-    const char *text = r.output.data ? r.output.data : "", *line = memrchr(text, '{', r.output.len);
+    const char *text = r.output.data ? r.output.data : "", *line = memmem(text, r.output.len, "\n{", 2);
     sc_status status = r.outcome == SANDBOX_EXITED && r.code == 0 && line ? json_read(out, line, (size_t)(text + r.output.len - line), "the list of libraries", err) : SC_E_UNSUPPORTED;
     if (!*out) {
         char said[160];
@@ -65,9 +65,12 @@ static sc_status check_libraries(const struct eval_task *t, struct sandbox *s, c
     const char *name;
     json_t *version;
     sc_status status = SC_OK;
-    buf_init(&missing, 200);
+    buf_init(&missing, 300);
     json_object_foreach((json_t *)(uintptr_t)found, name, version)
-        if (!json_is_string(version)) buf_printf(&missing, "%s%s", missing.len ? ", " : "", name);
+    {
+        const char *why = json_string_value(json_object_get(version, "why"));
+        if (!json_is_string(version)) buf_printf(&missing, "%s%s%s%s%s", missing.len ? ", " : "", name, why ? " (" : "", why ? why : "", why ? ")" : "");
+    }
     if (missing.len)
         status = FAIL(err, SC_E_UNSUPPORTED, "%s runs programs that need %s, which %s does not have; `python3 -m venv plots && plots/bin/pip install matplotlib seaborn 'geopandas<1'` and --python plots/bin/python3 bring it", t->name, missing.data,
                       sandbox_tool(s, "python3"));

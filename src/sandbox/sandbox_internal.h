@@ -7,7 +7,7 @@
 #include "sandbox/inside/enter.h"
 #include "sandbox/sandbox.h"
 
-enum { TOOL_PLACES = 9, TOOLS_MAX = 24, SANDBOX_USER = 65534, DESCRIPTORS_MAX = 96 };
+enum { TOOL_PLACES = 12, TOOLS_MAX = 24, SANDBOX_USER = 65534, DESCRIPTORS_MAX = 96 };
 #define SANDBOX_WORK "/tmp/job"
 
 /* A part of the host that jobs may see: at `target` inside, found by bubblewrap at `source` (elsewhere than at `target` when we are root: see sandbox_host.c). */

@@ -17,7 +17,7 @@ struct tool_row { const char *name, *ask[5]; bool is_program, has_proc; const ch
 static const struct tool_row rows[] = {
     { "python3", { "-I", "-S", "-c", "import sys; print(sys.base_prefix)" }, false, false, NULL, { NULL } },
     /* Where distributions keep what libraries of Python need besides (PYTHON_LIBRARIES). */
-    { "python3-libraries", { "-I", "-S", "-c", "import sys; print(sys.base_prefix)" }, false, false, NULL, { "/usr/share/matplotlib", "/usr/share/proj", "/usr/share/gdal", "/usr/share/fonts", "/etc/alternatives" } },
+    { "python3-libraries", { "-I", "-S", "-c", "import sys; print(sys.base_prefix)" }, false, false, NULL, { "/usr/share/matplotlib", "/etc/matplotlibrc", "/usr/share/proj", "/usr/share/gdal", "/usr/share/fonts", "/usr/share/zoneinfo", "/etc/alternatives" } },
     { "node",    { "-p", "process.execPath" }, true, true, NULL, { "/usr/share/nodejs" } },
     { "tsc",     { NULL }, false, true, NULL, { "/usr/share/nodejs", "/usr/lib/node_modules" } },
     { "java",    { NULL }, false, true, NULL, { "conf/net.properties/", "/etc/alternatives" } },
