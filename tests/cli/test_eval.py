@@ -4,6 +4,8 @@ tools/oracle/eval_harness.py), results do not depend on threads, chunks or inter
 Run: python3 tests/cli/test_eval.py build/starchat       Last line: "N passed, N failed"
 """
 import json
+import re
+import math
 import os
 import pathlib
 import signal
@@ -303,6 +305,49 @@ def test_a_task_of_ones_own():
     assert "is none of the 1 choices" in run("--tasks", here / "t.yaml", "--data", here, good=False).stderr
     (here / "capitals.jsonl").write_text('{"country": \n')
     assert "capitals.jsonl" in run("--tasks", here / "t.yaml", "--data", here, good=False).stderr
+
+
+def numbers_of_file(name, task, *args):
+    """Results of a task over one file, and its samples."""
+    out = SCRATCH / "file.json"
+    run("--tasks", task, "--data", SCRATCH / name, "--out", out, "--quiet", *args)
+    r = json.loads(out.read_text(encoding="utf-8"))
+    return {k.split(",")[0]: v for k, v in r["results"][task].items() if k.endswith(",none")}, r["samples"][task]
+
+
+def test_perplexity_of_ones_own_texts():
+    text = "Good day.\nSee you\n" * 3 + "caf\u00e9\n"
+    (SCRATCH / "words.txt").write_text(text, encoding="utf-8")
+    (SCRATCH / "words.jsonl").write_text(json.dumps({"content": text, "id": 1}) + "\n")
+    found, samples = numbers_of_file("words.txt", "perplexity")
+    assert found == numbers_of_file("words.jsonl", "perplexity")[0]
+    total = float(samples[0]["resps"][0][0][0])
+    n = len(text.encode())                       # the tokenizer of this model has a token for each byte
+    for metric, wanted in {"byte_perplexity": math.exp(-total / n), "token_perplexity": math.exp(-total / n), "bits_per_byte": -total / n / math.log(2), "word_perplexity": math.exp(-total / len(re.split(r"\s+", text)))}.items():
+        assert abs(found[metric] / wanted - 1) < 1e-9, (metric, found, wanted)
+
+
+def test_perplexity_of_ones_own_dialogues():
+    talks = [[("user", "Hello"), ("assistant", "Good day."), ("user", "Bye"), ("assistant", "See you")], [("user", "2 + 2?"), ("assistant", "4")]]
+    (SCRATCH / "talks.jsonl").write_text("".join(json.dumps({"messages": [{"role": r, "content": c} for r, c in t]}) + "\n" for t in talks))
+    (SCRATCH / "shared.jsonl").write_text("".join(json.dumps({"conversations": [{"from": {"user": "human", "assistant": "gpt"}[r], "value": c} for r, c in t]}) + "\n" for t in talks))
+    chatml = ("--template", "chatml")
+    found, samples = numbers_of_file("talks.jsonl", "dialogue_perplexity", *chatml)
+    assert (found, len(samples)) == (numbers_of_file("shared.jsonl", "dialogue_perplexity", *chatml)[0], 2)
+    total = sum(s["token_perplexity"][0] for s in samples)
+    tokens, size = [s["token_perplexity"][1] for s in samples], sum(len(c) for t in talks for r, c in t if r == "assistant")
+    assert tokens == [len("Good day.") + 1 + len("See you") + 1, 2], tokens          # a token for each byte, and the one that ends an answer
+    assert abs(found["token_perplexity"] / math.exp(-total / sum(tokens)) - 1) < 1e-9 and abs(found["bits_per_byte"] / (-total / size / math.log(2)) - 1) < 1e-9, found
+    assert "no chat template; name one with --template" in run("--tasks", "dialogue_perplexity", "--data", SCRATCH / "talks.jsonl", good=False).stderr
+    (SCRATCH / "silent.jsonl").write_text(json.dumps({"messages": [{"role": "user", "content": "Hello"}]}) + "\n")
+    assert "no answer of an assistant" in run("--tasks", "dialogue_perplexity", "--data", SCRATCH / "silent.jsonl", *chatml, good=False).stderr
+    (SCRATCH / "plain.jsonl").write_text(json.dumps({"text": "Hello"}) + "\n")
+    assert "is a text, not a dialogue" in run("--tasks", "dialogue_perplexity", "--data", SCRATCH / "plain.jsonl", *chatml, good=False).stderr
+    rows = (DATA / "arc_easy/test.jsonl").read_text(encoding="utf-8")
+    (SCRATCH / "one.jsonl").write_text(rows, encoding="utf-8")
+    assert numbers_of_file("one.jsonl", "arc_easy", "--num-fewshot", 0)[0] == {k.split(",")[0]: v for k, v in results("one", "--tasks", "arc_easy", "--num-fewshot", 0)["results"]["arc_easy"].items() if k.endswith(",none")}
+    assert "is one file" in run("--tasks", "arc_easy", "--num-fewshot", 2, "--data", SCRATCH / "one.jsonl", good=False).stderr
+    assert 'wants a column "question"' in run("--tasks", "arc_easy", "--num-fewshot", 2, "--data", SCRATCH / "talks.jsonl", good=False).stderr
 
 
 def test_mistakes_get_a_sentence():
