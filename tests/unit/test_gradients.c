@@ -118,7 +118,7 @@ static const struct { void (*make)(struct gradient_case *g); struct tensor *(*ru
     [OP_select] = { make_one, run_select, 1 },       [OP_columns] = { make_one, run_columns, 2 },      [OP_dropout] = { make_one, run_dropout, 1 },
     [OP_head_loss] = { make_loss, run_head_loss, 1 },
 };
-_Static_assert(sizeof rows / sizeof *rows == OP_COUNT, "every operator needs a row here");
+_Static_assert(sizeof counts / sizeof *counts == OP_COUNT, "every operator needs a row here");
 #define X(name) #name,
 static const char *const op_names[] = { OPS(X) };
 #undef X
@@ -259,6 +259,38 @@ TEST(the_check_sees_an_error)
     tape_release(&tape);
     arena_release(&m.step);
     pool_close(m.pool);
+}
+
+/* Few rows, many, one: the same bits for a row, whatever is beside it; onto what stands there, too. */
+TEST(few_rows_of_large_products)
+{
+    static const size_t counts[] = { 1, 5, 6, 7, 31, 96, 97, 131 };
+    const size_t n = 300, k = 544;
+    for (int set = 0; set < 3; set++)
+        for (int packed = 0; packed < 2; packed++) {
+            static const char *const sets[] = { "scalar", "avx2", "avx512" };
+            const void *kernels;
+            if (cpu_backend.kernels(&kernels, sets[set], NULL) != SC_OK) continue;
+            enum dtype dtype = packed ? DTYPE_Q8_0 : DTYPE_F32;
+            float *a = mem_alloc(131 * k * sizeof *a), *w = mem_alloc(n * k * sizeof *w), *all = mem_alloc(131 * n * sizeof *all), *some = mem_alloc(131 * n * sizeof *some);
+            char *b = mem_zero(n, dtype_row_bytes(dtype, k));
+            random_normal(a, 131 * k, 1, 3, 0);
+            random_normal(w, n * k, 1, 4, 0);
+            for (size_t j = 0; j < n && packed; j++) dtypes[dtype].from_f32(b + j * dtype_row_bytes(dtype, k), w + j * k, k);
+            for (size_t r = 0; r < sizeof counts / sizeof *counts; r++)
+                for (int threads = 1; threads <= 3; threads += 2) {
+                    struct machine machine;
+                    const size_t m = counts[sizeof counts / sizeof *counts - 1 - r];
+                    machine_init(&machine, sets[set], threads, &shapes[0]);
+                    for (size_t i = 0; i < m * n; i++) some[i] = (float)(i % 7);
+                    gemm_run(&machine.exec, &(struct gemm){ some, n, m, n, k, { a, DTYPE_F32, k, false }, { packed ? (const void *)b : w, dtype, k, true }, true });
+                    if (!r && threads == 1) memcpy(all, some, m * n * sizeof *all);
+                    CHECK(memcmp(some, all, m * n * sizeof *some) == 0);
+                    arena_release(&machine.step);
+                    pool_close(machine.pool);
+                }
+            mem_free(a); mem_free(b); mem_free(w); mem_free(all); mem_free(some);
+        }
 }
 
 /* Products of panels against double sums, all four ways of turning, block types, and the same bits on any threads. */
