@@ -118,7 +118,7 @@ static const struct { void (*make)(struct gradient_case *g); struct tensor *(*ru
     [OP_select] = { make_one, run_select, 1 },       [OP_columns] = { make_one, run_columns, 2 },      [OP_dropout] = { make_one, run_dropout, 1 },
     [OP_head_loss] = { make_loss, run_head_loss, 1 },
 };
-_Static_assert(sizeof counts / sizeof *counts == OP_COUNT, "every operator needs a row here");
+_Static_assert(sizeof rows / sizeof *rows == OP_COUNT, "every operator needs a row here");
 #define X(name) #name,
 static const char *const op_names[] = { OPS(X) };
 #undef X
