@@ -177,7 +177,7 @@ static bool find_named(struct tool *t, const struct tool_row *row, const char *p
     char *directory = slash ? realpath(parent, NULL) : NULL;
     bool is_good = directory && access(program, X_OK) == 0 && !path_is_directory(program) && ask(said[0], sizeof said[0], program, prefix) && ask(said[1], sizeof said[1], program, base);
     if (is_good) {
-        *t = (struct tool){ .name = row->name, .program = path_join(directory, slash + 1) };
+        *t = (struct tool){ .name = row->name, .program = path_join(directory, slash + 1), .has_proc = true };      /* TensorFlow ends without it */
         for (size_t i = 0; i < 2; i++) add_named(t, said[i]);
         for (size_t i = 0; i < TOOL_PLACES - 1 && row->more[i]; i++) add_place(t, row->more[i]);
     }
