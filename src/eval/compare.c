@@ -196,12 +196,28 @@ static void keep(struct comparing *c, struct measured *x)
     json_array_append(c->tasks, x->row);
 }
 
-static void measure(struct comparing *c, struct measured *x, const struct eval_pairing *p)
+/* Of a task whose answers can not all be judged: the pairs of which both have a number. Its list is the caller's. */
+static struct eval_pairing judged_pairs(const struct eval_pairing *p, const char *metric)
 {
+    struct eval_pairing out = *p;
+    out.at = mem_alloc((p->n + 1) * sizeof *out.at);
+    out.n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (!json_is_null(json_object_get(p->at[i].a, metric)) && !json_is_null(json_object_get(p->at[i].b, metric))) out.at[out.n++] = p->at[i];
+    return out;
+}
+
+static void measure(struct comparing *c, struct measured *x, const struct eval_pairing *all)
+{
+    const struct eval_pairing judged = judged_pairs(all, x->metric), *p = &judged;
     size_t *cluster = mem_alloc((p->n + 1) * sizeof *cluster);
     x->n = number_clusters(cluster, p, c->config->cluster);
     x->pair = mem_zero(x->n + 1, sizeof *x->pair);
-    if (!sum_clusters(x, p, cluster)) {
+    if (!p->n && all->n) {
+        note_add(c, "%s: %s was judged of no question in both", x->task, x->metric);
+        mem_free(x->pair);
+        mem_free(x->metric);
+    } else if (!sum_clusters(x, p, cluster)) {
         note_add(c, "%s: %s is no mean over questions, so it cannot be compared by them", x->task, x->metric);
         mem_free(x->pair);
         mem_free(x->metric);
@@ -216,6 +232,7 @@ static void measure(struct comparing *c, struct measured *x, const struct eval_p
         json_object_set_new(x->row, "different_prompts", json_integer((json_int_t)p->other_prompts));
         keep(c, x);
     }
+    mem_free(judged.at);
     mem_free(cluster);
 }
 

@@ -161,6 +161,20 @@ def test_pages_from_results():
     assert "it is no PNG" in (SCRATCH / "third.html").read_text()
 
 
+def test_what_was_not_judged_is_left_out_of_comparisons():
+    (SCRATCH / "own.yaml").write_text(TASK.replace('prompt: "Draw." }', 'prompt: "Draw.", checks: [title: { text: A }] }'))
+    for name, answers in (("a.json", [("draw", GOOD), ("svg", SVG)]), ("b.json", [("draw", "1 / 0"), ("svg", SVG)])):
+        run("--tasks", SCRATCH / "own.yaml", "--samples", write("answers.jsonl", answers), "--out", SCRATCH / name, "--quiet")
+    r = json.loads(run("compare", SCRATCH / "a.json", SCRATCH / "b.json", "--json").stdout)
+    assert {(t["metric"], t["pairs"], t["a"], t["b"]) for t in r["tasks"]} == {("runs", 2, 1, 0.5), ("draws", 2, 1, 0.5), ("matches", 1, 0, 0)}, r["tasks"]
+    for name, i in (("a.json", 0), ("b.json", 1)):
+        one = json.loads((SCRATCH / name).read_text())
+        one["samples"]["own"][i]["runs"] = None
+        (SCRATCH / name).write_text(json.dumps(one))
+    r = json.loads(run("compare", SCRATCH / "a.json", SCRATCH / "b.json", "--json").stdout)
+    assert {t["metric"] for t in r["tasks"]} == {"draws", "matches"} and any("runs was judged of no question" in n for n in r["notes"]), r
+
+
 def test_a_model_is_asked():
     model = served.make_model(PROGRAM, SCRATCH, "tiny")
     (SCRATCH / "own.yaml").write_text(TASK)
