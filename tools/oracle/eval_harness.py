@@ -80,7 +80,9 @@ RUNS = [
     ("gsm8k", "gsm8k", 5, LIMIT, LIMIT, "plain"),
     ("gsm8k", "gsm8k", 0, LIMIT, LIMIT, "plain"),
     ("lambada_openai", "lambada_openai", 5, LIMIT, LIMIT, "prefix"),
+    ("hellaswag", "hellaswag", 5, LIMIT, LIMIT, "prefix"),
     ("hellaswag", "hellaswag", 10, LIMIT, LIMIT, "prefix"),
+    ("arc_challenge", "arc_challenge", 5, LIMIT, LIMIT, "prefix"),
     ("arc_challenge", "arc_challenge", 25, LIMIT, LIMIT, "prefix"),
     ("mmlu", "mmlu", 5, MMLU_LIMIT, MMLU_LIMIT, "prefix"),
     # Rendered only
