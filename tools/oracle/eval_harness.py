@@ -76,7 +76,7 @@ RUNS = [
     ("winogrande", "winogrande", 5, LIMIT, LIMIT, "prefix"),
     ("truthfulqa_gen", "truthfulqa_gen", 0, LIMIT, LIMIT, "plain"),
     ("arc_easy", "arc_easy", 5, LIMIT, LIMIT, "prefix"),
-    ("wikitext", "wikitext", 0, LIMIT, LIMIT, "window 1024"),
+    ("wikitext", "wikitext", 0, LIMIT, 12, "plain"),
     ("gsm8k", "gsm8k", 5, LIMIT, LIMIT, "plain"),
     ("gsm8k", "gsm8k", 0, LIMIT, LIMIT, "plain"),
     ("lambada_openai", "lambada_openai", 5, LIMIT, LIMIT, "prefix"),
@@ -381,7 +381,7 @@ def models():
     return Recorded
 
 
-def run(out, model, names, threads, limit, check):
+def run(out, model, names, threads, limit, check, plain):
     import datasets
     import numpy
     import rouge_score
@@ -414,6 +414,8 @@ def run(out, model, names, threads, limit, check):
             continue
         documents = min(documents, limit or documents)
         modes = [("hf-prefix" if mode == "prefix" else "hf-recorded", "")]
+        if plain:
+            modes = [("hf", ".plain")]
         if check:
             documents = min(check, documents)
             modes = [("hf-recorded", ".check-plain"), ("hf-prefix", ".check-prefix")]
@@ -422,8 +424,7 @@ def run(out, model, names, threads, limit, check):
             kept.clear()
             recorded.tokens.clear()
             recorded.gaps.clear()
-            window = f",max_length={mode.split()[1]}" if mode.startswith("window") else ""
-            args = f"pretrained={model},dtype=float32{window}"
+            args = f"pretrained={model},dtype=float32"
             where = os.path.join(out, "out", label + suffix)
             tracker = EvaluationTracker(output_path=os.path.join(out, "lm_eval", label + suffix))
             load = os.getloadavg()
@@ -434,7 +435,7 @@ def run(out, model, names, threads, limit, check):
             wall, cpu = time.time() - start, time.process_time() - cpu
             rows = []
             for task_name, task in kept.items():
-                for r, row in requests_of(task, task_name):
+                for r, row in requests_of(task, task_name) if not plain else ():
                     answer = r.resps[0]
                     if r.request_type == "loglikelihood":
                         row["loglikelihood"], row["greedy"] = answer
@@ -504,6 +505,7 @@ def main():
     parser.add_argument("--template", help="of render: a Jinja file in place of the model's chat template")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--limit", type=int, default=0, help="documents at most")
+    parser.add_argument("--plain", action="store_true", help="run: lm-eval alone, without the record of tokens, to time it; files TASK.SHOTS.plain.*")
     parser.add_argument("--check", type=int, default=0, help="compare plain and prefix on so many documents")
     args = parser.parse_intermixed_args()
     random.seed(0)
@@ -515,7 +517,7 @@ def main():
     elif args.command == "metrics":
         metrics(args.out)
     elif args.command == "run":
-        run(args.out, args.model, args.runs, args.threads, args.limit, args.check)
+        run(args.out, args.model, args.runs, args.threads, args.limit, args.check, args.plain)
     else:
         for name, what, shots, limit, documents, mode in RUNS:
             print(f"{name}.{shots}: {limit} rendered, {documents} scored, {mode}")
