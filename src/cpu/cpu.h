@@ -91,7 +91,7 @@ size_t panel_bytes(enum dtype t, size_t cols);                                  
 /* Rows one after the other; those that lack to a whole panel are zero. */
 void   panel_pack(void *panel, enum dtype t, const void *rows, size_t n_rows, size_t cols);
 size_t cpu_panels_bytes(enum dtype t, size_t rows, size_t cols);
-size_t cpu_packed_bytes(const struct tensor *t);                                        /* op_linear.c */
+size_t cpu_packed_bytes(const struct tensor *t, bool gemm_f32);                                        /* op_linear.c */
 
 /* ---- cache_q8.c: keys and values in Q8_0 ---------------------------------------------------------------------------------- */
 
@@ -107,6 +107,9 @@ struct gemm_side { const void *data; enum dtype dtype; size_t stride; bool trans
  * any m, n and number of threads. */
 struct gemm { float *c; size_t ldc, m, n, k; struct gemm_side a, b; bool add; };
 enum { GEMM_K = 320 };
+/* Lines [first, first + n) of B as panels of k->gemm_n lines, all of g->k each, to out + first * g->k; first is a multiple of gemm_n. Lines are rows of f32. */
+void   gemm_pack_b(const struct cpu_kernels *k, float *out, const struct gemm *g, size_t first, size_t n);
+void   gemm_run_packed(struct exec *e, const struct gemm *g, const float *b);           /* b: all of B so; NULL: none */
 void   gemm_run(struct exec *e, const struct gemm *g);                                  /* on the pool */
 size_t gemm_scratch(const struct cpu_kernels *k, size_t m, size_t n);                   /* floats      */
 void   gemm_serial(const struct cpu_kernels *k, float *scratch, const struct gemm *g);  /* on one thread */

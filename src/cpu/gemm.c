@@ -68,17 +68,17 @@ static void pack(const struct cpu_kernels *k, const struct gemm_side *s, bool li
     for (size_t at = 0; at < lines; at += width) pack_rows(k, s, first + at, least(width, lines - at), width, from, n, out + at * n, scratch);
 }
 
-/* Packed A (m rows) times packed B (n columns), n_k along k, into C. */
-static void multiply(const struct cpu_kernels *k, float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n, size_t n_k, bool add)
+/* Packed A (m rows) times packed B (n columns), n_k along k, into C. Column j of B begins at b + j * b_step. */
+static void multiply(const struct cpu_kernels *k, float *c, size_t ldc, const float *a, const float *b, size_t b_step, size_t m, size_t n, size_t n_k, bool add)
 {
     float tile[TILE_MAX];
     for (size_t j = 0; j < n; j += k->gemm_n)
         for (size_t i = 0; i < m; i += k->gemm_m) {
             size_t rows = least(k->gemm_m, m - i), cols = least(k->gemm_n, n - j);
             float *out = c + i * ldc + j;
-            if (rows == k->gemm_m && cols == k->gemm_n) { k->gemm_tile(out, ldc, a + i * n_k, b + j * n_k, n_k, add); continue; }
+            if (rows == k->gemm_m && cols == k->gemm_n) { k->gemm_tile(out, ldc, a + i * n_k, b + j * b_step, n_k, add); continue; }
             for (size_t r = 0; add && r < rows; r++) memcpy(tile + r * k->gemm_n, out + r * ldc, cols * sizeof *tile);
-            k->gemm_tile(tile, k->gemm_n, a + i * n_k, b + j * n_k, n_k, add);
+            k->gemm_tile(tile, k->gemm_n, a + i * n_k, b + j * b_step, n_k, add);
             for (size_t r = 0; r < rows; r++) memcpy(out + r * ldc, tile + r * k->gemm_n, cols * sizeof *tile);
         }
 }
@@ -115,9 +115,19 @@ void gemm_serial(const struct cpu_kernels *k, float *scratch, const struct gemm 
             for (size_t i = 0; i < g->m; i += BLOCK_M) {
                 size_t m = least(BLOCK_M, g->m - i);
                 pack(k, &g->a, !g->a.transposed, i, m, k->gemm_m, p, n_k, a, unpacked);
-                multiply(k, g->c + i * g->ldc + j, g->ldc, a, b, m, n, n_k, g->add || p > 0);
+                multiply(k, g->c + i * g->ldc + j, g->ldc, a, b, n_k, m, n, n_k, g->add || p > 0);
             }
         }
+}
+
+void gemm_pack_b(const struct cpu_kernels *k, float *out, const struct gemm *g, size_t first, size_t n)
+{
+    const float *line[64];
+    for (size_t j = first; j < first + n; j += k->gemm_n) {
+        size_t lines = least(k->gemm_n, first + n - j);
+        for (size_t i = 0; i < lines; i++) line[i] = (const float *)g->b.data + (j + i) * g->b.stride;
+        k->interleave(out + j * g->k, k->gemm_n, line, lines, g->k);
+    }
 }
 
 /* ---- all threads ------------------------------------------------------------------------------------------------------------ */
@@ -125,7 +135,7 @@ void gemm_serial(const struct cpu_kernels *k, float *scratch, const struct gemm 
 /* Work on columns [j, j + n) of C and [p, p + n_k) along k: B is packed by all threads, then each piece takes rows of A
  * and a part of the columns. */
 struct gemm_job {
-    const struct cpu_kernels *k; const struct gemm *g;
+    const struct cpu_kernels *k; const struct gemm *g; const float *packed;
     float *b, *scratch; size_t scratch_floats;
     size_t j, n, p, n_k, block_m, block_n, row_blocks;
 };
@@ -147,7 +157,8 @@ static void multiply_block(void *arg, size_t from, size_t to, int worker)
         size_t row = i % job->row_blocks * job->block_m, col = i / job->row_blocks * job->block_n;
         size_t m = least(job->block_m, g->m - row), n = least(job->block_n, job->n - col);
         pack(job->k, &g->a, !g->a.transposed, row, m, job->k->gemm_m, job->p, job->n_k, a, unpacked);
-        multiply(job->k, g->c + row * g->ldc + job->j + col, g->ldc, a, job->b + col * job->n_k, m, n, job->n_k, g->add || job->p > 0);
+        multiply(job->k, g->c + row * g->ldc + job->j + col, g->ldc, a, job->packed ? job->packed + (job->j + col) * g->k + job->p * job->k->gemm_n : job->b + col * job->n_k, job->packed ? g->k : job->n_k, m, n, job->n_k,
+                 g->add || job->p > 0);
     }
 }
 
@@ -156,7 +167,7 @@ static void multiply_block(void *arg, size_t from, size_t to, int worker)
 enum { FEW_ROWS = 96 };                    /* of A, which stay in the second cache level meanwhile */
 
 /* a: all of A packed, the panels of each step along k behind those of the step before. */
-struct few_job { const struct cpu_kernels *k; const struct gemm *g; float *a, *scratch; size_t lines, step, scratch_floats; };
+struct few_job { const struct cpu_kernels *k; const struct gemm *g; const float *packed; float *a, *scratch; size_t lines, step, scratch_floats; };
 
 static void pack_a_panels(void *arg, size_t from, size_t to, int worker)
 {
@@ -179,15 +190,15 @@ static void multiply_panels(void *arg, size_t from, size_t to, int worker)
     for (size_t j = from * width; j < to * width && j < g->n; j += width)
         for (size_t p = 0; p < g->k; p += job->step) {
             size_t n = least(width, g->n - j), n_k = least(job->step, g->k - p);
-            pack(job->k, &g->b, g->b.transposed, j, n, width, p, n_k, b, unpacked);
-            multiply(job->k, g->c + j, g->ldc, job->a + p * job->lines, b, g->m, n, n_k, g->add || p > 0);
+            if (!job->packed) pack(job->k, &g->b, g->b.transposed, j, n, width, p, n_k, b, unpacked);
+            multiply(job->k, g->c + j, g->ldc, job->a + p * job->lines, job->packed ? job->packed + j * g->k + p * width : b, n_k, g->m, n, n_k, g->add || p > 0);
         }
 }
 
-static void run_few(struct exec *e, const struct gemm *g)
+static void run_few(struct exec *e, const struct gemm *g, const float *packed)
 {
     struct arena_mark mark = arena_mark(e->step);
-    struct few_job job = { .k = e->kernels, .g = g, .step = k_step(g) };
+    struct few_job job = { .k = e->kernels, .g = g, .packed = packed, .step = k_step(g) };
     size_t panels = (g->n + job.k->gemm_n - 1) / job.k->gemm_n;
     job.lines = round_up(g->m, job.k->gemm_m);
     job.scratch_floats = round_up(unpack_floats() + packed_floats(job.k->gemm_n, job.k->gemm_n), 16);
@@ -198,10 +209,10 @@ static void run_few(struct exec *e, const struct gemm *g)
     arena_rewind(e->step, mark);
 }
 
-static void run_many(struct exec *e, const struct gemm *g)
+static void run_many(struct exec *e, const struct gemm *g, const float *packed)
 {
     struct arena_mark mark = arena_mark(e->step);
-    struct gemm_job job = { .k = e->kernels, .g = g };
+    struct gemm_job job = { .k = e->kernels, .g = g, .packed = packed };
     size_t threads = (size_t)pool_threads(e->pool), width = least(g->n, 4 * BLOCK_N), step = k_step(g);
     /* Enough pieces for an even end; few columns need few rows a piece. */
     job.block_m = least(BLOCK_M, round_up((g->m + 4 * threads - 1) / (4 * threads), job.k->gemm_m));
@@ -216,15 +227,17 @@ static void run_many(struct exec *e, const struct gemm *g)
             job.n_k = least(step, g->k - job.p);
             size_t panels = (job.n + job.k->gemm_n - 1) / job.k->gemm_n, col_blocks = (job.n + job.block_n - 1) / job.block_n;
             /* A column of the matrix is cheap to take where panels beside each other are packed in one go. */
-            cpu_split(e, panels, least(8, BLOCK_N / job.k->gemm_n), (double)(job.k->gemm_n * job.n_k), pack_b_panels, &job);
+            if (!packed) cpu_split(e, panels, least(8, BLOCK_N / job.k->gemm_n), (double)(job.k->gemm_n * job.n_k), pack_b_panels, &job);
             cpu_split(e, job.row_blocks * col_blocks, 1, (double)job.block_m * (double)job.block_n * (double)job.n_k, multiply_block, &job);
         }
     arena_rewind(e->step, mark);
 }
 
-void gemm_run(struct exec *e, const struct gemm *g)
+void gemm_run(struct exec *e, const struct gemm *g) { gemm_run_packed(e, g, NULL); }
+
+void gemm_run_packed(struct exec *e, const struct gemm *g, const float *packed)
 {
     /* Columns of a matrix are cheap to take only where many panels beside each other are. */
-    if (g->m <= FEW_ROWS && g->b.transposed) run_few(e, g);
-    else run_many(e, g);
+    if (g->m <= FEW_ROWS && g->b.transposed) run_few(e, g, packed);
+    else run_many(e, g, packed);
 }

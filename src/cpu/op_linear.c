@@ -107,13 +107,18 @@ static void linear_strip(void *arg, size_t from, size_t to, int worker)
 enum { PANEL_STRIP = 4 * PANEL, TILE_BYTES = 160 << 10 };   /* rows of one piece; activations that stay in the cache meanwhile */
 enum { STRIP_RAW, STRIP_BEGUN, STRIP_DONE };
 
+/* Behind the panels of gemm.c, which all kernels' panels divide GEMM_LINES evenly for: whether they are there. */
+enum { GEMM_LINES = 64 };
+struct gemm_panels { _Alignas(64) atomic_int state; };
+
 /* Behind the panels: how many rows are packed, and the state of each strip. */
 struct strips { atomic_size_t rows; atomic_uchar state[]; };
 
 static struct strips *strips_of(const struct tensor *w) { return (struct strips *)((char *)w->packed + round_up(cpu_panels_bytes(w->dtype, w->rows, w->cols), 64)); }
 
-size_t cpu_packed_bytes(const struct tensor *t)
+size_t cpu_packed_bytes(const struct tensor *t, bool gemm_f32)
 {
+    if (gemm_f32) return t->dtype == DTYPE_F32 ? round_up(t->rows, GEMM_LINES) * t->cols * sizeof(float) + sizeof(struct gemm_panels) : 0;
     size_t bytes = t->cols % dtypes[t->dtype].block ? 0 : cpu_panels_bytes(t->dtype, t->rows, t->cols);
     return bytes ? round_up(bytes, 64) + round_up(sizeof(struct strips) + t->rows / PANEL_STRIP + 1, 64) : 0;
 }
@@ -172,6 +177,35 @@ static void quantize_rows(void *arg, size_t from, size_t to, int worker)
                              (int16_t *)job->x8.sum16 + r * 2 * blocks, tensor_f32(job->x) + r * k, k);
 }
 
+/* ---- panels of f32 for gemm.c -------------------------------------------------------------------------------------------- */
+
+static struct gemm_panels *gemm_panels_of(const struct tensor *w) { return (struct gemm_panels *)(void *)((float *)w->packed + round_up(w->rows, GEMM_LINES) * w->cols); }
+
+struct packing { const struct cpu_kernels *k; const struct gemm *g; float *out; };
+
+static void pack_lines(void *arg, size_t from, size_t to, int worker)
+{
+    const struct packing *p = arg;
+    size_t width = p->k->gemm_n, end = to * width < p->g->n ? to * width : p->g->n;
+    (void)worker;
+    gemm_pack_b(p->k, p->out, p->g, from * width, end - from * width);
+}
+
+/* The first product with a matrix packs it; who comes meanwhile does without, which gives the same bits. */
+static const float *gemm_packed(struct exec *e, const struct gemm *g, const struct tensor *w)
+{
+    if (!e->gemm_f32 || !w->packed || w->packed_from != w->data || w->dtype != DTYPE_F32) return NULL;
+    atomic_int *state = &gemm_panels_of(w)->state;
+    int raw = STRIP_RAW;
+    if (atomic_load_explicit(state, memory_order_acquire) == STRIP_DONE) return w->packed;
+    if (e->is_dry || !atomic_compare_exchange_strong(state, &raw, STRIP_BEGUN)) return NULL;
+    struct packing p = { e->kernels, g, w->packed };
+    cpu_split(e, (w->rows + p.k->gemm_n - 1) / p.k->gemm_n, 1, (double)(p.k->gemm_n * w->cols), pack_lines, &p);
+    atomic_store_explicit(state, STRIP_DONE, memory_order_release);
+    file_forget(w->data, w->rows * tensor_row_bytes(w));
+    return w->packed;
+}
+
 /* ---- many rows ---------------------------------------------------------------------------------------------------------- */
 
 static struct gemm_side side(const void *data, enum dtype dtype, size_t cols, bool transposed) { return (struct gemm_side){ data, dtype, cols, transposed }; }
@@ -215,7 +249,8 @@ static void linear_many(struct exec *e, const struct op_call *c)
     const struct lora *l = c->attr.linear.lora;
     float *out = tensor_f32(c->out);
     if (c->in[3]) cpu_split(e, c->out->rows * c->out->cols, GRAIN, 1, copy_range, (void *)c);
-    gemm_run(e, &(struct gemm){ out, w->rows, x->rows, w->rows, x->cols, matrix(x, false), matrix(w, true), c->in[3] != NULL });
+    struct gemm g = { .c = out, .ldc = w->rows, .m = x->rows, .n = w->rows, .k = x->cols, .a = matrix(x, false), .b = matrix(w, true), .add = c->in[3] != NULL };
+    gemm_run_packed(e, &g, gemm_packed(e, &g, w));
     if (l) {
         struct arena_mark mark = arena_mark(e->step);
         size_t rank = l->a.w.rows;

@@ -549,10 +549,20 @@ done:
     return status;
 }
 
+/* Matrices of f32 in the form that products with many rows read; the file's pages are let go of. Weights that are still trained stay as they are. */
+static sc_status pack_weights(sc_model *m, sc_error *err)
+{
+    sc_model *base = m && m->base ? m->base : m;
+    bool too_large;
+    if (!base || base->model.packed || !strcmp(base->runtime->activations, "int8")) return SC_OK;
+    return model_pack(&base->model, base->runtime->backend, true, system_memory() / 10 * 9, &too_large, err);
+}
+
 sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, sc_error *err)
 {
     json_t *results;
     *out = (sc_text){ 0 };
+    TRY(pack_weights(m, err));
     TRY(eval_run_all(&results, rt, m, c, false, err));
     bool writes = c->out && *c->out && rt->comm.rank == 0;
     sc_status status = writes ? picture_files_write(results, c->out, err) : SC_OK;

@@ -53,11 +53,11 @@ static struct task *make_task(const struct eval_prompt *p, sc_model *m, size_t c
     return t;
 }
 
-/* As many sequences as key/value caches of half the weights' size hold. */
+/* As many sequences as key/value caches of two thirds of the weights' size hold. */
 static size_t at_once(const sc_model *m, size_t context)
 {
     const struct model_config *c = &m->model.config;
-    size_t room = m->model.weight_bytes / 2 > LEAST_CACHE ? m->model.weight_bytes / 2 : LEAST_CACHE;
+    size_t room = m->model.weight_bytes / 3 * 2 > LEAST_CACHE ? m->model.weight_bytes / 3 * 2 : LEAST_CACHE;
     size_t n = room / (2 * sizeof(float) * c->layers * c->kv_heads * c->head_dim * context);
     return n < FEWEST ? FEWEST : n > MOST ? MOST : n;
 }

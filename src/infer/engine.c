@@ -195,7 +195,7 @@ sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c
     TRY_DONE(open_weights(m, c->path, c->adapter, err));
     TRY_DONE(open_text(m, c->chat_template, err));
     bool too_large = false;
-    if (!strcmp(rt->activations, "int8")) TRY_DONE(model_pack(&m->model, rt->backend, system_memory() / 10 * 9, &too_large, err));
+    if (!strcmp(rt->activations, "int8")) TRY_DONE(model_pack(&m->model, rt->backend, false, system_memory() / 10 * 9, &too_large, err));
     if (too_large) runtime_note(rt, "%s is too large to be packed in this machine's memory; it is read from the file as it is, which is slower", m->file->path);
     *out = m;
     return SC_OK;

@@ -119,8 +119,9 @@ void      model_release(struct model *m);
 /* Makes room for `n` more tokens behind the vocabulary; those that are there keep their rows. */
 void      model_add_rows(struct model *m, size_t n);
 /* Gives the matrices room for the form that the backend reads best, unless that takes more than `limit` bytes (*too_large):
- * then they are read as they lie in the file. For models that run with int8 activations. */
-sc_status model_pack(struct model *m, const struct backend *backend, uint64_t limit, bool *too_large, sc_error *err);
+ * then they are read as they lie in the file. For models that run with int8 activations, or (gemm_f32) in passes with exec->gemm_f32: those of f32. Once for a model whose weights
+ * stay as they are. */
+sc_status model_pack(struct model *m, const struct backend *backend, bool gemm_f32, uint64_t limit, bool *too_large, sc_error *err);
 size_t    model_vocab(const struct model *m);                 /* with the extra rows */
 
 /* Runs the batch through all blocks, rows of variants (batch->variant) with what they change; returns the normed hidden rows `row[0..n)` as (n, embd), in exec->step. NULL when

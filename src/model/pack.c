@@ -2,11 +2,11 @@
  * pass first uses it, and the file's pages for it are let go of, so that weights are in memory once. */
 #include "model/model_internal.h"
 
-struct packing { const struct backend *backend; char *at; size_t bytes; };
+struct packing { const struct backend *backend; bool gemm_f32; char *at; size_t bytes; };
 
 static void pack_one(struct packing *p, struct tensor *t)
 {
-    size_t bytes = t->data ? p->backend->packed_bytes(t) : 0;
+    size_t bytes = t->data ? p->backend->packed_bytes(t, p->gemm_f32) : 0;
     if (p->at && bytes) {
         t->packed = p->at + p->bytes;
         t->packed_from = t->data;
@@ -26,9 +26,9 @@ static void pack_all(struct packing *p, struct model *m)
     pack_one(p, &m->head.w);
 }
 
-sc_status model_pack(struct model *m, const struct backend *backend, uint64_t limit, bool *too_large, sc_error *err)
+sc_status model_pack(struct model *m, const struct backend *backend, bool gemm_f32, uint64_t limit, bool *too_large, sc_error *err)
 {
-    struct packing p = { .backend = backend };
+    struct packing p = { .backend = backend, .gemm_f32 = gemm_f32 };
     *too_large = false;
     if (!backend->packed_bytes) return SC_OK;
     pack_all(&p, m);
@@ -37,7 +37,7 @@ sc_status model_pack(struct model *m, const struct backend *backend, uint64_t li
     TRY(mem_reserve(&m->packed, p.bytes, "the packed weights", err));
     m->packed_bytes = p.bytes;
     mem_prefer_large_pages(m->packed, p.bytes);
-    p = (struct packing){ backend, m->packed, 0 };
+    p = (struct packing){ backend, gemm_f32, m->packed, 0 };
     pack_all(&p, m);
     return SC_OK;
 }

@@ -225,7 +225,7 @@ struct backend {
     const char *(*kernels_name)(const void *kernels);
     /* Bytes that tensor->packed needs, zero at first; 0: the backend reads this type as it is. What is packed of a tensor in
      * a mapped file is let go of there. */
-    size_t (*packed_bytes)(const struct tensor *t);
+    size_t (*packed_bytes)(const struct tensor *t, bool gemm_f32);
     void (*measure)(struct machine_limits *out, struct pool *pool);   /* about a second; for `bench` and `doctor` */
     struct op_impl op[OP_COUNT];
 };

@@ -98,7 +98,7 @@ TEST(bad_tasks_are_refused_in_a_sentence)
     CHECK_FAILS(parse("task: t\noutput_type: essay\n" BODY, err), SC_E_FORMAT, "one of multiple_choice");
     CHECK_FAILS(parse(HEAD "doc_to_text: '{{ q'\n", err), SC_E_FORMAT, "doc_to_text");
     CHECK_FAILS(parse(HEAD "doc_to_text: x\ndoc_to_target: y\ndoc_to_choice: '{{ c }}'\nmetric_list: [acc]\n", err), SC_E_FORMAT, "tojson");
-    CHECK_FAILS(parse(HEAD BODY "process_docs: none_such\n", err), SC_E_FORMAT, "one of pages");
+    CHECK_FAILS(parse(HEAD BODY "process_docs: none_such\n", err), SC_E_FORMAT, "one of dialogues pages");
     CHECK_FAILS(parse("task: t\nfiles: { tset: [x] }\n" BODY, err), SC_E_FORMAT, "one of train");
     CHECK_FAILS(parse("task: t\noutput_type: multiple_choice\nfiles: { train: [x] }\n" BODY, err), SC_E_FORMAT, "names no files");
     CHECK_OK(parse(HEAD BODY "gen_prefix: 'x '\nchat: { doc_to_text: y, gen_prefix: z }\n", err));

@@ -283,7 +283,12 @@ TEST(few_rows_of_large_products)
                     const size_t m = counts[sizeof counts / sizeof *counts - 1 - r];
                     machine_init(&machine, sets[set], threads, &shapes[0]);
                     for (size_t i = 0; i < m * n; i++) some[i] = (float)(i % 7);
-                    gemm_run(&machine.exec, &(struct gemm){ some, n, m, n, k, { a, DTYPE_F32, k, false }, { packed ? (const void *)b : w, dtype, k, true }, true });
+                    const struct gemm g = { some, n, m, n, k, { a, DTYPE_F32, k, false }, { packed ? (const void *)b : w, dtype, k, true }, true };
+                    const struct cpu_kernels *kernels_of = kernels;
+                    float *panels = mem_alloc((n + kernels_of->gemm_n) * k * sizeof *panels);       /* of weights that were packed once */
+                    if (!packed) gemm_pack_b(kernels_of, panels, &g, 0, n);
+                    gemm_run_packed(&machine.exec, &g, !packed && threads == 3 ? panels : NULL);
+                    mem_free(panels);
                     if (!r && threads == 1) memcpy(all, some, m * n * sizeof *all);
                     CHECK(memcmp(some, all, m * n * sizeof *some) == 0);
                     arena_release(&machine.step);

@@ -132,8 +132,8 @@ static void packed_open(struct weight *w, struct mapped_file *f, enum dtype t, s
     CHECK_OK(file_write(path, data, rows * dtype_row_bytes(t, cols), err));
     CHECK_OK(file_map(f, path, err));
     *w = (struct weight){ { .dtype = t, .rows = rows, .cols = cols, .data = (void *)(uintptr_t)f->data }, { .dtype = DTYPE_F32, .rows = 1, .cols = rows, .data = normals(rows, 3) }, NULL };
-    CHECK(cpu_backend.packed_bytes(&w->w) > 0);
-    w->w.packed = mem_zero(1, cpu_backend.packed_bytes(&w->w));
+    CHECK(cpu_backend.packed_bytes(&w->w, false) > 0);
+    w->w.packed = mem_zero(1, cpu_backend.packed_bytes(&w->w, false));
     w->w.packed_from = w->w.data;
     mem_free(plain);
     mem_free(data);

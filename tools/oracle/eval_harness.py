@@ -85,6 +85,8 @@ RUNS = [
     ("arc_challenge", "arc_challenge", 5, LIMIT, LIMIT, "prefix"),
     ("arc_challenge", "arc_challenge", 25, LIMIT, LIMIT, "prefix"),
     ("mmlu", "mmlu", 5, MMLU_LIMIT, MMLU_LIMIT, "prefix"),
+    ("mmlu_anatomy", "mmlu_anatomy", 5, LIMIT, LIMIT, "prefix"),
+    ("mmlu_moral_scenarios", "mmlu_moral_scenarios", 5, LIMIT, LIMIT, "prefix"),
     # Rendered only
     ("hellaswag_openllm", {"task": "hellaswag", "fewshot_split": "train"}, 10, LIMIT, 0, "plain"),
     ("winogrande_openllm", {"task": "winogrande", "fewshot_split": "train"}, 5, LIMIT, 0, "plain"),
