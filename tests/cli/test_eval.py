@@ -355,7 +355,7 @@ def test_mistakes_get_a_sentence():
     assert "needs its split" in run("--tasks", "lambada_standard", "--data", SCRATCH, good=False).stderr
     assert "--data is missing" in run("--tasks", "hellaswag", good=False).stderr
     assert "--tasks is missing" in run("--data", DATA, good=False).stderr
-    assert "is no directory" in run("--tasks", "hellaswag", "--data", SCRATCH / "nowhere", good=False).stderr
+    assert "cannot be read" in run("--tasks", "hellaswag", "--data", SCRATCH / "nowhere", good=False).stderr
     assert "examples are wanted, but" in run("--tasks", "mmlu_anatomy", "--num-fewshot", 6, "--data", DATA, good=False).stderr
     assert "MODEL is missing" in run("--tasks", "hellaswag", "--data", DATA, model=False, good=False).stderr
     assert "has no chat template, which --apply-chat-template needs; name one with --template" in run("--tasks", "gsm8k", "--data", DATA, "--apply-chat-template", good=False).stderr
