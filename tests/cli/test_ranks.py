@@ -251,15 +251,16 @@ def one_fault(name, kind, launcher, ranks, after, victim, disk, expected):
     went_on = kind == "disk" and child.returncode == 0
     assert went_on or child.returncode != 0, messages
     assert seconds < MOST_SECONDS, (name, kind, seconds, messages)
-    # Where a rank is killed, mpirun may end the others before they can say so, always when it is its first.
-    was_ended = not messages.strip() or "noticed that process rank" in messages
-    if kind == "stop" or (kind == "kill" and victim and not was_ended):
-        assert f"rank {victim} (process {pids[victim]} on host" in messages, messages
+    is_named = f"rank {victim} (process {pids[victim]} on host" in messages
+    # Where a rank is killed, mpirun may end the others before they can say so; when it is its first, often. Then the fault is tried again.
+    was_faster = kind == "kill" and not is_named and (not messages.strip() or "noticed that process rank" in messages)
+    if kind == "stop" or (kind == "kill" and victim and not was_faster):
+        assert is_named, messages
     if not went_on:
         go_on(name, output, launcher, max(1, ranks - 1))
     assert weights_of(output) == expected, (name, kind, "other bytes after going on")
     shutil.rmtree(output)
-    return seconds, before
+    return None if was_faster and victim else (seconds, before)
 
 
 FAULT_STEPS = 400
