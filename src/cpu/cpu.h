@@ -91,7 +91,7 @@ size_t panel_bytes(enum dtype t, size_t cols);                                  
 /* Rows one after the other; those that lack to a whole panel are zero. */
 void   panel_pack(void *panel, enum dtype t, const void *rows, size_t n_rows, size_t cols);
 size_t cpu_panels_bytes(enum dtype t, size_t rows, size_t cols);
-size_t cpu_packed_bytes(const struct tensor *t, bool gemm_f32);                                        /* op_linear.c */
+size_t cpu_packed_bytes(const struct tensor *t, bool gemm_f32);                         /* op_linear.c */
 
 /* ---- cache_q8.c: keys and values in Q8_0 ---------------------------------------------------------------------------------- */
 

@@ -2,13 +2,13 @@
 #include "eval/eval_internal.h"
 #include "eval/scores.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- one task ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -553,9 +553,11 @@ done:
 static sc_status pack_weights(sc_model *m, sc_error *err)
 {
     sc_model *base = m && m->base ? m->base : m;
-    bool too_large;
+    bool too_large = false;
     if (!base || base->model.packed || !strcmp(base->runtime->activations, "int8")) return SC_OK;
-    return model_pack(&base->model, base->runtime->backend, true, system_memory() / 10 * 9, &too_large, err);
+    TRY(model_pack(&base->model, base->runtime->backend, true, system_memory() / 10 * 9, &too_large, err));
+    if (too_large) eval_event(base->runtime, "{\"event\":\"note\",\"text\":\"the model is too large to be packed in this machine's memory; it is read from the file as it is, which is slower\"}");
+    return SC_OK;
 }
 
 sc_status sc_eval(sc_text *out, sc_runtime *rt, sc_model *m, const sc_eval_config *c, sc_error *err)

@@ -223,7 +223,7 @@ struct backend {
     /* Kernel set by name ("auto", "scalar", "avx2", "avx512"); SC_E_UNSUPPORTED names what the machine lacks. */
     sc_status (*kernels)(const void **out, const char *name, sc_error *err);
     const char *(*kernels_name)(const void *kernels);
-    /* Bytes that tensor->packed needs, zero at first; 0: the backend reads this type as it is. What is packed of a tensor in
+    /* Bytes that tensor->packed needs, zero at first; 0: the backend reads this type as it is. gemm_f32: for passes of that kind, else for int8 activations. What is packed of a tensor in
      * a mapped file is let go of there. */
     size_t (*packed_bytes)(const struct tensor *t, bool gemm_f32);
     void (*measure)(struct machine_limits *out, struct pool *pool);   /* about a second; for `bench` and `doctor` */
