@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs test programs and the command-line cases one after the other and adds up their results.
 # Usage: tools/run_tests.sh BUILD_DIRECTORY PROGRAM...     Last line: "N passed, N failed"; exit 1 on any failure.
+# What a failed program said is also added to the file named by STARCHAT_FAILURES, for whoever shows it at the end of a long log.
 set -u
 build=$1
 shift
@@ -14,7 +15,10 @@ add() { # name, exit status: takes the totals from the last line of the log
     f=${f%% failed*}
     if [ -z "$last" ]; then p=0 f=1; echo "$1 ended without a result (status $2)"; cat "$log"; fi
     [ "$f" = 0 ] && [ "$2" != 0 ] && f=1
-    [ "$f" != 0 ] && grep -v '^ok ' "$log"
+    if [ "$f" != 0 ]; then
+        grep -v '^ok ' "$log"
+        [ -z "${STARCHAT_FAILURES:-}" ] || { echo "-- $build: $1"; grep -v -e '^ok ' -e '^skipped' "$log" | tail -c 2500; } >>"$STARCHAT_FAILURES"
+    fi
     grep -h '^skipped' "$log"
     printf '%-22s %4d passed, %d failed\n' "$1" "$p" "$f"
     passed=$((passed + p)) failed=$((failed + f))
