@@ -1,0 +1,83 @@
+/* stats.h - statistics of comparisons: intervals, tests, agreement, ratings, calibration. Pure functions; draws are seeded and the same everywhere. Layer 1.
+ * Two-sided 95 % throughout, unless said otherwise. Sources are named where a formula has one. */
+#ifndef STATS_H
+#define STATS_H
+
+#include "base/base.h"
+
+struct stats_interval { double low, high; };
+#define STATS_Z 1.959963984540054
+
+/* ---- shares.c ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Exact binomial test (two-sided: outcomes that are no likelier) of k of n under p. */
+double stats_binomial_test(uint64_t k, uint64_t n, double p);
+/* Clopper and Pearson's exact interval. */
+struct stats_interval stats_clopper_pearson(uint64_t k, uint64_t n);
+
+/* ---- order.c: x[0..n) is not changed ------------------------------------------------------------------------------------------------------ */
+
+double stats_mean(const double *x, size_t n);
+double stats_sd(const double *x, size_t n);                    /* n - 1 */
+double stats_quantile(const double *x, size_t n, double q);    /* linear between neighbours (type 7) */
+void   stats_ranks(double *out, const double *x, size_t n);    /* 1-based, ties share the mean */
+/* NaN where one side is constant. p: t distribution; normal with ties' variance. */
+struct stats_correlation { double value, p; };
+struct stats_correlation stats_pearson(const double *x, const double *y, size_t n);
+struct stats_correlation stats_spearman(const double *x, const double *y, size_t n);
+struct stats_correlation stats_kendall(const double *x, const double *y, size_t n);     /* tau-b, O(n log n) */
+/* Least squares y = a + b x; interval of b by t. */
+struct stats_slope { double intercept, slope, error, p; struct stats_interval interval; };
+struct stats_slope stats_line(const double *x, const double *y, size_t n);
+
+/* ---- agreement.c: of raters who give classes 0..k-1 or numbers -------------------------------------------------------------------------------- */
+
+double stats_kappa(const int *a, const int *b, size_t n, int k);                       /* Cohen 1960; NaN if undefined */
+double stats_kappa_weighted(const int *a, const int *b, size_t n, int k);              /* quadratic weights, Cohen 1968 */
+double stats_fleiss(const int *counts, size_t items, int k);                            /* counts[item * k + class], each row the same sum */
+enum stats_level { STATS_NOMINAL, STATS_ORDINAL, STATS_INTERVAL };
+/* Krippendorff's alpha. ratings[item * raters + rater], NaN: missing. */
+double stats_alpha(const double *ratings, size_t items, size_t raters, enum stats_level level);
+struct stats_bland_altman { double bias, sd; struct stats_interval limits; };
+struct stats_bland_altman stats_bland_altman(const double *a, const double *b, size_t n);
+
+/* ---- bootstrap.c: by clusters ------------------------------------------------------------------------------------------------------------------ */
+
+/* Mean difference b - a by question; questions of one cluster are drawn together. cluster: 0..n_clusters-1 of each. */
+struct stats_difference { double value, error; struct stats_interval interval; };
+struct stats_difference stats_paired(const double *a, const double *b, const size_t *cluster, size_t n, size_t n_clusters, uint64_t seed, size_t draws);
+
+/* ---- ratings.c: from comparisons to strengths ------------------------------------------------------------------------------------------------------ */
+
+/* i against j: share of wins of i in `weight` comparisons (1, 0.5 for a tie, 0). cluster: prompt. */
+struct stats_match { size_t i, j, cluster; double score, weight; };
+/* Bradley and Terry 1952: log-strengths r (natural), mean 0, of n players; Newton with a ridge that vanishes; gradient below 1e-8. ridge 0: maximum likelihood;
+ * then SC_E_ARGUMENT names where a player or group never lost or never won against the rest (no finite maximum). *gradient: norm at the end. */
+sc_status stats_bradley_terry(double *r, double *gradient, const struct stats_match *m, size_t n_matches, size_t n, double ridge, sc_error *err);
+/* Percentile intervals of r by drawing clusters. interval[0..n). */
+void      stats_bradley_terry_bootstrap(struct stats_interval *interval, const struct stats_match *m, size_t n_matches, size_t n, size_t n_clusters, double ridge, uint64_t seed, size_t draws);
+/* Elo in the order given: K, scale 400, base 10, start 1000. */
+void      stats_elo(double *r, const struct stats_match *m, size_t n_matches, size_t n, double k);
+/* Median and percentiles over orders and draws. */
+void      stats_elo_bootstrap(double *median, struct stats_interval *interval, const struct stats_match *m, size_t n_matches, size_t n, double k, uint64_t seed, size_t draws);
+/* Plackett and Luce (Luce 1959, Plackett 1975) from rankings with ties (Davidson-Luce's limit is not used: a tie counts as the mean over its orders, up to 5 tied; more: of drawn orders):
+ * rank[item * n + player], 1 best, 0: not shown. Log-strengths, mean 0. */
+sc_status stats_plackett_luce(double *r, const int *rank, size_t items, size_t n, double ridge, sc_error *err);
+
+/* ---- logistic.c ------------------------------------------------------------------------------------------------------------------------------------------ */
+
+/* y in [0, 1] by rows of x[row * k + feature], weights NULL: 1; penalty ridge/2 * |b|^2 on features with penalised[f]. Newton; *error (may be NULL): standard errors. */
+sc_status stats_logistic(double *b, double *error, const double *x, const double *y, const double *weight, size_t rows, size_t k, const bool *penalised, double ridge, sc_error *err);
+
+/* ---- calibrate.c: from one rater's scale to another's -------------------------------------------------------------------------------------------------------- */
+
+/* Isotonic regression by pooling neighbours (Ayer et al. 1955): steps of x (rising) with values y. Release with stats_map_release. */
+struct stats_map { double *x, *y; size_t n; };
+void   stats_isotonic(struct stats_map *out, const double *x, const double *y, const double *weight, size_t n);
+double stats_map_at(const struct stats_map *m, double x);                  /* linear between steps, constant beyond */
+void   stats_map_release(struct stats_map *m);
+/* Mean absolute error of the map (raw: of x itself) on folds it has not seen; folds by cluster, seeded. */
+struct stats_held_out { double raw, mapped; };
+struct stats_held_out stats_isotonic_folds(const double *x, const double *y, const size_t *cluster, size_t n, size_t folds, uint64_t seed);
+
+#endif
