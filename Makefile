@@ -55,8 +55,8 @@ $(BUILD)/cpu/panel_avx2.o $(BUILD)/cpu/panel_vnni.o $(BUILD)/cpu/mix_avx2.o: CFL
 $(BUILD)/cpu/op_attention.o: CFLAGS_ALL += -O3
 # Searches of quantisation steps.
 $(BUILD)/tensor/quant_search.o: CFLAGS_ALL += -O3
-# Loops over all parameters.
-$(BUILD)/train/optimizer.o $(BUILD)/train/parameters.o: CFLAGS_ALL += -O3
+# Loops over all logits, and all parameters.
+$(BUILD)/infer/log_sum.o $(BUILD)/train/optimizer.o $(BUILD)/train/parameters.o: CFLAGS_ALL += -O3
 $(BUILD)/cpu/avx512.o: CFLAGS_ALL += -O3
 $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += $(KERNEL_OPT)
 $(BUILD)/cpu/avx512.o $(BUILD)/cpu/panel_vnni.o: CFLAGS_ALL += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c

@@ -101,6 +101,56 @@ static void gemm_tile(float *c, size_t ldc, const float *a, const float *b, size
 #undef STORE
 }
 
+/* ---- products of attention over a cache: as outer_avx2.c, with vectors twice as long ------------------------------------------- */
+
+INLINE __m512 load_any(const void *b, size_t at, const bool is_half)
+{
+    return is_half ? _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)((const uint16_t *)b + at))) : _mm512_loadu_ps((const float *)b + at);
+}
+
+/* n x (16 wide) sums in registers. */
+INLINE void outer_part(float *const *c, const float *keep, const float *const *a, const size_t n, const size_t wide, const void *b, size_t b_stride, size_t k, size_t at, const bool is_half)
+{
+    __m512 sum[2][OUTER], from[2];
+    for (size_t w = 0; w < wide; w++)
+        for (size_t t = 0; t < n; t++) sum[w][t] = keep ? _mm512_mul_ps(_mm512_loadu_ps(c[t] + at + 16 * w), _mm512_set1_ps(keep[t])) : _mm512_setzero_ps();
+    for (size_t j = 0; j < k; j++) {
+        for (size_t w = 0; w < wide; w++) from[w] = load_any(b, j * b_stride + at + 16 * w, is_half);
+        for (size_t t = 0; t < n; t++) {
+            __m512 x = _mm512_set1_ps(a[t][j]);
+            for (size_t w = 0; w < wide; w++) sum[w][t] = _mm512_fmadd_ps(x, from[w], sum[w][t]);
+        }
+    }
+    for (size_t w = 0; w < wide; w++)
+        for (size_t t = 0; t < n; t++) _mm512_storeu_ps(c[t] + at + 16 * w, sum[w][t]);
+}
+
+INLINE void outer_rows(float *const *c, const float *keep, const float *const *a, size_t n, const size_t wide, const void *b, size_t b_stride, size_t k, size_t at, const bool is_half)
+{
+    switch (n) {
+    case 4: outer_part(c, keep, a, 4, wide, b, b_stride, k, at, is_half); break;
+    case 3: outer_part(c, keep, a, 3, wide, b, b_stride, k, at, is_half); break;
+    case 2: outer_part(c, keep, a, 2, wide, b, b_stride, k, at, is_half); break;
+    default: outer_part(c, keep, a, 1, wide, b, b_stride, k, at, is_half);
+    }
+}
+
+/* Columns that fill no vector are AVX2's. */
+INLINE void outer(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols, const bool is_half)
+{
+    size_t i = 0;
+    for (; i + 32 <= cols; i += 32) outer_rows(c, keep, a, n, 2, b, b_stride, k, i, is_half);
+    if (i + 16 <= cols) { outer_rows(c, keep, a, n, 1, b, b_stride, k, i, is_half); i += 16; }
+    if (i == cols) return;
+    float *rest[OUTER];
+    for (size_t t = 0; t < n; t++) rest[t] = c[t] + i;
+    if (is_half) cpu_outer_f16_avx2(rest, keep, a, n, (const uint16_t *)b + i, b_stride, k, cols - i);
+    else cpu_outer_f32_avx2(rest, keep, a, n, (const float *)b + i, b_stride, k, cols - i);
+}
+
+static void outer_f16(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, true); }
+static void outer_f32(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, false); }
+
 static double burst_f32(size_t rounds)
 {
     __m512 a[10], w = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(1);
@@ -134,6 +184,8 @@ void cpu_fill_avx512(struct cpu_kernels *k)
     k->gemm_tile = gemm_tile;
     k->dot_f32 = dot_f32;
     k->dot_i8 = dot_i8;
+    k->outer[OUTER_F16] = outer_f16;
+    k->outer[OUTER_F32] = outer_f32;
     k->burst_f32 = burst_f32;
     k->burst_i8 = burst_i8;
     cpu_fill_panels_vnni(k);

@@ -72,6 +72,8 @@ void cpu_fill_avx2(struct cpu_kernels *k);                    /* called only whe
 void cpu_fill_avx512(struct cpu_kernels *k);
 void cpu_fill_panels_avx2(struct cpu_kernels *k);
 void cpu_fill_outer_avx2(struct cpu_kernels *k);
+void cpu_outer_f16_avx2(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols);      /* as outer */
+void cpu_outer_f32_avx2(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols);
 void cpu_fill_mix_avx2(struct cpu_kernels *k);
 void cpu_fill_panels_vnni(struct cpu_kernels *k);
 

@@ -209,13 +209,24 @@ static void run_few(struct exec *e, const struct gemm *g, const float *packed)
     arena_rewind(e->step, mark);
 }
 
+/* Rows of a piece: whole tiles, at most BLOCK_M rows, so many that the thread with most rows has as few as can be. */
+static size_t even_block(size_t m, size_t tile, size_t threads)
+{
+    size_t tiles = (m + tile - 1) / tile, most = least(BLOCK_M / tile, (tiles + 4 * threads - 1) / (4 * threads)), best = most, best_time = SIZE_MAX;
+    for (size_t part = most; 2 * part > most && part > 0; part--) {
+        size_t whole = tiles / part, rounds = whole / threads * part, left = tiles - whole / threads * threads * part, time = rounds + least(part, left);
+        if (time < best_time) best = part, best_time = time;
+    }
+    return best * tile;
+}
+
 static void run_many(struct exec *e, const struct gemm *g, const float *packed)
 {
     struct arena_mark mark = arena_mark(e->step);
     struct gemm_job job = { .k = e->kernels, .g = g, .packed = packed };
     size_t threads = (size_t)pool_threads(e->pool), width = least(g->n, 4 * BLOCK_N), step = k_step(g);
     /* Enough pieces for an even end; few columns need few rows a piece. */
-    job.block_m = least(BLOCK_M, round_up((g->m + 4 * threads - 1) / (4 * threads), job.k->gemm_m));
+    job.block_m = even_block(g->m, job.k->gemm_m, threads);
     job.row_blocks = (g->m + job.block_m - 1) / job.block_m;
     job.block_n = job.row_blocks >= 4 * threads ? round_up(width, job.k->gemm_n) : round_up((width + 4 * threads - 1) / (4 * threads), job.k->gemm_n);
     job.scratch_floats = round_up(unpack_floats() + packed_floats(job.block_m, job.k->gemm_m), 16);

@@ -135,7 +135,7 @@ static void absorb(const struct attention_job *job, const struct head_cache *h, 
         size_t low = s->low > start + begin ? s->low - start : begin, high = s->high < start + end ? s->high - start : end;
         float max = job->k->largest(score[t] + low, high - low) * a->scale;
         max = max > s->max ? max : s->max;
-        keep[t] = expf(s->max - max);
+        keep[t] = s->max == max ? 1 : expf(s->max - max);        /* mostly 1, and expf is dear */
         s->sum = s->sum * keep[t] + job->k->exp_row(score[t] + low, high - low, a->scale, max);
         s->max = max;
         memset(score[t], 0, low * sizeof score[t][0]);

@@ -53,11 +53,11 @@ INLINE void outer(float *const *c, const float *keep, const float *const *a, siz
         }
 }
 
-static void outer_f16(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, true); }
-static void outer_f32(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, false); }
+void cpu_outer_f16_avx2(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, true); }
+void cpu_outer_f32_avx2(float *const *c, const float *keep, const float *const *a, size_t n, const void *b, size_t b_stride, size_t k, size_t cols) { outer(c, keep, a, n, b, b_stride, k, cols, false); }
 
 void cpu_fill_outer_avx2(struct cpu_kernels *k)
 {
-    k->outer[OUTER_F16] = outer_f16;
-    k->outer[OUTER_F32] = outer_f32;
+    k->outer[OUTER_F16] = cpu_outer_f16_avx2;
+    k->outer[OUTER_F32] = cpu_outer_f32_avx2;
 }

@@ -18,7 +18,7 @@ static const struct option rows[] = {
     ROW(samples, OPT_STRING, 0, 0, "", NULL, "runs stored programs of a task of code, which needs no MODEL: a file of lines {\"task_id\", \"solution\" or \"completion\"}"),
     ROW(python, OPT_STRING, 0, 0, "", NULL, "interpreter for programs in Python, such as bin/python3 of a virtual environment with the libraries they need; empty: python3"),
     ROW(fewshot_seed, OPT_INT, 0, 4294967295.0, "1234", NULL, "seed of which examples are drawn"),
-    ROW(chunk, OPT_INT, 1, 8192, "512", NULL, "most tokens in one forward pass"),
+    ROW(chunk, OPT_INT, 1, 8192, "576", NULL, "most tokens in one forward pass"),
     ROW(cache_type, OPT_CHOICE, 0, 0, "f32", "f16|f32|q8_0", "precision of the key/value cache"),
     ROW(contamination, OPT_STRING, 0, 0, "", NULL, "training data, with commas (prepared directories or files): which questions stand in it, and the scores without them"),
     ROW(dry_run, OPT_BOOL, 0, 0, "false", NULL, "makes the requests without asking the model"),

@@ -129,7 +129,7 @@ double prompt_cache_least_seconds(const sc_prompt_cache *c);                 /* 
 struct score_request { const int32_t *id; size_t n, from; double *logprob; bool *greedy; };
 struct score_config {
     const char *cache_type;           /* as of sc_session_config; "f32" for the reference's bits */
-    size_t chunk;                     /* most rows of a pass; 0: 512 */
+    size_t chunk;                     /* most rows of a pass; 0: 576 */
     int rank, size;                   /* this process does its share of `size`; size 0: all */
     void (*on_done)(void *user, size_t request);      /* its numbers are there; on the calling thread; may be NULL */
     void *user;

@@ -227,15 +227,6 @@ int32_t sampler_pick(struct sampler *s, float *logits, const int32_t *history, s
     return s->candidate[pick].id;
 }
 
-double log_sum(const float *logits, size_t n, float *max)
-{
-    *max = logits[0];
-    for (size_t i = 1; i < n; i++) *max = logits[i] > *max ? logits[i] : *max;
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += exp((double)logits[i] - (double)*max);
-    return log(sum);
-}
-
 double log_probability(const float *logits, size_t n, int32_t id)
 {
     float max;

@@ -6,8 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* NODES: of a pass; each has a page that is not full. */
-enum { CHUNK = 512, LOGIT_ROWS = 64, NODES = 40 };
+/* CHUNK and LOGIT_ROWS are whole tiles of every kernel's products. NODES: of a pass; each has a page that is not full. */
+enum { CHUNK = 576, LOGIT_ROWS = 96, NODES = 40 };
 
 struct part { size_t node, from, n; };                       /* rows of a node in the present pass */
 struct scored_row { size_t first_want, n_wants; };

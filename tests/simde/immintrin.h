@@ -40,6 +40,17 @@ static inline int emulated_reduce_add_epi32(__m512i a)
 }
 
 #undef _mm512_extractf32x8_ps
+static inline __m512 emulated_cvtph_ps(__m256i half)
+{
+    uint16_t lane[16];
+    float wide[16];
+    memcpy(lane, &half, sizeof lane);
+    for (int i = 0; i < 16; i++) wide[i] = _cvtsh_ss(lane[i]);
+    return _mm512_loadu_ps(wide);
+}
+
+#undef _mm512_cvtph_ps
+#define _mm512_cvtph_ps         emulated_cvtph_ps
 #define _mm512_maskz_loadu_ps   emulated_maskz_loadu_ps
 #define _mm512_extractf32x8_ps  emulated_extractf32x8_ps
 #define _mm512_reduce_add_epi32 emulated_reduce_add_epi32

@@ -26,6 +26,27 @@ static void draw_many(const sc_sample_config *c, const float *logits, size_t n, 
 
 static const float ramp[] = { 0.0f, 2.0f, 1.0f, -1.0f, 1.5f };   /* p: .065 .477 .175 .024 .289 with sum 1.03: see test */
 
+TEST(log_sums_are_those_of_double)
+{
+    enum { MOST = 50257 };
+    float *x = mem_alloc(MOST * sizeof *x), max;
+    static const size_t sizes[] = { 1, 2, 15, 16, 63, 64, 65, 1000, 49152, MOST };
+    static const float spread[] = { 0, 0.1f, 4, 20, 300 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes * 5; i++) {
+        size_t n = sizes[i / 5];
+        random_normal(x, n, 3, i, 0);
+        double largest = -INFINITY, sum = 0;
+        for (size_t j = 0; j < n; j++) x[j] = x[j] * spread[i % 5] - 7;
+        if (n > 2) x[n / 2] = -INFINITY;
+        for (size_t j = 0; j < n; j++) largest = fmax(largest, (double)x[j]);
+        for (size_t j = 0; j < n; j++) sum += exp((double)x[j] - largest);
+        double found = log_sum(x, n, &max);
+        CHECK((double)max == largest);
+        if (!(fabs(found - log(sum)) < 1e-7)) test_failed(__FILE__, __LINE__, "log_sum of %zu is %.12g, expected %.12g", n, found, log(sum));
+    }
+    mem_free(x);
+}
+
 TEST(sampling_without_cuts_follows_softmax)
 {
     sc_sample_config c = defaults();

@@ -362,6 +362,32 @@ TEST(mixing_values_is_the_same_in_all_sets)
     mem_free(x);
 }
 
+/* The vector sets give the same bits; the scalar one rounds products. */
+TEST(outer_products_are_the_same_in_vector_sets)
+{
+    enum { MOST = 70, K = 5 };
+    float *a = normals(OUTER * K, 12), *b = normals(K * MOST, 13), *c = normals(OUTER * MOST, 14), keep[OUTER] = { 0, 1, 0.3f, 0.7f }, found[3][OUTER * MOST];
+    uint16_t half[K * MOST];
+    kernels("scalar")->pack_f16(half, b, K * MOST);
+    for (size_t i = 0; i < 2 * 2 * OUTER * MOST; i++) {
+        size_t is_f32 = i % 2, keeps = i / 2 % 2, n = i / 4 % OUTER + 1, cols = i / 4 / OUTER + 1;
+        for (size_t s = 0; s < 3; s++) {
+            const struct cpu_kernels *k = kernels(set_names[s]);
+            float *to[OUTER];
+            const float *row[OUTER];
+            if (!k) continue;
+            for (size_t t = 0; t < n; t++) to[t] = found[s] + t * MOST, row[t] = a + t * K;
+            memcpy(found[s], c, sizeof found[s]);
+            k->outer[is_f32](to, keeps ? keep : NULL, row, n, is_f32 ? (const void *)b : half, MOST, K, cols);
+            for (size_t t = 0; t < OUTER * MOST; t++) CHECK(fabsf(found[s][t] - found[0][t]) < 1e-5f);
+        }
+        if (kernels("avx2") && kernels("avx512")) CHECK(!memcmp(found[1], found[2], sizeof found[1]));
+    }
+    mem_free(a);
+    mem_free(b);
+    mem_free(c);
+}
+
 TEST(missing_kernel_sets_are_named)
 {
     const void *k = NULL;
