@@ -78,6 +78,7 @@ struct engine_config {
     size_t chunk;                        /* most rows of a pass */
     uint64_t cache_bytes;                /* of key/value pages; 0: a quarter of the memory */
     double decode_stretch;               /* a pass with decoding rows may take this many times as long because of prompts */
+    size_t pass_rows;                    /* for whom only the end counts: a pass takes rows of prompts until it has so many in all; 0: by decode_stretch */
     bool gemm_f32;                       /* see struct exec */
     sc_prompt_cache *prompt_cache;       /* NULL: nothing is kept on disk; borrowed */
     void (*notify)(void *user);          /* events wait for engine_deliver; from the engine's thread */

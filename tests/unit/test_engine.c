@@ -176,7 +176,7 @@ static void run_seed(struct family *f, uint64_t seed, uint64_t *preempted)
     struct kv_pages probe;
     CHECK_OK(session_pages_init(&probe, f->shared[0], "f16", KV_PAGE, err));
     const struct engine_config c = { .runtime = f->rt, .models = f->shared, .n_models = MEMBERS, .slots = CHOICES + draw(seed, &at, 6), .queue = 100, .context = CONTEXT, .cache_type = "f16",
-                                     .chunk = 16 + 16 * draw(seed, &at, 4), .cache_bytes = probe.page_bytes * (CONTEXT / KV_PAGE + draw(seed, &at, 8)), .decode_stretch = 1.5 + (double)draw(seed, &at, 3) };
+                                     .chunk = 16 + 16 * draw(seed, &at, 4), .cache_bytes = probe.page_bytes * (CONTEXT / KV_PAGE + draw(seed, &at, 8)), .decode_stretch = 1.5 + (double)draw(seed, &at, 3), .pass_rows = 24 * draw(seed, &at, 2) };
     kv_pages_release(&probe);
     CHECK_OK(engine_open(&e, &c, err));
     for (size_t i = 0; i < TASKS; i++) make_task(&w[i], f, seed, &at);
