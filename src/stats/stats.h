@@ -8,6 +8,29 @@
 struct stats_interval { double low, high; };
 #define STATS_Z 1.959963984540054
 
+/* ---- statistics.c: exact where that is possible, else seeded draws ------------------------------------------------------------------ */
+
+/* McNemar's exact two-sided test: b and c questions that only one of the two had right are b heads and c tails of a fair coin. */
+double stats_mcnemar(uint64_t b, uint64_t c);
+/* Wilson's interval of a share: `right` of n, n > 0. */
+struct stats_interval stats_wilson(double right, double n);
+/* The difference that a two-sided test at 5 % sees in 80 % of all repetitions, from the standard error of the difference. */
+double stats_smallest_difference(double error);
+/* Holm's step-down correction: adjusted[i] belongs to p[i]. */
+void   stats_holm(double *adjusted, const double *p, size_t n);
+/* Chance that at least one of k answers is right, without bias from n of which c were (Chen et al., "Evaluating large language models trained on code").
+ * c <= n and 1 <= k <= n. */
+double stats_pass_at_k(size_t n, size_t c, size_t k);
+
+/* Sums over the questions of one cluster, of both sides. A side's value is sum of a / sum of a_weight: a mean where weights count questions. */
+struct stats_pair { double a, a_weight, b, b_weight; };
+/* difference: scale * (b - a). error: of the difference, as of clusters drawn from many; NaN for fewer than two. interval: of `draws` samples of clusters with
+ * replacement (percentiles). */
+struct stats_sums { double a, b, difference, error; struct stats_interval interval; };
+struct stats_sums stats_paired_sums(const struct stats_pair *x, size_t n, double scale, uint64_t seed, size_t draws);
+/* p of "the sides are alike": how often the difference is as large when the two sides of each cluster are swapped by a coin. */
+double stats_sign_flip(const struct stats_pair *x, size_t n, double scale, uint64_t seed, size_t draws);
+
 /* ---- shares.c ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Exact binomial test (two-sided: outcomes that are no likelier) of k of n under p. */

@@ -1,5 +1,5 @@
 /* statistics.c - how sure a difference is. */
-#include "eval/scores.h"
+#include "stats/stats.h"
 
 #include <assert.h>
 #include <math.h>
@@ -17,7 +17,7 @@ static double log_factorial(double n)
 }
 
 /* Twice the lower tail of a fair coin. The terms are summed from the largest down, each from the one before, so that only the first needs logarithms. */
-double eval_mcnemar(uint64_t b, uint64_t c)
+double stats_mcnemar(uint64_t b, uint64_t c)
 {
     double n = (double)b + (double)c, k = (double)(b < c ? b : c), term = 1, sum = 0;
     if (b == c) return 1;
@@ -31,14 +31,14 @@ double eval_mcnemar(uint64_t b, uint64_t c)
     return p < 1 ? p : 1;
 }
 
-struct eval_interval eval_wilson(double right, double n)
+struct stats_interval stats_wilson(double right, double n)
 {
-    double share = right / n, z2 = EVAL_Z * EVAL_Z, middle = (share + z2 / (2 * n)) / (1 + z2 / n);
-    double half = EVAL_Z / (1 + z2 / n) * sqrt(share * (1 - share) / n + z2 / (4 * n * n));
-    return (struct eval_interval){ right > 0 ? middle - half : 0, right < n ? middle + half : 1 };
+    double share = right / n, z2 = STATS_Z * STATS_Z, middle = (share + z2 / (2 * n)) / (1 + z2 / n);
+    double half = STATS_Z / (1 + z2 / n) * sqrt(share * (1 - share) / n + z2 / (4 * n * n));
+    return (struct stats_interval){ right > 0 ? middle - half : 0, right < n ? middle + half : 1 };
 }
 
-double eval_smallest_difference(double error) { return (EVAL_Z + 0.8416212335729143) * error; }
+double stats_smallest_difference(double error) { return (STATS_Z + 0.8416212335729143) * error; }
 
 struct ranked { double p; size_t at; };
 static int by_p(const void *a, const void *b)
@@ -47,7 +47,7 @@ static int by_p(const void *a, const void *b)
     return (x->p > y->p) - (x->p < y->p);
 }
 
-void eval_holm(double *adjusted, const double *p, size_t n)
+void stats_holm(double *adjusted, const double *p, size_t n)
 {
     struct ranked *r = mem_alloc((n + 1) * sizeof *r);
     double most = 0;
@@ -60,7 +60,7 @@ void eval_holm(double *adjusted, const double *p, size_t n)
     mem_free(r);
 }
 
-double eval_pass_at_k(size_t n, size_t c, size_t k)
+double stats_pass_at_k(size_t n, size_t c, size_t k)
 {
     double all_wrong = 1;
     assert(c <= n && k >= 1 && k <= n);
@@ -85,7 +85,7 @@ static uint32_t next_word(struct words *w)
 
 static struct words words_of(uint64_t seed, uint32_t stream) { return (struct words){ .key = { (uint32_t)seed, (uint32_t)(seed >> 32) }, .stream = stream }; }
 
-static void add_pair(struct eval_pair *sum, const struct eval_pair *x)
+static void add_pair(struct stats_pair *sum, const struct stats_pair *x)
 {
     sum->a += x->a;
     sum->a_weight += x->a_weight;
@@ -93,7 +93,7 @@ static void add_pair(struct eval_pair *sum, const struct eval_pair *x)
     sum->b_weight += x->b_weight;
 }
 
-static double difference(const struct eval_pair *sum, double scale) { return scale * (sum->b / sum->b_weight - sum->a / sum->a_weight); }
+static double difference(const struct stats_pair *sum, double scale) { return scale * (sum->b / sum->b_weight - sum->a / sum->a_weight); }
 
 static int by_value(const void *a, const void *b)
 {
@@ -109,27 +109,27 @@ static double quantile(const double *sorted, size_t n, double share)
     return sorted[below] + (at - (double)below) * (sorted[above] - sorted[below]);
 }
 
-static struct eval_interval bootstrap(const struct eval_pair *x, size_t n, double scale, uint64_t seed, size_t draws)
+static struct stats_interval bootstrap(const struct stats_pair *x, size_t n, double scale, uint64_t seed, size_t draws)
 {
     struct words w = words_of(seed, STREAM_BOOTSTRAP);
     double *found = mem_alloc((draws + 1) * sizeof *found);
     for (size_t d = 0; d < draws; d++) {
-        struct eval_pair sum = { 0 };
+        struct stats_pair sum = { 0 };
         for (size_t i = 0; i < n; i++) add_pair(&sum, &x[(uint64_t)next_word(&w) * n >> 32]);
         found[d] = difference(&sum, scale);
     }
     qsort(found, draws, sizeof *found, by_value);
-    struct eval_interval out = { quantile(found, draws, 0.025), quantile(found, draws, 0.975) };
+    struct stats_interval out = { quantile(found, draws, 0.025), quantile(found, draws, 0.975) };
     mem_free(found);
     return out;
 }
 
-struct eval_paired eval_paired(const struct eval_pair *x, size_t n, double scale, uint64_t seed, size_t draws)
+struct stats_sums stats_paired_sums(const struct stats_pair *x, size_t n, double scale, uint64_t seed, size_t draws)
 {
-    struct eval_pair sum = { 0 };
+    struct stats_pair sum = { 0 };
     double squares = 0;
     for (size_t i = 0; i < n; i++) add_pair(&sum, &x[i]);
-    struct eval_paired out = { .a = sum.a / sum.a_weight, .b = sum.b / sum.b_weight, .difference = difference(&sum, scale), .error = (double)NAN };
+    struct stats_sums out = { .a = sum.a / sum.a_weight, .b = sum.b / sum.b_weight, .difference = difference(&sum, scale), .error = (double)NAN };
     for (size_t i = 0; i < n; i++) {
         /* What the cluster moves the difference by, to first order; of means (x - mean) / n. */
         double pull = scale * ((x[i].b - out.b * x[i].b_weight) / sum.b_weight - (x[i].a - out.a * x[i].a_weight) / sum.a_weight);
@@ -140,19 +140,19 @@ struct eval_paired eval_paired(const struct eval_pair *x, size_t n, double scale
     return out;
 }
 
-double eval_sign_flip(const struct eval_pair *x, size_t n, double scale, uint64_t seed, size_t draws)
+double stats_sign_flip(const struct stats_pair *x, size_t n, double scale, uint64_t seed, size_t draws)
 {
     struct words w = words_of(seed, STREAM_FLIPS);
-    struct eval_pair sum = { 0 };
+    struct stats_pair sum = { 0 };
     size_t as_large = 0;
     for (size_t i = 0; i < n; i++) add_pair(&sum, &x[i]);
     double found = fabs(difference(&sum, scale)) * (1 - 1e-12);      /* other orders of the sum round differently */
     for (size_t d = 0; d < draws; d++) {
         uint32_t coins = 0;
-        sum = (struct eval_pair){ 0 };
+        sum = (struct stats_pair){ 0 };
         for (size_t i = 0; i < n; i++, coins >>= 1) {
             if (i % 32 == 0) coins = next_word(&w);
-            if (coins & 1) add_pair(&sum, &(struct eval_pair){ x[i].b, x[i].b_weight, x[i].a, x[i].a_weight });
+            if (coins & 1) add_pair(&sum, &(struct stats_pair){ x[i].b, x[i].b_weight, x[i].a, x[i].a_weight });
             else add_pair(&sum, &x[i]);
         }
         as_large += fabs(difference(&sum, scale)) >= found;
