@@ -37,4 +37,31 @@ void      judge_list_release(char **at, size_t n);
 typedef sc_status judge_each(void *user, json_t *row, const char *file, uint64_t line, sc_error *err);
 sc_status judge_read_rows(const char *path, judge_each *each, void *user, sc_error *err);
 
+/* ---- judgements.c, judgements_foreign.c -------------------------------------------------------------------------------------------------------- */
+
+/* Protocols by name, opened once. */
+struct protocol_cache { struct judge_protocol *at[16]; char *name[16]; size_t n; };
+const struct judge_protocol *protocol_cached(struct protocol_cache *c, const char *name);      /* NULL: none of that name */
+void protocol_cache_release(struct protocol_cache *c);
+
+struct judgement_reading {
+    struct judgements *out; const struct judge_answers *answers;
+    const struct judge_protocol *forced;            /* texts are parsed by it; NULL: what the shape says, and the file's verdict counts */
+    struct protocol_cache protocols;
+};
+/* A row of a file that others wrote, as one judgement or several. SC_E_FORMAT: of no known shape. */
+sc_status judgement_foreign(struct judgement_reading *r, const json_t *row, const char *file, sc_error *err);
+/* Appends one, whose texts become the list's: with the verdict of its text where the reading is forced, else the stored one. */
+void      judgement_add(struct judgement_reading *r, struct judgement *j);
+void      judgement_release(struct judgement *j);
+void      judgement_begin(struct judgement *j);       /* nothing known: lengths NAN, turn 1 */
+/* Results of PandaLM name no models and have no answers; both are taken from the labels of the same questions, where they were read. */
+void      judgements_name_pairs(struct judgements *all);
+const char *winner_name(enum judge_winner w);       /* "A", "B", "tie"; NULL for none */
+enum judge_winner winner_of(const char *name);
+size_t    text_characters(const char *text);
+
+/* differences.c: judgements whose text gives another verdict than their file holds: [{"judge","protocol","id","turn","models","stored","found","reason"}], the caller's; *checked: texts compared. */
+json_t   *judge_differences(const struct judgements *j, size_t *checked);
+
 #endif
