@@ -131,7 +131,7 @@ TEST(as_published)
     json_t *v = verdict(&m, NULL), *row = pair(v, "gpt-4", "base", "tuned", "");
     NEAR(real(row, "low"), 0.902, 5e-4);
     NEAR(real(row, "high"), 0.981, 5e-4);
-    CHECK(strstr(text(row, "sentence"), "tuned is better than base: it wins 95.7 % (95 % interval 90.2 to 98.1 %) on 115 prompts"));
+    CHECK(strstr(text(row, "sentence"), "tuned is better than base: it wins 95.7 % (95 % interval 90.2 to 98.1 %) on 115 prompts, p below 0.0001"));
     json_decref(v);
     forget(&m);
     NEAR(judge_power_of(115, 0.5).half_width, 0.09, 1e-3);
@@ -149,6 +149,19 @@ TEST(power)
         chance *= (double)(115 - k) / (double)(k + 1) * p / (1 - p);
     }
     NEAR(seen, 0.78, 0.04);
+}
+
+/* Ties tell nothing against a difference: the test sees it, the interval, which counts them half, is wide. */
+TEST(many_ties)
+{
+    static struct made m;
+    for (int i = 0; i < 80; i++) add_both(&m, "J", i, 1, i < 18 ? 't' : i == 18 ? 'b' : '=', i < 18 ? 't' : i == 18 ? 'b' : '=');
+    json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
+    NEAR(real(row, "low"), stats_wilson(48.5, 80).low, 1e-15);
+    NEAR(real(row, "p"), stats_mcnemar(1, 18), 1e-15);
+    CHECK(strstr(text(row, "sentence"), "tuned is better than base"));
+    json_decref(v);
+    forget(&m);
 }
 
 TEST(scores_of_pairs)
@@ -299,7 +312,7 @@ TEST(withheld)
 
 /* ---- planted truths ----------------------------------------------------------------------------------------------------------------------------------------- */
 
-enum { RUNS = 200, PROMPTS = 100 };
+enum { RUNS = 120, PROMPTS = 100 };
 
 /* An honest judge with noise: on prompt i it prefers the tuned answer with a chance of its own, in each order and turn anew; the mean of the chances is the win rate. */
 TEST(planted_win_rate)
@@ -333,9 +346,9 @@ TEST(planted_win_rate)
         forget(&turns);
     }
     CHECK(covered >= 0.93 * RUNS);
-    /* Of 4000 such runs 94.4 % are covered; three standard errors of 200 less. */
-    CHECK(score_covered >= 0.895 * RUNS && score_covered < RUNS);
-    CHECK(turns_covered >= 0.895 * RUNS && turns_covered < RUNS);
+    /* Of 4000 such runs 94.4 % are covered; three standard errors of 120 less. */
+    CHECK(score_covered >= 0.88 * RUNS && score_covered < RUNS);
+    CHECK(turns_covered >= 0.88 * RUNS && turns_covered < RUNS);
 }
 
 /* Equally good answers, the tuned ones longer and with more lists, by a judge who likes that: the plain win rate is fooled, the controlled one is not. */
@@ -360,16 +373,18 @@ TEST(planted_length)
         fooled += real(row, "low") > 0.5;
         length_covered += real(row, "length_controlled_low") <= 0.5 && 0.5 <= real(row, "length_controlled_high");
         CHECK(real(json_object_get(json_object_get(row, "length_controlled_effects"), "length"), "coefficient") > 0);
+        CHECK(json_is_false(json_object_get(row, "length_controlled_extrapolated")));
         CHECK_STR(text(row, "style_controlled_why"), "too few prompts with known answers");
         row = pair(v, "S", "base", "tuned", "");
         style_covered += real(row, "style_controlled_low") <= 0.5 && 0.5 <= real(row, "style_controlled_high");
         CHECK(json_is_null(json_object_get(row, "length_controlled")) && json_is_real(json_object_get(row, "style_controlled")));
+        CHECK(json_is_true(json_object_get(row, "style_controlled_extrapolated")));        /* the tuned ones always had more tokens */
         json_decref(v);
         forget(&m);
     }
     CHECK(fooled > 0.6 * RUNS / 2);
-    CHECK(length_covered >= 0.90 * RUNS / 2 && length_covered < RUNS / 2);
-    CHECK(style_covered >= 0.90 * RUNS / 2 && style_covered < RUNS / 2);
+    CHECK(length_covered >= 0.87 * RUNS / 2 && length_covered < RUNS / 2);
+    CHECK(style_covered >= 0.87 * RUNS / 2 && style_covered < RUNS / 2);
 }
 
 TEST(planted_ratings)
