@@ -419,3 +419,62 @@ TEST(planted_ratings)
     json_decref(v);
     forget(&m);
 }
+
+/* ---- what is known of real judges --------------------------------------------------------------------------------------------------------------------------- */
+
+#define EVAL "../shared/data/eval/"
+
+static void check_counts(const json_t *v, const char *base, const char *tuned, int win, int tie, int loss)
+{
+    json_t *row = pair(v, "all judges", base, tuned, "");
+    CHECK_INT(whole(row, "win"), win);
+    CHECK_INT(whole(row, "tie"), tie);
+    CHECK_INT(whole(row, "loss"), loss);
+}
+
+TEST(vicuna_reviews)
+{
+    static const char *const files[] = { "alpaca-13b", "bard", "gpt35", "llama-13b" };
+    struct judgements j = { 0 };
+    json_t *v = NULL;
+    for (size_t i = 0; i < 4; i++) {
+        char path[300];
+        snprintf(path, sizeof path, EVAL "vicuna-blog-eval/review/vicuna-13b_20230322-clean-lang/review_%s_vicuna-13b.jsonl", files[i]);
+        if (!test_path(path)) { puts("skipped: the shared data is not there"); return; }
+        CHECK_OK(judgements_read(&j, test_path(path), NULL, NULL, err));
+    }
+    CHECK_OK(judge_verdict(&v, &j, NULL, 1, err));
+    check_counts(v, "alpaca-13b", "vicuna-13b", 76, 1, 3);
+    check_counts(v, "vicuna-13b", "bard", 30, 10, 40);
+    check_counts(v, "vicuna-13b", "gpt35", 44, 22, 14);
+    check_counts(v, "vicuna-13b", "llama-13b", 3, 0, 77);
+    json_decref(v);
+    judgements_release(&j);
+}
+
+/* How often two judges changed their verdict with the order: 951 of 1200 and 371 of 1198 pairs. */
+TEST(mt_bench_pairs)
+{
+    static const char *const judges[] = { "7B", "32B" };
+    static const int calls[] = { 2400, 2396 }, inconsistent[] = { 951, 371 };
+    for (size_t k = 0; k < 2; k++) {
+        struct judgements j = { 0 };
+        json_t *v = NULL, *row;
+        size_t i;
+        int found = 0, both = 0;
+        char path[300];
+        snprintf(path, sizeof path, EVAL "mt-bench-judged/judgments/qwen/judge_%s/pairwise", judges[k]);
+        if (!test_path(path)) { puts("skipped: the shared data is not there"); return; }
+        CHECK_OK(judgements_read(&j, test_path(path), NULL, NULL, err));
+        CHECK_OK(judge_verdict(&v, &j, NULL, 1, err));
+        json_array_foreach(json_object_get(v, "pairs"), i, row) {
+            if (strcmp(text(row, "by"), "all") != 0) continue;
+            found += whole(row, "inconsistent");
+            both += 2 * (whole(row, "calls") - whole(row, "comparisons"));
+        }
+        CHECK_INT(found, inconsistent[k]);
+        CHECK_INT(both, calls[k]);
+        json_decref(v);
+        judgements_release(&j);
+    }
+}
