@@ -61,8 +61,11 @@ int       judge_protocol_turns(const struct judge_protocol *p);      /* judged o
 /* SC_E_FORMAT with the sentence that `judge parse` shows where the text has no verdict, one outside the range, or contradicts itself. logprobs: the
  * tokens that could have been first, {"m": -0.1, "M": -2.3}, for JUDGE_TOKEN; NULL else. */
 sc_status judge_parse(struct judge_opinion *out, const struct judge_protocol *p, const char *text, size_t len, const json_t *logprobs, sc_error *err);
-/* The request: {"messages":[...],"temperature","max_tokens",...}, the caller's. b NULL: of one answer. turn: from 1. own: for protocols in which the judge first answers itself, what it answered; NULL where not. */
+/* The request: {"messages":[...],"temperature","max_tokens",...}, the caller's. b NULL: of one answer. turn: from 1. Texts of answers go in as they are. */
 sc_status judge_request(json_t **out, const struct judge_protocol *p, const struct judge_prompt *q, const struct judge_answer *a, const struct judge_answer *b, int turn, sc_error *err);
+/* What of the protocol's own text (borders, verdicts such as [[A]]) stands in an answer's turns up to `turn`, so that a judge could take it for the protocol's: a list of texts, empty: nothing; the
+ * caller's. For judgement.marks: such a judgement is kept, and the audit tells of it. */
+json_t   *judge_marks(const struct judge_protocol *p, const struct judge_answer *a, int turn);
 
 /* ---- judgements.c: what was judged, in files --------------------------------------------------------------------------------------------------- */
 
@@ -72,6 +75,7 @@ struct judgement {
     char *judge, *protocol, *id, *slice, *language, *text, *error;  /* error: why the text has no verdict; NULL: it has one */
     char *canary;                          /* what was wrong with an answer on purpose: mismatched, empty, truncated, identical; NULL: nothing */
     int   canary_slot;                     /* 0 or 1: which of the answers */
+    int   marks;                           /* bit 0, 1: the answer in that place holds marks of the protocol (judge_marks) */
     int   turn;
     char *model[2];                        /* in the order they were shown; [1] NULL: of one answer */
     struct judge_opinion opinion;
@@ -97,9 +101,16 @@ sc_status judge_audit(json_t **out, const struct judgements *j, uint64_t seed, s
 
 /* ---- verdict.c: who is better ---------------------------------------------------------------------------------------------------------------------- */
 
-/* *out, the caller's. Of judgements that are no canaries, each judge alone and all together: {"models":[...],"pairs":[{"judge","base","tuned","slice","prompts","win","tie","loss","inconsistent",
- * "win_rate","low","high","score_difference","score_low","score_high","length_controlled","style_controlled","p","smallest"}],"ratings":[{"judge","model","bradley_terry",
- * "low","high","elo","elo_low","elo_high"}]}. audit: judges that are not calibrated have "withheld": why, in place of rates. */
+/* *out, the caller's. Of judgements that are no canaries, by each judge with each protocol, and by "all judges" that may be trusted ("judges" names them; "people" never among them):
+ * {"models":[NAME],"pairs":[PAIR],"ratings":[RATING],"scores":[SCORE],"withheld":[{"judge","protocol","why"}],"raw":{"ratings","scores"},"notes":[SENTENCE],"seed","draws"}.
+ * PAIR: {"judge","protocol","base","tuned" (base: the model that the files name first),"by":"all"|"slice"|"language","slice" ("" for all),"prompts","sentence"} and rates of the tuned one:
+ * "comparisons" (both orders of a prompt's turn are one: a winner if both name it, else a tie),"calls","win","tie","loss","inconsistent","rule":"orders"|"probability"|"strength" (how calls
+ * count: AlpacaEval's shares, Arena-Hard's "much better" three times),"win_rate","low","high" (Wilson; by prompt where one has several comparisons),"n_effective","p" (exact sign test by
+ * prompt),"p_adjusted" (Holm, over a judge's pairs),"smallest","score_base","score_tuned","score_difference","score_low","score_high" (only with scores),"length_controlled",
+ * "style_controlled" (each with _low, _high, _extrapolated and _effects, or null and _why). RATING: {"judge","protocol","model","bradley_terry","low","high" (Elo's scale, mean 1000),"strength"
+ * (natural logarithm),"elo","elo_low","elo_high"}. SCORE: {"judge","protocol","model","turn" (absent: all),"n","mean","low","high","sd","median"}.
+ * audit: what judge_audit gave, or NULL: nothing is withheld. A judge that it does not call calibrated has "withheld": why, in place of rates, which stand under "raw" of its rows; its ratings and
+ * scores stand under "raw" of the whole. SC_E_ARGUMENT if no judgement says anything. */
 sc_status judge_verdict(json_t **out, const struct judgements *j, const json_t *audit, uint64_t seed, sc_error *err);
 /* Half width of the 95 % interval and smallest difference seen with power 0.8, for n prompts around a win rate of p. */
 struct judge_power { double half_width, smallest; };
