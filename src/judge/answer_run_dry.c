@@ -22,8 +22,12 @@ sc_status talk_run_dry(struct talk *t, const struct asker *a, sc_error *err)
             r = (struct reply){ .text = mem_alloc((size_t)most * CHARACTERS_A_TOKEN + 1), .finish = mem_strdup("stop"), .tokens_in = -1, .tokens_out = most };
             memset(r.text, 'x', (size_t)most * CHARACTERS_A_TOKEN);
             r.text[most * CHARACTERS_A_TOKEN] = 0;
-            t->budget->reserved_calls++;                       /* which settling takes back */
-            budget_settle(t->budget, 0, strlen(ask.request), &r);
+            if (t->endpoint) {
+                t->budget->reserved_calls++;                   /* which settling takes back */
+                budget_settle(t->budget, 0, strlen(ask.request), &r);
+            } else {
+                t->budget->here++;
+            }
         }
         if (status == SC_OK) status = a->answered(a->user, ask.item, &r, err);
         reply_release(&r);

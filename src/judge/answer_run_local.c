@@ -78,6 +78,7 @@ static void give(struct local *l, size_t i, struct reply *r)
 {
     struct talk *t = l->t;
     r->seconds = clock_seconds() - l->began;
+    t->budget->here++;
     if (l->status == SC_OK) l->status = cache_put(t->cache, l->job[i].key, t->who, t->name, r, &l->error);
     if (l->status == SC_OK) l->status = l->asker->answered(l->asker->user, l->job[i].item, r, &l->error);
     reply_release(r);

@@ -50,7 +50,7 @@ void      cache_unclaim(struct cache *c, const char *key);
 /* Of this start. Tokens of a request that is on its way are reckoned high: a token for three bytes, and the longest answer. */
 struct budget {
     int64_t most_calls; double most_cost, price_in, price_out;     /* 0: any; prices of 10^6 tokens */
-    int64_t calls, kept, tokens_in, tokens_out; double cost;       /* kept: answers that cost nothing, from the cache */
+    int64_t calls, kept, here, tokens_in, tokens_out; double cost; /* kept: from the cache; here: of models of here; both cost nothing */
     int64_t reserved_calls; double reserved;
 };
 double    budget_price(const struct budget *b, double tokens_in, double tokens_out);

@@ -17,7 +17,7 @@ sc_status sha256_of_file(char hex[65], const char *path, sc_error *err);
 struct talk_limits talk_limits_of(const sc_judge_config *c);
 struct budget budget_of(const sc_judge_config *c);
 sc_status cache_open_of(struct cache *out, const sc_judge_config *c, sc_error *err);
-/* {"calls","cached","tokens_in","tokens_out","cost"} into `out`. */
+/* {"calls","cached","here","tokens_in","tokens_out","cost"} into `out`. */
 void      budget_tell(json_t *out, const struct budget *b);
 /* {"event":"judge","what":what,"done":n,"total":n} */
 void      tell_progress(const sc_runtime *rt, const char *what, size_t done, size_t total);
@@ -73,24 +73,35 @@ struct canaries { struct canary *at; size_t n; };
 void      canaries_make(struct canaries *out, const struct judge_prompts *p, const struct judge_answers *a, bool is_pair, size_t each, uint64_t seed);
 void      canaries_release(struct canaries *c);
 
+/* done: {key: has a verdict}, of the lines that are there. */
+struct run_files { char *directory; int lock, lines; json_t *done; };
+
 /* ---- judge_run_plan.c: what is judged ------------------------------------------------------------------------------------------------------------ */
 
 /* One question to a judge. a, b: in the order they are shown; b NULL: of one answer. canary NULL: nothing is wrong. again: 1 where the first answer had no verdict. */
 struct question { size_t prompt; const struct judge_answer *a, *b; int turn, again; const struct canary *canary; };
-struct plan { struct question *at; size_t n; struct canaries canaries; };
+struct questions { struct question *at; size_t n; struct canaries canaries; };
 /* names[0] is the base, or the baseline with is_baseline. */
-void      plan_make(struct plan *out, const struct judge_protocol *protocol, const struct judge_prompts *p, const struct judge_answers *a, char *const *names, size_t n_names, const sc_judge_config *c);
-void      plan_release(struct plan *p);
+void      questions_make(struct questions *out, const struct judge_protocol *protocol, const struct judge_prompts *p, const struct judge_answers *a, char *const *names, size_t n_names, const sc_judge_config *c);
+void      questions_release(struct questions *p);
 /* What tells a question from all others of a run, the caller's. */
 char     *question_key(const struct question *q, const struct judge_prompts *p, const char *judge);
 
+/* ---- judge_run_ask.c: asking one judge ------------------------------------------------------------------------------------------------------------ */
+
+/* Of one judge: lines, and questions left (0 where all have an answer); ids of their prompts are added to `left`. */
+struct asked { size_t left; };
+/* Asks what has no line yet; an answer without a verdict is asked for once more, with another seed. f NULL: a dry run. */
+sc_status judge_ask(struct asked *out, json_t *left, struct talk *t, const struct speaker *judge, const struct judge_protocol *protocol, const struct judge_prompts *p, const struct questions *plan, struct run_files *f,
+                    const sc_judge_config *c, sc_error *err);
+
 /* ---- judge_run_files.c: the directory of a run ----------------------------------------------------------------------------------------------------- */
 
-struct run_files { char *directory; int lock, lines; json_t *done; };          /* done: {key: has a verdict} */
 /* Makes it, or goes on with one of the same settings: SC_E_ARGUMENT names what differs. What another process works on is SC_E_ARGUMENT too. */
 sc_status run_files_open(struct run_files *out, const char *directory, const json_t *settings, bool overwrite, sc_error *err);
 sc_status run_files_put(struct run_files *f, json_t *line, sc_error *err);     /* a line of judgements.jsonl, on disk when it returns; takes `line` */
 sc_status run_files_write(const struct run_files *f, const char *name, const json_t *value, sc_error *err);
+void      prompts_text(struct buf *out, const struct judge_prompts *p);          /* as lines of prompts.jsonl */
 sc_status run_files_prompts(const struct run_files *f, const struct judge_prompts *p, sc_error *err);
 sc_status answers_write(const char *path, const struct judge_answers *a, sc_error *err);
 void      run_files_close(struct run_files *f);

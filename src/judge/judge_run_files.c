@@ -149,11 +149,8 @@ static json_t *texts_of(char *const *at, size_t n)
     return out;
 }
 
-sc_status run_files_prompts(const struct run_files *f, const struct judge_prompts *p, sc_error *err)
+void prompts_text(struct buf *b, const struct judge_prompts *p)
 {
-    char *path = path_join(f->directory, "prompts.jsonl");
-    struct buf b;
-    buf_init(&b, 0);
     for (size_t i = 0; i < p->n; i++) {
         const struct judge_prompt *q = &p->at[i];
         json_t *line = json_pack("{s:s}", "id", q->id);
@@ -162,11 +159,19 @@ sc_status run_files_prompts(const struct run_files *f, const struct judge_prompt
         json_object_set_new(line, "turns", texts_of(q->turn, q->n_turns));
         if (q->n_references) json_object_set_new(line, "reference", texts_of(q->reference, q->n_references));
         char *text = json_dumps(line, JSON_COMPACT);
-        buf_puts(&b, text ? text : "");
-        buf_putc(&b, '\n');
+        buf_puts(b, text ? text : "");
+        buf_putc(b, '\n');
         mem_free(text);
         json_decref(line);
     }
+}
+
+sc_status run_files_prompts(const struct run_files *f, const struct judge_prompts *p, sc_error *err)
+{
+    char *path = path_join(f->directory, "prompts.jsonl");
+    struct buf b;
+    buf_init(&b, 0);
+    prompts_text(&b, p);
     sc_status status = file_write(path, b.data, b.len, err);
     buf_release(&b);
     mem_free(path);

@@ -110,6 +110,7 @@ void budget_tell(json_t *out, const struct budget *b)
 {
     json_object_set_new(out, "calls", json_integer(b->calls));
     json_object_set_new(out, "cached", json_integer(b->kept));
+    json_object_set_new(out, "here", json_integer(b->here));
     json_object_set_new(out, "tokens_in", json_integer(b->tokens_in));
     json_object_set_new(out, "tokens_out", json_integer(b->tokens_out));
     json_object_set_new(out, "cost", json_real(b->cost));

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static void add(struct plan *out, struct question q)
+static void add(struct questions *out, struct question q)
 {
     if (out->n % 256 == 0) out->at = mem_grow(out->at, (out->n + 256) * sizeof *out->at);
     out->at[out->n++] = q;
@@ -17,7 +17,7 @@ static bool is_turned(const struct judge_prompt *q, uint64_t seed, size_t pair)
     return random_u32(seed, h, pair) & 1;
 }
 
-static void add_pair(struct plan *out, const struct judge_prompts *p, const struct judge_answers *a, const char *base, const char *tuned, int turns, size_t pair, const sc_judge_config *c)
+static void add_pair(struct questions *out, const struct judge_prompts *p, const struct judge_answers *a, const char *base, const char *tuned, int turns, size_t pair, const sc_judge_config *c)
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct judge_answer *x = judge_answers_find(a, base, p->at[i].id), *y = judge_answers_find(a, tuned, p->at[i].id);
@@ -29,7 +29,7 @@ static void add_pair(struct plan *out, const struct judge_prompts *p, const stru
     }
 }
 
-static void add_single(struct plan *out, const struct judge_prompts *p, const struct judge_answers *a, const char *name, int turns)
+static void add_single(struct questions *out, const struct judge_prompts *p, const struct judge_answers *a, const char *name, int turns)
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct judge_answer *x = judge_answers_find(a, name, p->at[i].id);
@@ -37,30 +37,31 @@ static void add_single(struct plan *out, const struct judge_prompts *p, const st
     }
 }
 
-void plan_make(struct plan *out, const struct judge_protocol *protocol, const struct judge_prompts *p, const struct judge_answers *a, char *const *names, size_t n_names, const sc_judge_config *c)
+void questions_make(struct questions *out, const struct judge_protocol *protocol, const struct judge_prompts *p, const struct judge_answers *a, char *const *names, size_t n_names, const sc_judge_config *c)
 {
     bool is_pair = judge_protocol_is_pair(protocol), has_baseline = c->baseline && *c->baseline;
     int turns = judge_protocol_turns(protocol);
     size_t pair = 0;
-    *out = (struct plan){ 0 };
+    *out = (struct questions){ 0 };
     canaries_make(&out->canaries, p, a, is_pair, (size_t)c->canaries, (uint64_t)c->seed);
-    for (size_t i = 0; i < n_names; i++) {
-        if (!is_pair) add_single(out, p, a, names[i], turns);
-        for (size_t j = i + 1; is_pair && j < n_names && (i == 0 || !has_baseline); j++) add_pair(out, p, a, names[i], names[j], turns, pair++, c);
-    }
+    /* First, so that a judge is tested before money ends. */
     for (size_t i = 0; i < out->canaries.n; i++) {
         const struct canary *k = &out->canaries.at[i];
         struct question q = { .prompt = k->prompt, .a = is_pair && k->slot ? k->good : &k->bad, .turn = 1, .canary = k };
         if (is_pair) q.b = k->slot ? &k->bad : k->good;
         add(out, q);
     }
+    for (size_t i = 0; i < n_names; i++) {
+        if (!is_pair) add_single(out, p, a, names[i], turns);
+        for (size_t j = i + 1; is_pair && j < n_names && (i == 0 || !has_baseline); j++) add_pair(out, p, a, names[i], names[j], turns, pair++, c);
+    }
 }
 
-void plan_release(struct plan *p)
+void questions_release(struct questions *p)
 {
     canaries_release(&p->canaries);
     mem_free(p->at);
-    *p = (struct plan){ 0 };
+    *p = (struct questions){ 0 };
 }
 
 char *question_key(const struct question *q, const struct judge_prompts *p, const char *judge)
