@@ -131,20 +131,22 @@ static void print_histogram(const json_t *histogram)
     }
 }
 
+/* Of pairs shown both ways round the verdict tells, who is better; in one order this is all there is. */
 static void print_meetings(const json_t *meetings)
 {
     const json_t *m;
     size_t i;
+    bool has_means = json_object_get(json_array_get(meetings, 0), "first_mean");
     if (!json_array_size(meetings) || json_array_size(meetings) > 40) return;
-    printf("  %-*s %-*s %6s %8s %8s %6s %7s %7s\n", MODEL_COLUMNS, "shown first", MODEL_COLUMNS, "shown second", "n", "1st wins", "2nd wins", "tie", "mean 1", "mean 2");
+    printf("  %-*s %-*s %6s %8s %8s %6s%s\n", MODEL_COLUMNS, "shown first", MODEL_COLUMNS, "shown second", "n", "1st wins", "2nd wins", "tie", has_means ? "  mean 1  mean 2" : "");
     json_array_foreach(meetings, i, m) {
         printf("  ");
         print_name(text_of(m, "first"), MODEL_COLUMNS);
         putchar(' ');
         print_name(text_of(m, "second"), MODEL_COLUMNS);
         printf(" %6lld %8lld %8lld %6lld", count_of(m, "n"), count_of(m, "first_better"), count_of(m, "second_better"), count_of(m, "tie"));
-        print_real(m, "first_mean", 7, 3);
-        print_real(m, "second_mean", 7, 3);
+        if (has_means) print_real(m, "first_mean", 7, 3);
+        if (has_means) print_real(m, "second_mean", 7, 3);
         putchar('\n');
     }
 }
@@ -184,7 +186,7 @@ static void print_judge(const json_t *judge)
     }
     print_details(judge);
     if (json_object_get(judge, "histogram")) print_histogram(json_object_get(judge, "histogram"));
-    print_meetings(json_object_get(judge, "meetings"));
+    if (!json_object_get(judge, "swap")) print_meetings(json_object_get(judge, "meetings"));
     putchar('\n');
 }
 
@@ -216,7 +218,7 @@ static void print_agreement(const json_t *rows, bool of_scores)
         if (!of_scores) print_real(row, "decided_exact", 7, 3);
         putchar('\n');
     }
-    if (has_title) puts(of_scores ? "near: at most 1 apart; bias: mean of the second less the first\n" : "no ties: both decided; of two orders that disagree a tie is made\n");
+    if (has_title) puts(of_scores ? "near: at most 1 apart; bias: mean of the first less the second\n" : "no ties: both decided; of two orders that disagree a tie is made\n");
 }
 
 static void print_panels(const json_t *panels)
@@ -241,7 +243,7 @@ static void print_calibration(const json_t *rows)
     json_array_foreach(rows, i, row) {
         bool of_scores = !strcmp(text_of(row, "kind"), "scores");
         print_safe(stdout, text_of(row, "judge"), strlen(text_of(row, "judge")));
-        printf(" to people, %lld %s: mean error %.3f as it is, %.3f mapped (on prompts that the map was not made of);", count_of(row, "n"), text_of(row, "kind"), json_number_value(json_object_get(row, "raw")), json_number_value(json_object_get(row, "mapped")));
+        printf(" to people, %lld %s: error (root mean square) %.3f as it is, %.3f mapped, on prompts that the map was not made of;", count_of(row, "n"), text_of(row, "kind"), json_number_value(json_object_get(row, "raw_rms")), json_number_value(json_object_get(row, "mapped_rms")));
         json_array_foreach(json_object_get(row, "map"), k, step)
             if (k < 12) printf(" %g->%.2f", json_number_value(json_array_get(step, 0)), json_number_value(json_array_get(step, 1)));
         puts(of_scores ? "" : " (0: the first is better, 1: tie, 2: the second)");
