@@ -289,7 +289,10 @@ sc_status judgements_read(struct judgements *out, const char *path, const struct
     struct judgement_reading r = { .out = out, .answers = answers };
     struct judge_protocol *forced = NULL;
     size_t before = out->n;
-    if (!before) out->low = out->high = (double)NAN;
+    size_t room = 1;
+    while (room < before) room *= 2;
+    if (before) out->at = mem_grow(out->at, room * sizeof *out->at);         /* whoever made the list, it grows by judgement_add's rule from here on */
+    else out->low = out->high = (double)NAN;
     if (protocol) TRY(judge_protocol_open(&forced, protocol, err));
     r.forced = forced;
     char *own = path_join(path, "judgements.jsonl");
