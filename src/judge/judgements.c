@@ -138,7 +138,8 @@ void judgement_add(struct judgement_reading *r, struct judgement *j)
 {
     struct judgements *out = r->out;
     double low, high;
-    if (r->forced && judge_protocol_is_pair(r->forced) == (j->model[1] != NULL)) parse_by(j, r->forced);
+    bool has_share = r->forced && r->forced->form == JUDGE_TOKEN && isfinite(j->opinion.share);       /* its probabilities are in no text */
+    if (r->forced && !has_share && judge_protocol_is_pair(r->forced) == (j->model[1] != NULL)) parse_by(j, r->forced);
     const struct judge_protocol *p = r->forced ? r->forced : protocol_cached(&r->protocols, j->protocol);
     if (p && judge_protocol_range(p, &low, &high)) {
         out->low = low;
