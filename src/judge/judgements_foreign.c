@@ -183,6 +183,16 @@ static bool names_of_review(char **a, char **b, const char *file)
     return true;
 }
 
+/* "gpt-4-0328-coding": the model, and behind it which of its prompts it was asked by; a number says no more than that it was a reviewer. */
+static char *reviewer(const char *id)
+{
+    static const char *const prompts[] = { "-default", "-generic", "-coding", "-math" };
+    if (!id) return mem_strdup("reviewer");
+    for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++)
+        if (path_ends_with(id, prompts[i]) && strlen(id) > strlen(prompts[i])) return mem_strndup(id, strlen(id) - strlen(prompts[i]));
+    return mem_strdup(id);
+}
+
 static sc_status vicuna(struct judgement_reading *r, const json_t *row, const char *file, sc_error *err)
 {
     struct judgement j;
@@ -195,7 +205,9 @@ static sc_status vicuna(struct judgement_reading *r, const json_t *row, const ch
         if (status != SC_OK) mem_free(a);
         if (status != SC_OK) return status;
     }
-    begin(&j, json_is_string(who) ? json_string_value(who) : "reviewer", "vicuna", a, b);
+    char *judge = reviewer(json_string_value(who));
+    begin(&j, judge, "vicuna", a, b);
+    mem_free(judge);
     mem_free(a);
     mem_free(b);
     sc_status status = take_common(&j, row, err);
@@ -244,6 +256,26 @@ static sc_status panda_labels(struct judgement_reading *r, const json_t *row, sc
     }
     mem_free(first);
     return status;
+}
+
+/* People's labels in lines: of two answers {"id","model_a","model_b","winner"}, of one {"id","model","score"}; "rater" tells several people apart. */
+static sc_status people(struct judgement_reading *r, const json_t *row, sc_error *err)
+{
+    struct judgement j;
+    bool is_pair = json_object_get(row, "model_a") != NULL;
+    const char *a = text_at(row, is_pair ? "model_a" : "model"), *b = is_pair ? text_at(row, "model_b") : NULL, *rater = text_at(row, "rater"), *winner = text_at(row, "winner");
+    double score = score_of(json_object_get(row, "score"));
+    int64_t turn;
+    if (!a || (is_pair && !b)) return FAIL(err, SC_E_FORMAT, "is a label without names of models, expected \"model_a\" and \"model_b\", or \"model\"");
+    if (is_pair && winner_of(winner) == WINNER_NONE && winner && strcmp(winner, a) != 0 && strcmp(winner, b) != 0) return FAIL(err, SC_E_FORMAT, "has a \"winner\" that is none of A, B, tie and the models' names");
+    if (is_pair ? !winner : score < 0) return FAIL(err, SC_E_FORMAT, "has no \"%s\"", is_pair ? "winner" : "score");
+    TRY(json_opt_int(&turn, row, "turn", 1, 1, 1000, "a label", err));
+    begin(&j, rater ? rater : "people", "people", a, b);
+    j.turn = (int)turn;
+    sc_status status = judge_take_text(&j.id, row, (const char *const[]){ "id", "question_id", NULL }, err);
+    if (status == SC_OK && !j.id) status = FAIL(err, SC_E_FORMAT, "has no \"id\"");
+    if (status == SC_OK) set_stored(&j, is_pair ? 0 : 1, &score, !is_pair ? WINNER_NONE : !strcmp(winner, a) ? WINNER_A : !strcmp(winner, b) ? WINNER_B : winner_of(winner));
+    return finish(r, &j, status);
 }
 
 /* "pandalm_result" and "pandalm_reason": the judge is named before the line. */
@@ -308,6 +340,7 @@ sc_status judgement_foreign(struct judgement_reading *r, const json_t *row, cons
     if (json_object_get(row, "judgment")) return fastchat_single(r, row, err);
     if (json_object_get(row, "annotator1")) return panda_labels(r, row, err);
     if (json_object_get(row, "score") && json_object_get(row, "text")) return vicuna(r, row, file, err);
+    if (json_object_get(row, "winner") || json_object_get(row, "score")) return people(r, row, err);
     const char *result = panda_judge(row);
     if (result) return panda_result(r, row, result, file, err);
     if (json_object_get(row, "turns") || json_object_get(row, "choices") || json_object_get(row, "answer_id")) return FAIL(err, SC_E_FORMAT, "is a prompt or an answer, no judgement; answers are given with --answers");
