@@ -45,11 +45,12 @@ typedef struct {
     void       *user;
 } sc_judge_config;                /* options "judge" */
 /* Answers of one model (a SPEC that is no file) to all prompts: lines of {"id","model","turns",...} in c->out. `m`: template and adapter of a local model; its path does
- * not count. few_shot is used whenever it is given. *out (JSON): {"model","prompts","answered","leaks","cut","calls","cached","tokens_in","tokens_out","cost","left":[ids],"why"}; with dry_run the estimate. An
+ * not count. few_shot is used whenever it is given. *out (JSON): {"model","prompts","answered","leaks","cut","calls","cached","here","tokens_in","tokens_out","cost","left":[ids],"why"}; with dry_run the estimate. An
  * answer that is there is never asked for again; SC_OK also where a budget or failures left some ("left" names them). */
 SC_API sc_status sc_judge_answers(sc_text *out, sc_runtime *rt, const char *spec, const sc_model_config *m, const sc_judge_config *c, sc_error *err);
 /* Judges c->models (or base and tuned) into the directory c->out, where a run with the same settings goes on; other settings are SC_E_ARGUMENT. few_shot is for models
- * without a chat template. *out (JSON): {"directory","judgements","calls","cached","tokens_in","tokens_out","cost","left","why","audit","verdict"}; with dry_run the estimate. */
+ * without a chat template. *out (JSON): {"directory","questions","left" (questions),"left_ids","why","last_failure","calls" (of servers),"cached","here" (by models of
+ * this machine),"tokens_in","tokens_out","cost","audit","verdict"}; with dry_run what would be asked, at most, and "half_width" and "smallest" of a win rate. */
 SC_API sc_status sc_judge_run(sc_text *out, sc_runtime *rt, const sc_judge_config *c, sc_error *err);
 
 /* A set of prompts to judge by. */
