@@ -81,8 +81,9 @@ static sc_status take_turn(void *user, void *item, const struct reply *r, sc_err
     size_t i = (size_t)(one - w->at);
     bool leaked;
     (void)err;
-    size_t end = answer_end(r->text, strlen(r->text), &leaked);
-    a->turn[a->n_turns++] = mem_strndup(r->text, end);
+    const char *text = r->text + (w->s->uses_few_shot ? strspn(r->text, " \t\r\n") : 0);      /* behind a label stands a blank */
+    size_t end = answer_end(text, strlen(text), &leaked);
+    a->turn[a->n_turns++] = mem_strndup(text, end);
     a->leaks += leaked;
     a->cut += !leaked && !strcmp(r->finish, "length");
     one->is_done = a->n_turns == w->p->at[i].n_turns;
@@ -171,7 +172,7 @@ static sc_status check_out(const struct speaker *s, const sc_judge_config *c, sc
     return status;
 }
 
-static sc_status report(sc_text *out, const struct speaker *s, const struct judge_answers *a, const struct judge_prompts *p, json_t *left, const char *why, const struct talk *t, sc_error *err)
+static sc_status report(sc_text *out, const struct speaker *s, const struct judge_answers *a, const struct judge_prompts *p, json_t *left, const char *why, const struct talk *t)
 {
     json_int_t leaks = 0, cut = 0;
     for (size_t i = 0; i < a->n; i++) {
@@ -201,7 +202,7 @@ static sc_status answer_all(sc_text *out, sc_runtime *rt, struct speaker *s, con
     sc_status status = answers_make(&a, &left, &why, &t, s, p, c, c->dry_run, err);
     if (!c->dry_run && a.n) written = answers_write(c->out, &a, status == SC_OK ? err : NULL);      /* also what came before a failure */
     if (status == SC_OK) status = written;
-    if (status == SC_OK) status = report(out, s, &a, p, left, why, &t, err);
+    if (status == SC_OK) status = report(out, s, &a, p, left, why, &t);
     json_decref(left);
     judge_answers_release(&a);
     cache_close(&cache);

@@ -42,7 +42,7 @@ static size_t *shuffled(size_t n, uint64_t seed, uint64_t stream)
     return order;
 }
 
-static void add(struct canaries *out, int kind, size_t prompt, int slot, const struct judge_answer *good, char *text)
+static void add_canary(struct canaries *out, int kind, size_t prompt, int slot, const struct judge_answer *good, char *text)
 {
     struct canary *c = &out->at[out->n++];
     *c = (struct canary){ .kind = kinds[kind], .prompt = prompt, .slot = slot, .good = good };
@@ -69,7 +69,7 @@ void canaries_make(struct canaries *out, const struct judge_prompts *p, const st
             size_t prompt = prompt_of(p, good->id);
             char *text = prompt < p->n ? spoil(kind, good, a, random_u32(seed, 200, order[i])) : NULL;
             if (!text) continue;
-            add(out, kind, prompt, is_pair ? (int)(taken % 2) : 0, good, text);
+            add_canary(out, kind, prompt, is_pair ? (int)(taken % 2) : 0, good, text);
             taken++;
         }
         mem_free(order);

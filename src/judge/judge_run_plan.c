@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static void add(struct questions *out, struct question q)
+static void add_question(struct questions *out, struct question q)
 {
     if (out->n % 256 == 0) out->at = mem_grow(out->at, (out->n + 256) * sizeof *out->at);
     out->at[out->n++] = q;
@@ -23,8 +23,8 @@ static void add_pair(struct questions *out, const struct judge_prompts *p, const
         const struct judge_answer *x = judge_answers_find(a, base, p->at[i].id), *y = judge_answers_find(a, tuned, p->at[i].id);
         bool turned = c->one_order && is_turned(&p->at[i], (uint64_t)c->seed, pair);
         for (int turn = 1; x && y && turn <= turns && (size_t)turn <= p->at[i].n_turns; turn++) {
-            add(out, (struct question){ .prompt = i, .a = turned ? y : x, .b = turned ? x : y, .turn = turn });
-            if (!c->one_order) add(out, (struct question){ .prompt = i, .a = y, .b = x, .turn = turn });
+            add_question(out, (struct question){ .prompt = i, .a = turned ? y : x, .b = turned ? x : y, .turn = turn });
+            if (!c->one_order) add_question(out, (struct question){ .prompt = i, .a = y, .b = x, .turn = turn });
         }
     }
 }
@@ -33,7 +33,7 @@ static void add_single(struct questions *out, const struct judge_prompts *p, con
 {
     for (size_t i = 0; i < p->n; i++) {
         const struct judge_answer *x = judge_answers_find(a, name, p->at[i].id);
-        for (int turn = 1; x && turn <= turns && (size_t)turn <= p->at[i].n_turns; turn++) add(out, (struct question){ .prompt = i, .a = x, .turn = turn });
+        for (int turn = 1; x && turn <= turns && (size_t)turn <= p->at[i].n_turns; turn++) add_question(out, (struct question){ .prompt = i, .a = x, .turn = turn });
     }
 }
 
@@ -49,7 +49,7 @@ void questions_make(struct questions *out, const struct judge_protocol *protocol
         const struct canary *k = &out->canaries.at[i];
         struct question q = { .prompt = k->prompt, .a = is_pair && k->slot ? k->good : &k->bad, .turn = 1, .canary = k };
         if (is_pair) q.b = k->slot ? &k->bad : k->good;
-        add(out, q);
+        add_question(out, q);
     }
     for (size_t i = 0; i < n_names; i++) {
         if (!is_pair) add_single(out, p, a, names[i], turns);
