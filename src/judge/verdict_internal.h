@@ -19,7 +19,7 @@ struct verdict_prompt { const char *id, *slice, *language; };          /* "" whe
 struct comparison {
     size_t judge, prompt, base, tuned, first;                          /* first: where in the files */
     int turn, won;
-    bool is_inconsistent;
+    bool is_inconsistent, is_alone;                                    /* is_alone: made from scores of single answers */
     size_t n_calls;
     double share, weight, score[2], length[2];
     struct judge_style style[2];
@@ -44,8 +44,8 @@ void verdict_release(struct verdict *v);
 void verdict_note(struct verdict *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- verdict_pairs.c ---- */
-/* Which comparisons a row is about. is_in[judge]. base and tuned: models; slice, language: NULL: all. */
-struct verdict_part { const bool *is_in; size_t base, tuned; const char *slice, *language; };
+/* Which comparisons a row is about: those of one pair of models, of judges with is_in[judge]. slice, language: NULL: all. */
+struct verdict_part { const struct comparison *const *of; size_t n_of; const bool *is_in; const char *slice, *language; };
 /* The members of a row that are rates; NULL if the part has no comparison. *prompts: how many. */
 json_t *verdict_rates(size_t *prompts, const struct verdict *v, const struct verdict_part *part);
 /* A share with its interval by prompt; n comparisons at `at`, shares of the model on the tuned side. n_effective: as many independent ones would tell as much. */
@@ -58,7 +58,7 @@ void set_real(json_t *o, const char *key, double x);                   /* null w
 void verdict_controls(json_t *row, const struct verdict *v, const struct comparison *const *at, size_t n);
 
 /* ---- verdict_ratings.c ---- */
-/* Rows of "ratings" and of "scores" of the judges in is_in, as `name`; base: what each row begins with (borrowed). */
+/* Rows of "ratings" and of "scores" by the judges in is_in; base: what each row begins with (borrowed), with "judge". */
 void verdict_ratings(json_t *out, struct verdict *v, const bool *is_in, const json_t *base);
 void verdict_scores(json_t *out, const struct verdict *v, const bool *is_in, const json_t *base);
 

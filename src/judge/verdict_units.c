@@ -223,7 +223,7 @@ static void pair_scores(struct verdict *v, size_t *cap)
             if (b->judge != t->judge || b->prompt != t->prompt || b->turn != t->turn) break;
             if (v->n == *cap) v->at = mem_grow(v->at, (*cap = 2 * *cap + 64) * sizeof *v->at);
             int won = (t->score - b->score > VERDICT_TIE) - (b->score - t->score > VERDICT_TIE);
-            v->at[v->n++] = (struct comparison){ b->judge, b->prompt, b->model, t->model, b->first, b->turn, won, false, b->n_calls + t->n_calls, 0.5 + 0.5 * won, 1,
+            v->at[v->n++] = (struct comparison){ b->judge, b->prompt, b->model, t->model, b->first, b->turn, won, false, true, b->n_calls + t->n_calls, 0.5 + 0.5 * won, 1,
                                                  { b->score, t->score }, { b->length, t->length }, { b->style, t->style } };
         }
 }
