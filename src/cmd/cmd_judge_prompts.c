@@ -1,5 +1,5 @@
 /* cmd_judge_prompts.c - `starchat judge prompts`: a set of prompts to judge by, and the review of those that a model wrote. Reads $VISUAL, $EDITOR and $TMPDIR. */
-#include "cmd/cmd.h"
+#include "cmd/judge.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -166,44 +166,48 @@ static void print_summary(const json_t *summary)
         printf("%lld were written by a model and are left out of judging until you have looked at them: starchat judge prompts --review %s\n", count_of(summary, "pending"), json_string_value(json_object_get(summary, "out")));
 }
 
-struct set_job { struct args args; sc_judge_prompts_config config; sc_judge_config judge; sc_model_config model; struct opened opened; };
-
-static int make_set(struct set_job *s)
+static int make_set(struct judging *j, const sc_judge_prompts_config *config)
 {
     sc_text text = { 0 };
     sc_error err = { 0 };
-    int code = s->config.write ? open_runtime(&s->opened, &s->args.common) : ARGS_GO;
-    if (code == ARGS_GO) code = sc_judge_prompts(&text, s->opened.runtime, &s->model, &s->judge, &s->config, &err) == SC_OK ? EXIT_DONE : fail_with(&s->args.common, &err);
+    int code = config->write ? judging_begin(j) : ARGS_GO;
+    if (code == ARGS_GO && config->write) code = open_runtime(&j->opened, &j->args.common);
+    if (code == ARGS_GO) code = sc_judge_prompts(&text, j->opened.runtime, &j->model, &j->config, config, &err) == SC_OK ? EXIT_DONE : fail_with(&j->args.common, &err);
     if (code == EXIT_DONE) {
         json_t *summary = json_loadb(text.data, text.len, 0, NULL);
-        progress_clear(&s->args.common);
-        if (s->args.common.json) printf("%s\n", text.data);
+        progress_clear(&j->args.common);
+        if (j->args.common.json) printf("%s\n", text.data);
         else print_summary(summary);
         json_decref(summary);
     }
     sc_text_free(&text);
-    close_model(&s->opened);
+    judging_end(j);
     return code;
 }
 
 static int run_prompts(const struct command *self, int argc, char **argv)
 {
-    struct set_job s = { 0 };
-    int code = args_parse(&s.args, self, argc, argv, (void *const[]){ &s.config, &s.judge, &s.model });
-    if (code != ARGS_GO) return code;
-    const char *review = args_value(&s.args, "review");
-    if (args_has(&s.args, "accept-all") && !review) return usage_error(self, "--accept-all needs --review FILE: whose prompts are taken");
-    if (review && (args_sets(&s.args, "out") || args_sets(&s.args, "from") || args_sets(&s.args, "write"))) return usage_error(self, "--review looks at a set that is there; make one first, without it");
-    if (review) return run_review(&s.args, review);
-    if (!s.judge.out || !*s.judge.out) return usage_error(self, "--out is missing: the file of lines of JSON that the prompts are written to");
-    judge_asks(&s.judge);
-    return make_set(&s);
+    struct judging *j = calloc(1, sizeof *j);
+    sc_judge_prompts_config config = { 0 };
+    if (!j) abort();
+    int code = args_parse(&j->args, self, argc, argv, (void *const[]){ &config, &j->config, &j->model });
+    const char *review = args_value(&j->args, "review");
+    bool makes = args_sets(&j->args, "out") || args_sets(&j->args, "from") || args_sets(&j->args, "write");
+    if (code != ARGS_GO) makes = false;
+    else if (args_has(&j->args, "accept-all") && !review) code = usage_error(self, "--accept-all needs --review FILE: whose prompts are taken");
+    else if (review && makes) code = usage_error(self, "--review looks at a set that is there; make one first, without it");
+    else if (review) code = run_review(&j->args, review);
+    else if (!j->config.out || !*j->config.out) code = usage_error(self, "--out is missing: the file of lines of JSON that the prompts are written to");
+    else code = make_set(j, &config);
+    free(j);
+    return code;
 }
 
 static const char *const tables[] = { "judge_prompts", "judge", "model", NULL };
 static const struct flag flags[] = {
     { "review", NULL, "FILE", "shows every prompt of FILE that a model wrote, to be taken or not", NULL },
     { "accept-all", NULL, NULL, "with --review: takes them all unseen", NULL },
+    { "template", NULL, NULL, NULL, "chat_template" }, FEWSHOT_FLAG("with --write: how a model without a chat template is asked, as `chat` does; ta: the Tech Assistant prompt"), KEY_FLAG,
     FLAG_JSON, FLAG_END,
 };
 static const char *const hidden[] = { "prompts", "base", "tuned", "models", "baseline", "judge", "protocol", "one_order", "canaries", "limit", "temperature", "top_p", "top_k", "max_new_tokens", "system", "dry_run", NULL };

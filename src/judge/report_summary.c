@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { LANGUAGE_PROMPTS = 5 };                    /* rows of languages with fewer say little */
+
 static const char *text_of(const json_t *o, const char *key)
 {
     const char *text = json_string_value(json_object_get(o, key));
@@ -43,7 +45,7 @@ static void put_verdict(struct sheet *s, const json_t *pairs)
     sheet_text(s, "A tie counts half. Verdicts that turned round with the order are ties.");
     sheet_table(s, columns, sizeof columns / sizeof *columns);
     json_array_foreach(pairs, i, p) {
-        if (*text_of(p, "withheld")) continue;
+        if (*text_of(p, "withheld") || (!strcmp(text_of(p, "by"), "language") && json_number_value(json_object_get(p, "prompts")) < LANGUAGE_PROMPTS)) continue;
         cell_text(s, judge_of(p));
         cell_text(s, text_of(p, "tuned"));
         cell_text(s, text_of(p, "base"));
@@ -115,7 +117,7 @@ static void put_ratings(struct sheet *s, const json_t *ratings)
 
 static void put_agreement(struct sheet *s, const json_t *agreement)
 {
-    static const char *const columns[] = { "judge", "judge", ">both", ">same", ">within 1", ">kappa", ">weighted kappa", ">Spearman", ">Kendall", ">alpha" }, *const keys[] = { "kappa", "weighted_kappa", "spearman", "kendall", "alpha" };
+    static const char *const columns[] = { "judge", "judge", "on", ">both", ">same", ">within 1", ">kappa", ">weighted kappa", ">Spearman", ">Kendall", ">alpha" }, *const keys[] = { "kappa", "weighted_kappa", "spearman", "kendall", "alpha" };
     const json_t *a;
     size_t i;
     if (!json_array_size(agreement)) return;
@@ -124,6 +126,7 @@ static void put_agreement(struct sheet *s, const json_t *agreement)
     json_array_foreach(agreement, i, a) {
         cell_text(s, text_of(a, "a"));
         cell_text(s, text_of(a, "b"));
+        cell_text(s, text_of(a, "kind"));
         cell_number(s, a, "n", 1, 0);
         cell_number(s, a, "exact", 100, 1);
         cell_number(s, a, "within_1", 100, 1);

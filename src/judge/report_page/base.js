@@ -4,8 +4,13 @@
 const DATA = JSON.parse(document.getElementById('data').textContent);
 const AUDIT = (DATA.audit && DATA.audit.judges) || [];
 const AGREEMENT = (DATA.audit && DATA.audit.agreement) || [];
-const PAIRS = (DATA.verdict && DATA.verdict.pairs) || [];
-const RATINGS = (DATA.verdict && DATA.verdict.ratings) || [];
+/* "All judges" of which one alone may be trusted says nothing that this one does not. */
+const VERDICT = DATA.verdict || {};
+const isLone = (VERDICT.pairs || []).some(p => p.judges && p.judges.length === 1);
+const tellsMore = row => !(isLone && row.judges) && !(isLone && row.judge === 'all judges');
+const PAIRS = (VERDICT.pairs || []).filter(tellsMore);
+const RATINGS = (VERDICT.ratings || []).filter(tellsMore);
+const SCORES = (VERDICT.scores || []).filter(tellsMore);
 const MODELS = DATA.models;
 
 /* ---- elements ---- */
@@ -62,7 +67,7 @@ const signed = (x, digits = 2) => isNumber(x) ? (x > 0 ? '+' : '') + number(x, d
 const count = x => isNumber(x) ? x.toLocaleString('en-US') : '\u2013';
 const probability = p => !isNumber(p) ? '\u2013' : p < 0.0001 ? 'below 0.0001' : p.toFixed(4);
 const plural = (n, one, many) => count(n) + ' ' + (n === 1 ? one : many || one + 's');
-const isOverall = slice => slice === undefined || slice === null || slice === '' || slice === 'all';
+const isOverall = p => p.by ? p.by === 'all' : !p.slice || p.slice === 'all';
 const judgeName = (judge, protocol) => {
   const protocols = new Set(DATA.judges.filter(j => j.judge === judge).map(j => j.protocol));
   return visible(judge || 'all judges') + (protocols.size > 1 && protocol ? ' (' + visible(protocol) + ')' : '');
@@ -73,29 +78,31 @@ const short = (text, n) => { const s = visible(text); return s.length > n ? s.sl
 
 /* ---- pictures ---- */
 
-/* Intervals along one axis. rows: {name, value, low, high, text, isOff}; mark: a line that means "no difference". */
+/* Round numbers from low to high, at most eight. */
+function ticks(low, high) {
+  const steps = [0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], step = steps.find(s => (high - low) / s <= 7.01) || (high - low) / 4 || 1, out = [];
+  for (let x = Math.ceil(low / step - 1e-9) * step; x <= high + 1e-9; x += step) out.push(Math.abs(x) < 1e-9 ? 0 : x);
+  return out;
+}
+
+/* Intervals along one axis. rows: {name, value, low, high, text, class}; mark: a line that means "no difference". On a narrow screen names stand above their rows. */
 function intervals(title, rows, low, high, mark, format) {
-  const width = 720, left = 230, right = 150, step = 30, top = 8, bottom = top + rows.length * step;
+  const narrow = window.innerWidth < 640, width = narrow ? 360 : 780, left = narrow ? 12 : 240, right = narrow ? 12 : 180, step = narrow ? 46 : 30, top = 8, bottom = top + rows.length * step;
   const place = x => left + (Math.min(high, Math.max(low, x)) - low) / (high - low || 1) * (width - left - right);
-  const picture = svg('svg', { viewBox: `0 0 ${width} ${bottom + 26}`, role: 'img', 'aria-label': title });
-  for (let k = 0; k <= 4; k++) {
-    const x = low + (high - low) * k / 4;
+  const picture = svg('svg', { viewBox: `0 0 ${width} ${bottom + 26}`, role: 'img', 'aria-label': title + ': ' + rows.map(r => `${visible(r.name)} ${r.text}`).join('; ') });
+  for (const x of ticks(low, high)) {
     picture.append(svg('line', { class: 'axis', x1: place(x), x2: place(x), y1: top, y2: bottom }),
-      svg('text', { class: 'soft', x: place(x), y: bottom + 18, 'text-anchor': 'middle' }, format(x)));
+      svg('text', { class: 'soft', x: place(x), y: bottom + 18, 'text-anchor': narrow && place(x) < 30 ? 'start' : narrow && place(x) > width - 30 ? 'end' : 'middle' }, format(x)));
   }
   if (mark !== null) picture.append(svg('line', { class: 'mark', x1: place(mark), x2: place(mark), y1: top - 4, y2: bottom + 4 }));
   rows.forEach((row, i) => {
-    const y = top + (i + 0.5) * step;
-    picture.append(svg('text', { x: left - 12, y: y + 5, 'text-anchor': 'end' }, short(row.name, 30), svg('title', {}, visible(row.name))));
-    if (!isNumber(row.value)) {
-      picture.append(svg('text', { class: 'soft', x: left + 8, y: y + 5 }, row.text || 'unknown'));
-      return;
-    }
-    if (isNumber(row.low) && isNumber(row.high)) picture.append(svg('rect', { class: 'range', x: place(row.low), y: y - 4, width: Math.max(1.5, place(row.high) - place(row.low)), height: 8, rx: 4 }));
-    picture.append(svg('circle', { class: 'dot ' + (row.class || ''), cx: place(row.value), cy: y, r: 5.5 }),
-      svg('text', { x: width - right + 12, y: y + 5 }, row.text));
+    const y = top + (i + (narrow ? 0.72 : 0.5)) * step, known = isNumber(row.value), label = narrow ? y - 14 : y + 5;
+    picture.append(svg('text', { x: narrow ? 0 : left - 14, y: label, 'text-anchor': narrow ? 'start' : 'end' }, short(row.name, narrow ? 24 : 32), svg('title', {}, visible(row.name))),
+      svg('text', { class: known ? null : 'soft', x: narrow ? width : known ? width - right + 14 : left + 8, y: label, 'text-anchor': narrow ? 'end' : 'start' }, row.text || 'unknown'));
+    if (known && isNumber(row.low) && isNumber(row.high)) picture.append(svg('rect', { class: 'range', x: place(row.low), y: y - 4, width: Math.max(1.5, place(row.high) - place(row.low)), height: 8, rx: 4 }));
+    if (known) picture.append(svg('circle', { class: 'dot ' + (row.class || ''), cx: place(row.value), cy: y, r: 5.5 }));
   });
-  return el('figure', { class: 'wide', tabindex: 0, role: 'group', 'aria-label': title }, picture);
+  return el('figure', { class: 'wide' }, picture);
 }
 
 /* One value with its interval on a short axis. */
@@ -129,7 +136,7 @@ function histogram(judge) {
   const of = judge.histogram || {}, models = MODELS.filter(m => of[m]);
   const scores = [...new Set(models.flatMap(m => Object.keys(of[m]).map(Number)))].filter(Number.isFinite).sort((a, b) => a - b);
   if (!scores.length) return null;
-  const range = DATA.ranges[judge.protocol] || null, least = range ? range[0] : scores[0], most = range ? range[1] : scores[scores.length - 1];
+  const range = judge.range || DATA.ranges[judge.protocol] || null, least = range ? range[0] : scores[0], most = range ? range[1] : scores[scores.length - 1];
   const whole = scores.every(Number.isInteger) && most - least <= 20, bins = whole ? Array.from({ length: most - least + 1 }, (_, i) => least + i) : scores.slice(0, 40);
   for (const s of scores) if (whole && !bins.includes(s)) bins.push(s);
   const totals = Object.fromEntries(models.map(m => [m, Object.values(of[m]).reduce((a, b) => a + b, 0)]));

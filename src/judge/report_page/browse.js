@@ -35,7 +35,7 @@ function judgeItem(item) {
   item.hash = 'j-' + shortHash(item.key);
   item.models.sort((a, b) => a - b);
   const verdicts = item.list.filter(g => !g.error).map(winnerOf).filter(Boolean);
-  item.failed = item.list.some(g => g.error);
+  item.failed = item.list.some(g => g.error && !item.list.some(h => !h.error && h.m.join() === g.m.join()));      /* asked again, it may have had one */
   item.outcome = !verdicts.length ? (item.single ? 'scored' : 'none') : new Set(verdicts).size === 1 ? verdicts[0] : 'inconsistent';
   item.scores = item.models.map(m => {
     const all = item.list.filter(g => !g.error && g.s).map(g => g.s[g.m.indexOf(m)]).filter(isNumber);
@@ -53,7 +53,7 @@ for (const item of ITEMS) {
   QUESTIONS.get(item.question).push(item);
 }
 for (const list of QUESTIONS.values()) {
-  const outcomes = new Set(list.map(i => i.outcome).filter(o => o !== 'none' && o !== 'scored'));
+  const outcomes = new Set(list.map(i => i.outcome).filter(o => !['none', 'scored', 'inconsistent'].includes(o)));
   for (const item of list) item.disagree = outcomes.size > 1;
 }
 const ANSWERS = new Map(DATA.answers.map(a => [a.m + ' ' + a.p, a]));
@@ -120,7 +120,7 @@ function listRow(item, i) {
   return el('li', { class: 'row' + (item === view.selected ? ' on' : ''), 'aria-setsize': view.shown.length, 'aria-posinset': i + 1 },
     el('a', { href: '#' + item.hash, 'aria-current': item === view.selected ? 'true' : null },
       el('span', { class: 'line' }, el('b', {}, short(prompt.id, 28)), item.canary ? el('i', {}, 'canary') : null, item.disagree ? el('i', {}, 'disputed') : null, chip(item.outcome)),
-      el('span', { class: 'line soft' }, el('span', {}, judgeName(DATA.judges[item.j].judge, DATA.judges[item.j].protocol)), item.scores.some(isNumber) ? el('span', {}, item.scores.map(s => number(s, 1).replace(/\.0$/, '')).join(' : ')) : null),
+      el('span', { class: 'line soft' }, el('span', {}, judgeName(DATA.judges[item.j].judge, DATA.judges[item.j].protocol)), item.scores.some(isNumber) ? el('span', {}, item.scores.map((s, k) => [k ? ' : ' : '', el('span', { class: 'model ' + modelClass(MODELS[item.models[k]]) }, number(s, 1).replace(/\.0$/, ''))])) : null),
       el('span', { class: 'line soft cut' }, short((prompt.turns || [''])[0] || '', 120).replace(/\s+/g, ' '))));
 }
 
@@ -215,7 +215,7 @@ function browseSection() {
 /* ---- the page ---- */
 
 function start() {
-  const main = document.querySelector('main'), sections = [verdictSection(), judgesSection(), scaleSection(), slicesSection(), ratingsSection(), agreementSection(), ITEMS.length ? browseSection() : null, settingsSection()].filter(Boolean);
+  const main = document.querySelector('main'), sections = [verdictSection(), ratingsSection(), judgesSection(), scaleSection(), slicesSection(), agreementSection(), ITEMS.length ? browseSection() : null, settingsSection()].filter(Boolean);
   main.replaceChildren(el('nav', { 'aria-label': 'Parts of this page' }, sections.map(s => el('a', { href: '#' + s.id }, s.querySelector('h2').textContent))), ...sections);
   if (!ITEMS.length) return;
   applyFilters();

@@ -8,13 +8,18 @@ const table = (caption, columns, rows) => el('div', { class: 'scroll', tabindex:
 const section = (id, title, ...children) => el('section', { id, 'aria-labelledby': id + '-title' }, el('h2', { id: id + '-title' }, title), children);
 const legend = parts => el('p', { class: 'legend' }, parts.map(p => el('span', {}, svg('svg', { class: 'key', viewBox: '0 0 12 12', 'aria-hidden': 'true' }, svg('rect', { class: p.class, width: 12, height: 12, rx: 2 })), p.name)));
 
-const overallPairs = PAIRS.filter(p => isOverall(p.slice));
+const rate = (x, low, high) => percent(x) + (isNumber(low) ? `  (${percent(low, 0)} \u2013 ${percent(high, 0)})` : '');
+/* All judges together come first. */
+const overallPairs = PAIRS.filter(isOverall).sort((a, b) => Boolean(b.judges) - Boolean(a.judges));
 const pairName = p => `${visible(p.tuned)} against ${visible(p.base)}`;
 const hasOnePair = new Set(overallPairs.map(pairName)).size <= 1;
 const rowName = p => (hasOnePair ? '' : pairName(p) + ', ') + judgeName(p.judge, p.protocol);
 
 function sentence(p) {
-  if (p.withheld) return [el('b', {}, 'No verdict. '), visible(p.withheld)];
+  if (p.withheld) {
+    const audit = AUDIT.find(j => j.judge === p.judge && j.protocol === p.protocol), names = ((audit && audit.findings) || []).filter(f => f.refuses).map(f => visible(f.name));
+    return ['No verdict: this judge is ', el('a', { href: '#judges' }, 'not to be trusted'), names.length ? ` (${names.join(', ')}).` : `: ${visible(p.withheld)}.`, p.raw && p.raw.sentence ? el('details', {}, el('summary', {}, 'What it said all the same'), el('p', {}, visible(p.raw.sentence) + '.')) : ''];
+  }
   const n = [p.win, p.tie, p.loss].every(isNumber) ? ` ${count(p.win)} won, ${count(p.tie)} tied, ${count(p.loss)} lost` : '';
   const clear = isNumber(p.low) && isNumber(p.high) ? p.low > 0.5 ? 'better than' : p.high < 0.5 ? 'worse than' : 'not surely different from' : 'compared with';
   return [modelSpan(p.tuned), ` is ${clear} `, modelSpan(p.base), `: it wins ${percent(p.win_rate)} of ${plural(p.prompts, 'prompt')}`,
@@ -23,26 +28,53 @@ function sentence(p) {
     isNumber(p.smallest) ? ` So many prompts show differences from ${percent(p.smallest)} on.` : ''];
 }
 
+/* Means of what each judge gave to each model. */
+function scoreMeans() {
+  const rows = SCORES.filter(r => isNumber(r.mean));
+  if (!rows.length) return null;
+  const all = rows.flatMap(r => [r.mean, r.low, r.high]).filter(isNumber), ranges = rows.map(r => DATA.ranges[r.protocol]).filter(Boolean);
+  const low = Math.min(...(ranges.length ? ranges.map(x => x[0]) : all)), high = Math.max(...(ranges.length ? ranges.map(x => x[1]) : all));
+  return [el('h3', {}, 'Mean scores'), intervals('Mean scores', rows.map(r => ({ name: `${judgeName(r.judge, r.protocol)}: ${visible(r.model)}`, value: r.mean, low: r.low, high: r.high, class: modelClass(r.model), text: number(r.mean) + (isNumber(r.low) ? `  (${number(r.low)} \u2013 ${number(r.high)})` : '') })), low, high, null, x => number(x, 1).replace(/\.0$/, ''))];
+}
+
+/* Of two models: a card for each judge with its rate. */
+function pairCard(p) {
+  return el('article', { class: 'card' + (p.withheld ? ' off' : '') }, el('h3', {}, judgeName(p.judge, p.protocol), p.judges ? el('span', { class: 'soft' }, ` that may be trusted: ${p.judges.map(visible).join(', ')}`) : ''),
+    el('p', { class: 'big' }, p.withheld ? 'withheld' : percent(p.win_rate)), el('p', {}, sentence(p)));
+}
+
+/* Of more than two: a card for each judge with the model that it rates highest. */
+function ratingCard(list) {
+  const p = list[0], rated = RATINGS.filter(r => r.judge === p.judge && (r.protocol || '') === (p.protocol || '') && isNumber(r.bradley_terry)).sort((x, y) => y.bradley_terry - x.bradley_terry);
+  if (p.withheld || !rated.length) return pairCard(p);
+  const clear = list.filter(x => isNumber(x.low) && (x.low > 0.5 || x.high < 0.5)).length;
+  return el('article', { class: 'card' }, el('h3', {}, judgeName(p.judge, p.protocol), p.judges ? el('span', { class: 'soft' }, ` that may be trusted: ${p.judges.map(visible).join(', ')}`) : ''), el('p', { class: 'big' }, modelSpan(rated[0].model)),
+    el('p', {}, `is rated highest, before `, rated.slice(1).map((r, i) => [i ? ', ' : '', modelSpan(r.model)]), `. Of ${plural(list.length, 'pair')} of models ${count(clear)} differ for sure.`));
+}
+
+function rateRows(p, name, withControls) {
+  if (p.withheld) return [{ name, value: null, text: 'withheld' }];
+  const rows = [{ name, value: p.win_rate, low: p.low, high: p.high, text: rate(p.win_rate, p.low, p.high) }];
+  for (const [key, what] of withControls ? [['length_controlled', '\u2026 at equal length'], ['style_controlled', '\u2026 in equal style']] : [])
+    if (isNumber(p[key])) rows.push({ name: what, value: p[key], low: p[key + '_low'], high: p[key + '_high'], class: 'hollow', text: rate(p[key], p[key + '_low'], p[key + '_high']) });
+  return rows;
+}
+
+function differenceRows(list, name) {
+  const rows = list.filter(p => !p.withheld && isNumber(p.score_difference)), reach = Math.ceil(2 * Math.max(0.5, ...rows.flatMap(p => [p.score_low, p.score_high, p.score_difference]).filter(isNumber).map(Math.abs))) / 2;
+  return rows.length ? [el('h4', {}, 'Differences of scores'), intervals('Differences of scores', rows.map(p => ({ name: name(p), value: p.score_difference, low: p.score_low, high: p.score_high,
+    text: signed(p.score_difference) + (isNumber(p.score_low) ? `  (${signed(p.score_low)} \u2013 ${signed(p.score_high)})` : '') })), -reach, reach, 0, x => signed(x, 1))] : null;
+}
+
 function verdictSection() {
-  if (!overallPairs.length) return section('verdict', 'Verdict', el('p', {}, 'No two models were compared.'));
-  const shown = overallPairs.filter(p => !p.withheld);
-  const cards = overallPairs.slice(0, 12).map(p => el('article', { class: 'card' + (p.withheld ? ' off' : '') },
-    el('h3', {}, judgeName(p.judge, p.protocol)), el('p', { class: 'big' }, p.withheld ? 'withheld' : percent(p.win_rate)), el('p', {}, sentence(p))));
-  const rates = overallPairs.map(p => ({ name: rowName(p), value: p.withheld ? null : p.win_rate, low: p.low, high: p.high, text: p.withheld ? 'withheld: the judge is not to be trusted' : `${percent(p.win_rate)}  (${percent(p.low, 0)} \u2013 ${percent(p.high, 0)})` }));
-  for (const p of shown) {
-    const before = rates.length;
-    if (isNumber(p.length_controlled)) rates.push({ name: '\u2026 at equal length', value: p.length_controlled, class: 'hollow', text: percent(p.length_controlled), after: rowName(p) });
-    if (isNumber(p.style_controlled)) rates.push({ name: '\u2026 in equal style', value: p.style_controlled, class: 'hollow', text: percent(p.style_controlled), after: rowName(p) });
-    const added = rates.splice(before), at = rates.findIndex(r => r.name === rowName(p));
-    rates.splice(at + 1, 0, ...added);
-  }
-  const differences = shown.filter(p => isNumber(p.score_difference));
-  const reach = Math.max(0.5, ...differences.flatMap(p => [p.score_low, p.score_high, p.score_difference]).filter(isNumber).map(Math.abs));
-  return section('verdict', 'Verdict', el('div', { class: 'cards' }, cards),
-    el('h3', {}, 'Win rates'), el('p', { class: 'soft' }, hasOnePair ? [modelSpan(overallPairs[0].tuned), ' against ', modelSpan(overallPairs[0].base), '. '] : '', 'A tie counts half. The dashed line is no difference; bars are 95 % intervals over prompts.'),
-    intervals('Win rates of each judge', rates, 0, 1, 0.5, x => percent(x, 0)),
-    differences.length ? [el('h3', {}, 'Differences of scores'), intervals('Differences of scores', differences.map(p => ({ name: rowName(p), value: p.score_difference, low: p.score_low, high: p.score_high,
-      text: `${signed(p.score_difference)}  (${signed(p.score_low)} \u2013 ${signed(p.score_high)})` })), -reach, reach, 0, x => signed(x, 1))] : null);
+  const notes = (VERDICT.notes || []).map(n => el('p', { class: 'note' }, visible(typeof n === 'string' ? n : JSON.stringify(n)))), groups = new Map();
+  if (!overallPairs.length) return section('verdict', 'Verdict', el('p', {}, 'No two models were compared with each other.'), notes, scoreMeans());
+  const reading = 'A tie counts half. The dashed line is no difference; bars are 95 % intervals over prompts.';
+  for (const p of overallPairs) groups.set(judgeName(p.judge, p.protocol), [...(groups.get(judgeName(p.judge, p.protocol)) || []), p]);
+  if (hasOnePair) return section('verdict', 'Verdict', el('div', { class: 'cards' }, overallPairs.map(pairCard)), notes, el('h3', {}, 'Win rates'), el('p', { class: 'soft' }, modelSpan(overallPairs[0].tuned), ' against ', modelSpan(overallPairs[0].base), '. ', reading),
+    intervals('Win rates', overallPairs.flatMap(p => rateRows(p, judgeName(p.judge, p.protocol), true)), 0, 1, 0.5, x => percent(x, 0)), differenceRows(overallPairs, p => judgeName(p.judge, p.protocol)), scoreMeans());
+  return section('verdict', 'Verdict', el('div', { class: 'cards' }, [...groups.values()].map(ratingCard)), notes, el('p', { class: 'soft' }, reading),
+    [...groups].filter(([, list]) => !list[0].withheld).map(([name, list]) => [el('h3', {}, name), el('h4', {}, 'Win rates'), intervals(`Win rates, ${name}`, list.flatMap(p => rateRows(p, pairName(p), false)), 0, 1, 0.5, x => percent(x, 0)), differenceRows(list, pairName)]), scoreMeans());
 }
 
 /* ---- judges ---- */
@@ -60,10 +92,11 @@ function judgePanel(j) {
   return el('article', { class: 'judge' },
     el('h3', {}, judgeName(j.judge, j.protocol), ' ', j.is_calibrated === false ? el('span', { class: 'badge bad' }, 'not to be trusted') : j.is_calibrated === true ? el('span', { class: 'badge good' }, 'may be trusted') : ''),
     el('p', { class: 'soft' }, `${plural(j.calls, 'call')}` + (j.protocol ? `, protocol ${visible(j.protocol)}` : '') + (j.failed ? `, ${count(j.failed)} without a verdict` : ', every one with a verdict') + (j.out_of_range ? `, ${plural(j.out_of_range, 'score')} outside the range` : '')),
-    findings.length ? el('ul', { class: 'findings' }, findings.map(f => el('li', {}, el('b', {}, visible(f.name || '')), f.name ? ': ' : '', visible(f.sentence || '')))) : el('p', {}, 'Nothing was found against it.'),
+    findings.length ? el('ul', { class: 'findings' }, findings.map(f => el('li', { class: f.refuses ? 'refuses' : null }, el('b', {}, visible(f.name || '')), f.name ? ': ' : '', visible(f.sentence || ''), f.refuses ? ' (for this it is refused)' : ''))) : el('p', {}, 'Nothing was found against it.'),
     el('dl', { class: 'measures' },
       isNumber(swap.share) ? measure('same verdict in both orders', gauge('share of pairs', swap.share, swap.low, swap.high, 0, 1, null), `${percent(swap.share)} of ${plural(swap.pairs, 'pair')}`) : null,
-      isNumber(slot.share) ? measure('the first answer wins', gauge('share of verdicts', slot.share, slot.low, slot.high, 0, 1, 0.5), `${percent(slot.share)} of verdicts, p ${probability(slot.p)}`) : null,
+      isNumber(slot.share) ? measure('the first answer wins', gauge('share of verdicts', slot.share, slot.low, slot.high, 0, 1, 0.5), `${percent(slot.share)} of those without ties, p ${probability(slot.p)}`) : null,
+      isNumber(length.longer_share) ? measure('the longer answer wins', gauge('share of verdicts', length.longer_share, length.longer_low, length.longer_high, 0, 1, 0.5), `${percent(length.longer_share)} of those without ties`) : null,
       isNumber(length.slope) ? measure('longer answers gain', gauge('slope on length', length.slope, length.low, length.high, -reach * 1.2, reach * 1.2, 0), `slope ${signed(length.slope, 3)}, p ${probability(length.p)}`) : null,
       isNumber(against.share) ? measure('words against scores', gauge('share of judgements', against.share, null, null, 0, 1, null), `${count(against.n)} of ${count(against.of)} contradict themselves (${percent(against.share)})`) : null,
       canaryRows(j.canaries)));
@@ -85,19 +118,18 @@ function scaleSection() {
 
 /* ---- slices, ratings, agreement, settings ---- */
 
+function barRows(list) {
+  return el('dl', { class: 'bars' }, list.map(p => { const name = isOverall(p) ? 'all prompts' : visible(p.slice); return el('div', {}, el('dt', {}, name),
+    el('dd', {}, stack(name, [{ n: p.win, class: 'win', name: visible(p.tuned) + ' wins' }, { n: p.tie, class: 'tie', name: 'tie' }, { n: p.loss, class: 'loss', name: visible(p.base) + ' wins' }])), el('dd', { class: 'n' }, rate(p.win_rate, p.low, p.high))); }));
+}
+
 function slicesSection() {
-  const rows = PAIRS.filter(p => [p.win, p.tie, p.loss].every(isNumber) && !p.withheld);
+  const rows = PAIRS.filter(p => [p.win, p.tie, p.loss].every(isNumber) && !p.withheld), groups = new Map();
   if (!rows.length) return null;
-  const groups = new Map();
-  for (const p of rows) {
-    const name = (hasOnePair ? '' : pairName(p) + ', ') + judgeName(p.judge, p.protocol);
-    if (!groups.has(name)) groups.set(name, []);
-    groups.get(name).push(p);
-  }
+  for (const p of rows.sort((a, b) => Boolean(b.judges) - Boolean(a.judges))) groups.set(rowName(p), [...(groups.get(rowName(p)) || []), p]);
+  const languages = list => list.filter(p => p.by === 'language').sort((a, b) => b.prompts - a.prompts);
   return section('slices', 'Wins, ties and losses', legend(hasOnePair ? [{ name: visible(rows[0].tuned) + ' wins', class: 'win' }, { name: 'tie', class: 'tie' }, { name: visible(rows[0].base) + ' wins', class: 'loss' }] : [{ name: 'wins', class: 'win' }, { name: 'tie', class: 'tie' }, { name: 'losses', class: 'loss' }]),
-    [...groups].map(([name, list]) => el('article', {}, el('h3', {}, name), el('dl', { class: 'bars' }, list.map(p => el('div', {},
-      el('dt', {}, isOverall(p.slice) ? 'all prompts' : visible(p.slice)), el('dd', {}, stack(isOverall(p.slice) ? 'all prompts' : visible(p.slice), [{ n: p.win, class: 'win', name: visible(p.tuned) }, { n: p.tie, class: 'tie', name: 'tie' }, { n: p.loss, class: 'loss', name: visible(p.base) }])),
-      el('dd', { class: 'n' }, percent(p.win_rate) + (isNumber(p.low) ? ` (${percent(p.low, 0)} \u2013 ${percent(p.high, 0)})` : ''))))))));
+    [...groups].map(([name, list]) => el('article', {}, el('h3', {}, name), barRows(list.filter(p => p.by !== 'language')), languages(list).length ? el('details', {}, el('summary', {}, 'by language'), barRows(languages(list))) : null)));
 }
 
 function ratingsSection() {
@@ -116,8 +148,8 @@ function ratingsSection() {
 
 function agreementSection() {
   if (!AGREEMENT.length) return null;
-  return section('agreement', 'Do the judges agree?', table('Agreement of each two judges on what both judged; kappa and alpha are 0 for what chance gives, 1 for always.', ['judges', '>both judged', '>same', '>within 1', '>kappa', '>weighted kappa', '>Spearman', '>Kendall', '>alpha'],
-    AGREEMENT.map(a => [`${visible(a.a)} and ${visible(a.b)}`, count(a.n), percent(a.exact), isNumber(a.within_1) ? percent(a.within_1) : '\u2013', number(a.kappa), number(a.weighted_kappa), number(a.spearman), number(a.kendall), number(a.alpha)])));
+  return section('agreement', 'Do the judges agree?', table('Agreement of each two judges on what both judged; kappa and alpha are 0 for what chance gives, 1 for always.', ['judges', 'on', '>both judged', '>same', '>within 1', '>kappa', '>weighted kappa', '>Spearman', '>Kendall', '>alpha'],
+    AGREEMENT.map(a => [`${visible(a.a)} and ${visible(a.b)}`, visible(a.kind || ''), count(a.n), percent(a.exact), isNumber(a.within_1) ? percent(a.within_1) : '\u2013', number(a.kappa), number(a.weighted_kappa), number(a.spearman), number(a.kendall), number(a.alpha)])));
 }
 
 function flatten(value, name, out) {
