@@ -53,6 +53,31 @@ SC_API sc_status sc_judge_answers(sc_text *out, sc_runtime *rt, const char *spec
  * this machine),"tokens_in","tokens_out","cost","audit","verdict"}; with dry_run what would be asked, at most, and "half_width" and "smallest" of a win rate. */
 SC_API sc_status sc_judge_run(sc_text *out, sc_runtime *rt, const sc_judge_config *c, sc_error *err);
 
+/* ---- what judges said, and what it is worth ------------------------------------------------------------------------------------ */
+
+/* How a judge is asked: a built-in protocol's name, or a file (.yaml). */
+typedef struct sc_judge_protocol sc_judge_protocol;
+SC_API sc_status sc_judge_protocol_open(sc_judge_protocol **out, const char *name_or_file, sc_error *err);
+SC_API void      sc_judge_protocol_close(sc_judge_protocol *p);
+/* Built-in ones: JSON [{"name","about","source","licence","kind","form","range"}]. */
+SC_API sc_status sc_judge_protocols(sc_text *out, sc_error *err);
+/* line: {"text":...}, for protocols of one token with "logprobs": {"m":x,"M":x}. *out: {"scores":[...]}, or {"winner":"A"|"B"|"tie"} with "strength" 2 where the text says much better and
+ * "share" where probabilities are known. SC_E_FORMAT: the text has no verdict, in a sentence. Any bytes are fine. */
+SC_API sc_status sc_judge_parse(sc_text *out, const sc_judge_protocol *p, const char *line, size_t len, sc_error *err);
+
+typedef struct {
+    const char *answers;          /* files of what was judged, FILE or NAME=FILE with commas between them: for lengths; NULL or "": none */
+    const char *protocol;         /* reads the texts of others' files again by this protocol; NULL or "": the verdicts that stand there count */
+    const char *labels;           /* people's verdicts: PandaLM's file, or lines of {"id","model_a","model_b","winner"} or {"id","model","score"}; NULL or "": none */
+    bool        calibrate;        /* maps from each judge's scale to people's, with the error on prompts that were not used for it */
+    bool        differences;      /* lists where a file's verdict is not what its text says */
+    int64_t     seed;             /* of the folds                                                                */
+} sc_judge_audit_config;          /* options "judge_audit" */
+/* Judgements of n files or directories (of runs, of FastChat, Vicuna, PandaLM, mt-bench-judged; .gz too), and whether the judges are to be trusted. *out: JSON {"judges":[{"judge","protocol",
+ * "calls","ok","failed","out_of_range","mean","sd",...,"swap","slot","length","contradictions","canaries","findings":[{"name","refuses","sentence"}],"is_calibrated"}],"agreement":[],"panels":[],
+ * "calibration":[],"differences":{"checked","rows":[]}}. */
+SC_API sc_status sc_judge_audit(sc_text *out, const char *const *paths, size_t n, const sc_judge_audit_config *c, sc_error *err);
+
 /* A set of prompts to judge by. */
 typedef struct {
     const char *from;             /* files with commas: our own sets, MBPP, HumanEvalPack, Code Alpaca, Arena-Hard, FastChat; NULL or "": the 115 that come with the program */
