@@ -151,7 +151,7 @@ void stats_bradley_terry_bootstrap(struct stats_interval *interval, const struct
 
 static void play(double *r, const struct stats_match *m, double k)
 {
-    double expected = 1 / (1 + pow(10, (r[m->j] - r[m->i]) / 400)), change = k * m->weight * (m->score - expected);
+    double expected = 1 / (1 + exp((r[m->j] - r[m->i]) * (2.302585092994045684 / 400))), change = k * m->weight * (m->score - expected);
     r[m->i] += change;
     r[m->j] -= change;
 }
