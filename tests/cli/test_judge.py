@@ -26,7 +26,7 @@ import stub  # noqa: E402
 PROGRAM = str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/starchat").resolve())
 SCRATCH_HOLDER = tempfile.TemporaryDirectory(prefix="starchat-judge-")
 SCRATCH = pathlib.Path(SCRATCH_HOLDER.name)
-RUNS, KILLS = int(os.environ.get("STARCHAT_JUDGE_RUNS", "8")), int(os.environ.get("STARCHAT_KILLS", "12"))
+RUNS, KILLS = int(os.environ.get("STARCHAT_JUDGE_RUNS", "5")), int(os.environ.get("STARCHAT_KILLS", "12"))
 HURRIED = ("--retry-seconds", "0.02", "--idle-seconds", "2", "--request-seconds", "3")
 MODEL = None
 
@@ -121,7 +121,7 @@ def test_planted_win_rate_lies_in_the_interval():
         d = place("rate")
         planted(d, 115, 0.6, 1000 + 17 * i)
         with stub.Stub(judge=stub.Judge(salt=i)) as s:
-            judge(*run_args(d, s.spec("honest"), "--parallel", 16, "--seed", i, "--canaries", 4))
+            judge(*run_args(d, s.spec("honest"), "--parallel", 16, "--seed", i, "--canaries", 4, "--cache", ":memory:"))
         audit, verdict = json.loads((d / "out/audit.json").read_text()), json.loads((d / "out/verdict.json").read_text())
         assert findings(audit, "honest")[0]["is_calibrated"], (i, audit)
         row = next(r for r in verdict["pairs"] if r["judge"] == "honest" and r["by"] == "all")
