@@ -1,11 +1,9 @@
 /* cmd_judge_run.c - `starchat judge run` and `starchat judge answers`: which of two assistants is better, as other models see it. */
-#include "cmd/chat.h"
+#include "cmd/judge.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct judging { struct args args; sc_judge_config config; sc_model_config model; struct opened opened; struct fewshot fewshot; const char *key_env[ARGS_MAX_GIVEN]; int n_key_env; };
 
 /* ---- keys: from the environment alone ------------------------------------------------------------------------------------------------------ */
 
@@ -64,29 +62,34 @@ static sc_status render_fewshot(void *user, sc_text *prompt, const sc_message *m
 
 /* ---- what both begin with ---------------------------------------------------------------------------------------------------------------------------- */
 
-static int open_judging(struct judging *j, const struct command *self, int argc, char **argv, bool has_model)
+int judging_begin(struct judging *j)
 {
-    void *const with[] = { &j->config, &j->model }, *const without[] = { &j->config };
-    int code = args_parse(&j->args, self, argc, argv, has_model ? with : without);
-    if (code == ARGS_GO) code = check_keys(j);
+    int code = check_keys(j);
     const char *fewshot = args_value(&j->args, "few-shot");
     if (code == ARGS_GO && fewshot) {
         code = fewshot_open(&j->fewshot, fewshot);
         j->config.few_shot = render_fewshot;
         j->config.few_shot_stops = fewshot_stops;
     }
-    if (code != ARGS_GO) return code;
     j->config.key = find_key;
     j->config.user = j;
     if (strcmp(j->args.common.runtime.activations, "auto") == 0) j->args.common.runtime.activations = "f32";
     signal(SIGPIPE, SIG_IGN);                                  /* a server may hang up */
-    return open_runtime(&j->opened, &j->args.common);
+    return code;
 }
 
-static void close_judging(struct judging *j)
+void judging_end(struct judging *j)
 {
     close_model(&j->opened);
     fewshot_release(&j->fewshot);
+}
+
+static int open_judging(struct judging *j, const struct command *self, int argc, char **argv, bool has_model)
+{
+    void *const with[] = { &j->config, &j->model }, *const without[] = { &j->config };
+    int code = args_parse(&j->args, self, argc, argv, has_model ? with : without);
+    if (code == ARGS_GO) code = judging_begin(j);
+    return code == ARGS_GO ? open_runtime(&j->opened, &j->args.common) : code;
 }
 
 static long long count_of(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
@@ -163,13 +166,11 @@ static int run_answers(const struct command *self, int argc, char **argv)
     int code = open_judging(j, self, argc, argv, true);
     if (code == ARGS_GO) code = sc_judge_answers(&text, j->opened.runtime, j->args.operand[0], &j->model, &j->config, &err) == SC_OK ? print_answers(j, &text) : fail_with(&j->args.common, &err);
     sc_text_free(&text);
-    close_judging(j);
+    judging_end(j);
     free(j);
     return code;
 }
 
-#define KEY_FLAG { "key-env", NULL, "NAME", "the environment variable that holds the key, or HOST=NAME for one server; may be given several times [STARCHAT_JUDGE_KEY; beyond this machine else OPENAI_API_KEY]", NULL }
-#define FEWSHOT_FLAG(help_) { "few-shot", NULL, "FILE|ta", help_, NULL }
 static const char *const answers_tables[] = { "judge", "model", NULL };
 static const char *const answers_hidden[] = { "base", "tuned", "models", "baseline", "judge", "protocol", "one_order", "canaries", NULL };
 static const struct flag answers_flags[] = { { "template", NULL, NULL, NULL, "chat_template" }, FEWSHOT_FLAG("asks by a prompt of example dialogues, as `chat` does; ta: the Tech Assistant prompt"), KEY_FLAG, FLAG_JSON, FLAG_END };
@@ -191,21 +192,18 @@ static void print_line(const char *text)
     putchar('\n');
 }
 
-static void print_pair(const json_t *row)
+/* Each judge over all prompts; all of them together where there are several. */
+static void print_verdict(const json_t *verdict)
 {
-    char line[700];
-    const char *slice = text_of(row, "slice"), *withheld = text_of(row, "withheld");
-    if (*slice && strcmp(slice, "all") != 0) return;
-    if (*withheld) {
-        snprintf(line, sizeof line, "%s, %s against %s: withheld, %s", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), withheld);
-    } else if (json_is_number(json_object_get(row, "win_rate"))) {
-        snprintf(line, sizeof line, "%s: %s beats %s in %.1f %% (95 %%: %.1f to %.1f) of %lld prompts", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), 100 * real_of(row, "win_rate"), 100 * real_of(row, "low"),
-                 100 * real_of(row, "high"), count_of(row, "prompts"));
-    } else {
-        snprintf(line, sizeof line, "%s: %s against %s, score difference %+.3f (95 %%: %+.3f to %+.3f) over %lld prompts", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), real_of(row, "score_difference"),
-                 real_of(row, "score_low"), real_of(row, "score_high"), count_of(row, "prompts"));
+    const json_t *row;
+    size_t i;
+    json_array_foreach(json_object_get(verdict, "pairs"), i, row) {
+        const char *judge = text_of(row, "judge"), *sentence = text_of(row, "sentence");
+        if (strcmp(text_of(row, "by"), "all") != 0) continue;
+        print_safe(stdout, judge, strlen(judge));
+        printf(": ");
+        print_line(sentence);
     }
-    print_line(line);
 }
 
 static void print_judges(const json_t *audit)
@@ -234,8 +232,6 @@ static void print_estimate(const json_t *all)
 static int print_run(struct judging *j, const sc_text *text)
 {
     json_t *all = json_loadb(text->data, text->len, JSON_ALLOW_NUL, NULL);
-    const json_t *row;
-    size_t i;
     int code = EXIT_DONE;
     progress_clear(&j->args.common);
     if (j->args.common.json) printf("%s\n", text->data);
@@ -243,10 +239,11 @@ static int print_run(struct judging *j, const sc_text *text)
     if (!j->config.dry_run) {
         if (!j->args.common.json) {
             print_judges(json_object_get(all, "audit"));
-            json_array_foreach(json_object_get(json_object_get(all, "verdict"), "pairs"), i, row) print_pair(row);
+            print_verdict(json_object_get(all, "verdict"));
+            if (json_object_get(all, "no_verdict")) print_line(text_of(all, "no_verdict"));
         }
         tell_costs(j, all);
-        if (json_object_get(all, "verdict")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
+        if (json_object_get(all, "audit")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
         code = tell_left(all, json_object_get(all, "left_ids"), count_of(all, "left"), "questions");
     }
     json_decref(all);
@@ -262,7 +259,7 @@ static int run_judge(const struct command *self, int argc, char **argv)
     int code = open_judging(j, self, argc, argv, false);
     if (code == ARGS_GO) code = sc_judge_run(&text, j->opened.runtime, &j->config, &err) == SC_OK ? print_run(j, &text) : fail_with(&j->args.common, &err);
     sc_text_free(&text);
-    close_judging(j);
+    judging_end(j);
     free(j);
     return code;
 }

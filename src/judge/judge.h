@@ -117,9 +117,13 @@ sc_status judge_verdict(json_t **out, const struct judgements *j, const json_t *
 struct judge_power { double half_width, smallest; };
 struct judge_power judge_power_of(size_t n, double p);
 
+/* ---- prompt_set_job.c (public interface in starchat_judge.h) --------------------------------------------------------------------------------------- */
+
+extern const struct sc_options judge_prompts_options;
+
 /* ---- report.c ------------------------------------------------------------------------------------------------------------------------------------------ */
 
-/* One self-contained page of a run's directory: run.json, judgements.jsonl, answers.jsonl, prompts.jsonl, audit.json, verdict.json. */
+/* One self-contained page (.html) or a summary (.md) of a run's directory: run.json, judgements.jsonl, answers.jsonl, prompts.jsonl, audit.json, verdict.json. */
 sc_status judge_report(const char *directory, const char *out, sc_error *err);
 
 #endif
