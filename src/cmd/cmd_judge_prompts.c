@@ -159,8 +159,10 @@ static void print_summary(const json_t *summary)
         printf(" %lld", (long long)json_integer_value(n));
     }
     putchar('\n');
+    size_t n_shown = 0;
     for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
-        if (count_of(summary, left_out[i][0])) printf("left out: %lld %s\n", count_of(summary, left_out[i][0]), left_out[i][1]);
+        if (count_of(summary, left_out[i][0])) printf("%s%lld %s", n_shown++ ? ", " : "left out: ", count_of(summary, left_out[i][0]), left_out[i][1]);
+    if (n_shown) putchar('\n');
     if (count_of(summary, "unknown_licence")) printf("licence: unknown of %lld; say it in their files (\"licence\") before you pass the set on\n", count_of(summary, "unknown_licence"));
     if (count_of(summary, "pending"))
         printf("%lld were written by a model and are left out of judging until you have looked at them: starchat judge prompts --review %s\n", count_of(summary, "pending"), json_string_value(json_object_get(summary, "out")));

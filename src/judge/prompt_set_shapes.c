@@ -240,7 +240,8 @@ static void set_rest(json_t *row, const struct shape *s, const json_t *r, const 
     static const char *const kept[] = { "source", "review", "kind", "level", "licence" };
     const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file, *slice = text_of(r, "slice"), *language = *text_of(r, "language") ? text_of(r, "language") : text_of(r, "lang");
     char place[300];
-    snprintf(place, sizeof place, "%s:%llu", base, (unsigned long long)line);
+    if (s->licence && !s->is_mixed) snprintf(place, sizeof place, "%s (%s:%llu)", s->name, base, (unsigned long long)line);
+    else snprintf(place, sizeof place, "%s:%llu", base, (unsigned long long)line);
     if (!json_object_get(row, "slice")) set_trimmed(row, "slice", *slice ? slice : prompt_set_is_feedback(text) ? "feedback" : "instruction");
     if (!json_object_get(row, "language")) set_trimmed(row, "language", *language ? language : prompt_set_language(text));
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
