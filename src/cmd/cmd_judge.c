@@ -77,9 +77,9 @@ static const struct command judge_parse = {
 
 /* ---- judge ------------------------------------------------------------------------------------------------------------------------------------------ */
 
-static const struct command *const parts[] = { &command_judge_run, &command_judge_answers, &command_judge_audit, &judge_parse, &command_judge_prompts, &command_judge_report, NULL };
+static const struct command *const parts[] = { &command_judge_run, &command_judge_answers, &command_judge_audit, &command_judge_report, &command_judge_prompts, &judge_parse, NULL };
 const struct command command_judge = {
-    .name = "judge", .operands = "run|answers|audit|parse|prompts|report", .summary = "which assistant is better, as other models see it, and what that is worth",
+    .name = "judge", .operands = "run|answers|audit|report|prompts|parse", .summary = "which assistant is better, as other models see it, and what that is worth",
     .min_operands = 1, .max_operands = ARGS_MAX_OPERANDS, .run = command_run_part, .parts = parts,
     .details = "  starchat judge prompts --out prompts.jsonl\n"
                "  starchat judge run --prompts prompts.jsonl --base base.jsonl --tuned tuned.jsonl --judge MODEL --out DIR\n"

@@ -158,7 +158,7 @@ class Stub:
     def fail(self, h, fault, body):
         h.close_connection = True
         if fault == "slow":
-            time.sleep(2.5)
+            time.sleep(4)
             self.drop(h)
         elif fault.startswith("429"):
             soon = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 1))
