@@ -132,6 +132,10 @@ function stack(title, parts) {
 }
 
 /* How often each score was given, one group of bars a score and a bar a model. */
+const shareOf = (of, m, b) => (of[m][b] || 0) / (Object.values(of[m]).reduce((x, y) => x + y, 0) || 1);
+/* The same for all pictures, so that they can be compared. */
+const PEAK = Math.max(0.01, ...AUDIT.flatMap(j => Object.keys(j.histogram || {}).flatMap(m => Object.keys(j.histogram[m]).map(b => shareOf(j.histogram, m, b)))));
+
 function histogram(judge) {
   const of = judge.histogram || {}, models = MODELS.filter(m => of[m]);
   const scores = [...new Set(models.flatMap(m => Object.keys(of[m]).map(Number)))].filter(Number.isFinite).sort((a, b) => a - b);
@@ -139,20 +143,18 @@ function histogram(judge) {
   const range = judge.range || DATA.ranges[judge.protocol] || null, least = range ? range[0] : scores[0], most = range ? range[1] : scores[scores.length - 1];
   const whole = scores.every(Number.isInteger) && most - least <= 20, bins = whole ? Array.from({ length: most - least + 1 }, (_, i) => least + i) : scores.slice(0, 40);
   for (const s of scores) if (whole && !bins.includes(s)) bins.push(s);
-  const totals = Object.fromEntries(models.map(m => [m, Object.values(of[m]).reduce((a, b) => a + b, 0)]));
-  const share = (m, b) => totals[m] ? (of[m][b] || 0) / totals[m] : 0;
-  const peak = Math.max(...models.flatMap(m => bins.map(b => share(m, b)))), width = 360, height = 150, bottom = 122, slot = (width - 34) / bins.length, bar = Math.min(22, slot * 0.84 / models.length);
+  const share = (m, b) => shareOf(of, m, b), peak = Math.ceil(PEAK * 10) / 10, width = 360, height = 150, bottom = 122, slot = (width - 44) / bins.length, bar = Math.min(22, slot * 0.84 / models.length);
   const title = `Scores that ${visible(judge.judge)} gave: ` + models.map(m => visible(m) + ' ' + bins.filter(b => of[m][b]).map(b => `${b}: ${of[m][b]}`).join(', ')).join('; ');
   const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': title });
   for (let k = 0; k <= 2; k++) {
     const y = bottom - k / 2 * 110;
-    picture.append(svg('line', { class: 'axis', x1: 30, x2: width, y1: y, y2: y }), svg('text', { class: 'soft', x: 26, y: y + 4, 'text-anchor': 'end' }, Math.round(100 * peak * k / 2) + '%'));
+    picture.append(svg('line', { class: 'axis', x1: 40, x2: width, y1: y, y2: y }), svg('text', { class: 'soft', x: 36, y: y + 4, 'text-anchor': 'end' }, Math.round(100 * peak * k / 2) + ' %'));
   }
   bins.forEach((b, i) => {
-    const middle = 34 + (i + 0.5) * slot;
+    const middle = 44 + (i + 0.5) * slot;
     picture.append(svg('text', { class: 'soft', x: middle, y: bottom + 17, 'text-anchor': 'middle' }, b));
     models.forEach((m, k) => {
-      const h = peak ? share(m, b) / peak * 110 : 0;
+      const h = share(m, b) / peak * 110;
       if (h > 0) picture.append(svg('rect', { class: modelClass(m), x: middle + (k - models.length / 2) * bar, y: bottom - h, width: Math.max(1, bar - 1), height: h, rx: 1.5 }, svg('title', {}, `${visible(m)}: ${of[m][b]} times ${b} (${percent(share(m, b))})`)));
     });
   });
