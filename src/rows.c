@@ -5,6 +5,7 @@
 #include "hub/hub.h"
 #include "infer/infer.h"
 #include "model/model_internal.h"
+#include "rank/rank.h"
 #include "serve/serve.h"
 #include "train/train.h"
 
@@ -16,5 +17,6 @@ sc_status (*const measure_live)(json_t **out, sc_model *m, const struct live_tas
 
 const struct sc_options *const option_tables[] = {
     &runtime_options, &model_options, &session_options, &prompt_cache_options, &sample_options, &pull_options, &convert_options, &init_options, &prepare_options, &train_options,
-    &merge_options, &serve_options, &eval_options, &eval_compare_options, NULL,
+    &merge_options, &serve_options, &eval_options, &eval_compare_options,
+    &rank_options, &rank_server_options, &rank_export_options, &rank_report_options, NULL,
 };
