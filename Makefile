@@ -18,7 +18,8 @@ CMD_LIBS := $(if $(filter 1,$(READLINE)),-lreadline)
 
 LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
 CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,readline).c,$(wildcard src/cmd/*.c))
-LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/rank_page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/eval_beside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o) $(addprefix $(BUILD)/embedded/eval_,draw.o collect.o libraries.o)
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/protocols.o $(BUILD)/embedded/eval_beside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o) $(addprefix $(BUILD)/embedded/eval_,draw.o collect.o libraries.o)
+LIB_OBJ  += $(BUILD)/embedded/rank_page.o
 CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 # Tests of the AVX-512 kernels for machines without them, where SIMDe (libsimde-dev) is installed.
@@ -74,6 +75,9 @@ $(BUILD)/embedded/rank_page.c: tools/embed_page.sh $(shell find web/rank -type f
 $(BUILD)/embedded/tasks.c: tools/embed_tasks.sh $(sort $(wildcard tasks/*.yaml))
 	@mkdir -p $(@D)
 	tools/embed_tasks.sh eval_task_files $(sort $(wildcard tasks/*.yaml)) > $@.part && mv $@.part $@
+$(BUILD)/embedded/protocols.c: tools/embed_tasks.sh $(sort $(wildcard protocols/*.yaml))
+	@mkdir -p $(@D)
+	tools/embed_tasks.sh judge_protocol_files $(sort $(wildcard protocols/*.yaml)) > $@.part && mv $@.part $@
 # What stands beside the programs of benchmarks.
 EVAL_BESIDE := $(sort $(shell find src/eval/beside -type f))
 $(BUILD)/embedded/eval_beside.c: tools/embed_tasks.sh $(EVAL_BESIDE)
@@ -124,7 +128,7 @@ $(BUILD)/simde_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/test.o $(BUILD)/si
 	$(CC) $(SANITIZE) -Wl,--wrap=system_cpu -o $@ $^ $(LIBS)
 
 # Runs and judges in the sandbox what comes as lines of JSON: for tests/sandbox/*.py.
-$(BUILD)/judge: $(BUILD)/tests/sandbox/judge.o $(BUILD)/internal.a
+$(BUILD)/sandbox_judge: $(BUILD)/tests/sandbox/judge.o $(BUILD)/internal.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
 
 $(BUILD)/bench_%: $(BUILD)/bench/%.o $(BUILD)/internal.a
@@ -145,7 +149,7 @@ $(BUILD)/starchat-%.so: src/comm/mpi/comm_mpi.c src/comm/comm.h $(BUILD)/flags
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 test: setup-test
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(SIMDE_TESTS) $(BUILD)/judge $(if $(SANITIZE),,$(if $(MPI_MODULES),mpi))
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(SIMDE_TESTS) $(BUILD)/sandbox_judge $(if $(SANITIZE),,$(if $(MPI_MODULES),mpi))
 	@tools/run_tests.sh $(BUILD) $(TESTS) $(SIMDE_TESTS)
 
 setup-test:

@@ -44,7 +44,7 @@ if [ -n "$(command -v python3)" ]; then
     done
     # Hostile programs and cheats; where no sandbox can be had, a line says so. Sanitizers see test_sandbox.
     if [ "$build" = build ]; then
-        python3 tests/sandbox/run.py "$build/judge" >"$log" 2>&1
+        python3 tests/sandbox/run.py "$build/sandbox_judge" >"$log" 2>&1
         add sandbox $?
     fi
     # Real clients of others: what they need is fetched once, and what cannot be fetched is named.

@@ -301,7 +301,7 @@ void eval_programs_count(struct eval_run *r, struct eval_task_run *k)
         for (size_t i = 0, at = 0; i < k->n_asks; i++) {
             size_t n = 0, passed = 0, first = at;
             for (; at < k->n_programs && k->program[at].ask == i; at++, n++) passed += has_passed(&k->program[at], metric->is_base);
-            k->number[m * k->n_asks + i] = metric->k ? (struct eval_number){ eval_pass_at_k(n, passed, metric->k), 1 } : level_of(&k->program[first], n, metric->level);
+            k->number[m * k->n_asks + i] = metric->k ? (struct eval_number){ stats_pass_at_k(n, passed, metric->k), 1 } : level_of(&k->program[first], n, metric->level);
         }
         k->result[m] = mean_of_judged(r, &k->number[m * k->n_asks], k->n_asks);
     }

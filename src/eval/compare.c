@@ -19,7 +19,7 @@ static const struct option rows[] = {
 const struct sc_options eval_compare_options = { "eval_compare", sizeof(sc_eval_compare_config), rows, sizeof rows / sizeof *rows };
 
 /* One metric of one task: sums of its clusters, and what is reported of them. */
-struct measured { char *metric; const char *task, *filter; struct eval_how how; struct eval_pair *pair; size_t n; bool is_exact; uint64_t only_a, only_b; json_t *row; };
+struct measured { char *metric; const char *task, *filter; struct eval_how how; struct stats_pair *pair; size_t n; bool is_exact; uint64_t only_a, only_b; json_t *row; };
 struct comparing {
     const struct eval_record *a, *b; const sc_eval_compare_config *config;
     struct measured *done; size_t n_done, cap;
@@ -95,7 +95,7 @@ static bool sum_clusters(struct measured *x, const struct eval_pairing *p, const
 {
     x->is_exact = !x->how.is_ratio && x->how.scale > 0 && x->n == p->n;
     for (size_t i = 0; i < p->n; i++) {
-        struct eval_pair *s = &x->pair[cluster[i]], one;
+        struct stats_pair *s = &x->pair[cluster[i]], one;
         if (!eval_sample_number(p->at[i].a, x->metric, &x->how, &one.a, &one.a_weight) || !eval_sample_number(p->at[i].b, x->metric, &x->how, &one.b, &one.b_weight)) return false;
         s->a += one.a;
         s->a_weight += one.a_weight;
@@ -117,8 +117,8 @@ static void set_real(json_t *o, const char *key, double x) { json_object_set_new
 
 static json_t *row_of(const struct comparing *c, const struct measured *x, const char *name, size_t questions)
 {
-    struct eval_paired d = eval_paired(x->pair, x->n, x->how.scale, (uint64_t)c->config->seed, (size_t)c->config->draws);
-    double p = x->is_exact ? eval_mcnemar(x->only_a, x->only_b) : eval_sign_flip(x->pair, x->n, x->how.scale, (uint64_t)c->config->seed, (size_t)c->config->draws);
+    struct stats_sums d = stats_paired_sums(x->pair, x->n, x->how.scale, (uint64_t)c->config->seed, (size_t)c->config->draws);
+    double p = x->is_exact ? stats_mcnemar(x->only_a, x->only_b) : stats_sign_flip(x->pair, x->n, x->how.scale, (uint64_t)c->config->seed, (size_t)c->config->draws);
     int direction = eval_direction(c->a, x->task, x->metric);
     json_t *row = json_pack("{s:s, s:s, s:s, s:o, s:s, s:I, s:I}", "name", name, "metric", x->metric, "filter", x->filter, "higher_is_better", direction < 0 ? json_null() : json_boolean(direction), "kind",
                             x->how.is_ratio ? "log_ratio" : "difference", "pairs", (json_int_t)questions, "clusters", (json_int_t)x->n);
@@ -128,7 +128,7 @@ static json_t *row_of(const struct comparing *c, const struct measured *x, const
     set_real(row, "stderr", d.error);
     set_real(row, "low", d.interval.low);
     set_real(row, "high", d.interval.high);
-    set_real(row, "smallest", d.error > 0 ? eval_smallest_difference(d.error) : (double)NAN);
+    set_real(row, "smallest", d.error > 0 ? stats_smallest_difference(d.error) : (double)NAN);
     json_object_set_new(row, "test", json_string(x->is_exact ? "mcnemar" : "sign_flip"));
     if (x->is_exact) {
         json_object_set_new(row, "only_a", json_integer((json_int_t)x->only_a));
@@ -322,7 +322,7 @@ static void correct(json_t *list)
     double *p = mem_alloc((n + 1) * sizeof *p), *adjusted = mem_alloc((n + 1) * sizeof *adjusted);
     json_t *row;
     json_array_foreach(list, i, row) p[i] = json_real_value(json_object_get(row, "p"));
-    eval_holm(adjusted, p, n);
+    stats_holm(adjusted, p, n);
     json_array_foreach(list, i, row) set_real(row, "p_holm", adjusted[i]);
     mem_free(p);
     mem_free(adjusted);

@@ -16,7 +16,7 @@ static double real_of(const json_t *o, const char *key) { return json_number_val
 /* ---- a score ------------------------------------------------------------------------------------------------------------------------------- */
 
 /* has_interval: Wilson's where every question is 0 or 1, which the standard error tells as well as the samples would; else normal. */
-struct score { const char *name, *filter; char *metric; double value, n; bool has_interval, is_share; struct eval_interval interval; };
+struct score { const char *name, *filter; char *metric; double value, n; bool has_interval, is_share; struct stats_interval interval; };
 
 static double questions_of(const struct eval_record *r, const char *name, const char *metric, const json_t *scores)
 {
@@ -34,10 +34,10 @@ static void set_interval(struct score *s, const json_t *scores, bool is_group)
     bool is_mean = eval_how_of(s->metric).scale > 0;
     s->is_share = is_mean && s->value >= 0 && s->value <= 1;
     if (s->is_share && !is_group && json_is_number(e) && fabs(error - binary) <= 1e-6 * binary + 1e-12) {
-        s->interval = eval_wilson(s->value * s->n, s->n);
+        s->interval = stats_wilson(s->value * s->n, s->n);
         s->has_interval = true;
     } else if (json_is_number(e)) {
-        s->interval = (struct eval_interval){ s->value - EVAL_Z * error, s->value + EVAL_Z * error };
+        s->interval = (struct stats_interval){ s->value - STATS_Z * error, s->value + STATS_Z * error };
         s->has_interval = true;
     }
 }

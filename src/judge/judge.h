@@ -61,8 +61,11 @@ int       judge_protocol_turns(const struct judge_protocol *p);      /* judged o
 /* SC_E_FORMAT with the sentence that `judge parse` shows where the text has no verdict, one outside the range, or contradicts itself. logprobs: the
  * tokens that could have been first, {"m": -0.1, "M": -2.3}, for JUDGE_TOKEN; NULL else. */
 sc_status judge_parse(struct judge_opinion *out, const struct judge_protocol *p, const char *text, size_t len, const json_t *logprobs, sc_error *err);
-/* The request: {"messages":[...],"temperature","max_tokens",...}, the caller's. b NULL: of one answer. turn: from 1. own: for protocols in which the judge first answers itself, what it answered; NULL where not. */
+/* The request: {"messages":[...],"temperature","max_tokens",...}, the caller's. b NULL: of one answer. turn: from 1. Texts of answers go in as they are. */
 sc_status judge_request(json_t **out, const struct judge_protocol *p, const struct judge_prompt *q, const struct judge_answer *a, const struct judge_answer *b, int turn, sc_error *err);
+/* What of the protocol's own text (borders, verdicts such as [[A]]) stands in an answer's turns up to `turn`, so that a judge could take it for the protocol's: a list of texts, empty: nothing; the
+ * caller's. For judgement.marks: such a judgement is kept, and the audit tells of it. */
+json_t   *judge_marks(const struct judge_protocol *p, const struct judge_answer *a, int turn);
 
 /* ---- judgements.c: what was judged, in files --------------------------------------------------------------------------------------------------- */
 
@@ -72,6 +75,7 @@ struct judgement {
     char *judge, *protocol, *id, *slice, *language, *text, *error;  /* error: why the text has no verdict; NULL: it has one */
     char *canary;                          /* what was wrong with an answer on purpose: mismatched, empty, truncated, identical; NULL: nothing */
     int   canary_slot;                     /* 0 or 1: which of the answers */
+    int   marks;                           /* bit 0, 1: the answer in that place holds marks of the protocol (judge_marks) */
     int   turn;
     char *model[2];                        /* in the order they were shown; [1] NULL: of one answer */
     struct judge_opinion opinion;

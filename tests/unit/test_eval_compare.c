@@ -12,31 +12,31 @@ static void near(int line, double found, double expected, double within)
 
 TEST(mcnemar)
 {
-    NEAR(eval_mcnemar(10, 2), 0.03857421875, 1e-15);          /* 2 * (1 + 12 + 66) / 4096 */
-    NEAR(eval_mcnemar(2, 10), 0.03857421875, 1e-15);
-    NEAR(eval_mcnemar(5, 0), 0.0625, 1e-15);
-    NEAR(eval_mcnemar(0, 0), 1, 0);
-    NEAR(eval_mcnemar(7, 7), 1, 0);
-    NEAR(eval_mcnemar(4, 5), 1, 1e-14);
-    NEAR(eval_mcnemar(500, 600) / 0.0028195449914364275, 1, 1e-11);      /* Python's whole numbers */
-    CHECK(eval_mcnemar(1000000000, 0) == 0);
-    NEAR(eval_mcnemar(1000000, 1002000), 0.1577145, 1e-6);    /* normal approximation with continuity, z = 1.41280 */
+    NEAR(stats_mcnemar(10, 2), 0.03857421875, 1e-15);          /* 2 * (1 + 12 + 66) / 4096 */
+    NEAR(stats_mcnemar(2, 10), 0.03857421875, 1e-15);
+    NEAR(stats_mcnemar(5, 0), 0.0625, 1e-15);
+    NEAR(stats_mcnemar(0, 0), 1, 0);
+    NEAR(stats_mcnemar(7, 7), 1, 0);
+    NEAR(stats_mcnemar(4, 5), 1, 1e-14);
+    NEAR(stats_mcnemar(500, 600) / 0.0028195449914364275, 1, 1e-11);      /* Python's whole numbers */
+    CHECK(stats_mcnemar(1000000000, 0) == 0);
+    NEAR(stats_mcnemar(1000000, 1002000), 0.1577145, 1e-6);    /* normal approximation with continuity, z = 1.41280 */
     double p = 1;
     for (uint64_t n = 1; n <= 1000; n++) {                     /* falls to the smallest numbers there are, by halves */
         p = n == 1 ? 1 : p / 2;
-        NEAR(eval_mcnemar(n, 0) / p, 1, 1e-11);
+        NEAR(stats_mcnemar(n, 0) / p, 1, 1e-11);
     }
 }
 
 TEST(wilson)
 {
-    struct eval_interval w = eval_wilson(110, 115);
+    struct stats_interval w = stats_wilson(110, 115);
     NEAR(w.low, 0.9022, 5e-5);
     NEAR(w.high, 0.9813, 5e-5);
-    w = eval_wilson(0, 10);
+    w = stats_wilson(0, 10);
     NEAR(w.low, 0, 0);
     NEAR(w.high, 0.277533, 1e-6);
-    w = eval_wilson(10, 10);
+    w = stats_wilson(10, 10);
     NEAR(w.low, 1 - 0.277533, 1e-6);
     NEAR(w.high, 1, 0);
 }
@@ -44,17 +44,17 @@ TEST(wilson)
 TEST(holm)
 {
     double p[] = { 0.01, 0.04, 0.03, 0.005 }, adjusted[4];
-    eval_holm(adjusted, p, 4);
+    stats_holm(adjusted, p, 4);
     NEAR(adjusted[0], 0.03, 1e-15);
     NEAR(adjusted[1], 0.06, 1e-15);
     NEAR(adjusted[2], 0.06, 1e-15);
     NEAR(adjusted[3], 0.02, 1e-15);
-    eval_holm(adjusted, (double[]){ 0.6, 0.7 }, 2);
+    stats_holm(adjusted, (double[]){ 0.6, 0.7 }, 2);
     NEAR(adjusted[0], 1, 0);
     NEAR(adjusted[1], 1, 0);
-    eval_holm(adjusted, (double[]){ 0.6 }, 1);
+    stats_holm(adjusted, (double[]){ 0.6 }, 1);
     NEAR(adjusted[0], 0.6, 0);
-    eval_holm(adjusted, p, 0);
+    stats_holm(adjusted, p, 0);
 }
 
 /* ---- pass@k against whole numbers ------------------------------------------------------------------------------------------------------------- */
@@ -95,10 +95,10 @@ static long double real_of(const struct whole *a)
 
 TEST(pass_at_k)
 {
-    NEAR(eval_pass_at_k(20, 3, 1), 0.15, 1e-15);
-    NEAR(eval_pass_at_k(20, 3, 10), 17.0 / 19, 1e-15);         /* 0.894737 */
-    NEAR(eval_pass_at_k(5, 2, 4), 1, 0);
-    NEAR(eval_pass_at_k(10, 0, 5), 0, 0);
+    NEAR(stats_pass_at_k(20, 3, 1), 0.15, 1e-15);
+    NEAR(stats_pass_at_k(20, 3, 10), 17.0 / 19, 1e-15);         /* 0.894737 */
+    NEAR(stats_pass_at_k(5, 2, 4), 1, 0);
+    NEAR(stats_pass_at_k(10, 0, 5), 0, 0);
     static struct whole choose[ANSWERS + 1][ANSWERS + 1];      /* Pascal's triangle; 0 where k > n */
     size_t bad = 0;
     for (size_t n = 0; n <= ANSWERS; n++) {
@@ -109,7 +109,7 @@ TEST(pass_at_k)
         for (size_t c = 0; c <= n; c++)
             for (size_t k = 1; k <= n; k++) {
                 struct whole some = minus(&choose[n][k], &choose[n - c][k]);
-                double exact = (double)(real_of(&some) / real_of(&choose[n][k])), found = eval_pass_at_k(n, c, k);
+                double exact = (double)(real_of(&some) / real_of(&choose[n][k])), found = stats_pass_at_k(n, c, k);
                 bad += !(fabs(found - exact) <= 1e-12 * exact);
             }
     CHECK_INT(bad, 0);
@@ -120,24 +120,24 @@ TEST(pass_at_k)
 enum { SIMULATIONS = 400, QUESTIONS = 150, DRAWS = 1000 };
 
 /* Two models, right with 0.60 and 0.66 of questions, alike where the question's difficulty decides. */
-static void draw_right(struct eval_pair *x, uint64_t simulation)
+static void draw_right(struct stats_pair *x, uint64_t simulation)
 {
     for (uint64_t i = 0; i < QUESTIONS; i++) {
         double difficulty = random_unit(5, 3 * simulation, i), own = random_unit(5, 3 * simulation + 1, i), other = random_unit(5, 3 * simulation + 2, i);
         bool decided = own < 0.5;
         double u = decided ? difficulty : 2 * own - 1, v = decided ? difficulty : other;
-        x[i] = (struct eval_pair){ u < 0.60, 1, v < 0.66, 1 };
+        x[i] = (struct stats_pair){ u < 0.60, 1, v < 0.66, 1 };
     }
 }
 
 TEST(bootstrap_covers)
 {
-    struct eval_pair x[QUESTIONS];
+    struct stats_pair x[QUESTIONS];
     int covered = 0;
     double squares = 0, errors = 0;
     for (uint64_t s = 0; s < SIMULATIONS; s++) {
         draw_right(x, s);
-        struct eval_paired d = eval_paired(x, QUESTIONS, 1, s, DRAWS);
+        struct stats_sums d = stats_paired_sums(x, QUESTIONS, 1, s, DRAWS);
         covered += d.interval.low <= 0.06 && 0.06 <= d.interval.high;
         squares += (d.difference - 0.06) * (d.difference - 0.06);
         errors += d.error * d.error;
@@ -151,14 +151,14 @@ TEST(bootstrap_of_clusters)
 {
     int covered = 0, alone = 0;
     for (uint64_t s = 0; s < SIMULATIONS; s++) {
-        struct eval_pair twins[QUESTIONS / 2], single[QUESTIONS];
+        struct stats_pair twins[QUESTIONS / 2], single[QUESTIONS];
         float noise[QUESTIONS];
         random_normal(noise, QUESTIONS, 9, s, 0);
         for (size_t i = 0; i < QUESTIONS / 2; i++) {
-            twins[i] = (struct eval_pair){ 0, 2, 2 * (0.3 + (double)noise[i]), 2 };
-            single[2 * i] = single[2 * i + 1] = (struct eval_pair){ 0, 1, 0.3 + (double)noise[i], 1 };
+            twins[i] = (struct stats_pair){ 0, 2, 2 * (0.3 + (double)noise[i]), 2 };
+            single[2 * i] = single[2 * i + 1] = (struct stats_pair){ 0, 1, 0.3 + (double)noise[i], 1 };
         }
-        struct eval_interval t = eval_paired(twins, QUESTIONS / 2, 1, s, DRAWS).interval, o = eval_paired(single, QUESTIONS, 1, s, DRAWS).interval;
+        struct stats_interval t = stats_paired_sums(twins, QUESTIONS / 2, 1, s, DRAWS).interval, o = stats_paired_sums(single, QUESTIONS, 1, s, DRAWS).interval;
         covered += t.low <= 0.3 && 0.3 <= t.high;
         alone += o.low <= 0.3 && 0.3 <= o.high;
     }
@@ -170,16 +170,16 @@ TEST(bootstrap_of_clusters)
 TEST(power_and_level)
 {
     int level = 0, power = 0;
-    double smallest = eval_smallest_difference(1 / sqrt(QUESTIONS));
+    double smallest = stats_smallest_difference(1 / sqrt(QUESTIONS));
     NEAR(smallest, 2.801585218 / sqrt(QUESTIONS), 1e-9);
     for (uint64_t s = 0; s < SIMULATIONS; s++) {
-        struct eval_pair x[QUESTIONS];
+        struct stats_pair x[QUESTIONS];
         float noise[QUESTIONS];
         random_normal(noise, QUESTIONS, 10, s, 0);
-        for (size_t i = 0; i < QUESTIONS; i++) x[i] = (struct eval_pair){ 0, 1, (double)noise[i], 1 };
-        level += eval_sign_flip(x, QUESTIONS, 1, s, DRAWS) < 0.05;
+        for (size_t i = 0; i < QUESTIONS; i++) x[i] = (struct stats_pair){ 0, 1, (double)noise[i], 1 };
+        level += stats_sign_flip(x, QUESTIONS, 1, s, DRAWS) < 0.05;
         for (size_t i = 0; i < QUESTIONS; i++) x[i].b += smallest;
-        power += eval_sign_flip(x, QUESTIONS, 1, s, DRAWS) < 0.05;
+        power += stats_sign_flip(x, QUESTIONS, 1, s, DRAWS) < 0.05;
     }
     CHECK(level >= 0.03 * SIMULATIONS && level <= 0.075 * SIMULATIONS);
     CHECK(power >= 0.75 * SIMULATIONS && power <= 0.85 * SIMULATIONS);
@@ -188,17 +188,17 @@ TEST(power_and_level)
 /* Of perplexities: sums over words, so that weights count. */
 TEST(paired_ratio)
 {
-    struct eval_pair x[] = { { -30, 10, -20, 10 }, { -10, 5, -10, 5 }, { -60, 15, -40, 15 } };
-    struct eval_paired d = eval_paired(x, 3, -1, 1, 2000);
+    struct stats_pair x[] = { { -30, 10, -20, 10 }, { -10, 5, -10, 5 }, { -60, 15, -40, 15 } };
+    struct stats_sums d = stats_paired_sums(x, 3, -1, 1, 2000);
     NEAR(d.a, -100.0 / 30, 1e-15);
     NEAR(d.b, -70.0 / 30, 1e-15);
     NEAR(d.difference, -1, 1e-15);                             /* B's perplexity is 1/e of A's */
     CHECK(d.interval.low >= -20.0 / 15 - 1e-12 && d.interval.high <= 1e-12);
-    struct eval_paired again = eval_paired(x, 3, -1, 1, 2000);
+    struct stats_sums again = stats_paired_sums(x, 3, -1, 1, 2000);
     CHECK(memcmp(&d, &again, sizeof d) == 0);
-    struct eval_pair one = { 1, 1, 0, 1 };
-    CHECK(isnan(eval_paired(&one, 1, 1, 1, 100).error));
-    NEAR(eval_sign_flip((struct eval_pair[]){ { 1, 1, 1, 1 }, { 0, 1, 0, 1 } }, 2, 1, 1, 100), 1, 0);
+    struct stats_pair one = { 1, 1, 0, 1 };
+    CHECK(isnan(stats_paired_sums(&one, 1, 1, 1, 100).error));
+    NEAR(stats_sign_flip((struct stats_pair[]){ { 1, 1, 1, 1 }, { 0, 1, 0, 1 } }, 2, 1, 1, 100), 1, 0);
 }
 
 /* ---- pairing -------------------------------------------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,109 @@
+/* logistic.c - logistic regression by Newton's method (iteratively reweighted least squares). */
+#include "stats/stats_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+struct fit { const double *x, *y, *weight; size_t rows, k; const bool *penalised; double ridge; double *g, *h; };
+
+static double predict(const double *x, const double *b, size_t k)
+{
+    double sum = 0;
+    for (size_t f = 0; f < k; f++) sum += x[f] * b[f];
+    return sum;
+}
+
+static double weight_of(const struct fit *m, size_t i) { return m->weight ? m->weight[i] : 1; }
+static double penalty_of(const struct fit *m, size_t f) { return m->penalised && m->penalised[f] ? m->ridge : 0; }
+
+/* log(1 + e^z) */
+static double softplus(double z) { return z > 0 ? z + log1p(exp(-z)) : log1p(exp(z)); }
+
+static double loss_of(const struct fit *m, const double *b)
+{
+    struct sum s = { 0, 0 };
+    for (size_t i = 0; i < m->rows; i++) {
+        double z = predict(m->x + i * m->k, b, m->k);
+        sum_add(&s, weight_of(m, i) * (m->y[i] * softplus(-z) + (1 - m->y[i]) * softplus(z)));
+    }
+    for (size_t f = 0; f < m->k; f++) sum_add(&s, 0.5 * penalty_of(m, f) * b[f] * b[f]);
+    return sum_of(&s);
+}
+
+/* Negative gradient and second derivatives of the loss; returns the gradient's norm. */
+static double slopes(const struct fit *m, const double *b)
+{
+    size_t k = m->k;
+    double squares = 0;
+    memset(m->h, 0, k * k * sizeof *m->h);
+    for (size_t f = 0; f < k; f++) {
+        m->g[f] = -penalty_of(m, f) * b[f];
+        m->h[f * k + f] = penalty_of(m, f);
+    }
+    for (size_t i = 0; i < m->rows; i++) {
+        const double *x = m->x + i * k;
+        double z = predict(x, b, k), e = exp(-fabs(z)), high = 1 / (1 + e), low = e * high, w = weight_of(m, i), bend = w * high * low;
+        double missed = z > 0 ? m->y[i] * low - (1 - m->y[i]) * high : m->y[i] * high - (1 - m->y[i]) * low;       /* y - p, of a p near 1 too */
+        for (size_t f = 0; f < k; f++) {
+            m->g[f] += w * missed * x[f];
+            for (size_t j = 0; j <= f; j++) m->h[f * k + j] += bend * x[f] * x[j];
+        }
+    }
+    for (size_t f = 0; f < k; f++) squares += m->g[f] * m->g[f];
+    return sqrt(squares);
+}
+
+/* b moves by the step in m->g, halved until the loss does not rise. Returns the largest change, or -1. */
+static double move(const struct fit *m, double *b, double *tried)
+{
+    double before = loss_of(m, b), most = 0;
+    for (double scale = 1; scale > 1e-12; scale /= 2) {
+        for (size_t f = 0; f < m->k; f++) tried[f] = b[f] + scale * m->g[f];
+        if (!(loss_of(m, tried) <= before + 1e-14 * fabs(before))) continue;
+        for (size_t f = 0; f < m->k; f++) {
+            most = fmax(most, fabs(tried[f] - b[f]) / (1 + fabs(tried[f])));
+            b[f] = tried[f];
+        }
+        return most;
+    }
+    return -1;
+}
+
+/* b becomes the maximum; m->h stays factored as it was one last step before, where it differs by rounding. */
+static sc_status newton(const struct fit *m, double *b, double *tried, sc_error *err)
+{
+    for (int round = 0; round < 100; round++) {
+        double norm = slopes(m, b);
+        if (!cholesky(m->h, m->k)) {
+            if (round == 0) return FAIL(err, SC_E_ARGUMENT, "logistic regression: of %zu features some follow from others or are always 0 in the %zu rows; leave them out or penalise them", m->k, m->rows);
+            break;
+        }
+        if (norm == 0) return SC_OK;
+        cholesky_solve(m->h, m->k, m->g);
+        double most = move(m, b, tried);
+        if (most < 1e-7) {                                     /* each step squares the error, so one more is the last; -1: sums can tell no better place */
+            slopes(m, b);
+            if (!cholesky(m->h, m->k)) break;
+            cholesky_solve(m->h, m->k, m->g);
+            move(m, b, tried);
+            return SC_OK;
+        }
+    }
+    return FAIL(err, SC_E_ARGUMENT, "logistic regression: the %zu features tell all of the %zu outcomes apart, so no finite coefficients are the most likely ones; take a ridge above 0", m->k, m->rows);
+}
+
+sc_status stats_logistic(double *b, double *error, const double *x, const double *y, const double *weight, size_t rows, size_t k, const bool *penalised, double ridge, sc_error *err)
+{
+    double *room = mem_alloc((k * k + 3 * k + 1) * sizeof *room);
+    struct fit m = { x, y, weight, rows, k, penalised, ridge, room + k * k, room };
+    double *tried = m.g + k, *column = tried + k;
+    for (size_t f = 0; f < k; f++) b[f] = 0;
+    sc_status status = newton(&m, b, tried, err);
+    for (size_t f = 0; status == SC_OK && error && f < k; f++) {
+        for (size_t j = 0; j < k; j++) column[j] = j == f;
+        cholesky_solve(m.h, k, column);
+        error[f] = sqrt(column[f]);
+    }
+    mem_free(room);
+    return status;
+}
