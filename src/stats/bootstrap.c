@@ -6,7 +6,7 @@
 
 /* ---- draws ---------------------------------------------------------------------------------------------------------------------------------- */
 
-uint32_t words_next(struct words *w)
+uint32_t draws_next(struct draws *w)
 {
     if (w->next % 4 == 0) {
         uint64_t i = w->next / 4;
@@ -15,14 +15,14 @@ uint32_t words_next(struct words *w)
     return w->word[w->next++ % 4];
 }
 
-struct words words_of(uint64_t seed, uint32_t stream) { return (struct words){ .key = { (uint32_t)seed, (uint32_t)(seed >> 32) }, .stream = stream }; }
+struct draws draws_of(uint64_t seed, uint32_t stream) { return (struct draws){ .key = { (uint32_t)seed, (uint32_t)(seed >> 32) }, .stream = stream }; }
 
-size_t words_below(struct words *w, size_t n) { return (uint64_t)words_next(w) * n >> 32; }
+size_t draws_below(struct draws *w, size_t n) { return (uint64_t)draws_next(w) * n >> 32; }
 
-void words_shuffle(struct words *w, size_t *x, size_t n)
+void draws_shuffle(struct draws *w, size_t *x, size_t n)
 {
     for (size_t i = n; i > 1; i--) {
-        size_t j = words_below(w, i), kept = x[j];
+        size_t j = draws_below(w, i), kept = x[j];
         x[j] = x[i - 1];
         x[i - 1] = kept;
     }
@@ -62,11 +62,11 @@ static double difference(const struct stats_pair *sum, double scale) { return sc
 
 static struct stats_interval bootstrap(const struct stats_pair *x, size_t n, double scale, uint64_t seed, size_t draws, double cut)
 {
-    struct words w = words_of(seed, STREAM_BOOTSTRAP);
+    struct draws w = draws_of(seed, STREAM_BOOTSTRAP);
     double *found = mem_alloc((draws + 1) * sizeof *found);
     for (size_t d = 0; d < draws; d++) {
         struct stats_pair sum = { 0 };
-        for (size_t i = 0; i < n; i++) add_pair(&sum, &x[words_below(&w, n)]);
+        for (size_t i = 0; i < n; i++) add_pair(&sum, &x[draws_below(&w, n)]);
         found[d] = difference(&sum, scale);
     }
     qsort(found, draws, sizeof *found, stats_by_value);
@@ -114,7 +114,7 @@ struct stats_difference stats_paired(const double *a, const double *b, const siz
 
 double stats_sign_flip(const struct stats_pair *x, size_t n, double scale, uint64_t seed, size_t draws)
 {
-    struct words w = words_of(seed, STREAM_FLIPS);
+    struct draws w = draws_of(seed, STREAM_FLIPS);
     struct stats_pair sum = { 0 };
     size_t as_large = 0;
     for (size_t i = 0; i < n; i++) add_pair(&sum, &x[i]);
@@ -123,7 +123,7 @@ double stats_sign_flip(const struct stats_pair *x, size_t n, double scale, uint6
         uint32_t coins = 0;
         sum = (struct stats_pair){ 0 };
         for (size_t i = 0; i < n; i++, coins >>= 1) {
-            if (i % 32 == 0) coins = words_next(&w);
+            if (i % 32 == 0) coins = draws_next(&w);
             if (coins & 1) add_pair(&sum, &(struct stats_pair){ x[i].b, x[i].b_weight, x[i].a, x[i].a_weight });
             else add_pair(&sum, &x[i]);
         }

@@ -87,8 +87,8 @@ static size_t deal(size_t **fold, const size_t *cluster, size_t n, size_t folds,
     for (size_t i = 0; i < n; i++) (*fold)[cluster[i]] = 1;
     for (size_t c = 0; n > 0 && c <= highest; c++)
         if ((*fold)[c]) order[used++] = c;
-    struct words w = words_of(seed, STREAM_FOLDS);
-    words_shuffle(&w, order, used);
+    struct draws w = draws_of(seed, STREAM_FOLDS);
+    draws_shuffle(&w, order, used);
     for (size_t i = 0; i < used; i++) (*fold)[order[i]] = i % folds;
     mem_free(order);
     return used;

@@ -35,16 +35,16 @@ static void add_exact(struct choices *c, const struct place *p)
     }
 }
 
-static void add_drawn(struct choices *c, const struct place *p, struct words *w)
+static void add_drawn(struct choices *c, const struct place *p, struct draws *w)
 {
     for (int order = 0; order < DRAWN_ORDERS; order++) {
-        words_shuffle(w, p->tied, p->n_tied);
+        draws_shuffle(w, p->tied, p->n_tied);
         for (size_t s = 0; s < p->n_tied; s++) add_set(c, p->tied + s, p->n_tied + p->n_after - s, 1.0 / DRAWN_ORDERS);
     }
 }
 
 /* One ranking: its places from the best on. over: who stood before or beside whom. */
-static void add_ranking(struct choices *c, double *over, size_t *list, size_t *set, const int *rank, struct words *w)
+static void add_ranking(struct choices *c, double *over, size_t *list, size_t *set, const int *rank, struct draws *w)
 {
     size_t n = c->n_players, n_list = 0;
     for (size_t i = 0; i < n; i++)
@@ -72,7 +72,7 @@ sc_status stats_plackett_luce(double *r, const int *rank, size_t items, size_t n
     double *over = mem_zero(n * n + 1, sizeof *over), found = 0;
     size_t *list = mem_alloc((2 * n + 1) * sizeof *list);
     bool *group = mem_zero(n + 1, sizeof *group);
-    struct words w = words_of(0, STREAM_TIES);
+    struct draws w = draws_of(0, STREAM_TIES);
     struct choices c;
     sc_status status = SC_OK;
     choices_init(&c, n);

@@ -116,7 +116,7 @@ void stats_bradley_terry_bootstrap(struct stats_interval *interval, const struct
     if (by.n >= 2 && draws > 0) {
         double *found = mem_alloc((n * draws + 1) * sizeof *found), *over = wins_of(m, n_matches, n), *r = mem_zero(2 * n + 1, sizeof *r), *start = r + n, end, unit = mean_weight(m, n_matches);
         bool *group = mem_zero(n + 1, sizeof *group);
-        struct words w = words_of(seed, STREAM_RATINGS);
+        struct draws w = draws_of(seed, STREAM_RATINGS);
         struct choices c;
         pairs_init(&c, n);
         weigh(&c, over);
@@ -125,7 +125,7 @@ void stats_bradley_terry_bootstrap(struct stats_interval *interval, const struct
         for (size_t d = 0; d < draws; d++) {
             memset(over, 0, n * n * sizeof *over);
             for (size_t k = 0; k < by.n; k++) {
-                size_t x = words_below(&w, by.n);
+                size_t x = draws_below(&w, by.n);
                 for (size_t at = by.first[x]; at < by.first[x + 1]; at++) {
                     const struct stats_match *one = &m[by.order[at]];
                     over[one->i * n + one->j] += one->weight * one->score;
@@ -151,7 +151,7 @@ void stats_bradley_terry_bootstrap(struct stats_interval *interval, const struct
 
 static void play(double *r, const struct stats_match *m, double k)
 {
-    double expected = 1 / (1 + pow(10, (r[m->j] - r[m->i]) / 400)), change = k * m->weight * (m->score - expected);
+    double expected = 1 / (1 + exp((r[m->j] - r[m->i]) * (2.302585092994045684 / 400))), change = k * m->weight * (m->score - expected);
     r[m->i] += change;
     r[m->j] -= change;
 }
@@ -165,19 +165,19 @@ void stats_elo(double *r, const struct stats_match *m, size_t n_matches, size_t 
 void stats_elo_bootstrap(double *median, struct stats_interval *interval, const struct stats_match *m, size_t n_matches, size_t n, double k, uint64_t seed, size_t draws)
 {
     struct clusters by = clusters_of(m, n_matches);
-    struct words w = words_of(seed, STREAM_ELO);
+    struct draws w = draws_of(seed, STREAM_ELO);
     double *found = mem_alloc((n * draws + 1) * sizeof *found), *r = mem_alloc((n + 1) * sizeof *r);
     size_t *order = NULL, cap = 0;
     assert(draws > 0);
     for (size_t d = 0; d < draws; d++) {
         size_t n_order = 0;
         for (size_t c = 0; c < by.n; c++) {
-            size_t x = words_below(&w, by.n), size = by.first[x + 1] - by.first[x];
+            size_t x = draws_below(&w, by.n), size = by.first[x + 1] - by.first[x];
             if (n_order + size > cap) order = mem_grow(order, (cap = 2 * cap + size + n_matches) * sizeof *order);
             memcpy(order + n_order, by.order + by.first[x], size * sizeof *order);
             n_order += size;
         }
-        words_shuffle(&w, order, n_order);
+        draws_shuffle(&w, order, n_order);
         for (size_t i = 0; i < n; i++) r[i] = 1000;
         for (size_t x = 0; x < n_order; x++) play(r, &m[order[x]], k);
         for (size_t i = 0; i < n; i++) found[i * draws + d] = r[i];

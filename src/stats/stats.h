@@ -111,6 +111,9 @@ sc_status stats_plackett_luce(double *r, const int *rank, size_t items, size_t n
 /* y in [0, 1] by rows of x[row * k + feature], weights NULL: 1; penalty ridge/2 * |b|^2 on features with penalised[f]. Newton; *error (may be NULL): standard errors. */
 sc_status stats_logistic(double *b, double *error, const double *x, const double *y, const double *weight, size_t rows, size_t k, const bool *penalised, double ridge, sc_error *err);
 
+/* The same, *error by clusters (sandwich, with n / (n - 1) for n clusters): right also where rows of a cluster go together and y is between 0 and 1. NaN for one cluster. */
+sc_status stats_logistic_clusters(double *b, double *error, const double *x, const double *y, const double *weight, size_t rows, size_t k, const bool *penalised, double ridge, const size_t *cluster, sc_error *err);
+
 /* ---- calibrate.c: from one rater's scale to another's -------------------------------------------------------------------------------------------------------- */
 
 /* Isotonic regression by pooling neighbours (Ayer et al. 1955): steps of x (rising) with values y. Release with stats_map_release. */

@@ -26,11 +26,11 @@ double beta_quantile(double share, double a, double b);        /* its inverse in
 /* The streams of a seed, so that no two uses of one seed draw alike. */
 enum { STREAM_BOOTSTRAP, STREAM_FLIPS, STREAM_RATINGS, STREAM_ELO, STREAM_TIES, STREAM_FOLDS };
 /* The words of a stream in order, as random_u32 numbers them, four from each block. */
-struct words { uint32_t key[2], stream, word[4]; uint64_t next; };
-struct words words_of(uint64_t seed, uint32_t stream);
-uint32_t     words_next(struct words *w);
-size_t       words_below(struct words *w, size_t n);           /* 0..n-1, n < 2^32 */
-void         words_shuffle(struct words *w, size_t *x, size_t n);
+struct draws { uint32_t key[2], stream, word[4]; uint64_t next; };
+struct draws draws_of(uint64_t seed, uint32_t stream);
+uint32_t     draws_next(struct draws *w);
+size_t       draws_below(struct draws *w, size_t n);           /* 0..n-1, n < 2^32 */
+void         draws_shuffle(struct draws *w, size_t *x, size_t n);
 
 int    stats_by_value(const void *a, const void *b);           /* for qsort of doubles */
 double stats_quantile_sorted(const double *sorted, size_t n, double q);

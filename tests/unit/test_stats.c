@@ -218,6 +218,11 @@ TEST(golden_logistic)
             LIKE(b[f], expected[f], 1e-11);
             LIKE(error[f], expected_error[f], 1e-11);
         }
+        size_t cluster[512];
+        CHECK(reals(expected, row, "clustered") == k && json_array_size(json_object_get(row, "cluster")) == n);
+        for (size_t r = 0; r < n; r++) cluster[r] = (size_t)json_integer_value(json_array_get(json_object_get(row, "cluster"), r));
+        CHECK_OK(stats_logistic_clusters(b, error, x, y, weight, n, k, penalised, real(row, "ridge"), cluster, err));
+        for (size_t f = 0; f < k; f++) LIKE(error[f], expected[f], 1e-11);
     }
     CHECK_INT(i, 5);
     json_decref(all);

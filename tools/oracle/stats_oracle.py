@@ -249,13 +249,22 @@ def logistic():
             h = x.T @ (x * (w * q * (1 - q))[:, None]) + penalty
             b = b + np.linalg.solve(h, x.T @ (w * (y - q)) - penalty @ b)
         error = np.sqrt(np.diag(np.linalg.inv(h)))
+        groups = rng.permutation(np.arange(n) // 3)
+        pull = np.zeros((groups.max() + 1, k))
+        np.add.at(pull, groups, x * (w * (y - 1 / (1 + np.exp(-x @ b))))[:, None])
+        inverse = np.linalg.inv(h)
+        clustered = np.sqrt(np.diag(inverse @ (pull.T @ pull) @ inverse) * len(pull) / (len(pull) - 1))
+        if ridge == 0 and not weighted:
+            robust = sm.GLM(y, x, family=sm.families.Binomial()).fit(tol=1e-14, maxiter=200, cov_type="cluster", cov_kwds={"groups": groups})
+            scale = (n - 1) / (n - k)                                    # statsmodels corrects for features too
+            assert np.abs(robust.bse / np.sqrt(scale) - clustered).max() < 1e-8
         if ridge == 0:
             fit = sm.GLM(y, x, family=sm.families.Binomial(), freq_weights=w).fit(tol=1e-14, maxiter=200)
             assert np.abs(fit.params - b).max() < 1e-8 and np.abs(fit.bse - error).max() < 1e-7
         elif not fractional:                                            # scikit-learn penalises all features, so the constant goes in as intercept
             fit = LogisticRegression(C=1 / ridge, tol=1e-12, max_iter=10000, solver="newton-cholesky").fit(x[:, 1:], y, sample_weight=w)
             assert np.abs(np.concatenate([fit.intercept_, fit.coef_[0]]) - b).max() < 1e-6
-        rows.append({"rows": n, "k": k, "x": x.ravel(), "y": y, "weight": w, "penalised": penalised, "ridge": ridge, "b": b, "error": error})
+        rows.append({"rows": n, "k": k, "x": x.ravel(), "y": y, "weight": w, "penalised": penalised, "ridge": ridge, "b": b, "error": error, "cluster": groups, "clustered": clustered})
     write("logistic", rows=rows)
 
 

@@ -1,0 +1,406 @@
+/* test_verdict.c - from judgements to who is better: the rule of both orders, intervals by prompt, judges that are not trusted, and planted truths that are found again. */
+#include "judge/judge.h"
+#include "stats/stats.h"
+#include "test.h"
+
+static void near(int line, double found, double expected, double within)
+{
+    if (!(fabs(found - expected) <= within)) test_failed(__FILE__, line, "%.12g, expected %.12g", found, expected);
+}
+#define NEAR(...) near(__LINE__, __VA_ARGS__)
+
+/* ---- judgements by hand ------------------------------------------------------------------------------------------------------------------------- */
+
+struct made { struct judgements j; size_t cap; char ids[4096][12]; };
+
+static struct judgement *add(struct made *m, const char *judge, int id, int turn, const char *first, const char *second, enum judge_winner winner)
+{
+    const double nan = (double)NAN;
+    if (m->j.n == m->cap) m->j.at = mem_grow(m->j.at, (m->cap = 2 * m->cap + 64) * sizeof *m->j.at);
+    CHECK(id < 4096);
+    if (!m->ids[id][0]) snprintf(m->ids[id], sizeof m->ids[id], "q%d", id);
+    struct judgement *j = &m->j.at[m->j.n++];
+    *j = (struct judgement){ .judge = (char *)(uintptr_t)judge, .protocol = (char *)(uintptr_t)"pair", .id = m->ids[id], .turn = turn, .model = { (char *)(uintptr_t)first, (char *)(uintptr_t)second },
+                             .opinion = { .winner = winner, .strength = 1, .share = nan }, .length = { nan, nan }, .style = { { .tokens = nan }, { .tokens = nan } } };
+    return j;
+}
+
+/* Both orders of base against tuned; each time who wins as one of 'b', 't', '='. */
+static void add_both(struct made *m, const char *judge, int id, int turn, char first, char second)
+{
+    add(m, judge, id, turn, "base", "tuned", first == 'b' ? WINNER_A : first == 't' ? WINNER_B : WINNER_TIE);
+    add(m, judge, id, turn, "tuned", "base", second == 't' ? WINNER_A : second == 'b' ? WINNER_B : WINNER_TIE);
+}
+
+static void add_score(struct made *m, const char *judge, int id, int turn, const char *model, double score)
+{
+    struct judgement *j = add(m, judge, id, turn, model, NULL, WINNER_NONE);
+    j->opinion.n_scores = 1;
+    j->opinion.score[0] = score;
+}
+
+static void forget(struct made *m)
+{
+    mem_free(m->j.at);
+    memset(m, 0, sizeof *m);
+}
+
+static json_t *verdict(const struct made *m, const char *audit)
+{
+    json_t *out = NULL, *a = audit ? json_loads(audit, 0, NULL) : NULL;
+    CHECK(!audit || a);
+    CHECK_OK(judge_verdict(&out, &m->j, a, 1, err));
+    json_decref(a);
+    return out;
+}
+
+static const char *text(const json_t *o, const char *key)
+{
+    const char *t = json_string_value(json_object_get(o, key));
+    return t ? t : "";
+}
+static double real(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : (double)NAN;
+}
+static int whole(const json_t *o, const char *key) { return (int)json_integer_value(json_object_get(o, key)); }
+
+static json_t *pair(const json_t *v, const char *judge, const char *base, const char *tuned, const char *slice)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(v, "pairs"), i, row)
+        if (!strcmp(text(row, "judge"), judge) && !strcmp(text(row, "base"), base) && !strcmp(text(row, "tuned"), tuned) && !strcmp(text(row, "slice"), slice)) return row;
+    test_failed(__FILE__, __LINE__, "no row of %s: %s against %s, slice \"%s\"", judge, tuned, base, slice);
+    return NULL;
+}
+
+static json_t *model_row(const json_t *v, const char *list, const char *judge, const char *model)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(v, list), i, row)
+        if (!strcmp(text(row, "judge"), judge) && !strcmp(text(row, "model"), model) && !json_object_get(row, "turn")) return row;
+    test_failed(__FILE__, __LINE__, "no row of %s by %s in %s", model, judge, list);
+    return NULL;
+}
+
+/* ---- counting ------------------------------------------------------------------------------------------------------------------------------------- */
+
+TEST(both_orders)
+{
+    static struct made m;
+    add_both(&m, "J", 0, 1, 't', 't');
+    add_both(&m, "J", 1, 1, 't', 't');
+    add_both(&m, "J", 2, 1, 'b', 'b');
+    add_both(&m, "J", 3, 1, 't', 'b');                         /* always the second */
+    add_both(&m, "J", 4, 1, '=', 't');
+    add_both(&m, "J", 5, 1, '=', '=');
+    add(&m, "J", 6, 1, "tuned", "base", WINNER_A);             /* one order alone counts as it is */
+    struct judgement *bad = add(&m, "J", 7, 1, "tuned", "base", WINNER_A), *canary = add(&m, "J", 8, 1, "tuned", "base", WINNER_A);
+    canary[-1].error = (char *)(uintptr_t)"no verdict";
+    canary->canary = (char *)(uintptr_t)"empty";
+    (void)bad;
+    add(&m, "J", 9, 1, "base", "base", WINNER_A);
+    add(&m, "J", 9, 1, "base", "tuned", WINNER_NONE);
+    json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
+    CHECK_INT(whole(row, "prompts"), 7);
+    CHECK_INT(whole(row, "comparisons"), 7);
+    CHECK_INT(whole(row, "calls"), 13);
+    CHECK_INT(whole(row, "win"), 3);
+    CHECK_INT(whole(row, "tie"), 3);
+    CHECK_INT(whole(row, "loss"), 1);
+    CHECK_INT(whole(row, "inconsistent"), 2);
+    NEAR(real(row, "win_rate"), 4.5 / 7, 1e-15);
+    NEAR(real(row, "low"), stats_wilson(4.5, 7).low, 1e-15);
+    NEAR(real(row, "p"), 0.625, 1e-12);                        /* 3 of 4 */
+    CHECK_STR(text(row, "rule"), "orders");
+    CHECK_STR(json_string_value(json_array_get(json_object_get(v, "models"), 0)), "base");
+    CHECK_INT(json_array_size(json_object_get(v, "pairs")), 1);        /* one judge: all judges would be the same again */
+    CHECK(strstr(text(row, "sentence"), "tuned cannot be told from base: it wins 64.3 %"));
+    json_decref(v);
+    forget(&m);
+}
+
+/* StarChat's figures: 110 of 115. */
+TEST(as_published)
+{
+    static struct made m;
+    for (int i = 0; i < 115; i++) add(&m, "gpt-4", i, 1, "base", "tuned", i < 110 ? WINNER_B : WINNER_A);
+    json_t *v = verdict(&m, NULL), *row = pair(v, "gpt-4", "base", "tuned", "");
+    NEAR(real(row, "low"), 0.902, 5e-4);
+    NEAR(real(row, "high"), 0.981, 5e-4);
+    CHECK(strstr(text(row, "sentence"), "tuned is better than base: it wins 95.7 % (95 % interval 90.2 to 98.1 %) on 115 prompts"));
+    json_decref(v);
+    forget(&m);
+    NEAR(judge_power_of(115, 0.5).half_width, 0.09, 1e-3);
+    NEAR(judge_power_of(115, 0.95).half_width, 0.04, 2e-3);
+    NEAR(judge_power_of(115, 0.5).smallest, 0.1285, 1e-3);
+    CHECK(isnan(judge_power_of(0, 0.5).half_width));
+}
+
+/* At the smallest difference the exact test sees it in 80 % of all repetitions, or a little less since it is exact. */
+TEST(power)
+{
+    double smallest = judge_power_of(115, 0.5).smallest, p = 0.5 + smallest, chance = pow(1 - p, 115), seen = 0;
+    for (uint64_t k = 0; k <= 115; k++) {
+        if (stats_mcnemar(k, 115 - k) < 0.05) seen += chance;
+        chance *= (double)(115 - k) / (double)(k + 1) * p / (1 - p);
+    }
+    NEAR(seen, 0.78, 0.04);
+}
+
+TEST(scores_of_pairs)
+{
+    static struct made m;
+    for (int i = 0; i < 20; i++)
+        for (int order = 0; order < 2; order++) {
+            struct judgement *j = add(&m, "J", i, 1, order ? "tuned" : "base", order ? "base" : "tuned", i % 4 == 0 ? WINNER_TIE : order ? WINNER_A : WINNER_B);
+            j->opinion.n_scores = 2;
+            j->opinion.score[order] = 5;
+            j->opinion.score[!order] = i % 4 == 0 ? 5 : 7 + order;
+        }
+    json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
+    NEAR(real(row, "score_base"), 5, 1e-12);
+    NEAR(real(row, "score_difference"), 0.75 * 2.5, 1e-12);
+    CHECK(real(row, "score_low") > 1.2 && real(row, "score_low") < 1.875 && real(row, "score_high") > 1.875 && real(row, "score_high") < 2.5);
+    json_t *score = model_row(v, "scores", "J", "tuned");
+    CHECK_INT(whole(score, "n"), 20);
+    NEAR(real(score, "mean"), 6.875, 1e-12);
+    json_decref(v);
+    forget(&m);
+}
+
+/* Single answers: pairs from scores of the same prompt and turn; two turns of a prompt that always agree are no more than one. */
+TEST(single_answers)
+{
+    static struct made m;
+    for (int i = 0; i < 60; i++)
+        for (int turn = 1; turn <= 2; turn++) {
+            add_score(&m, "J", i, turn, "base", 6);
+            add_score(&m, "J", i, turn, "tuned", i % 3 == 0 ? 6.05 : i % 3 == 1 ? 8 : i % 2 ? 5 : 8);
+            if (i < 30) add_score(&m, "J", i, turn, "third", 9);
+        }
+    add_score(&m, "J", 99, 1, "base", 3);                      /* nobody to compare with */
+    json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
+    CHECK_INT(whole(row, "comparisons"), 120);
+    CHECK_INT(whole(row, "prompts"), 60);
+    CHECK_INT(whole(row, "tie"), 40);
+    CHECK_INT(whole(row, "win"), 60);
+    CHECK_INT(whole(row, "loss"), 20);
+    CHECK_INT(whole(row, "inconsistent"), 0);
+    CHECK(real(row, "n_effective") <= 120 && real(row, "n_effective") >= 55);
+    CHECK(real(row, "high") - real(row, "low") > stats_wilson(80, 120).high - stats_wilson(80, 120).low);
+    NEAR(real(row, "p"), stats_mcnemar(30, 10), 1e-12);
+    CHECK_INT(whole(pair(v, "J", "tuned", "third", ""), "comparisons"), 60);
+    CHECK_INT(whole(model_row(v, "scores", "J", "base"), "n"), 121);
+    NEAR(real(model_row(v, "scores", "J", "third"), "mean"), 9, 0);
+    size_t turns = 0, i;
+    json_t *score;
+    json_array_foreach(json_object_get(v, "scores"), i, score) turns += json_object_get(score, "turn") != NULL;
+    CHECK_INT(turns, 6);
+    json_decref(v);
+    forget(&m);
+}
+
+TEST(probabilities_and_strengths)
+{
+    static struct made m;
+    double sum = 0;
+    for (int i = 0; i < 50; i++) {
+        struct judgement *j = add(&m, "clf", i, 1, i % 2 ? "base" : "tuned", i % 2 ? "tuned" : "base", i % 2 ? WINNER_B : WINNER_A);
+        double share = 0.55 + 0.001 * i;                       /* of the tuned one */
+        j->opinion.share = i % 2 ? 1 - share : share;
+        sum += share;
+    }
+    json_t *v = verdict(&m, NULL), *row = pair(v, "clf", "tuned", "base", "");        /* "tuned" stands first in the files */
+    NEAR(real(row, "win_rate"), 1 - sum / 50, 1e-12);
+    CHECK_STR(text(row, "rule"), "probability");
+    CHECK_INT(whole(row, "loss"), 50);
+    CHECK(real(row, "high") - real(row, "low") < 0.02);        /* they lie close together */
+    json_decref(v);
+    forget(&m);
+    add(&m, "hard", 0, 1, "base", "tuned", WINNER_B)->opinion.strength = 2;
+    add(&m, "hard", 0, 1, "tuned", "base", WINNER_B);
+    add(&m, "hard", 1, 1, "base", "tuned", WINNER_A);
+    add(&m, "hard", 2, 1, "base", "tuned", WINNER_TIE);
+    v = verdict(&m, NULL);
+    row = pair(v, "hard", "base", "tuned", "");
+    NEAR(real(row, "win_rate"), (2 * 0.75 + 0 + 0.5) / 4, 1e-12);      /* 3 of 4 in two calls, then weights 1 */
+    CHECK_STR(text(row, "rule"), "strength");
+    CHECK_INT(whole(row, "inconsistent"), 1);
+    json_decref(v);
+    forget(&m);
+}
+
+TEST(slices_and_languages)
+{
+    static struct made m;
+    for (int i = 0; i < 40; i++) {
+        struct judgement *j = add(&m, "J", i, 1, "base", "tuned", i < 30 ? WINNER_B : WINNER_A);
+        j->slice = (char *)(uintptr_t)(i < 30 ? "instruction" : "feedback");
+        j->language = (char *)(uintptr_t)(i % 2 ? "python" : NULL);
+        add(&m, "J", i, 1, "base", "other", i % 2 ? WINNER_A : WINNER_B);
+    }
+    json_t *v = verdict(&m, NULL), *row;
+    CHECK_INT(whole(pair(v, "J", "base", "tuned", "instruction"), "win"), 30);
+    CHECK_INT(whole(pair(v, "J", "base", "tuned", "feedback"), "loss"), 10);
+    CHECK_STR(text(pair(v, "J", "base", "tuned", "feedback"), "by"), "slice");
+    CHECK_INT(whole(pair(v, "J", "base", "tuned", "python"), "prompts"), 20);
+    CHECK_STR(text(pair(v, "J", "base", "tuned", "python"), "by"), "language");
+    row = pair(v, "J", "base", "tuned", "");
+    CHECK_STR(text(row, "by"), "all");
+    NEAR(real(row, "p_adjusted"), 2 * real(row, "p"), 1e-12);  /* of two pairs the surer one */
+    json_decref(v);
+    forget(&m);
+}
+
+/* ---- judges that are not trusted ------------------------------------------------------------------------------------------------------------------------ */
+
+TEST(withheld)
+{
+    static struct made m;
+    for (int i = 0; i < 30; i++) {
+        add_both(&m, "good", i, 1, i < 20 ? 't' : 'b', i < 20 ? 't' : 'b');
+        add_both(&m, "fine", i, 1, i < 20 ? 't' : 'b', i < 20 ? 't' : 'b');
+        add_both(&m, "bad", i, 1, 'b', 't');
+        add_both(&m, "unknown", i, 1, 'b', 'b');
+        add(&m, "ann", i, 1, "base", "tuned", WINNER_A)->protocol = (char *)(uintptr_t)"people";
+    }
+    json_t *v = verdict(&m, "{\"judges\":[{\"judge\":\"good\",\"protocol\":\"pair\",\"is_calibrated\":true},{\"judge\":\"fine\",\"is_calibrated\":true},"
+                            "{\"judge\":\"bad\",\"protocol\":\"other\",\"is_calibrated\":true},"
+                            "{\"judge\":\"bad\",\"protocol\":\"pair\",\"is_calibrated\":false,\"findings\":[{\"name\":\"always-first\",\"sentence\":\"it takes the first answer\"},{\"sentence\":\"it errs\"}]}]}");
+    json_t *row = pair(v, "bad", "base", "tuned", ""), *raw = json_object_get(row, "raw"), *all = pair(v, "all judges", "base", "tuned", "");
+    CHECK_STR(text(row, "withheld"), "it takes the first answer; it errs");
+    CHECK_STR(text(row, "sentence"), "bad gives no verdict: it takes the first answer; it errs");
+    CHECK(!json_object_get(row, "win_rate") && !json_object_get(row, "win") && !json_object_get(row, "score_difference"));
+    NEAR(real(raw, "win_rate"), 0.5, 0);
+    CHECK_INT(whole(raw, "inconsistent"), 30);
+    CHECK(strstr(text(raw, "sentence"), "if this judge were to be trusted, which it is not: tuned cannot be told from base"));
+    CHECK_STR(text(pair(v, "unknown", "base", "tuned", ""), "withheld"), "the audit knows nothing of this judge");
+    CHECK(!json_object_get(pair(v, "ann", "base", "tuned", ""), "withheld"));
+    CHECK_INT(json_array_size(json_object_get(all, "judges")), 2);
+    CHECK_INT(whole(all, "comparisons"), 60);
+    CHECK_INT(whole(all, "prompts"), 30);
+    NEAR(real(all, "win_rate"), 20.0 / 30, 1e-15);
+    CHECK(real(all, "n_effective") < 31);                      /* two judges who always agree know no more than one */
+    CHECK_INT(json_array_size(json_object_get(v, "withheld")), 2);
+    CHECK_INT(json_array_size(json_object_get(v, "ratings")), 8);
+    CHECK_INT(json_array_size(json_object_get(json_object_get(v, "raw"), "ratings")), 4);
+    json_decref(v);
+    v = verdict(&m, "{\"judges\":[]}");
+    CHECK(strstr(json_string_value(json_array_get(json_object_get(v, "notes"), json_array_size(json_object_get(v, "notes")) - 1)), "no judge may be trusted"));
+    json_decref(v);
+    forget(&m);
+    json_t *none = NULL;
+    CHECK_FAILS(judge_verdict(&none, &m.j, NULL, 1, err), SC_E_ARGUMENT, "none of 0 judgements says who is better");
+}
+
+/* ---- planted truths ----------------------------------------------------------------------------------------------------------------------------------------- */
+
+enum { RUNS = 200, PROMPTS = 100 };
+
+/* An honest judge with noise: on prompt i it prefers the tuned answer with a chance of its own, in each order and turn anew; the mean of the chances is the win rate. */
+TEST(planted_win_rate)
+{
+    int covered = 0, score_covered = 0, turns_covered = 0;
+    for (uint64_t s = 0; s < RUNS; s++) {
+        static struct made m, turns;
+        double rate = 0.55 + 0.3 * random_unit(1, s, 0);
+        for (int i = 0; i < PROMPTS; i++) {
+            double chance = rate + (random_unit(2, s, (uint64_t)i) < 0.5 ? 0.15 : -0.15);
+            bool likes[4];
+            for (uint64_t k = 0; k < 4; k++) likes[k] = random_unit(3, s, 4 * (uint64_t)i + k) < chance;
+            add_both(&m, "J", i, 1, likes[0] ? 't' : 'b', likes[1] ? 't' : 'b');
+            for (size_t order = 0; order < 2; order++) {       /* 6 for the tuned answer where it is liked, else 5 each */
+                struct judge_opinion *o = &m.j.at[m.j.n - 2 + order].opinion;
+                o->n_scores = 2;
+                o->score[order] = 5;
+                o->score[!order] = 5 + (double)likes[order];
+            }
+            for (int turn = 1; turn <= 2; turn++) add(&turns, "J", i, turn, "base", "tuned", likes[turn] ? WINNER_B : WINNER_A);
+        }
+        json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
+        covered += real(row, "low") <= rate && rate <= real(row, "high");
+        score_covered += real(row, "score_low") <= rate && rate <= real(row, "score_high");
+        json_decref(v);
+        v = verdict(&turns, NULL);
+        row = pair(v, "J", "base", "tuned", "");
+        turns_covered += real(row, "low") <= rate && rate <= real(row, "high");
+        json_decref(v);
+        forget(&m);
+        forget(&turns);
+    }
+    CHECK(covered >= 0.93 * RUNS);
+    /* Of 4000 such runs 94.4 % are covered; three standard errors of 200 less. */
+    CHECK(score_covered >= 0.895 * RUNS && score_covered < RUNS);
+    CHECK(turns_covered >= 0.895 * RUNS && turns_covered < RUNS);
+}
+
+/* Equally good answers, the tuned ones longer and with more lists, by a judge who likes that: the plain win rate is fooled, the controlled one is not. */
+TEST(planted_length)
+{
+    int fooled = 0, length_covered = 0, style_covered = 0;
+    for (uint64_t s = 0; s < RUNS / 2; s++) {
+        static struct made m;
+        for (int i = 0; i < 2 * PROMPTS; i++) {
+            uint64_t at = (uint64_t)i;
+            double longer = 300 * (random_unit(4, s, at) + random_unit(5, s, at) - 0.7), lists = floor(6 * random_unit(6, s, at));
+            double like = 1 / (1 + exp(-2 * tanh(longer / 122)));
+            struct judgement *j = add(&m, "J", i, 1, "base", "tuned", random_unit(7, s, at) < like ? WINNER_B : WINNER_A);
+            j->length[0] = 1000;
+            j->length[1] = 1000 + longer;
+            like = 1 / (1 + exp(-1.5 * (lists - 2) / (lists + 3)));
+            j = add(&m, "S", i, 1, "base", "tuned", random_unit(8, s, at) < like ? WINNER_B : WINNER_A);
+            j->style[0] = (struct judge_style){ 200, 1, 2, 0 };
+            j->style[1] = (struct judge_style){ 200 + 50 * random_unit(9, s, at), 1, lists, 0 };
+        }
+        json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
+        fooled += real(row, "low") > 0.5;
+        length_covered += real(row, "length_controlled_low") <= 0.5 && 0.5 <= real(row, "length_controlled_high");
+        CHECK(real(json_object_get(json_object_get(row, "length_controlled_effects"), "length"), "coefficient") > 0);
+        CHECK_STR(text(row, "style_controlled_why"), "too few prompts with known answers");
+        row = pair(v, "S", "base", "tuned", "");
+        style_covered += real(row, "style_controlled_low") <= 0.5 && 0.5 <= real(row, "style_controlled_high");
+        CHECK(json_is_null(json_object_get(row, "length_controlled")) && json_is_real(json_object_get(row, "style_controlled")));
+        json_decref(v);
+        forget(&m);
+    }
+    CHECK(fooled > 0.6 * RUNS / 2);
+    CHECK(length_covered >= 0.90 * RUNS / 2 && length_covered < RUNS / 2);
+    CHECK(style_covered >= 0.90 * RUNS / 2 && style_covered < RUNS / 2);
+}
+
+TEST(planted_ratings)
+{
+    static const char *const model[] = { "a", "b", "c", "d" };
+    static const double strength[] = { -150, -50, 50, 150 };   /* on Elo's scale */
+    static struct made m;
+    for (uint64_t i = 0; i < 400; i++)
+        for (uint64_t a = 0; a < 4; a++)
+            for (uint64_t b = a + 1; b < 4; b++)
+                add(&m, "J", (int)i, 1, model[a], model[b], random_unit(10, i, 4 * a + b) < 1 / (1 + pow(10, (strength[b] - strength[a]) / 400)) ? WINNER_A : WINNER_B);
+    json_t *v = verdict(&m, NULL);
+    for (size_t k = 0; k < 4; k++) {
+        json_t *row = model_row(v, "ratings", "J", model[k]);
+        CHECK(real(row, "low") < 1000 + strength[k] && 1000 + strength[k] < real(row, "high") && real(row, "high") - real(row, "low") < 60);
+        NEAR(real(row, "bradley_terry"), 1000 + strength[k], 30);
+        NEAR(real(row, "strength"), log(10) / 400 * (real(row, "bradley_terry") - 1000), 1e-9);
+        NEAR(real(row, "elo"), 1000 + strength[k], 60);
+        CHECK(real(row, "elo_low") < real(row, "elo") && real(row, "elo") < real(row, "elo_high"));
+    }
+    json_t *again = verdict(&m, NULL);
+    CHECK(json_equal(v, again));
+    json_decref(v);
+    json_decref(again);
+    for (int i = 0; i < 50; i++) add(&m, "K", i, 1, "x", "y", WINNER_B);
+    v = verdict(&m, NULL);
+    CHECK_STR(json_string_value(json_array_get(json_object_get(v, "notes"), 0)),
+              "ratings by K: x never won against the others, so Bradley and Terry's strengths have no finite maximum; a ridge of 0.01 keeps them finite, and how far apart they are is not to be relied on");
+    CHECK(strstr(json_string_value(json_array_get(json_object_get(v, "notes"), 1)), "ratings by all judges: x, y never met the others"));
+    CHECK(isfinite(real(model_row(v, "ratings", "K", "x"), "bradley_terry")));
+    CHECK_STR(text(pair(v, "K", "x", "y", ""), "length_controlled_why"), "too few prompts with known answers");
+    json_decref(v);
+    forget(&m);
+}
