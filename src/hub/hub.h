@@ -142,6 +142,7 @@ sc_status http_once(struct http *h, const struct http_request *q, struct http_re
 sc_status http_fetch(struct http *h, const struct http_request *q, struct http_reply *r, sc_error *err);
 /* Whether trying again may help; waits (Retry-After, or doubling from half a second) before the next try. */
 bool      http_is_passing(const struct http *h, const struct http_reply *r);
+double    http_retry_after(const char *value);        /* of that header (NULL: none), seconds or a date: seconds from now; -1: it asks for none */
 sc_status http_wait(const struct http *h, const struct http_reply *r, int tries, sc_error *err);
 /* A sentence for an answer that is no success; `what` is the thing asked for. */
 sc_status http_refusal(const struct http *h, const struct http_reply *r, const char *what, sc_error *err);

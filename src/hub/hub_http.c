@@ -279,10 +279,8 @@ bool http_is_passing(const struct http *h, const struct http_reply *r)
     return r->status == 408 || r->status == 429 || r->status == 500 || r->status == 502 || r->status == 503 || r->status == 504;
 }
 
-/* Seconds that Retry-After asks for, as a number or a date; -1 if it does not. */
-static double retry_after(const struct http_reply *r)
+double http_retry_after(const char *value)
 {
-    const char *value = r->header[HTTP_RETRY_AFTER];
     if (!value || !*value) return -1;
     char *end;
     unsigned long long seconds = strtoull(value, &end, 10);
@@ -295,7 +293,7 @@ static double retry_after(const struct http_reply *r)
 
 sc_status http_wait(const struct http *h, const struct http_reply *r, int tries, sc_error *err)
 {
-    double seconds = 0.5 * (double)(1 << (tries < 4 ? tries : 4)), asked = retry_after(r);
+    double seconds = 0.5 * (double)(1 << (tries < 4 ? tries : 4)), asked = http_retry_after(r->header[HTTP_RETRY_AFTER]);
     char *host = url_host(r->url);
     sc_status status = SC_OK;
     if (asked > LONGEST_PAUSE) status = FAIL(err, SC_E_PEER, "%s asks to come back in %.0f seconds (answer %ld); run the command again then", host ? host : "the server", asked, r->status);

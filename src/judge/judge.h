@@ -98,6 +98,7 @@ struct judge_style judge_style_of(const char *text, size_t len);
  * "canaries":{KIND:{"n","caught","scores"}},"contradictions":{"n","of","share"},"findings":[{"name","sentence"}],"is_calibrated":bool}],"agreement":[{"a","b","n","exact",
  * "within_1","kappa","weighted_kappa","spearman","kendall","alpha"}]}. findings: names always-first, always-longer, middle-only, contradictory, random, ... */
 sc_status judge_audit(json_t **out, const struct judgements *j, uint64_t seed, sc_error *err);
+extern const struct sc_options judge_audit_options;
 
 /* ---- verdict.c: who is better ---------------------------------------------------------------------------------------------------------------------- */
 

@@ -89,10 +89,18 @@ void audit_findings(json_t *out, const struct audit_group *g, const json_t *agre
 json_t *audit_real(double x);
 void audit_set(json_t *out, const char *key, double x);
 
-/* agreement*.c: judges with each other: [{"a","b","protocol","kind","n","exact",...}]; and all of one protocol together. */
+/* agreement_items.c: what a judge said of each thing, once: of a prompt's turn and a model's answer a score (the mean of repeats), or of two models a class: 0 the first by name is better,
+ * 1 a tie (also where two orders disagree), 2 the second. Sorted by subject. */
+struct agreement_item { const char *id, *model, *other; int turn; double value; };
+struct agreement_items { struct agreement_item *at; size_t n; };
+void agreement_items_of(struct agreement_items *out, const struct audit_group *g, bool of_scores);
+int  agreement_item_order(const void *a, const void *b);
+bool audit_has_scores(const struct audit_group *g);
+
+/* agreement.c: judges with each other: [{"a","b","protocol","kind","n","exact",...}]; and all of one protocol together. The caller's. */
 json_t *judge_agreement(const struct audit_groups *g);
 json_t *judge_panels(const struct audit_groups *g);
-/* Maps from each judge to people's labels: [{"judge","protocol","kind","n","raw","mapped","map":[[x, y], ...]}], the caller's. SC_E_ARGUMENT: no people's labels of the same answers. */
+/* agreement_map.c: maps from each judge to people's labels: [{"judge","protocol","kind","n","raw","mapped","map":[[x, y], ...]}], the caller's. SC_E_ARGUMENT: no people's labels of the same answers. */
 sc_status judge_calibrate(json_t **out, const struct judgements *j, uint64_t seed, sc_error *err);
 
 #endif

@@ -246,6 +246,26 @@ static sc_status panda_labels(struct judgement_reading *r, const json_t *row, sc
     return status;
 }
 
+/* People's labels in lines: of two answers {"id","model_a","model_b","winner"}, of one {"id","model","score"}; "rater" tells several people apart. */
+static sc_status people(struct judgement_reading *r, const json_t *row, sc_error *err)
+{
+    struct judgement j;
+    bool is_pair = json_object_get(row, "model_a") != NULL;
+    const char *a = text_at(row, is_pair ? "model_a" : "model"), *b = is_pair ? text_at(row, "model_b") : NULL, *rater = text_at(row, "rater"), *winner = text_at(row, "winner");
+    double score = score_of(json_object_get(row, "score"));
+    int64_t turn;
+    if (!a || (is_pair && !b)) return FAIL(err, SC_E_FORMAT, "is a label without names of models, expected \"model_a\" and \"model_b\", or \"model\"");
+    if (is_pair && winner_of(winner) == WINNER_NONE && winner && strcmp(winner, a) != 0 && strcmp(winner, b) != 0) return FAIL(err, SC_E_FORMAT, "has a \"winner\" that is none of A, B, tie and the models' names");
+    if (is_pair ? !winner : score < 0) return FAIL(err, SC_E_FORMAT, "has no \"%s\"", is_pair ? "winner" : "score");
+    TRY(json_opt_int(&turn, row, "turn", 1, 1, 1000, "a label", err));
+    begin(&j, rater ? rater : "people", "people", a, b);
+    j.turn = (int)turn;
+    sc_status status = judge_take_text(&j.id, row, (const char *const[]){ "id", "question_id", NULL }, err);
+    if (status == SC_OK && !j.id) status = FAIL(err, SC_E_FORMAT, "has no \"id\"");
+    if (status == SC_OK) set_stored(&j, is_pair ? 0 : 1, &score, !is_pair ? WINNER_NONE : !strcmp(winner, a) ? WINNER_A : !strcmp(winner, b) ? WINNER_B : winner_of(winner));
+    return finish(r, &j, status);
+}
+
 /* "pandalm_result" and "pandalm_reason": the judge is named before the line. */
 static const char *panda_judge(const json_t *row)
 {
@@ -308,6 +328,7 @@ sc_status judgement_foreign(struct judgement_reading *r, const json_t *row, cons
     if (json_object_get(row, "judgment")) return fastchat_single(r, row, err);
     if (json_object_get(row, "annotator1")) return panda_labels(r, row, err);
     if (json_object_get(row, "score") && json_object_get(row, "text")) return vicuna(r, row, file, err);
+    if (json_object_get(row, "winner") || json_object_get(row, "score")) return people(r, row, err);
     const char *result = panda_judge(row);
     if (result) return panda_result(r, row, result, file, err);
     if (json_object_get(row, "turns") || json_object_get(row, "choices") || json_object_get(row, "answer_id")) return FAIL(err, SC_E_FORMAT, "is a prompt or an answer, no judgement; answers are given with --answers");

@@ -1,0 +1,84 @@
+/* starchat_judge.h - a part of starchat.h, which includes it. */
+#ifndef STARCHAT_JUDGE_H
+#define STARCHAT_JUDGE_H
+
+#include "starchat.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- judging: which assistant is better, as other models see it ---------------------------------------------------------------- */
+
+/* A model is asked here or over the net. SPEC: a MODEL as everywhere, "URL#NAME" (a server that speaks OpenAI's chat completions, "http://127.0.0.1:8080/v1#NAME"), or
+ * a file of answers (.jsonl, "FILE.jsonl#NAME" where it holds several models'); with "LABEL=" before it, it is called that. */
+typedef struct {
+    const char *prompts;          /* file of prompts                                                           */
+    const char *out;              /* of sc_judge_answers a .jsonl file, of sc_judge_run a directory             */
+    const char *base, *tuned;     /* SPECs of the two that are compared                                         */
+    const char *models;           /* SPECs of more than two, with commas: each with each other; NULL or "": none */
+    const char *baseline;         /* SPEC: instead, each is compared with this one alone; NULL or "": none     */
+    const char *judge;            /* SPECs of judges, with commas                                               */
+    const char *protocol;         /* how they are asked, see docs/judge.md                                      */
+    bool        one_order;        /* each pair is shown once, in a drawn order, instead of both ways round       */
+    int64_t     canaries;         /* trick questions of each kind, for each judge                               */
+    int64_t     limit;            /* only the first so many prompts; 0: all                                     */
+    double      temperature, top_p;          /* of answers                                                       */
+    int64_t     top_k, max_new_tokens, seed;
+    const char *system;           /* the system's message before each conversation; NULL or "": none            */
+    const char *omit;             /* fields left out of requests to servers, with commas                         */
+    const char *max_tokens_name;  /* what servers call the limit of an answer: max_tokens, max_completion_tokens */
+    int64_t     parallel;         /* requests to a server at once                                                */
+    double      rate;             /* most requests to it a minute; 0: any                                        */
+    double      connect_seconds, idle_seconds, request_seconds, retry_seconds;   /* retry: the first pause, doubled each time */
+    int64_t     tries;            /* of a request that fails in passing                                          */
+    int64_t     message_mib;      /* most of a request or an answer                                              */
+    const char *cache;            /* file of what servers and models answered; NULL or "": judge.sqlite of sc_store_home; ":memory:": none */
+    int64_t     most_calls;       /* answers of servers that are paid in this run; 0: any                        */
+    double      most_cost, price_in, price_out;                                  /* prices: of 10^6 tokens; most_cost 0: any */
+    bool        dry_run;          /* tells what would be asked and asks nothing                                  */
+    bool        overwrite;
+    /* no options */
+    const char *(*key)(void *user, const char *origin, bool is_loopback);        /* of a server, borrowed; NULL: none; it goes to that origin alone and is kept nowhere */
+    sc_status (*few_shot)(void *user, sc_text *prompt, const sc_message *m, size_t n, sc_error *err);   /* how a model without a chat template is asked; NULL: not at all */
+    const char *const *few_shot_stops;       /* ends with NULL: where its answers end                            */
+    void       *user;
+} sc_judge_config;                /* options "judge" */
+/* Answers of one model (a SPEC that is no file) to all prompts: lines of {"id","model","turns",...} in c->out. `m`: template and adapter of a local model; its path does
+ * not count. few_shot is used whenever it is given. *out (JSON): {"model","prompts","answered","leaks","cut","calls","cached","here","tokens_in","tokens_out","cost","left":[ids],"why"}; with dry_run the estimate. An
+ * answer that is there is never asked for again; SC_OK also where a budget or failures left some ("left" names them). */
+SC_API sc_status sc_judge_answers(sc_text *out, sc_runtime *rt, const char *spec, const sc_model_config *m, const sc_judge_config *c, sc_error *err);
+/* Judges c->models (or base and tuned) into the directory c->out, where a run with the same settings goes on; other settings are SC_E_ARGUMENT. few_shot is for models
+ * without a chat template. *out (JSON): {"directory","questions","left" (questions),"left_ids","why","last_failure","calls" (of servers),"cached","here" (by models of
+ * this machine),"tokens_in","tokens_out","cost","audit","verdict"}; with dry_run what would be asked, at most, and "half_width" and "smallest" of a win rate. */
+SC_API sc_status sc_judge_run(sc_text *out, sc_runtime *rt, const sc_judge_config *c, sc_error *err);
+
+/* ---- what judges said, and what it is worth ------------------------------------------------------------------------------------ */
+
+/* How a judge is asked: a built-in protocol's name, or a file (.yaml). */
+typedef struct sc_judge_protocol sc_judge_protocol;
+SC_API sc_status sc_judge_protocol_open(sc_judge_protocol **out, const char *name_or_file, sc_error *err);
+SC_API void      sc_judge_protocol_close(sc_judge_protocol *p);
+/* Built-in ones: JSON [{"name","about","source","licence","kind","form","range"}]. */
+SC_API sc_status sc_judge_protocols(sc_text *out, sc_error *err);
+/* line: {"text":...}, for protocols of one token with "logprobs": {"m":x,"M":x}. *out: {"scores":[...]}, or {"winner":"A"|"B"|"tie"} with "strength" 2 where the text says much better and
+ * "share" where probabilities are known. SC_E_FORMAT: the text has no verdict, in a sentence. Any bytes are fine. */
+SC_API sc_status sc_judge_parse(sc_text *out, const sc_judge_protocol *p, const char *line, size_t len, sc_error *err);
+
+typedef struct {
+    const char *answers;          /* files of what was judged, FILE or NAME=FILE with commas between them: for lengths; NULL or "": none */
+    const char *protocol;         /* reads the texts of others' files again by this protocol; NULL or "": the verdicts that stand there count */
+    const char *labels;           /* people's verdicts: PandaLM's file, or lines of {"id","model_a","model_b","winner"} or {"id","model","score"}; NULL or "": none */
+    bool        calibrate;        /* maps from each judge's scale to people's, with the error on prompts that were not used for it */
+    bool        differences;      /* lists where a file's verdict is not what its text says */
+    int64_t     seed;             /* of the folds                                                                */
+} sc_judge_audit_config;          /* options "judge_audit" */
+/* Judgements of n files or directories (of runs, of FastChat, Vicuna, PandaLM, mt-bench-judged; .gz too), and whether the judges are to be trusted. *out: JSON {"judges":[{"judge","protocol",
+ * "calls","ok","failed","out_of_range","mean","sd",...,"swap","slot","length","contradictions","canaries","findings":[{"name","refuses","sentence"}],"is_calibrated"}],"agreement":[],"panels":[],
+ * "calibration":[],"differences":{"checked","rows":[]}}. */
+SC_API sc_status sc_judge_audit(sc_text *out, const char *const *paths, size_t n, const sc_judge_audit_config *c, sc_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,284 @@
+/* cmd_judge_run.c - `starchat judge run` and `starchat judge answers`: which of two assistants is better, as other models see it. */
+#include "cmd/chat.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct judging { struct args args; sc_judge_config config; sc_model_config model; struct opened opened; struct fewshot fewshot; const char *key_env[ARGS_MAX_GIVEN]; int n_key_env; };
+
+/* ---- keys: from the environment alone ------------------------------------------------------------------------------------------------------ */
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* The variable that HOST=NAME names for this origin, or NAME for all. */
+static const char *named_variable(const struct judging *j, const char *origin)
+{
+    const char *host = strstr(origin, "://"), *all = NULL;
+    host = host ? host + 3 : origin;
+    const char *colon = strrchr(host, ':');
+    size_t n = colon ? (size_t)(colon - host) : strlen(host);
+    for (int i = 0; i < j->n_key_env; i++) {
+        const char *equals = strchr(j->key_env[i], '=');
+        if (!equals) all = j->key_env[i];
+        else if ((size_t)(equals - j->key_env[i]) == n && !strncmp(j->key_env[i], host, n)) return equals + 1;
+    }
+    return all;
+}
+
+static const char *find_key(void *user, const char *origin, bool is_loopback)
+{
+    const char *name = named_variable(user, origin);
+    if (name) return variable(name);
+    if (variable("STARCHAT_JUDGE_KEY")) return variable("STARCHAT_JUDGE_KEY");
+    return is_loopback ? NULL : variable("OPENAI_API_KEY");
+}
+
+static int check_keys(struct judging *j)
+{
+    j->n_key_env = args_values(&j->args, "key-env", j->key_env, ARGS_MAX_GIVEN);
+    for (int i = 0; i < j->n_key_env; i++) {
+        const char *equals = strchr(j->key_env[i], '='), *name = equals ? equals + 1 : j->key_env[i];
+        if (!variable(name)) return fail_text("the variable %s that --key-env names is not set; put the key there, not on the command line", name);
+    }
+    return ARGS_GO;
+}
+
+/* ---- prompts of examples ------------------------------------------------------------------------------------------------------------------------ */
+
+static sc_status render_fewshot(void *user, sc_text *prompt, const sc_message *m, size_t n, sc_error *err)
+{
+    const struct judging *j = user;
+    struct string s = { 0 };
+    (void)err;
+    fewshot_render(&s, &j->fewshot, m, n);
+    while (s.len && s.data[s.len - 1] == ' ') s.len--;          /* as `chat`: tokenizers join a space to the word behind it */
+    prompt->len = s.len;
+    prompt->data = string_take(&s);
+    return SC_OK;
+}
+
+/* ---- what both begin with ---------------------------------------------------------------------------------------------------------------------------- */
+
+static int open_judging(struct judging *j, const struct command *self, int argc, char **argv, bool has_model)
+{
+    void *const with[] = { &j->config, &j->model }, *const without[] = { &j->config };
+    int code = args_parse(&j->args, self, argc, argv, has_model ? with : without);
+    if (code == ARGS_GO) code = check_keys(j);
+    const char *fewshot = args_value(&j->args, "few-shot");
+    if (code == ARGS_GO && fewshot) {
+        code = fewshot_open(&j->fewshot, fewshot);
+        j->config.few_shot = render_fewshot;
+        j->config.few_shot_stops = fewshot_stops;
+    }
+    if (code != ARGS_GO) return code;
+    j->config.key = find_key;
+    j->config.user = j;
+    if (strcmp(j->args.common.runtime.activations, "auto") == 0) j->args.common.runtime.activations = "f32";
+    signal(SIGPIPE, SIG_IGN);                                  /* a server may hang up */
+    return open_runtime(&j->opened, &j->args.common);
+}
+
+static void close_judging(struct judging *j)
+{
+    close_model(&j->opened);
+    fewshot_release(&j->fewshot);
+}
+
+static long long count_of(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+static double real_of(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
+
+static void tell_costs(const struct judging *j, const json_t *all)
+{
+    char cost[48] = "";
+    if (real_of(all, "cost") > 0) snprintf(cost, sizeof cost, ", cost %.4f", real_of(all, "cost"));
+    note(&j->args.common, "%lld answers of servers (%lld tokens in, %lld out%s), %lld computed here, %lld known from before", count_of(all, "calls"), count_of(all, "tokens_in"), count_of(all, "tokens_out"), cost,
+         count_of(all, "here"), count_of(all, "cached"));
+}
+
+/* The first few ids of an array. */
+static void list_ids(char *out, size_t room, const json_t *ids)
+{
+    const json_t *id;
+    size_t i, at = 0;
+    out[0] = 0;
+    json_array_foreach(ids, i, id) {
+        if (i == 8 || at + 80 > room) {
+            snprintf(out + at, room - at, " and %zu more", json_array_size(ids) - i);
+            return;
+        }
+        at += (size_t)snprintf(out + at, room - at, "%s%.60s", i ? ", " : "", json_string_value(id));
+    }
+}
+
+/* What is left, why, and how it goes on; EXIT_DONE if nothing is. */
+static int tell_left(const json_t *all, const json_t *ids, long long n, const char *of)
+{
+    char list[800];
+    const char *why = text_of(all, "why"), *failure = text_of(all, "last_failure");
+    if (!n) return EXIT_DONE;
+    list_ids(list, sizeof list, ids);
+    if (!strcmp(why, "budget")) return fail_text("the budget ended it: %lld %s are left (prompts %.200s); the same command with a new budget goes on, what came back is kept", n, of, list);
+    return fail_text("%lld %s are left (prompts %.120s); the last failure: %.180s; the same command goes on", n, of, list, *failure ? failure : "none");
+}
+
+/* ---- judge answers ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static int print_answers(struct judging *j, const sc_text *text)
+{
+    json_t *all = json_loadb(text->data, text->len, 0, NULL);
+    const json_t *left = json_object_get(all, "left");
+    int code = EXIT_DONE;
+    progress_clear(&j->args.common);
+    if (j->args.common.json) printf("%s\n", text->data);
+    if (j->config.dry_run) {
+        if (!j->args.common.json)
+            printf("%lld prompts: at most %lld calls (%lld tokens in, at most %lld out), %lld answers computed here, %lld known from before, cost at most %.4f\n", count_of(all, "prompts"), count_of(all, "calls"), count_of(all, "tokens_in"),
+                   count_of(all, "tokens_out"), count_of(all, "here"), count_of(all, "cached"), real_of(all, "cost"));
+    } else {
+        if (!j->args.common.json)
+            printf("%s: %lld of %lld prompts answered; %lld turns ran on past their end (cut off), %lld ended for length\n", text_of(all, "model"), count_of(all, "answered"), count_of(all, "prompts"), count_of(all, "leaks"), count_of(all, "cut"));
+        tell_costs(j, all);
+        code = tell_left(all, left, (long long)json_array_size(left), "prompts");
+    }
+    json_decref(all);
+    return code;
+}
+
+static int run_answers(const struct command *self, int argc, char **argv)
+{
+    struct judging *j = calloc(1, sizeof *j);
+    sc_text text = { 0 };
+    sc_error err = { 0 };
+    if (!j) abort();
+    int code = open_judging(j, self, argc, argv, true);
+    if (code == ARGS_GO) code = sc_judge_answers(&text, j->opened.runtime, j->args.operand[0], &j->model, &j->config, &err) == SC_OK ? print_answers(j, &text) : fail_with(&j->args.common, &err);
+    sc_text_free(&text);
+    close_judging(j);
+    free(j);
+    return code;
+}
+
+#define KEY_FLAG { "key-env", NULL, "NAME", "the environment variable that holds the key, or HOST=NAME for one server; may be given several times [STARCHAT_JUDGE_KEY; beyond this machine else OPENAI_API_KEY]", NULL }
+#define FEWSHOT_FLAG(help_) { "few-shot", NULL, "FILE|ta", help_, NULL }
+static const char *const answers_tables[] = { "judge", "model", NULL };
+static const char *const answers_hidden[] = { "base", "tuned", "models", "baseline", "judge", "protocol", "one_order", "canaries", NULL };
+static const struct flag answers_flags[] = { { "template", NULL, NULL, NULL, "chat_template" }, FEWSHOT_FLAG("asks by a prompt of example dialogues, as `chat` does; ta: the Tech Assistant prompt"), KEY_FLAG, FLAG_JSON, FLAG_END };
+const struct command command_judge_answers = {
+    .name = "judge answers", .operands = "MODEL|URL#NAME", .summary = "what a model answers to a file of prompts, here or on a server",
+    .min_operands = 1, .max_operands = 1, .run = run_answers, .tables = answers_tables, .flags = answers_flags, .hidden = answers_hidden,
+    .details = "Every answer is kept as it comes and never asked for twice: an interrupted run goes on when\n"
+               "it is started again. A server is any that speaks OpenAI's chat completions.\n\n"
+               "  starchat judge answers MODEL --prompts prompts.jsonl --out tuned.jsonl\n"
+               "  starchat judge answers BASE --few-shot ta --prompts prompts.jsonl --out base.jsonl\n"
+               "  starchat judge answers http://127.0.0.1:8080/v1#NAME --prompts prompts.jsonl --out a.jsonl",
+};
+
+/* ---- judge run ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+static void print_line(const char *text)
+{
+    print_safe(stdout, text, strlen(text));
+    putchar('\n');
+}
+
+static void print_pair(const json_t *row)
+{
+    char line[700];
+    const char *slice = text_of(row, "slice"), *withheld = text_of(row, "withheld");
+    if (*slice && strcmp(slice, "all") != 0) return;
+    if (*withheld) {
+        snprintf(line, sizeof line, "%s, %s against %s: withheld, %s", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), withheld);
+    } else if (json_is_number(json_object_get(row, "win_rate"))) {
+        snprintf(line, sizeof line, "%s: %s beats %s in %.1f %% (95 %%: %.1f to %.1f) of %lld prompts", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), 100 * real_of(row, "win_rate"), 100 * real_of(row, "low"),
+                 100 * real_of(row, "high"), count_of(row, "prompts"));
+    } else {
+        snprintf(line, sizeof line, "%s: %s against %s, score difference %+.3f (95 %%: %+.3f to %+.3f) over %lld prompts", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), real_of(row, "score_difference"),
+                 real_of(row, "score_low"), real_of(row, "score_high"), count_of(row, "prompts"));
+    }
+    print_line(line);
+}
+
+static void print_judges(const json_t *audit)
+{
+    const json_t *judge, *finding;
+    size_t i, k;
+    json_array_foreach(json_object_get(audit, "judges"), i, judge) {
+        char line[600];
+        snprintf(line, sizeof line, "judge %s: %s (%lld answers, %lld without a verdict)", text_of(judge, "judge"), json_is_true(json_object_get(judge, "is_calibrated")) ? "passes the audit" : "NOT CALIBRATED",
+                 count_of(judge, "calls"), count_of(judge, "failed"));
+        print_line(line);
+        json_array_foreach(json_object_get(judge, "findings"), k, finding) {
+            snprintf(line, sizeof line, "  %s: %s", text_of(finding, "name"), text_of(finding, "sentence"));
+            print_line(line);
+        }
+    }
+}
+
+static void print_estimate(const json_t *all)
+{
+    printf("%lld prompts, %lld questions to judges: at most %lld calls of servers (%lld tokens in, at most %lld out), %lld answers computed here, %lld known from before, cost at most %.4f\n", count_of(all, "prompts"),
+           count_of(all, "questions"), count_of(all, "calls"), count_of(all, "tokens_in"), count_of(all, "tokens_out"), count_of(all, "here"), count_of(all, "cached"), real_of(all, "cost"));
+    printf("%lld prompts tell a win rate to +- %.1f points (95 %%), and show a difference of %.1f points from 50 %% in four of five repetitions\n", count_of(all, "prompts"), 100 * real_of(all, "half_width"), 100 * real_of(all, "smallest"));
+}
+
+static int print_run(struct judging *j, const sc_text *text)
+{
+    json_t *all = json_loadb(text->data, text->len, JSON_ALLOW_NUL, NULL);
+    const json_t *row;
+    size_t i;
+    int code = EXIT_DONE;
+    progress_clear(&j->args.common);
+    if (j->args.common.json) printf("%s\n", text->data);
+    else if (j->config.dry_run) print_estimate(all);
+    if (!j->config.dry_run) {
+        if (!j->args.common.json) {
+            print_judges(json_object_get(all, "audit"));
+            json_array_foreach(json_object_get(json_object_get(all, "verdict"), "pairs"), i, row) print_pair(row);
+        }
+        tell_costs(j, all);
+        if (json_object_get(all, "verdict")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
+        code = tell_left(all, json_object_get(all, "left_ids"), count_of(all, "left"), "questions");
+    }
+    json_decref(all);
+    return code;
+}
+
+static int run_judge(const struct command *self, int argc, char **argv)
+{
+    struct judging *j = calloc(1, sizeof *j);
+    sc_text text = { 0 };
+    sc_error err = { 0 };
+    if (!j) abort();
+    int code = open_judging(j, self, argc, argv, false);
+    if (code == ARGS_GO) code = sc_judge_run(&text, j->opened.runtime, &j->config, &err) == SC_OK ? print_run(j, &text) : fail_with(&j->args.common, &err);
+    sc_text_free(&text);
+    close_judging(j);
+    free(j);
+    return code;
+}
+
+static const char *const run_tables[] = { "judge", NULL };
+static const struct flag run_flags[] = { FEWSHOT_FLAG("how models without a chat template are asked, as `chat` does; ta: the Tech Assistant prompt"), KEY_FLAG, FLAG_JSON, FLAG_END };
+const struct command command_judge_run = {
+    .name = "judge run", .operands = "", .summary = "is the tuned model better: judges are asked, tested, and counted",
+    .min_operands = 0, .max_operands = 0, .run = run_judge, .tables = run_tables, .flags = run_flags,
+    .details = "Shows each judge both answers to each prompt, both ways round, with trick questions among\n"
+               "them; says whether the judge can be trusted before it says who is better. Nothing is paid\n"
+               "twice, an interrupted run goes on when it is started again. DIR then holds all that is\n"
+               "needed to repeat it, and report.html.\n\n"
+               "  starchat judge run --prompts prompts.jsonl --base base.jsonl --tuned tuned.jsonl \\\n"
+               "    --judge https://api.openai.com/v1#gpt-4o --protocol starchat --out DIR --dry-run\n"
+               "  starchat judge run --prompts prompts.jsonl --base BASE --tuned TUNED --few-shot ta \\\n"
+               "    --judge http://127.0.0.1:8080/v1#NAME,MODEL --out DIR\n"
+               "  starchat judge run --prompts p.jsonl --models a.jsonl,b.jsonl,c.jsonl --judge J --out DIR",
+};

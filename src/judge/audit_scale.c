@@ -1,0 +1,139 @@
+/* audit_scale.c - how a judge uses its scale: what it gives, how often it fails, whether it can tell answers apart at all. */
+#include "judge_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stats/stats.h"
+
+json_t *audit_real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+void audit_set(json_t *out, const char *key, double x) { json_object_set_new(out, key, audit_real(x)); }
+
+/* ---- groups ---------------------------------------------------------------------------------------------------------------------------------------- */
+
+static struct audit_group *group_of(struct audit_groups *all, const struct judgement *j)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (!strcmp(all->at[i].judge, j->judge) && !strcmp(all->at[i].protocol, j->protocol)) return &all->at[i];
+    all->at = mem_grow(all->at, (all->n + 1) * sizeof *all->at);
+    all->at[all->n] = (struct audit_group){ .judge = j->judge, .protocol = j->protocol, .is_people = !strcmp(j->protocol, "people"), .low = (double)NAN, .high = (double)NAN };
+    return &all->at[all->n++];
+}
+
+void audit_groups_make(struct audit_groups *out, const struct judgements *j)
+{
+    struct protocol_cache protocols = { .n = 0 };
+    *out = (struct audit_groups){ 0 };
+    for (size_t i = 0; i < j->n; i++) {
+        struct audit_group *g = group_of(out, &j->at[i]);
+        if (g->n == g->cap) g->at = mem_grow(g->at, (g->cap = g->cap ? 2 * g->cap : 64) * sizeof *g->at);
+        g->at[g->n++] = &j->at[i];
+        g->is_pair = g->is_pair || j->at[i].model[1];
+        if (g->n > 1) continue;
+        const struct judge_protocol *p = protocol_cached(&protocols, g->protocol);
+        if (p) judge_protocol_range(p, &g->low, &g->high);
+        else if (j->at[i].opinion.n_scores) { g->low = j->low; g->high = j->high; }           /* a protocol of the user's */
+    }
+    protocol_cache_release(&protocols);
+}
+
+void audit_groups_release(struct audit_groups *g)
+{
+    for (size_t i = 0; i < g->n; i++) mem_free(g->at[i].at);
+    mem_free(g->at);
+    *g = (struct audit_groups){ 0 };
+}
+
+/* ---- scores ----------------------------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_outside(const struct judgement *j, const struct audit_group *g)
+{
+    for (int i = 0; i < j->opinion.n_scores; i++)
+        if (j->opinion.score[i] < g->low || j->opinion.score[i] > g->high) return true;
+    return false;
+}
+
+static void count_score(json_t *histogram, const char *model, double score)
+{
+    char key[40];
+    json_t *one = json_object_get(histogram, model);
+    if (!one) json_object_set_new(histogram, model, one = json_object());
+    snprintf(key, sizeof key, "%g", score);
+    json_object_set_new(one, key, json_integer(json_integer_value(json_object_get(one, key)) + 1));
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Of sorted scores: the most frequent value with its count, and the entropy of their distribution in bits. */
+static void describe(json_t *out, const double *sorted, size_t n)
+{
+    double entropy = 0, mode = (double)NAN;
+    size_t most = 0;
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i; end < n && !(sorted[end] > sorted[i]);) end++;
+        double share = (double)(end - i) / (double)n;
+        entropy -= share * log2(share);
+        if (end - i > most) { most = end - i; mode = sorted[i]; }
+    }
+    audit_set(out, "mode", mode);
+    json_object_set_new(out, "mode_count", json_integer((json_int_t)most));
+    audit_set(out, "entropy", n ? entropy + 0.0 : (double)NAN);
+}
+
+/* What counts as an end of the scale: of 1 to 10 what the published measurements take, 3 and less or 9 and more; of other scales their two last values. The middle is the two values
+ * (or the one) around the centre. */
+static void shares(json_t *out, const struct audit_group *g, const double *x, size_t n)
+{
+    bool is_ten = g->low == 1 && g->high == 10;
+    double low = is_ten ? 3 : g->low, high = is_ten ? 9 : g->high, centre = (g->low + g->high) / 2;
+    size_t extreme = 0, middle = 0;
+    for (size_t i = 0; i < n; i++) {
+        extreme += x[i] <= low || x[i] >= high;
+        middle += fabs(x[i] - centre) < 1;
+    }
+    bool is_known = n && isfinite(g->low);
+    audit_set(out, "extreme_share", is_known ? (double)extreme / (double)n : (double)NAN);
+    audit_set(out, "middle_share", is_known ? (double)middle / (double)n : (double)NAN);
+}
+
+void audit_scale(json_t *out, const struct audit_group *g)
+{
+    double *x = mem_alloc((2 * g->n + 1) * sizeof *x);
+    size_t n = 0, calls = 0, failed = 0, outside = 0, marked = 0;
+    json_t *histogram = json_object();
+    for (size_t i = 0; i < g->n; i++) {
+        const struct judgement *j = g->at[i];
+        if (j->canary) continue;
+        calls++;
+        failed += j->error != NULL;
+        outside += is_outside(j, g);
+        marked += j->marks != 0;
+        for (int side = 0; !j->error && side < j->opinion.n_scores; side++) {
+            x[n++] = j->opinion.score[side];
+            count_score(histogram, j->model[side] ? j->model[side] : "", j->opinion.score[side]);
+        }
+    }
+    json_object_set_new(out, "calls", json_integer((json_int_t)calls));
+    json_object_set_new(out, "ok", json_integer((json_int_t)(calls - failed)));
+    json_object_set_new(out, "failed", json_integer((json_int_t)failed));
+    json_object_set_new(out, "out_of_range", json_integer((json_int_t)outside));
+    json_object_set_new(out, "marked", json_integer((json_int_t)marked));
+    if (n) {
+        json_object_set(out, "histogram", histogram);
+        json_object_set_new(out, "range", json_pack("[o, o]", audit_real(g->low), audit_real(g->high)));
+        json_object_set_new(out, "scores", json_integer((json_int_t)n));
+        audit_set(out, "mean", stats_mean(x, n));
+        audit_set(out, "sd", n > 1 ? stats_sd(x, n) : (double)NAN);
+        audit_set(out, "median", stats_quantile(x, n, 0.5));
+        shares(out, g, x, n);
+        qsort(x, n, sizeof *x, by_value);
+        describe(out, x, n);
+    }
+    json_decref(histogram);
+    mem_free(x);
+}
