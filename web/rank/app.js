@@ -201,7 +201,7 @@ function showProgress() {
   if (!ui.bar) return;
   ui.bar.value = done;
   ui.count.textContent = `${done} of ${study.items.length} done`;
-  ui.select.replaceChildren(...study.items.map((s, i) => el('option', { value: String(i + 1), selected: i + 1 === item.position }, `${i + 1}${s === 'done' ? ' ✓' : s === 'begun' ? ' …' : ''}`)));
+  ui.select.replaceChildren(...study.items.map((s, i) => el('option', { value: String(i + 1), selected: i + 1 === item.position }, `Item ${i + 1}${s === 'done' ? ' ✓' : s === 'begun' ? ' …' : ''}`)));
 }
 
 function missing() {
@@ -302,7 +302,7 @@ function showHelp() {
     el('h2', { id: 'help-title' }, 'Help'), el('div', { class: 'help-body', tabindex: 0, role: 'group', 'aria-labelledby': 'help-title' }, el('h3', {}, 'What to do'), markdownBox(study.instructions || INTRO), el('h3', {}, 'Keys'),
       el('table', { class: 'keys' }, el('tbody', {}, ...keys.map(([k, what]) => el('tr', {}, el('th', { scope: 'row' }, k), el('td', {}, what))))),
       el('label', { class: 'flag' }, toggle, el('span', {}, 'Single keys do this'))),
-    el('div', { class: 'row' }, el('button', { class: 'primary', type: 'button', onclick: () => dialog.close() }, 'Close')));
+    el('div', { class: 'row' }, el('button', { class: 'primary', type: 'button', autofocus: true, onclick: () => dialog.close() }, 'Close')));
   document.body.append(dialog);
   dialog.showModal();
 }
