@@ -103,7 +103,7 @@ void call_study(struct rank_call *c)
 
 /* ---- an item ------------------------------------------------------------------------------------------------------------------------------ */
 
-struct place { int64_t assignment, prompt; json_t *shown, *turns; };
+struct place { int64_t assignment; json_t *shown, *turns; };
 
 /* *has: false where the rater has no such position. place->turns and shown: the caller's. */
 static sc_status find_place(struct place *out, bool *has, struct rank_call *c, sc_error *err)
@@ -114,7 +114,7 @@ static sc_status find_place(struct place *out, bool *has, struct rank_call *c, s
     TRY(sql_query(&q, s, err, "SELECT a.n, a.shown, p.turns FROM assignments a JOIN items i ON i.n = a.item JOIN prompts p ON p.n = i.prompt WHERE a.rater = ?1 AND a.position = ?2", "ii", c->rater, c->position));
     TRY(sql_step(s, &q, has, err));
     if (!*has) return SC_OK;
-    *out = (struct place){ sqlite3_column_int64(q, 0), 0, json_of(sql_text(q, 1)), json_of(sql_text(q, 2)) };
+    *out = (struct place){ sqlite3_column_int64(q, 0), json_of(sql_text(q, 1)), json_of(sql_text(q, 2)) };
     sqlite3_finalize(q);
     if (json_array_size(out->shown) >= 1 && json_array_size(out->shown) <= RANK_SHOWN_MAX) return SC_OK;
     return FAIL(err, SC_E_IO, "%s: the answers of assignment %lld cannot be read", s->path, (long long)out->assignment);

@@ -34,7 +34,9 @@ static sc_status fill(struct study *s, const json_t *secret, sc_error *err)
     }
     json_object_foreach((json_t *)(uintptr_t)json_object_get(secret, "gold"), number, value)
         TRY(sql_run(s, err, "INSERT INTO gold(item, best, worst) VALUES(?1, ?2, ?3)", "iii", (int64_t)strtoll(number, NULL, 10), (int64_t)json_integer_value(json_array_get(value, 0)), (int64_t)json_integer_value(json_array_get(value, 1))));
+    const char *files = json_string_value(json_object_get(secret, "files"));
     char now[24];
+    if (files) TRY(study_set(s, "answers", files, err));
     snprintf(now, sizeof now, "%lld", (long long)time_ms());
     return study_set(s, "closed", now, err);
 }

@@ -1,7 +1,7 @@
 /* report.c - what came of a study, as JSON: raters, agreement, models, judges. */
-#include "rank/rank.h"
-
 #include "eval/scores.h"
+#include "rank/rank.h"
+#include "stats/stats.h"
 
 #include <math.h>
 #include <string.h>
@@ -35,17 +35,17 @@ static json_t *raters_of(const struct results *r)
 
 static sc_status study_of(json_t **out, const struct results *r, sc_error *err)
 {
-    static const char *const texts[] = { "id", "version", "created", "closed" };
+    static const char *const texts[] = { "id", "version", "answers", "created", "closed" };      /* answers: files, once they are no secret; then numbers */
     size_t gold = 0;
     json_t *models = json_array(), *o = json_object();
     *out = o;
     for (size_t i = 0; i < r->n_items; i++) gold += r->item[i].is_gold;
     for (size_t i = 0; i < r->n_models; i++) json_array_append_new(models, json_string(r->model[i]));
     json_object_set_new(o, "file", json_string(r->study->path));
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         char *value;
         TRY(study_get(&value, r->study, texts[i], err));
-        if (value && i >= 2) json_object_set_new(o, texts[i], json_integer((json_int_t)strtoll(value, NULL, 10)));
+        if (value && i >= 3) json_object_set_new(o, texts[i], json_integer((json_int_t)strtoll(value, NULL, 10)));
         else json_object_set_new(o, texts[i], value ? json_string(value) : json_null());
         mem_free(value);
     }
@@ -99,7 +99,7 @@ static void set_notes(json_t *report, const struct results *r)
     if (!r->is_closed) note_add(notes, "The study is open: whose the answers are is sealed, so nothing is told of models and gold items; `rank close` ends it.");
     if (left_out) note_add(notes, "%zu of %zu raters are left out of agreement and models by the rules that were fixed when the study was made.", left_out, r->n_raters);
     if (!counted) note_add(notes, "No rating counts yet.");
-    if (r->is_closed && counted) note_add(notes, "Strengths are of Plackett and Luce's model with a ridge of %g, which keeps them finite where a model won or lost everything.", 0.01);
+    if (r->is_closed && counted) note_add(notes, "Strengths are of Plackett and Luce's model with a ridge of %g, which keeps them finite where a model won or lost everything.", STATS_RIDGE);
     json_object_set_new(report, "notes", notes);
 }
 

@@ -8,7 +8,7 @@
 
 #define GOLD_BYTES_MAX ((size_t)64 << 20)
 
-/* secret: what is sealed, {"models":[...],"answers":{"N":index},"gold":{"N":[best,worst]}}. */
+/* What is sealed: {"models":[...],"files":"...","answers":{"N":index},"gold":{"N":[best,worst]}}; files: --answers, whose names may tell. */
 struct making {
     struct study *s; const sc_rank_config *c;
     struct judge_prompts prompts; struct judge_answers answers; struct gold_list gold;
@@ -162,7 +162,7 @@ static sc_status put_seal(struct making *m, const uint8_t key[RANK_KEY_BYTES], s
     json_t *models = json_array();
     struct buf sealed;
     for (size_t i = 0; i < m->n_models; i++) json_array_append_new(models, json_string(m->model[i]));
-    json_t *secret = json_pack("{s:o, s:O, s:O}", "models", models, "answers", m->secret_answers, "gold", m->secret_gold);
+    json_t *secret = json_pack("{s:o, s:s, s:O, s:O}", "models", models, "files", m->c->answers, "answers", m->secret_answers, "gold", m->secret_gold);
     char *text = json_dumps(secret, JSON_COMPACT);
     buf_init(&sealed, 0);
     seal_make(&sealed, key, m->s->id, text, strlen(text));
@@ -176,6 +176,7 @@ static sc_status put_seal(struct making *m, const uint8_t key[RANK_KEY_BYTES], s
 
 static sc_status put_values(struct study *s, const sc_rank_config *c, sc_error *err)
 {
+    sc_rank_config told = *c;
     uint8_t id[RANK_ID_BYTES];
     char now[24];
     sc_text record = { 0 }, instructions = { 0 };
@@ -184,7 +185,8 @@ static sc_status put_values(struct study *s, const sc_rank_config *c, sc_error *
     snprintf(now, sizeof now, "%lld", (long long)time_ms());
     if (c->instructions && *c->instructions) TRY(file_read(&instructions, c->instructions, RANK_TEXT_BYTES * 4, err));
     if (instructions.data && !utf8_is_valid(instructions.data, instructions.len)) { sc_text_free(&instructions); return FAIL(err, SC_E_FORMAT, "%s is no UTF-8", c->instructions); }
-    TRY(sc_options_record(&record, &rank_options, c));
+    told.answers = "";                                         /* under the seal */
+    TRY(sc_options_record(&record, &rank_options, &told));
     sc_status status = study_set(s, "id", s->id, err);
     if (status == SC_OK) status = study_set(s, "created", now, err);
     if (status == SC_OK) status = study_set(s, "version", sc_version(), err);
