@@ -35,6 +35,7 @@ async function audit(page, what) {
   check(!violations.length, violations.map((v) => `${what}: ${v.id} ${v.nodes.slice(0, 3).map((n) => n.target.join(' ')).join(' | ')}`).join('\n'));
 }
 
+const only = (process.env.ONLY ?? '').split(',').filter(Boolean);
 const tests = {
   async keyboard_alone() {
     const { context, page } = await rater(given.links[0]);
@@ -155,6 +156,35 @@ const tests = {
     await context.close();
   },
 
+  // Texts made of what means something in Markdown: only known elements, nothing lost that is a letter, and time in proportion to the length.
+  async markdown_of_noise() {
+    const { context, page } = await rater(given.links[2]);
+    const bad = await page.evaluate(async () => {
+      const { render } = await import('/markdown.js');
+      const words = ['*', '**', '_', '__', '~~', '`', '```', '[', '](', ')', '![', '\n', '\n\n', '- ', '1. ', '> ', '# ', '|', '|-|-|', '    ', ' ', 'a', 'bc', '\\', '<b>', '&amp;', '\u202e', '---', '~~~', '\t', '(', ']'];
+      const allowed = /^(P|UL|OL|LI|EM|STRONG|S|CODE|PRE|DIV|SPAN|BR|HR|BLOCKQUOTE|TABLE|THEAD|TBODY|TR|TH|TD|H[4-6])$/, out = [];
+      let state = 1;
+      const below = (n) => { state = (state * 48271) % 2147483647; return state % n; };
+      const root = document.createElement('div');
+      for (let i = 0; i < 4000; i++) {
+        const text = Array.from({ length: 1 + below(40) }, () => words[below(words.length)]).join('');
+        render(text, root);
+        for (const e of root.querySelectorAll('*')) if (!allowed.test(e.tagName)) out.push(`${e.tagName} of ${JSON.stringify(text)}`);
+        const letters = (s) => s.replace(/Image: |no description|\(empty\)|U\+202E/g, '').replace(/[^abc]/g, '').length;
+        if (letters(root.textContent) < letters(text) && !/```|~~~/.test(text) && !text.includes('|')) out.push(`lost: ${JSON.stringify(text)} -> ${JSON.stringify(root.textContent)}`);
+      }
+      for (const part of [...words, '**a', '_a ', '[a](', '`a``', '- a\n  ', '> - ', '*a **b ', '|a', '1. - * ', '\n> ', '~~~\n']) {
+        const time = (n) => { const t = performance.now(); render(part.repeat(n), root); return performance.now() - t; };
+        time(2000);
+        const spent = time(20000);
+        if (spent > 3000) out.push(`${JSON.stringify(part)} 20000 times takes ${Math.round(spent)} ms`);
+      }
+      return out;
+    });
+    check(!bad.length, bad.slice(0, 5).join('\n'));
+    await context.close();
+  },
+
   async a_phone() {
     const { context, page } = await rater(given.links[1], { viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true });
     await begin(page);
@@ -221,6 +251,7 @@ const tests = {
 let passed = 0, failed = 0;
 for (const [name, test] of Object.entries(tests)) {
   const began = Date.now();
+  if (only.length && !only.includes(name)) continue;
   try {
     complaints.length = 0;
     await test();

@@ -322,6 +322,31 @@ def test_invitations_while_it_runs(s):
         assert "no rater bob" in run("rank", "invite", own.path, "--name", "bob", "--revoke", code=1).stderr
 
 
+def test_several_turns(s):
+    """Two turns of a conversation, of which one model answered the first alone."""
+    with open(SCRATCH / "turns.jsonl", "w") as f:
+        f.write(json.dumps({"id": "t", "turns": ["First?", "And then?"]}) + "\n")
+    for name, turns in (("one", ["Only this."]), ("two", ["This.", "And that."])):
+        (SCRATCH / f"turns-{name}.jsonl").write_text(json.dumps({"id": "t", "model": name, "turns": turns}) + "\n")
+    path = SCRATCH / "turns.sqlite"
+    p = subprocess.Popen([PROGRAM, "rank", "serve", "--prompts", "turns.jsonl", "--answers", "turns-one.jsonl,new-name=turns-two.jsonl", "--out", path, "--port", "0", "--raters", "1", "--json", "-q"], cwd=SCRATCH, stdout=subprocess.PIPE, text=True)
+    told = json.loads(p.stdout.readline())
+    c = http.client.HTTPConnection("127.0.0.1", int(told["address"].rsplit(":", 1)[1]))
+    head = {"Authorization": "Bearer " + told["raters"][0]["token"], "Content-Type": "application/json"}
+    c.request("GET", "/api/items/1", headers=head)
+    item = json.loads(c.getresponse().read())
+    assert item["turns"] == ["First?", "And then?"] and sorted(len(a["turns"]) for a in item["answers"]) == [1, 2]
+    c.request("PUT", "/api/items/1", json.dumps(rating([{"rank": 3 - len(a["turns"]), "score": 4} for a in item["answers"]])), head)
+    assert c.getresponse().status == 200
+    c.close()
+    p.send_signal(signal.SIGTERM)
+    assert p.wait(WAIT) == 0
+    run("rank", "close", path, input=told["key"])
+    run("rank", "export", path, "--pairs", "turns-pairs.jsonl")
+    pair = json.loads((SCRATCH / "turns-pairs.jsonl").read_text())
+    assert [m["content"] for m in pair["chosen"]] == ["First?", "This.", "And then?", "And that."] and pair["chosen_model"] == "new-name" and [m["content"] for m in pair["rejected"]] == ["First?", "Only this."]
+
+
 # ---- the end --------------------------------------------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 // it is. Links and images are words with their address behind them: nothing can be followed or loaded from an answer.
 import { el } from './dom.js';
 
-const DEPTH_MAX = 8;
+const DEPTH_MAX = 8, EMPHASIS_MAX = 1500, ADDRESS_MAX = 500;     // characters between a mark and its end: what is longer stays as it is, so that time is in proportion to the text
 const MARKER = /^( {0,3})([-*+]|\d{1,9}[.)])(?: {1,4}(?=\S)| *$)/;
 
 const isRule = (line) => /^ {0,3}(?:(?:\* *){3,}|(?:- *){3,}|(?:_ *){3,})$/.test(line.slice(0, 200)) && line.length < 200;
@@ -34,7 +34,7 @@ function address(text, at) {
   // "](address)" with brackets in balance
   if (text[at] !== ']' || text[at + 1] !== '(') return null;
   let depth = 0;
-  for (let i = at + 1; i < text.length && i < at + 2000; i++) {
+  for (let i = at + 1; i < text.length && i < at + ADDRESS_MAX; i++) {
     if (text[i] === '\n') return null;
     if (text[i] === '(') depth++;
     else if (text[i] === ')' && --depth === 0) return { text: text.slice(at + 2, i).trim(), end: i + 1 };
@@ -82,11 +82,12 @@ function words(text, into, depth) {
     }
     const mark = ['**', '__', '~~', '*', '_'].find((m) => text.startsWith(m, i));
     if (mark && depth < DEPTH_MAX && !/\s/.test(text[i + mark.length] ?? ' ') && !(mark[0] === '_' && isWord(text[i - 1]))) {
+      const limit = i + EMPHASIS_MAX;
       let end = find(mark, i + mark.length + 1);
-      while (end >= 0 && (/\s/.test(text[end - 1]) || (mark.length === 1 && text[end + 1] === mark) || (mark[0] === '_' && isWord(text[end + mark.length])))) {
+      while (end >= 0 && end < limit && (/\s/.test(text[end - 1]) || (mark.length === 1 && text[end + 1] === mark) || (mark[0] === '_' && isWord(text[end + mark.length])))) {
         end = text.indexOf(mark, end + (text[end + 1] === mark ? 2 : 1));
       }
-      if (end >= 0) {
+      if (end >= 0 && end < limit) {
         flush();
         const e = el(EMPHASIS[mark]);
         words(text.slice(i + mark.length, end), e, depth + 1);
