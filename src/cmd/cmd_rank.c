@@ -11,7 +11,7 @@
 /* ---- serve ------------------------------------------------------------------------------------------------------------------------------- */
 
 enum { WATCH_ENDS = SIGUSR2 };
-struct serving { struct args args; sc_rank_config make; sc_rank_server_config config; sc_rank_server *server; atomic_bool has_ended; json_t *made; };
+struct serving { struct args args; sc_rank_config make; sc_rank_server_config config; sc_rank_server *server; atomic_bool has_ended; json_t *made; bool is_told; };
 
 static sigset_t watched(void)
 {
@@ -79,6 +79,17 @@ static void tell(const struct serving *s)
     note(&s->args.common, "Ctrl-C stops the server; the same command goes on with the study.");
 }
 
+/* A study whose key nobody saw is of no use: the same command makes it anew. */
+static void take_back(const struct serving *s)
+{
+    static const char *const ends[] = { "", "-wal", "-shm" };
+    for (size_t i = 0; i < 3; i++) {
+        char path[4200];
+        snprintf(path, sizeof path, "%s%s", s->make.out, ends[i]);
+        unlink(path);
+    }
+}
+
 static int serve(struct serving *s)
 {
     sc_error err = { 0 };
@@ -94,6 +105,7 @@ static int serve(struct serving *s)
     else if (status == SC_OK) fputs("starchat: warning: --no-lockdown leaves this server all files and programs of its user\n", stderr);
     if (status == SC_OK) {
         tell(s);
+        s->is_told = true;
         status = sc_rank_server_run(s->server, &err);
     }
     if (is_watched) {
@@ -103,6 +115,7 @@ static int serve(struct serving *s)
     }
     int code = status == SC_OK ? EXIT_DONE : fail_with(&s->args.common, &err);
     sc_rank_server_close(s->server);
+    if (s->made && !s->is_told) take_back(s);
     return code;
 }
 

@@ -33,7 +33,7 @@ static void put_interval(struct sheet *s, const json_t *o, const char *key, cons
     double k = format[0] == '%' ? 100 : 1;
     const char *unit = format[0] == '%' ? " %" : "";
     if (!json_is_number(v)) snprintf(text, sizeof text, "unknown");
-    else if (!json_is_number(l) || !json_is_number(h)) snprintf(text, sizeof text, "%.2f%s", k * json_number_value(v), unit);
+    else if (!json_is_number(l) || !json_is_number(h)) snprintf(text, sizeof text, k > 1 ? "%.1f%s" : "%.2f%s", k * json_number_value(v), unit);
     else if (k > 1) snprintf(text, sizeof text, "%.1f%s (%.1f to %.1f)", k * json_number_value(v), unit, k * json_number_value(l), k * json_number_value(h));
     else snprintf(text, sizeof text, format[0] == '+' ? "%+.2f (%+.2f to %+.2f)" : "%.2f (%.2f to %.2f)", json_number_value(v), json_number_value(l), json_number_value(h));
     sheet_cellf(s, true, "%s", text);
@@ -92,6 +92,7 @@ static void put_agreement(struct sheet *s, const json_t *report)
     sheet_row_end(s);
     sheet_table_end(s);
     if (!json_array_size(at(agreement, "raters"))) return;
+    sheet_part(s, "Two by two");
     sheet_table(s, columns, sizeof columns / sizeof *columns);
     json_array_foreach(at(agreement, "raters"), i, row) {
         put_text(s, text_of(row, "a"));
@@ -187,7 +188,7 @@ static void put_models(struct sheet *s, const json_t *report)
     }
     sheet_table_end(s);
     json_array_foreach(at(report, "slices"), i, row) {
-        sheet_part(s, "%s", text_of(row, "slice"));
+        sheet_part(s, "Slice: %s", text_of(row, "slice"));
         put_model_rows(s, at(row, "models"), false);
     }
 }

@@ -185,6 +185,14 @@ def test_plain_output_and_public_warning(s):
     assert "is closed: 0 items" in run("rank", "close", path, "--key-file", "key").stderr
 
 
+def test_a_port_that_is_taken(s):
+    """Key and links are printed once: where they cannot be, there is no study either."""
+    path = SCRATCH / "taken.sqlite"
+    answers = ",".join(f"{m}.jsonl" for m in MODELS)
+    done = run("rank", "serve", "--prompts", "prompts.jsonl", "--answers", answers, "--out", path, "--port", s.port, code=1)
+    assert f"port {s.port}" in done.stderr and done.stdout == "" and not list(SCRATCH.glob("taken.sqlite*"))
+
+
 def test_address_behind_a_proxy(s):
     with Study("--url", "https://rank.example.org/", raters=1) as own:
         assert own.links[0].startswith("https://rank.example.org/#rater-")
