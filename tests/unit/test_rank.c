@@ -295,7 +295,8 @@ static char *make_study(char key[RANK_KEY_TEXT], int raters, int overlap)
     const char *got = json_string_value(json_object_get(all, "key"));
     snprintf(key, RANK_KEY_TEXT, "%s", got ? got : "");
     CHECK_INT(json_array_size(json_object_get(all, "raters")), raters);
-    CHECK_FAILS(sc_rank_make(&text, &c, err), SC_E_ARGUMENT, "already there");
+    sc_text again = { 0 };
+    CHECK_FAILS(sc_rank_make(&again, &c, err), SC_E_ARGUMENT, "already there");
     json_decref(all);
     sc_text_free(&text);
     buf_release(&answers);
