@@ -22,7 +22,7 @@ function sentence(p) {
   }
   const n = [p.win, p.tie, p.loss].every(isNumber) ? ` ${count(p.win)} won, ${count(p.tie)} tied, ${count(p.loss)} lost` : '';
   const clear = isNumber(p.low) && isNumber(p.high) ? p.low > 0.5 ? 'better than' : p.high < 0.5 ? 'worse than' : 'not surely different from' : 'compared with';
-  return [modelSpan(p.tuned), ` is ${clear} `, modelSpan(p.base), `: it wins ${percent(p.win_rate)} of ${plural(p.prompts, 'prompt')}`,
+  return [modelSpan(p.tuned), ` is ${clear} `, modelSpan(p.base), `: it wins ${percent(p.win_rate)} of ${plural(p.prompts, 'prompt')}${isNumber(p.comparisons) && p.comparisons !== p.prompts ? `, ${plural(p.comparisons, 'comparison')}` : ''}`,
     isNumber(p.low) ? ` (95 % interval ${percent(p.low)} to ${percent(p.high)})` : '', n ? ';' + n : '', '.',
     isNumber(p.inconsistent) && p.inconsistent > 0 ? ` ${plural(p.inconsistent, 'verdict')} turned round with the order and ${p.inconsistent === 1 ? 'counts' : 'count'} as ties.` : '',
     isNumber(p.smallest) ? ` So many prompts show differences from ${percent(p.smallest)} on.` : ''];
