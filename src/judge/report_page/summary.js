@@ -34,7 +34,7 @@ function scoreMeans() {
   if (!rows.length) return null;
   const all = rows.flatMap(r => [r.mean, r.low, r.high]).filter(isNumber), ranges = rows.map(r => DATA.ranges[r.protocol]).filter(Boolean);
   const low = Math.min(...(ranges.length ? ranges.map(x => x[0]) : all)), high = Math.max(...(ranges.length ? ranges.map(x => x[1]) : all));
-  return [el('h3', {}, 'Mean scores'), intervals('Mean scores', rows.map(r => ({ name: `${judgeName(r.judge, r.protocol)}: ${visible(r.model)}`, value: r.mean, low: r.low, high: r.high, class: modelClass(r.model), text: number(r.mean) + (isNumber(r.low) ? `  (${number(r.low)} \u2013 ${number(r.high)})` : '') })), low, high, null, x => number(x, 1).replace(/\.0$/, ''))];
+  return [el('h3', {}, 'Mean scores'), intervals('Mean scores', rows.map(r => ({ name: `${judgeName(r.judge, r.protocol)}: ${visible(r.model)}${r.turn ? `, turn ${r.turn}` : ''}`, value: r.mean, low: r.low, high: r.high, class: modelClass(r.model), text: number(r.mean) + (isNumber(r.low) ? `  (${number(r.low)} \u2013 ${number(r.high)})` : '') })), low, high, null, x => number(x, 1).replace(/\.0$/, ''))];
 }
 
 /* Of two models: a card for each judge with its rate. */
@@ -67,7 +67,7 @@ function differenceRows(list, name) {
 }
 
 function verdictSection() {
-  const notes = (VERDICT.notes || []).map(n => el('p', { class: 'note' }, visible(typeof n === 'string' ? n : JSON.stringify(n)))), groups = new Map();
+  const notes = (VERDICT.notes || []).map(n => el('p', { class: 'note' }, visible(typeof n === 'string' ? n.replace(/; what the judges said stands under "raw"$/, '') : JSON.stringify(n)))), groups = new Map();
   if (!overallPairs.length) return section('verdict', 'Verdict', el('p', {}, 'No two models were compared with each other.'), notes, scoreMeans());
   const reading = 'A tie counts half. The dashed line is no difference; bars are 95 % intervals over prompts.';
   for (const p of overallPairs) groups.set(judgeName(p.judge, p.protocol), [...(groups.get(judgeName(p.judge, p.protocol)) || []), p]);
