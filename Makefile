@@ -18,7 +18,7 @@ CMD_LIBS := $(if $(filter 1,$(READLINE)),-lreadline)
 
 LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
 CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,readline).c,$(wildcard src/cmd/*.c))
-LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/protocols.o $(BUILD)/embedded/eval_beside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o) $(addprefix $(BUILD)/embedded/eval_,draw.o collect.o libraries.o)
+LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/protocols.o $(BUILD)/embedded/judge_prompts.o $(BUILD)/embedded/judge_report.o $(BUILD)/embedded/eval_beside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o) $(addprefix $(BUILD)/embedded/eval_,draw.o collect.o libraries.o)
 LIB_OBJ  += $(BUILD)/embedded/rank_page.o
 CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
@@ -78,6 +78,13 @@ $(BUILD)/embedded/tasks.c: tools/embed_tasks.sh $(sort $(wildcard tasks/*.yaml))
 $(BUILD)/embedded/protocols.c: tools/embed_tasks.sh $(sort $(wildcard protocols/*.yaml))
 	@mkdir -p $(@D)
 	tools/embed_tasks.sh judge_protocol_files $(sort $(wildcard protocols/*.yaml)) > $@.part && mv $@.part $@
+$(BUILD)/embedded/judge_prompts.c: tools/embed.sh data/judge/prompts-115.jsonl
+	@mkdir -p $(@D)
+	tools/embed.sh judge_prompts_ready data/judge/prompts-115.jsonl > $@.part && mv $@.part $@
+REPORT_PAGE := $(sort $(shell find src/judge/report_page -type f))
+$(BUILD)/embedded/judge_report.c: tools/embed_tasks.sh $(REPORT_PAGE)
+	@mkdir -p $(@D)
+	tools/embed_tasks.sh judge_report_files $(REPORT_PAGE) > $@.part && mv $@.part $@
 # What stands beside the programs of benchmarks.
 EVAL_BESIDE := $(sort $(shell find src/eval/beside -type f))
 $(BUILD)/embedded/eval_beside.c: tools/embed_tasks.sh $(EVAL_BESIDE)

@@ -78,6 +78,26 @@ typedef struct {
  * "calibration":[],"differences":{"checked","rows":[]}}. */
 SC_API sc_status sc_judge_audit(sc_text *out, const char *const *paths, size_t n, const sc_judge_audit_config *c, sc_error *err);
 
+/* A set of prompts to judge by. */
+typedef struct {
+    const char *from;             /* files with commas: our own sets, MBPP, HumanEvalPack, Code Alpaca, Arena-Hard, FastChat; NULL or "": the 115 that come with the program */
+    int64_t     count;            /* of prompts that are taken                                                  */
+    double      feedback;         /* share of questions about code that somebody has                            */
+    const char *against;          /* training data with commas, prepared directories or files: what stands in it is left out; NULL or "": none */
+    int64_t     write;            /* so many more are written by `model`, and wait for a review                 */
+    const char *model;            /* SPEC of the writer, as in sc_judge_config                                  */
+} sc_judge_prompts_config;        /* options "judge_prompts" */
+/* Makes a set in j->out by j->seed; j: how the writer is asked (temperature, top_p and max_new_tokens are set here), also its key and few_shot. rt and m: for a writer, else NULL. *out (JSON):
+ * {"out","read","duplicate","near_duplicate","overlap","empty","too_long","not_about_code","rejected","instruction","feedback","languages":{NAME:n},"unknown_licence","written","invalid","pending"}. */
+SC_API sc_status sc_judge_prompts(sc_text *out, sc_runtime *rt, const sc_model_config *m, const sc_judge_config *j, const sc_judge_prompts_config *c, sc_error *err);
+typedef enum { SC_REVIEW_SKIP, SC_REVIEW_ACCEPT, SC_REVIEW_REJECT, SC_REVIEW_CHANGE, SC_REVIEW_END } sc_review;
+/* A prompt that waits: its line, where it stands among those that wait, and how many there are. For SC_REVIEW_CHANGE `text` becomes the new prompt (malloc), which is accepted. */
+typedef sc_review (*sc_on_review)(void *user, const char *json, size_t i, size_t n, sc_text *text);
+/* Asks about every prompt of a file that is "pending"; the file is written after each decision. *left (may be NULL): how many wait still. */
+SC_API sc_status sc_judge_prompts_review(size_t *left, const char *file, sc_on_review decide, void *user, sc_error *err);
+/* A page (.html) about a directory of sc_judge_run with everything in it, or a summary (.md). */
+SC_API sc_status sc_judge_report(const char *directory, const char *out, sc_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -50,7 +50,7 @@ extern const struct command command_pull, command_list, command_show, command_rm
     command_cache, command_doctor, command_help, command_completion;
 extern const struct command command_eval_compare, command_eval_report;   /* parts of command_eval: a MODEL of that name is ./compare */
 
-extern const struct command command_judge_run, command_judge_answers;     /* parts of command_judge */
+extern const struct command command_judge_run, command_judge_answers, command_judge_audit, command_judge_prompts, command_judge_report;     /* parts of command_judge */
 
 /* ---- args.c: flags from the rows --------------------------------------------------------------------------------------- */
 

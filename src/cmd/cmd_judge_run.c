@@ -1,11 +1,9 @@
 /* cmd_judge_run.c - `starchat judge run` and `starchat judge answers`: which of two assistants is better, as other models see it. */
-#include "cmd/chat.h"
+#include "cmd/judge.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct judging { struct args args; sc_judge_config config; sc_model_config model; struct opened opened; struct fewshot fewshot; const char *key_env[ARGS_MAX_GIVEN]; int n_key_env; };
 
 /* ---- keys: from the environment alone ------------------------------------------------------------------------------------------------------ */
 
@@ -64,29 +62,34 @@ static sc_status render_fewshot(void *user, sc_text *prompt, const sc_message *m
 
 /* ---- what both begin with ---------------------------------------------------------------------------------------------------------------------------- */
 
-static int open_judging(struct judging *j, const struct command *self, int argc, char **argv, bool has_model)
+int judging_begin(struct judging *j)
 {
-    void *const with[] = { &j->config, &j->model }, *const without[] = { &j->config };
-    int code = args_parse(&j->args, self, argc, argv, has_model ? with : without);
-    if (code == ARGS_GO) code = check_keys(j);
+    int code = check_keys(j);
     const char *fewshot = args_value(&j->args, "few-shot");
     if (code == ARGS_GO && fewshot) {
         code = fewshot_open(&j->fewshot, fewshot);
         j->config.few_shot = render_fewshot;
         j->config.few_shot_stops = fewshot_stops;
     }
-    if (code != ARGS_GO) return code;
     j->config.key = find_key;
     j->config.user = j;
     if (strcmp(j->args.common.runtime.activations, "auto") == 0) j->args.common.runtime.activations = "f32";
     signal(SIGPIPE, SIG_IGN);                                  /* a server may hang up */
-    return open_runtime(&j->opened, &j->args.common);
+    return code;
 }
 
-static void close_judging(struct judging *j)
+void judging_end(struct judging *j)
 {
     close_model(&j->opened);
     fewshot_release(&j->fewshot);
+}
+
+static int open_judging(struct judging *j, const struct command *self, int argc, char **argv, bool has_model)
+{
+    void *const with[] = { &j->config, &j->model }, *const without[] = { &j->config };
+    int code = args_parse(&j->args, self, argc, argv, has_model ? with : without);
+    if (code == ARGS_GO) code = judging_begin(j);
+    return code == ARGS_GO ? open_runtime(&j->opened, &j->args.common) : code;
 }
 
 static long long count_of(const json_t *o, const char *key) { return json_integer_value(json_object_get(o, key)); }
@@ -163,13 +166,11 @@ static int run_answers(const struct command *self, int argc, char **argv)
     int code = open_judging(j, self, argc, argv, true);
     if (code == ARGS_GO) code = sc_judge_answers(&text, j->opened.runtime, j->args.operand[0], &j->model, &j->config, &err) == SC_OK ? print_answers(j, &text) : fail_with(&j->args.common, &err);
     sc_text_free(&text);
-    close_judging(j);
+    judging_end(j);
     free(j);
     return code;
 }
 
-#define KEY_FLAG { "key-env", NULL, "NAME", "the environment variable that holds the key, or HOST=NAME for one server; may be given several times [STARCHAT_JUDGE_KEY; beyond this machine else OPENAI_API_KEY]", NULL }
-#define FEWSHOT_FLAG(help_) { "few-shot", NULL, "FILE|ta", help_, NULL }
 static const char *const answers_tables[] = { "judge", "model", NULL };
 static const char *const answers_hidden[] = { "base", "tuned", "models", "baseline", "judge", "protocol", "one_order", "canaries", NULL };
 static const struct flag answers_flags[] = { { "template", NULL, NULL, NULL, "chat_template" }, FEWSHOT_FLAG("asks by a prompt of example dialogues, as `chat` does; ta: the Tech Assistant prompt"), KEY_FLAG, FLAG_JSON, FLAG_END };
@@ -262,7 +263,7 @@ static int run_judge(const struct command *self, int argc, char **argv)
     int code = open_judging(j, self, argc, argv, false);
     if (code == ARGS_GO) code = sc_judge_run(&text, j->opened.runtime, &j->config, &err) == SC_OK ? print_run(j, &text) : fail_with(&j->args.common, &err);
     sc_text_free(&text);
-    close_judging(j);
+    judging_end(j);
     free(j);
     return code;
 }

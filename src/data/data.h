@@ -102,6 +102,9 @@ struct overlap_mark { double share; bool is_exact; };                 /* of its 
 sc_status overlap_open_items(struct overlap **out, const char *const *text, size_t n, sc_error *err);
 void      overlap_checked_items(bool *is_checked, const struct overlap *o);                                     /* of n */
 void      overlap_mark_items(struct overlap_mark *mark, const struct overlap *o, const char *text, size_t len);  /* mark: n, zeroed at first */
+/* training_texts.c: every text of training data, a prepared directory or files of dialogues; of a dialogue all that is said in one. */
+typedef void training_text(void *user, const char *text, size_t len);
+sc_status training_texts_each(const char *path, training_text *each, void *user, sc_error *err);
 /* ISO code of the language that the text seems to be in ("en"), "" if unsure: stop words and scripts. */
 const char *language_of(const char *text, size_t len);
 /* "en-GB" is wanted by "de,en". */

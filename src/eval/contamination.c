@@ -10,84 +10,14 @@ static const double LEAST_SHARE = 0.5;            /* of an item's 5-word shingle
 struct contamination {
     struct overlap *overlap;
     struct overlap_mark *mark;
-    struct buf text;
     uint64_t texts;
 };
 
-/* ---- training data as texts ---------------------------------------------------------------------------------------------------------------- */
-
-static void check_text(struct contamination *c)
-{
-    if (c->text.len) overlap_mark_items(c->mark, c->overlap, c->text.data, c->text.len);
-    c->texts++;
-    buf_clear(&c->text);
-}
-
-static void take_token(void *user, const struct token_view *t)
+static void check_text(void *user, const char *text, size_t len)
 {
     struct contamination *c = user;
-    if (t->who != WHO_TEMPLATE && t->who != WHO_PADDING) buf_append(&c->text, t->piece, t->len);
-    else if (c->text.len && c->text.data[c->text.len - 1] != '\n') buf_putc(&c->text, '\n');
-}
-
-static sc_status check_dataset(struct contamination *c, const char *directory, sc_error *err)
-{
-    sc_dataset *d = NULL;
-    TRY(sc_dataset_open(&d, directory, err));
-    uint64_t n = sc_dataset_samples(d, NULL);
-    sc_status status = SC_OK;
-    for (uint64_t i = 0; i < n && status == SC_OK; i++) {
-        struct sample_place p;
-        status = dataset_find(&p, d, NULL, i, err);
-        if (status == SC_OK) status = dataset_tokens(d, &p, take_token, c, err);
-        check_text(c);
-    }
-    sc_dataset_close(d);
-    return status;
-}
-
-static sc_status check_record(struct contamination *c, const struct record *r, sc_error *err)
-{
-    struct dialogue_list list = { 0 };
-    const struct tree_config tree = { .all_states = true, .keep_deleted = true, .keep_synthetic = true };
-    const char *format;
-    TRY(dialogues_from_record(&list, r, &tree, &format, err));
-    for (size_t i = 0; i < list.len; i++) {
-        const json_t *messages = list.dialogue[i].messages;
-        for (size_t k = 0; k < json_array_size(messages); k++) {
-            const json_t *content = json_object_get(json_array_get(messages, k), "content");
-            if (json_is_string(content)) buf_append(&c->text, json_string_value(content), json_string_length(content));
-            buf_putc(&c->text, '\n');
-        }
-        if (list.dialogue[i].text) buf_puts(&c->text, list.dialogue[i].text);
-        check_text(c);
-    }
-    dialogue_list_release(&list);
-    return SC_OK;
-}
-
-static sc_status check_files(struct contamination *c, const char *path, sc_error *err)
-{
-    struct reader *r;
-    TRY(reader_open(&r, &(struct reader_config){ .inputs = &path, .n_inputs = 1 }, err));
-    bool more = true;
-    sc_status status = SC_OK;
-    while (status == SC_OK && more) {
-        struct record record = { 0 };
-        status = reader_next(r, &record, &more, err);
-        if (status == SC_OK && more) status = check_record(c, &record, err);
-        record_release(&record);
-    }
-    reader_close(r);
-    return status;
-}
-
-static sc_status check_path(struct contamination *c, const char *path, sc_error *err)
-{
-    char *manifest = path_join(path, "dataset.json");
-    bool is_prepared = path_exists(manifest);
-    mem_free(manifest);
-    return is_prepared ? check_dataset(c, path, err) : check_files(c, path, err);
+    if (len) overlap_mark_items(c->mark, c->overlap, text, len);
+    c->texts++;
 }
 
 /* ---- the questions ---------------------------------------------------------------------------------------------------------------------------- */
@@ -147,13 +77,12 @@ sc_status eval_contamination(json_t **out, const struct eval_task_run *k, const 
     struct contamination c = { .mark = mem_zero(k->n_asks + 1, sizeof *c.mark) };
     char **text = mem_zero(k->n_asks + 1, sizeof *text);
     bool *is_checked = mem_zero(k->n_asks + 1, 1);
-    buf_init(&c.text, 0);
     sc_status status = item_texts(text, k, err);
     if (status == SC_OK) status = overlap_open_items(&c.overlap, (const char *const *)text, k->n_asks, err);
     for (const char *at = paths; status == SC_OK && *at;) {
         size_t len = strcspn(at, ",");
         char *path = mem_strndup(at, len);
-        if (len) status = check_path(&c, path, err);
+        if (len) status = training_texts_each(path, check_text, &c, err);
         mem_free(path);
         at += len + (at[len] == ',');
     }
@@ -165,6 +94,5 @@ sc_status eval_contamination(json_t **out, const struct eval_task_run *k, const 
     for (size_t i = 0; i < k->n_asks; i++) mem_free(text[i]);
     void *all[] = { text, is_checked, c.mark };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) mem_free(all[i]);
-    buf_release(&c.text);
     return status;
 }

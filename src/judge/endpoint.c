@@ -19,7 +19,7 @@ void endpoint_release(struct endpoint *e)
 
 static bool is_loopback(const char *host)
 {
-    return !strcmp(host, "localhost") || !strcmp(host, "[::1]") || !strcmp(host, "::1") || !strncmp(host, "127.", 4);
+    return !strcmp(host, "localhost") || !strcmp(host, "[::1]") || !strcmp(host, "::1") || (!strncmp(host, "127.", 4) && strspn(host, "0123456789.") == strlen(host));
 }
 
 /* The endings that people copy along with an address. */

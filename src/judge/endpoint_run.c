@@ -258,7 +258,7 @@ static bool transport_is_passing(const struct running *r, CURLcode code)
 {
     switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST: case CURLE_COULDNT_RESOLVE_PROXY: case CURLE_COULDNT_CONNECT: case CURLE_SSL_CONNECT_ERROR: return r->was_answered;
-    case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_CACERT_BADFILE: case CURLE_URL_MALFORMAT: case CURLE_UNSUPPORTED_PROTOCOL: return false;
+    case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_CACERT_BADFILE: case CURLE_URL_MALFORMAT: return false;
     default: return true;
     }
 }

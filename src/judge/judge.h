@@ -102,17 +102,28 @@ extern const struct sc_options judge_audit_options;
 
 /* ---- verdict.c: who is better ---------------------------------------------------------------------------------------------------------------------- */
 
-/* *out, the caller's. Of judgements that are no canaries, each judge alone and all together: {"models":[...],"pairs":[{"judge","base","tuned","slice","prompts","win","tie","loss","inconsistent",
- * "win_rate","low","high","score_difference","score_low","score_high","length_controlled","style_controlled","p","smallest"}],"ratings":[{"judge","model","bradley_terry",
- * "low","high","elo","elo_low","elo_high"}]}. audit: judges that are not calibrated have "withheld": why, in place of rates. */
+/* *out, the caller's. Of judgements that are no canaries, by each judge with each protocol, and by "all judges" that may be trusted ("judges" names them; "people" never among them):
+ * {"models":[NAME],"pairs":[PAIR],"ratings":[RATING],"scores":[SCORE],"withheld":[{"judge","protocol","why"}],"raw":{"ratings","scores"},"notes":[SENTENCE],"seed","draws"}.
+ * PAIR: {"judge","protocol","base","tuned" (base: the model that the files name first),"by":"all"|"slice"|"language","slice" ("" for all),"prompts","sentence"} and rates of the tuned one:
+ * "comparisons" (both orders of a prompt's turn are one: a winner if both name it, else a tie),"calls","win","tie","loss","inconsistent","rule":"orders"|"probability"|"strength" (how calls
+ * count: AlpacaEval's shares, Arena-Hard's "much better" three times),"win_rate","low","high" (Wilson; by prompt where one has several comparisons),"n_effective","p" (exact sign test by
+ * prompt),"p_adjusted" (Holm, over a judge's pairs),"smallest","score_base","score_tuned","score_difference","score_low","score_high" (only with scores),"length_controlled",
+ * "style_controlled" (each with _low, _high, _extrapolated and _effects, or null and _why). RATING: {"judge","protocol","model","bradley_terry","low","high" (Elo's scale, mean 1000),"strength"
+ * (natural logarithm),"elo","elo_low","elo_high"}. SCORE: {"judge","protocol","model","turn" (absent: all),"n","mean","low","high","sd","median"}.
+ * audit: what judge_audit gave, or NULL: nothing is withheld. A judge that it does not call calibrated has "withheld": why, in place of rates, which stand under "raw" of its rows; its ratings and
+ * scores stand under "raw" of the whole. SC_E_ARGUMENT if no judgement says anything. */
 sc_status judge_verdict(json_t **out, const struct judgements *j, const json_t *audit, uint64_t seed, sc_error *err);
 /* Half width of the 95 % interval and smallest difference seen with power 0.8, for n prompts around a win rate of p. */
 struct judge_power { double half_width, smallest; };
 struct judge_power judge_power_of(size_t n, double p);
 
+/* ---- prompt_set_job.c (public interface in starchat_judge.h) --------------------------------------------------------------------------------------- */
+
+extern const struct sc_options judge_prompts_options;
+
 /* ---- report.c ------------------------------------------------------------------------------------------------------------------------------------------ */
 
-/* One self-contained page of a run's directory: run.json, judgements.jsonl, answers.jsonl, prompts.jsonl, audit.json, verdict.json. */
+/* One self-contained page (.html) or a summary (.md) of a run's directory: run.json, judgements.jsonl, answers.jsonl, prompts.jsonl, audit.json, verdict.json. */
 sc_status judge_report(const char *directory, const char *out, sc_error *err);
 
 #endif

@@ -49,6 +49,7 @@ struct judgement_reading {
     const struct judge_protocol *forced;            /* texts are parsed by it; NULL: what the shape says, and the file's verdict counts */
     struct protocol_cache protocols;
 };
+judge_each judgements_row;                         /* `user`: a struct judgement_reading; a row of any file */
 /* A row of a file that others wrote, as one judgement or several. SC_E_FORMAT: of no known shape. */
 sc_status judgement_foreign(struct judgement_reading *r, const json_t *row, const char *file, sc_error *err);
 /* Appends one, whose texts become the list's: with the verdict of its text where the reading is forced, else the stored one. */

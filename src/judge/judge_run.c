@@ -227,12 +227,12 @@ static sc_status answers_of_model(struct job *w, struct speaker *s, sc_error *er
     return status;
 }
 
-/* Those of an earlier start are all there or not at all. */
+/* Those of an earlier start are all there or not at all: --overwrite has removed them. */
 static sc_status get_answers(struct job *w, sc_error *err)
 {
     char *path = w->has_files ? path_join(w->files.directory, "answers.jsonl") : NULL;
     sc_status status = SC_OK;
-    if (path && path_exists(path) && !w->c->overwrite) {
+    if (path && path_exists(path)) {
         status = judge_answers_read(&w->answers, path, NULL, err);
         mem_free(path);
         return status;

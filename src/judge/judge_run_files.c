@@ -6,11 +6,30 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINES_MAX = 1 << 30, RUN_MAX = 64 << 20 };
 
 /* ---- what is there already ------------------------------------------------------------------------------------------------------------------ */
+
+/* What a list of models or judges holds otherwise: the name of the first that differs. */
+static bool name_member(char out[200], const char *key, const json_t *was, const json_t *now)
+{
+    const json_t *one;
+    size_t i;
+    if (!json_is_array(was) || !json_is_array(now)) return false;
+    json_array_foreach(now, i, one) {
+        const json_t *other = json_array_get(was, i);
+        const char *a = json_string_value(json_object_get(other, "name")), *b = json_string_value(json_object_get(one, "name"));
+        if (json_equal(other, one) || !b) continue;
+        if (a && !strcmp(a, b)) snprintf(out, 200, "%s is another one there: %.80s has changed", key, b);
+        else snprintf(out, 200, "%s is %.80s there and %.80s here", key, a ? a : "nothing", b);
+        return true;
+    }
+    snprintf(out, 200, "%s is a list of %zu there and of %zu here", key, json_array_size(was), json_array_size(now));
+    return true;
+}
 
 /* Where two settings differ, as "seed is 1 there and 2 here". */
 static void name_difference(char out[200], const json_t *old, const json_t *now)
@@ -21,6 +40,7 @@ static void name_difference(char out[200], const json_t *old, const json_t *now)
     json_object_foreach((json_t *)(uintptr_t)now, key, v) {
         const json_t *was = json_object_get(old, key);
         if (was && json_equal(was, v)) continue;
+        if (name_member(out, key, was, v)) return;
         a = was ? json_dumps(was, JSON_ENCODE_ANY | JSON_COMPACT) : mem_strdup("not named");
         b = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
         snprintf(out, 200, "%s is %.60s%s there and %.60s%s here", key, a, strlen(a) > 60 ? "..." : "", b, strlen(b) > 60 ? "..." : "");
@@ -30,20 +50,45 @@ static void name_difference(char out[200], const json_t *old, const json_t *now)
     mem_free(b);
 }
 
+/* Answers come again from the cache; what judges said is worth keeping. */
+static bool has_lines(const struct run_files *f)
+{
+    char *lines = path_join(f->directory, "judgements.jsonl");
+    struct stat st;
+    bool has = stat(lines, &st) == 0 && st.st_size > 0;
+    mem_free(lines);
+    return has;
+}
+
 static sc_status check_settings(const struct run_files *f, const json_t *settings, bool overwrite, bool *is_new, sc_error *err)
 {
     char *path = path_join(f->directory, "run.json"), difference[200] = "it has no settings", quoted[220];
     json_t *old = NULL;
     sc_status status = SC_OK;
-    *is_new = !path_exists(path) || overwrite;
-    if (!*is_new) status = json_read_file(&old, path, RUN_MAX, err);
-    if (old && !json_equal(json_object_get(old, "settings"), settings)) {
+    bool is_there = path_exists(path), has = has_lines(f);
+    if (is_there && !overwrite) status = json_read_file(&old, path, RUN_MAX, has ? err : NULL);
+    bool is_same = old && json_equal(json_object_get(old, "settings"), settings);
+    *is_new = overwrite || (!is_same && !has);
+    if (*is_new || is_same) status = SC_OK;
+    else if (!is_there) status = FAIL(err, SC_E_ARGUMENT, "%s has judgements, but no run.json that says of what; take another --out, or --overwrite it", f->directory);
+    else if (status == SC_OK) {
         name_difference(difference, json_object_get(old, "settings"), settings);
         status = FAIL(err, SC_E_ARGUMENT, "%s is another run: %s; take the same settings to go on, another --out, or --overwrite it", f->directory, error_quote(quoted, sizeof quoted, difference, strlen(difference)));
     }
     json_decref(old);
     mem_free(path);
     return status;
+}
+
+/* run.json goes last: until the others are gone it says what they are of. */
+static void remove_results(const struct run_files *f)
+{
+    static const char *const names[] = { "report.html", "verdict.json", "audit.json", "judgements.jsonl", "answers.jsonl", "run.json" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = path_join(f->directory, names[i]);
+        unlink(path);
+        mem_free(path);
+    }
 }
 
 static void read_lines(struct run_files *f, const sc_text *text, size_t *whole)
@@ -95,6 +140,7 @@ sc_status run_files_open(struct run_files *out, const char *directory, const jso
     sc_status status = path_make_directories(directory, err);
     if (status == SC_OK) status = take_lock(out, err);
     if (status == SC_OK) status = check_settings(out, settings, overwrite, &is_new, err);
+    if (status == SC_OK && is_new) remove_results(out);
     if (status == SC_OK) status = open_lines(out, is_new, err);
     if (status != SC_OK) run_files_close(out);
     return status;

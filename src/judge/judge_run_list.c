@@ -13,7 +13,7 @@ static const struct option rows[] = {
     ROW(models, OPT_STRING, 0, 0, "", NULL, "instead of --base and --tuned: several with commas, each compared with each"),
     ROW(baseline, OPT_STRING, 0, 0, "", NULL, "with --models: each is compared with this one alone"),
     ROW(judge, OPT_STRING, 0, 0, "", NULL, "who judges: MODEL or URL#NAME, several with commas"),
-    ROW(protocol, OPT_STRING, 0, 0, "starchat", NULL, "how the judge is asked: a name (`starchat judge protocols` lists them) or a YAML file"),
+    ROW(protocol, OPT_STRING, 0, 0, "starchat", NULL, "how the judge is asked: a name (`starchat judge parse --list` shows them) or a YAML file"),
     ROW(one_order, OPT_BOOL, 0, 0, "false", NULL, "shows each pair once, in a drawn order; without it both ways round, so that a liking for a place shows"),
     ROW(canaries, OPT_INT, 0, 1000, "8", NULL, "trick questions of each kind by which the judge is tested; 0: none, then nothing vouches for it"),
     ROW(limit, OPT_INT, 0, 1000000, "0", NULL, "only the first so many prompts; 0: all"),

@@ -271,7 +271,7 @@ void judgement_begin(struct judgement *j)
     j->style[0].tokens = j->style[1].tokens = (double)NAN;
 }
 
-static sc_status each_row(void *user, json_t *row, const char *file, uint64_t line, sc_error *err)
+sc_status judgements_row(void *user, json_t *row, const char *file, uint64_t line, sc_error *err)
 {
     struct judgement_reading *r = user;
     (void)line;
@@ -293,7 +293,7 @@ sc_status judgements_read(struct judgements *out, const char *path, const struct
     if (protocol) TRY(judge_protocol_open(&forced, protocol, err));
     r.forced = forced;
     char *own = path_join(path, "judgements.jsonl");
-    sc_status status = judge_read_rows(path_is_directory(path) && path_exists(own) ? own : path, each_row, &r, err);
+    sc_status status = judge_read_rows(path_is_directory(path) && path_exists(own) ? own : path, judgements_row, &r, err);
     if (status == SC_OK && out->n == before) status = FAIL(err, SC_E_FORMAT, "%s holds no judgements", path);
     if (status == SC_OK) judgements_name_pairs(out);
     mem_free(own);

@@ -183,6 +183,16 @@ static bool names_of_review(char **a, char **b, const char *file)
     return true;
 }
 
+/* "gpt-4-0328-coding": the model, and behind it which of its prompts it was asked by; a number says no more than that it was a reviewer. */
+static char *reviewer(const char *id)
+{
+    static const char *const prompts[] = { "-default", "-generic", "-coding", "-math" };
+    if (!id) return mem_strdup("reviewer");
+    for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++)
+        if (path_ends_with(id, prompts[i]) && strlen(id) > strlen(prompts[i])) return mem_strndup(id, strlen(id) - strlen(prompts[i]));
+    return mem_strdup(id);
+}
+
 static sc_status vicuna(struct judgement_reading *r, const json_t *row, const char *file, sc_error *err)
 {
     struct judgement j;
@@ -195,7 +205,9 @@ static sc_status vicuna(struct judgement_reading *r, const json_t *row, const ch
         if (status != SC_OK) mem_free(a);
         if (status != SC_OK) return status;
     }
-    begin(&j, json_is_string(who) ? json_string_value(who) : "reviewer", "vicuna", a, b);
+    char *judge = reviewer(json_string_value(who));
+    begin(&j, judge, "vicuna", a, b);
+    mem_free(judge);
     mem_free(a);
     mem_free(b);
     sc_status status = take_common(&j, row, err);

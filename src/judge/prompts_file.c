@@ -140,8 +140,10 @@ static sc_status add_prompt(void *user, json_t *row, const char *file, uint64_t 
     struct judge_prompts *p = user;
     struct judge_prompt one = { 0 };
     char quoted[80];
+    const char *review = json_string_value(json_object_get(row, "review"));
     (void)file;
     (void)line;
+    if (review && (!strcmp(review, "pending") || !strcmp(review, "rejected"))) return SC_OK;      /* what a model wrote and nobody took: see prompt_set.h */
     sc_status status = take_prompt(&one, row, err);
     if (status == SC_OK && judge_prompts_find(p, one.id)) status = FAIL(err, SC_E_FORMAT, "prompt %s is there a second time; every id stands for one prompt", error_quote(quoted, sizeof quoted, one.id, strlen(one.id)));
     if (status != SC_OK) {

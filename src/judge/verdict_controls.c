@@ -78,20 +78,36 @@ static size_t distinct_prompts(const struct control *c, size_t n_prompts)
     return n;
 }
 
+/* Is the answer to "what if they were alike" beyond what was seen: one side always longer, say? */
+static bool is_beyond(const struct control *c)
+{
+    for (size_t f = 1; f < c->k; f++) {
+        bool above = false, below = false, zero = false;
+        for (size_t i = 0; i < c->n; i++) {
+            double x = c->x[i * c->k + f];
+            above = above || x > 0;
+            below = below || x < 0;
+            zero = zero || x == 0;
+        }
+        if (above != below && !zero) return true;
+    }
+    return false;
+}
+
 static double logistic(double z) { return 1 / (1 + exp(-z)); }
 
-/* The regression and its interval by prompts, as members `name`, name_low, name_high and name_effect; null with name_why where it says nothing. */
+/* The regression and its interval by prompts, as members `name`, name_low, name_high, name_extrapolated and name_effects; null with name_why where it says nothing. */
 static void control_fit(json_t *row, const char *name, const char *const *terms, const struct control *c, size_t n_prompts)
 {
     double b[TERMS_MOST], error[TERMS_MOST];
     bool penalised[TERMS_MOST] = { false, true, true, true, true };
     char key[80];
     sc_error err = { 0 };
-    size_t prompts = distinct_prompts(c, n_prompts), most = 2 * c->k;
+    size_t prompts = distinct_prompts(c, n_prompts), least = 5 * c->k;
     const char *why = NULL;
     double all = 0;
     for (size_t i = 0; i < c->n; i++) all += c->share[i];
-    if (prompts < most) why = "too few prompts with known answers";
+    if (prompts < least) why = "too few prompts with known answers";
     else if (all <= 0 || all >= (double)c->n) why = "one side won every time, so nothing can be told of what helped it";
     else if (stats_logistic_clusters(b, error, c->x, c->share, c->weight, c->n, c->k, penalised, RIDGE, c->prompt, &err) != SC_OK) why = err.message;
     json_object_set_new(row, name, why ? json_null() : json_real(logistic(b[0])));
@@ -106,6 +122,8 @@ static void control_fit(json_t *row, const char *name, const char *const *terms,
     set_real(row, key, logistic(b[0] - reach * error[0]));
     snprintf(key, sizeof key, "%s_high", name);
     set_real(row, key, logistic(b[0] + reach * error[0]));
+    snprintf(key, sizeof key, "%s_extrapolated", name);
+    json_object_set_new(row, key, json_boolean(is_beyond(c)));
     for (size_t f = 1; f < c->k; f++) {
         json_t *one = json_object();
         set_real(one, "coefficient", b[f]);

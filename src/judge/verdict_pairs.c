@@ -40,7 +40,8 @@ static struct prompt_sum *prompt_sums(size_t *n_prompts, const struct comparison
 
 /* Wilson's interval of as many independent comparisons as the n at hand are worth. Each prompt once, all of one weight: n. Else the variance over prompts tells (Korn and
  * Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated from survey data", 1998), with t's wider reach for few prompts.
- * Ties count half, which varies less than winning and losing do; only probabilities may use that, since with them all shares can lie close together. */
+ * Ties count half, which varies less than winning and losing do, so with many ties the interval is wider than it need be. Only probabilities use their own variance, since
+ * all of them can lie close together. */
 struct verdict_rate verdict_rate_of(const struct comparison *const *at, size_t n, bool is_probability)
 {
     struct verdict_rate out = { (double)NAN, 0, { (double)NAN, (double)NAN }, 0 };
@@ -120,13 +121,16 @@ static const struct comparison **members(size_t *n, const struct verdict *v, con
     return out;
 }
 
-static void set_sentence(json_t *row, const struct verdict *v, const struct verdict_part *part, const struct verdict_rate *r)
+/* Better or worse by the sign test: it leaves ties out, where the interval grows with them. */
+static void set_sentence(json_t *row, const struct verdict *v, const struct verdict_part *part, const struct verdict_rate *r, double p)
 {
-    char text[700];
+    char text[700], chance[24];
+    if (p < 1e-4) snprintf(chance, sizeof chance, "below 0.0001");
+    else snprintf(chance, sizeof chance, "%.4f", p);
     const char *tuned = v->model[part->of[0]->tuned], *base = v->model[part->of[0]->base];
-    const char *how = r->interval.low > 0.5 ? "is better than" : r->interval.high < 0.5 ? "is worse than" : "cannot be told from";
-    snprintf(text, sizeof text, "%.200s %s %.200s: it wins %.1f %% (95 %% interval %.1f to %.1f %%) on %zu prompt%s", tuned, how, base, 100 * r->share, 100 * r->interval.low, 100 * r->interval.high, r->n_prompts,
-             r->n_prompts == 1 ? "" : "s");
+    const char *how = p >= 0.05 || r->share == 0.5 ? "cannot be told from" : r->share > 0.5 ? "is better than" : "is worse than";
+    snprintf(text, sizeof text, "%.200s %s %.200s: it wins %.1f %% (95 %% interval %.1f to %.1f %%) on %zu prompt%s, p %s", tuned, how, base, 100 * r->share, 100 * r->interval.low, 100 * r->interval.high, r->n_prompts,
+             r->n_prompts == 1 ? "" : "s", chance);
     struct buf whole;
     buf_init(&whole, 0);
     utf8_repair(&whole, text, strlen(text));                   /* names may be cut in a character */
@@ -163,11 +167,12 @@ json_t *verdict_rates(size_t *prompts, const struct verdict *v, const struct ver
         set_real(row, "low", r.interval.low);
         set_real(row, "high", r.interval.high);
         set_real(row, "n_effective", r.n_effective);
-        set_real(row, "p", sign_test(at, n));
+        double p = sign_test(at, n);
+        set_real(row, "p", p);
         set_real(row, "smallest", stats_smallest_difference((r.interval.high - r.interval.low) / 2 / STATS_Z));
         set_scores(row, v, at, n);
         verdict_controls(row, v, at, n);
-        set_sentence(row, v, part, &r);
+        set_sentence(row, v, part, &r, p);
     }
     mem_free(at);
     return row;

@@ -177,8 +177,8 @@ sc_status choices_say_apart(enum stats_apart how, const bool *group, size_t n, c
     for (size_t i = 0; i < n; i++)
         if (group[i]) buf_printf(&names, "%s%zu", size++ ? ", " : "", i);
     rest = n - size;
-    sc_status status = FAIL(err, SC_E_ARGUMENT, "%s: player%s %s%s (counted from 0) %s the other %zu, so no finite strengths are the most likely ones; compare them more, leave one side out, or take a ridge above 0", what,
-                            size == 1 ? "" : "s", names.data ? names.data : "", names.is_full ? " ..." : "",
+    sc_status status = FAIL(err, SC_E_ARGUMENT, "%s: player%s %s%s (counted from 0) %s the other %zu, so no finite strengths are the most likely ones; compare them more, leave one side out, or take a ridge above 0",
+                            what, size == 1 ? "" : "s", names.data ? names.data : "", names.is_full ? " ..." : "",
                             how == STATS_NEVER_MET ? "never met" : how == STATS_NEVER_WON ? "never won against" : "never lost against", rest);
     buf_release(&names);
     return status;

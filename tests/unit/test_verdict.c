@@ -131,7 +131,7 @@ TEST(as_published)
     json_t *v = verdict(&m, NULL), *row = pair(v, "gpt-4", "base", "tuned", "");
     NEAR(real(row, "low"), 0.902, 5e-4);
     NEAR(real(row, "high"), 0.981, 5e-4);
-    CHECK(strstr(text(row, "sentence"), "tuned is better than base: it wins 95.7 % (95 % interval 90.2 to 98.1 %) on 115 prompts"));
+    CHECK(strstr(text(row, "sentence"), "tuned is better than base: it wins 95.7 % (95 % interval 90.2 to 98.1 %) on 115 prompts, p below 0.0001"));
     json_decref(v);
     forget(&m);
     NEAR(judge_power_of(115, 0.5).half_width, 0.09, 1e-3);
@@ -149,6 +149,19 @@ TEST(power)
         chance *= (double)(115 - k) / (double)(k + 1) * p / (1 - p);
     }
     NEAR(seen, 0.78, 0.04);
+}
+
+/* Ties tell nothing against a difference: the test sees it, the interval, which counts them half, is wide. */
+TEST(many_ties)
+{
+    static struct made m;
+    for (int i = 0; i < 80; i++) add_both(&m, "J", i, 1, i < 18 ? 't' : i == 18 ? 'b' : '=', i < 18 ? 't' : i == 18 ? 'b' : '=');
+    json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
+    NEAR(real(row, "low"), stats_wilson(48.5, 80).low, 1e-15);
+    NEAR(real(row, "p"), stats_mcnemar(1, 18), 1e-15);
+    CHECK(strstr(text(row, "sentence"), "tuned is better than base"));
+    json_decref(v);
+    forget(&m);
 }
 
 TEST(scores_of_pairs)
@@ -299,7 +312,7 @@ TEST(withheld)
 
 /* ---- planted truths ----------------------------------------------------------------------------------------------------------------------------------------- */
 
-enum { RUNS = 200, PROMPTS = 100 };
+enum { RUNS = 120, PROMPTS = 100 };
 
 /* An honest judge with noise: on prompt i it prefers the tuned answer with a chance of its own, in each order and turn anew; the mean of the chances is the win rate. */
 TEST(planted_win_rate)
@@ -333,9 +346,9 @@ TEST(planted_win_rate)
         forget(&turns);
     }
     CHECK(covered >= 0.93 * RUNS);
-    /* Of 4000 such runs 94.4 % are covered; three standard errors of 200 less. */
-    CHECK(score_covered >= 0.895 * RUNS && score_covered < RUNS);
-    CHECK(turns_covered >= 0.895 * RUNS && turns_covered < RUNS);
+    /* Of 4000 such runs 94.4 % are covered; three standard errors of 120 less. */
+    CHECK(score_covered >= 0.88 * RUNS && score_covered < RUNS);
+    CHECK(turns_covered >= 0.88 * RUNS && turns_covered < RUNS);
 }
 
 /* Equally good answers, the tuned ones longer and with more lists, by a judge who likes that: the plain win rate is fooled, the controlled one is not. */
@@ -360,16 +373,18 @@ TEST(planted_length)
         fooled += real(row, "low") > 0.5;
         length_covered += real(row, "length_controlled_low") <= 0.5 && 0.5 <= real(row, "length_controlled_high");
         CHECK(real(json_object_get(json_object_get(row, "length_controlled_effects"), "length"), "coefficient") > 0);
+        CHECK(json_is_false(json_object_get(row, "length_controlled_extrapolated")));
         CHECK_STR(text(row, "style_controlled_why"), "too few prompts with known answers");
         row = pair(v, "S", "base", "tuned", "");
         style_covered += real(row, "style_controlled_low") <= 0.5 && 0.5 <= real(row, "style_controlled_high");
         CHECK(json_is_null(json_object_get(row, "length_controlled")) && json_is_real(json_object_get(row, "style_controlled")));
+        CHECK(json_is_true(json_object_get(row, "style_controlled_extrapolated")));        /* the tuned ones always had more tokens */
         json_decref(v);
         forget(&m);
     }
     CHECK(fooled > 0.6 * RUNS / 2);
-    CHECK(length_covered >= 0.90 * RUNS / 2 && length_covered < RUNS / 2);
-    CHECK(style_covered >= 0.90 * RUNS / 2 && style_covered < RUNS / 2);
+    CHECK(length_covered >= 0.87 * RUNS / 2 && length_covered < RUNS / 2);
+    CHECK(style_covered >= 0.87 * RUNS / 2 && style_covered < RUNS / 2);
 }
 
 TEST(planted_ratings)
@@ -403,4 +418,63 @@ TEST(planted_ratings)
     CHECK_STR(text(pair(v, "K", "x", "y", ""), "length_controlled_why"), "too few prompts with known answers");
     json_decref(v);
     forget(&m);
+}
+
+/* ---- what is known of real judges --------------------------------------------------------------------------------------------------------------------------- */
+
+#define EVAL "../shared/data/eval/"
+
+static void check_counts(const json_t *v, const char *base, const char *tuned, int win, int tie, int loss)
+{
+    json_t *row = pair(v, "all judges", base, tuned, "");
+    CHECK_INT(whole(row, "win"), win);
+    CHECK_INT(whole(row, "tie"), tie);
+    CHECK_INT(whole(row, "loss"), loss);
+}
+
+TEST(vicuna_reviews)
+{
+    static const char *const files[] = { "alpaca-13b", "bard", "gpt35", "llama-13b" };
+    struct judgements j = { 0 };
+    json_t *v = NULL;
+    for (size_t i = 0; i < 4; i++) {
+        char path[300];
+        snprintf(path, sizeof path, EVAL "vicuna-blog-eval/review/vicuna-13b_20230322-clean-lang/review_%s_vicuna-13b.jsonl", files[i]);
+        if (!test_path(path)) { puts("skipped: the shared data is not there"); return; }
+        CHECK_OK(judgements_read(&j, test_path(path), NULL, NULL, err));
+    }
+    CHECK_OK(judge_verdict(&v, &j, NULL, 1, err));
+    check_counts(v, "alpaca-13b", "vicuna-13b", 76, 1, 3);
+    check_counts(v, "vicuna-13b", "bard", 30, 10, 40);
+    check_counts(v, "vicuna-13b", "gpt35", 44, 22, 14);
+    check_counts(v, "vicuna-13b", "llama-13b", 3, 0, 77);
+    json_decref(v);
+    judgements_release(&j);
+}
+
+/* How often two judges changed their verdict with the order: 951 of 1200 and 371 of 1198 pairs. */
+TEST(mt_bench_pairs)
+{
+    static const char *const judges[] = { "7B", "32B" };
+    static const int calls[] = { 2400, 2396 }, inconsistent[] = { 951, 371 };
+    for (size_t k = 0; k < 2; k++) {
+        struct judgements j = { 0 };
+        json_t *v = NULL, *row;
+        size_t i;
+        int found = 0, both = 0;
+        char path[300];
+        snprintf(path, sizeof path, EVAL "mt-bench-judged/judgments/qwen/judge_%s/pairwise", judges[k]);
+        if (!test_path(path)) { puts("skipped: the shared data is not there"); return; }
+        CHECK_OK(judgements_read(&j, test_path(path), NULL, NULL, err));
+        CHECK_OK(judge_verdict(&v, &j, NULL, 1, err));
+        json_array_foreach(json_object_get(v, "pairs"), i, row) {
+            if (strcmp(text(row, "by"), "all") != 0) continue;
+            found += whole(row, "inconsistent");
+            both += 2 * (whole(row, "calls") - whole(row, "comparisons"));
+        }
+        CHECK_INT(found, inconsistent[k]);
+        CHECK_INT(both, calls[k]);
+        json_decref(v);
+        judgements_release(&j);
+    }
 }
