@@ -19,6 +19,7 @@ CMD_LIBS := $(if $(filter 1,$(READLINE)),-lreadline)
 LIB_SRC  := $(filter-out src/cmd/%,$(wildcard src/*.c src/*/*.c))
 CMD_SRC  := $(filter-out src/cmd/terminal_$(if $(filter 1,$(READLINE)),plain,readline).c,$(wildcard src/cmd/*.c))
 LIB_OBJ  := $(LIB_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/page.o $(BUILD)/embedded/tasks.o $(BUILD)/embedded/protocols.o $(BUILD)/embedded/judge_prompts.o $(BUILD)/embedded/judge_report.o $(BUILD)/embedded/eval_beside.o $(addprefix $(BUILD)/embedded/sandbox_,enter.o candidate.o checker.o plain.o) $(addprefix $(BUILD)/embedded/eval_,draw.o collect.o libraries.o)
+LIB_OBJ  += $(BUILD)/embedded/rank_page.o
 CMD_OBJ  := $(CMD_SRC:src/%.c=$(BUILD)/%.o) $(BUILD)/embedded/prompt_ta.o
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 # Tests of the AVX-512 kernels for machines without them, where SIMDe (libsimde-dev) is installed.
@@ -68,6 +69,9 @@ $(BUILD)/embedded/prompt_ta.c: prompts/TA_prompt_v1.txt tools/embed.sh
 $(BUILD)/embedded/page.c: tools/embed_page.sh $(shell find web/dist -type f | sort)
 	@mkdir -p $(@D)
 	tools/embed_page.sh web/dist > $@.part && mv $@.part $@
+$(BUILD)/embedded/rank_page.c: tools/embed_page.sh $(shell find web/rank -type f | sort)
+	@mkdir -p $(@D)
+	tools/embed_page.sh web/rank rank_page_files > $@.part && mv $@.part $@
 $(BUILD)/embedded/tasks.c: tools/embed_tasks.sh $(sort $(wildcard tasks/*.yaml))
 	@mkdir -p $(@D)
 	tools/embed_tasks.sh eval_task_files $(sort $(wildcard tasks/*.yaml)) > $@.part && mv $@.part $@
@@ -205,6 +209,7 @@ install: all
 	install -D -m 644 $(BUILD)/libstarchat.a $(DESTDIR)$(PREFIX)/lib/libstarchat.a
 	install -D -m 644 include/starchat.h $(DESTDIR)$(PREFIX)/include/starchat.h
 	install -D -m 644 include/starchat_judge.h $(DESTDIR)$(PREFIX)/include/starchat_judge.h
+	install -D -m 644 include/starchat_rank.h $(DESTDIR)$(PREFIX)/include/starchat_rank.h
 	for m in $(wildcard $(BUILD)/starchat-*.so); do install -D $$m $(DESTDIR)$(PREFIX)/lib/starchat/$$(basename $$m) || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PACKAGES@|$(PACKAGES)|' tools/starchat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/starchat.pc

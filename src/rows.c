@@ -6,6 +6,7 @@
 #include "infer/infer.h"
 #include "judge/judge_run.h"
 #include "model/model_internal.h"
+#include "rank/rank.h"
 #include "serve/serve.h"
 #include "train/train.h"
 
@@ -17,5 +18,6 @@ sc_status (*const measure_live)(json_t **out, sc_model *m, const struct live_tas
 
 const struct sc_options *const option_tables[] = {
     &runtime_options, &model_options, &session_options, &prompt_cache_options, &sample_options, &pull_options, &convert_options, &init_options, &prepare_options, &train_options,
-    &merge_options, &serve_options, &eval_options, &eval_compare_options, &judge_options, &judge_audit_options, &judge_prompts_options, NULL,
+    &merge_options, &serve_options, &eval_options, &eval_compare_options, &judge_options, &judge_audit_options, &judge_prompts_options,
+    &rank_options, &rank_server_options, &rank_export_options, &rank_report_options, NULL,
 };

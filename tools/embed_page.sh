@@ -1,6 +1,7 @@
 #!/bin/sh
-# Prints a C file with the files of the chat page, packed by gzip: embed_page.sh DIRECTORY. Names of assets hold a hash of what is in them.
+# Prints a C file with the files of a page, packed by gzip: embed_page.sh DIRECTORY [NAME]; NAME: of the array, page_files. Names of assets hold a hash of what is in them.
 set -eu
+name=${2:-page_files}
 cd "$1"
 files=$(find . -type f | LC_ALL=C sort)
 echo '#include "serve/page.h"'
@@ -11,7 +12,7 @@ for f in $files; do
     echo '};'
     i=$((i + 1))
 done
-echo 'const struct page_file page_files[] = {'
+echo "const struct page_file $name[] = {"
 i=0
 for f in $files; do
     case $f in

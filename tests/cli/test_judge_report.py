@@ -205,7 +205,7 @@ def test_all_of_the_run_is_in_it():
 
 def test_summary_in_markdown():
     text = report(Runs.get("plain"), SCRATCH / "summary.md")
-    assert text.startswith("# Judged: plain\n") and "| gpt-4 | StarChat-alpha | StarCoderBase | all | 115 |" in text and "tiny-7b, StarChat-alpha against StarCoderBase: no verdict" in text
+    assert text.startswith("# Judged: plain\n") and "| gpt-4 | StarChat-alpha | StarCoderBase | 115 |" in text and "| gpt-4 | StarChat-alpha | StarCoderBase | feedback | 29 |" in text and "tiny-7b, StarChat-alpha against StarCoderBase: no verdict" in text
     assert "<script" not in text and "&lt;/script>" in text
     assert "## Agreement" in text and "## To repeat the run" in text
 

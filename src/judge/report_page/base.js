@@ -87,7 +87,7 @@ function ticks(low, high) {
 
 /* Intervals along one axis. rows: {name, value, low, high, text, class}; mark: a line that means "no difference". On a narrow screen names stand above their rows. */
 function intervals(title, rows, low, high, mark, format) {
-  const narrow = window.innerWidth < 640, width = narrow ? 360 : 780, left = narrow ? 12 : 240, right = narrow ? 12 : 180, step = narrow ? 46 : 30, top = 8, bottom = top + rows.length * step;
+  const narrow = window.innerWidth < 640, most = narrow ? 24 : 48, longest = Math.min(most, Math.max(12, ...rows.map(r => visible(r.name).length))), left = narrow ? 12 : 20 + longest * 7.2, width = narrow ? 360 : left + 540, right = narrow ? 12 : 180, step = narrow ? 46 : 30, top = 8, bottom = top + rows.length * step;
   const place = x => left + (Math.min(high, Math.max(low, x)) - low) / (high - low || 1) * (width - left - right);
   const picture = svg('svg', { viewBox: `0 0 ${width} ${bottom + 26}`, role: 'img', 'aria-label': title + ': ' + rows.map(r => `${visible(r.name)} ${r.text}`).join('; ') });
   for (const x of ticks(low, high)) {
@@ -97,12 +97,13 @@ function intervals(title, rows, low, high, mark, format) {
   if (mark !== null) picture.append(svg('line', { class: 'mark', x1: place(mark), x2: place(mark), y1: top - 4, y2: bottom + 4 }));
   rows.forEach((row, i) => {
     const y = top + (i + (narrow ? 0.72 : 0.5)) * step, known = isNumber(row.value), label = narrow ? y - 14 : y + 5;
-    picture.append(svg('text', { x: narrow ? 0 : left - 14, y: label, 'text-anchor': narrow ? 'start' : 'end' }, short(row.name, narrow ? 24 : 32), svg('title', {}, visible(row.name))),
+    picture.append(svg('text', { x: narrow ? 0 : left - 14, y: label, 'text-anchor': narrow ? 'start' : 'end' }, short(row.name, most), svg('title', {}, visible(row.name))),
       svg('text', { class: known ? null : 'soft', x: narrow ? width : known ? width - right + 14 : left + 8, y: label, 'text-anchor': narrow ? 'end' : 'start' }, row.text || 'unknown'));
     if (known && isNumber(row.low) && isNumber(row.high)) picture.append(svg('rect', { class: 'range', x: place(row.low), y: y - 4, width: Math.max(1.5, place(row.high) - place(row.low)), height: 8, rx: 4 }));
     if (known) picture.append(svg('circle', { class: 'dot ' + (row.class || ''), cx: place(row.value), cy: y, r: 5.5 }));
   });
-  return el('figure', { class: 'wide' }, picture);
+  picture.style.maxWidth = width * 1.1 + 'px';
+  return el('figure', {}, picture);
 }
 
 /* One value with its interval on a short axis. */
