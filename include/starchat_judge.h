@@ -50,7 +50,7 @@ typedef struct {
 SC_API sc_status sc_judge_answers(sc_text *out, sc_runtime *rt, const char *spec, const sc_model_config *m, const sc_judge_config *c, sc_error *err);
 /* Judges c->models (or base and tuned) into the directory c->out, where a run with the same settings goes on; other settings are SC_E_ARGUMENT. few_shot is for models
  * without a chat template. *out (JSON): {"directory","questions","left" (questions),"left_ids","why","last_failure","calls" (of servers),"cached","here" (by models of
- * this machine),"tokens_in","tokens_out","cost","audit","verdict"}; with dry_run what would be asked, at most, and "half_width" and "smallest" of a win rate. */
+ * this machine),"tokens_in","tokens_out","cost","audit","verdict" | "no_verdict"}; with dry_run what would be asked, at most, and "half_width" and "smallest" of a win rate. */
 SC_API sc_status sc_judge_run(sc_text *out, sc_runtime *rt, const sc_judge_config *c, sc_error *err);
 
 /* ---- what judges said, and what it is worth ------------------------------------------------------------------------------------ */

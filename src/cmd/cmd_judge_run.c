@@ -192,21 +192,18 @@ static void print_line(const char *text)
     putchar('\n');
 }
 
-static void print_pair(const json_t *row)
+/* Each judge over all prompts; all of them together where there are several. */
+static void print_verdict(const json_t *verdict)
 {
-    char line[700];
-    const char *slice = text_of(row, "slice"), *withheld = text_of(row, "withheld");
-    if (*slice && strcmp(slice, "all") != 0) return;
-    if (*withheld) {
-        snprintf(line, sizeof line, "%s, %s against %s: withheld, %s", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), withheld);
-    } else if (json_is_number(json_object_get(row, "win_rate"))) {
-        snprintf(line, sizeof line, "%s: %s beats %s in %.1f %% (95 %%: %.1f to %.1f) of %lld prompts", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), 100 * real_of(row, "win_rate"), 100 * real_of(row, "low"),
-                 100 * real_of(row, "high"), count_of(row, "prompts"));
-    } else {
-        snprintf(line, sizeof line, "%s: %s against %s, score difference %+.3f (95 %%: %+.3f to %+.3f) over %lld prompts", text_of(row, "judge"), text_of(row, "tuned"), text_of(row, "base"), real_of(row, "score_difference"),
-                 real_of(row, "score_low"), real_of(row, "score_high"), count_of(row, "prompts"));
+    const json_t *row;
+    size_t i;
+    json_array_foreach(json_object_get(verdict, "pairs"), i, row) {
+        const char *judge = text_of(row, "judge"), *sentence = text_of(row, "sentence");
+        if (strcmp(text_of(row, "by"), "all") != 0) continue;
+        print_safe(stdout, judge, strlen(judge));
+        printf(": ");
+        print_line(sentence);
     }
-    print_line(line);
 }
 
 static void print_judges(const json_t *audit)
@@ -235,8 +232,6 @@ static void print_estimate(const json_t *all)
 static int print_run(struct judging *j, const sc_text *text)
 {
     json_t *all = json_loadb(text->data, text->len, JSON_ALLOW_NUL, NULL);
-    const json_t *row;
-    size_t i;
     int code = EXIT_DONE;
     progress_clear(&j->args.common);
     if (j->args.common.json) printf("%s\n", text->data);
@@ -244,10 +239,11 @@ static int print_run(struct judging *j, const sc_text *text)
     if (!j->config.dry_run) {
         if (!j->args.common.json) {
             print_judges(json_object_get(all, "audit"));
-            json_array_foreach(json_object_get(json_object_get(all, "verdict"), "pairs"), i, row) print_pair(row);
+            print_verdict(json_object_get(all, "verdict"));
+            if (json_object_get(all, "no_verdict")) print_line(text_of(all, "no_verdict"));
         }
         tell_costs(j, all);
-        if (json_object_get(all, "verdict")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
+        if (json_object_get(all, "audit")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
         code = tell_left(all, json_object_get(all, "left_ids"), count_of(all, "left"), "questions");
     }
     json_decref(all);

@@ -208,7 +208,7 @@ static bool prepare(struct running *r, struct job *j)
 static struct job *job_new(struct running *r)
 {
     struct ask a = { 0 };
-    if (r->is_dry || r->n_waiting >= r->t->limits.parallel * 2) return NULL;
+    if (r->is_dry || r->n_waiting >= r->t->limits.parallel) return NULL;
     if (!r->asker->next(r->asker->user, &a)) {
         r->is_dry = true;
         return NULL;

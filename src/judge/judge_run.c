@@ -1,6 +1,7 @@
 /* judge_run.c - a run: prompts, answers of each model, questions to each judge, audit, verdict, page; all in one directory that says how to repeat it. */
 #include "judge/judge_run.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -305,25 +306,75 @@ static sc_status write_run(const struct job *w, sc_error *err)
     return status;
 }
 
+/* ---- the order in which judgements count ------------------------------------------------------------------------------------------------------------ */
+
+/* Lines stand as answers came in. Sorted, what is made of them does not depend on that, and the base is the first that is named. */
+struct placed { struct judgement judgement; size_t key[6]; };
+
+static size_t index_of(char *const *names, size_t n, const char *name)
+{
+    size_t i = 0;
+    while (i < n && name && strcmp(names[i], name) != 0) i++;
+    return i;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    for (size_t i = 0; i < sizeof x->key / sizeof *x->key; i++)
+        if (x->key[i] != y->key[i]) return x->key[i] < y->key[i] ? -1 : 1;
+    return 0;
+}
+
+static void put_in_order(struct judgements *all, const struct job *w)
+{
+    struct placed *p = mem_alloc((all->n + 1) * sizeof *p);
+    json_t *prompts = json_object();
+    for (size_t i = 0; i < w->prompts.n; i++) json_object_set_new(prompts, w->prompts.at[i].id, json_integer((json_int_t)i));
+    for (size_t i = 0; i < all->n; i++) {
+        const struct judgement *j = &all->at[i];
+        p[i] = (struct placed){ *j, { j->canary != NULL, index_of(w->name, w->n_models, j->model[0]), index_of(w->name, w->n_models, j->model[1]), (size_t)json_integer_value(json_object_get(prompts, j->id)), (size_t)j->turn, i } };
+    }
+    qsort(p, all->n, sizeof *p, by_place);
+    for (size_t i = 0; i < all->n; i++) all->at[i] = p[i].judgement;
+    json_decref(prompts);
+    mem_free(p);
+}
+
+/* Where no judgement says who is better, "no_verdict" says so. */
+static sc_status write_verdict(json_t *out, const struct job *w, const struct judgements *all, const json_t *audit, sc_error *err)
+{
+    json_t *verdict = NULL;
+    sc_error why = { 0 };
+    sc_status status = judge_verdict(&verdict, all, audit, (uint64_t)w->c->seed, &why);
+    if (status == SC_E_ARGUMENT) {
+        json_object_set_new(out, "no_verdict", json_string(why.message));
+        return SC_OK;
+    }
+    if (status == SC_OK) status = run_files_write(&w->files, "verdict.json", verdict, err);
+    else if (err) *err = why;
+    if (verdict) json_object_set_new(out, "verdict", verdict);
+    return status;
+}
+
 /* Of all that is there, also where something is left. */
 static sc_status conclude(json_t *out, const struct job *w, sc_error *err)
 {
     struct judgements all = { 0 };
-    json_t *audit = NULL, *verdict = NULL;
-    char *lines = path_join(w->files.directory, "judgements.jsonl"), *page = path_join(w->files.directory, "report.html");
-    sc_status status = SC_OK;
-    if (json_object_size(w->files.done)) {
-        status = judgements_read(&all, lines, NULL, NULL, err);
-        if (status == SC_OK) status = judge_audit(&audit, &all, (uint64_t)w->c->seed, err);
-        if (status == SC_OK) status = run_files_write(&w->files, "audit.json", audit, err);
-        if (status == SC_OK) status = judge_verdict(&verdict, &all, audit, (uint64_t)w->c->seed, err);
-        if (status == SC_OK) status = run_files_write(&w->files, "verdict.json", verdict, err);
-        if (status == SC_OK) status = judge_report(w->files.directory, page, err);
+    json_t *audit = NULL;
+    char *page = path_join(w->files.directory, "report.html");
+    if (!json_object_size(w->files.done)) {
+        mem_free(page);
+        return SC_OK;
     }
+    sc_status status = judgements_read(&all, w->files.directory, NULL, NULL, err);
+    if (status == SC_OK) put_in_order(&all, w);
+    if (status == SC_OK) status = judge_audit(&audit, &all, (uint64_t)w->c->seed, err);
+    if (status == SC_OK) status = run_files_write(&w->files, "audit.json", audit, err);
+    if (status == SC_OK) status = write_verdict(out, w, &all, audit, err);
+    if (status == SC_OK) status = judge_report(w->files.directory, page, err);
     if (audit) json_object_set_new(out, "audit", audit);
-    if (verdict) json_object_set_new(out, "verdict", verdict);
     judgements_release(&all);
-    mem_free(lines);
     mem_free(page);
     return status;
 }

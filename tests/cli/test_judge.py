@@ -26,7 +26,7 @@ import stub  # noqa: E402
 PROGRAM = str(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build/starchat").resolve())
 SCRATCH_HOLDER = tempfile.TemporaryDirectory(prefix="starchat-judge-")
 SCRATCH = pathlib.Path(SCRATCH_HOLDER.name)
-RUNS, KILLS = int(os.environ.get("STARCHAT_JUDGE_RUNS", "8")), int(os.environ.get("STARCHAT_KILLS", "12"))
+RUNS, KILLS = int(os.environ.get("STARCHAT_JUDGE_RUNS", "5")), int(os.environ.get("STARCHAT_KILLS", "12"))
 HURRIED = ("--retry-seconds", "0.02", "--idle-seconds", "2", "--request-seconds", "3")
 MODEL = None
 
@@ -88,9 +88,10 @@ def test_planted_faults_are_named():
         assert name == "honest" or name in found, (name, found)
         assert name == "honest" or f"judge {name}: NOT CALIBRATED" in p.stdout, p.stdout
     assert not set(findings(audit, "honest")[1]) & set(names)
-    for row in verdict["pairs"]:
-        assert (row.get("withheld") is not None) == (row["judge"] != "honest") or row["judge"] in ("all", None), row
-    assert "withheld" in p.stdout and "judge honest: passes the audit" in p.stdout, p.stdout
+    pairs = {r["judge"]: r for r in verdict["pairs"] if r["by"] == "all"}
+    assert {n for n, r in pairs.items() if "withheld" in r} == set(names) - {"honest"}, pairs
+    assert pairs["honest"]["win_rate"] > 0.5 and not any("win_rate" in pairs[n] for n in names if n != "honest"), pairs
+    assert "always-first gives no verdict" in p.stdout and "honest: tuned is better than base" in p.stdout and "judge honest: passes the audit" in p.stdout, p.stdout
     rows = lines(d / "out/judgements.jsonl")
     assert len(rows) == len(names) * (120 + 32), len(rows)
     assert len({r["key"] for r in rows}) == len(rows)
@@ -120,10 +121,10 @@ def test_planted_win_rate_lies_in_the_interval():
         d = place("rate")
         planted(d, 115, 0.6, 1000 + 17 * i)
         with stub.Stub(judge=stub.Judge(salt=i)) as s:
-            judge(*run_args(d, s.spec("honest"), "--parallel", 16, "--seed", i, "--canaries", 4))
+            judge(*run_args(d, s.spec("honest"), "--parallel", 16, "--seed", i, "--canaries", 4, "--cache", ":memory:"))
         audit, verdict = json.loads((d / "out/audit.json").read_text()), json.loads((d / "out/verdict.json").read_text())
         assert findings(audit, "honest")[0]["is_calibrated"], (i, audit)
-        row = next(r for r in verdict["pairs"] if r["judge"] == "honest" and r.get("slice") in (None, "all"))
+        row = next(r for r in verdict["pairs"] if r["judge"] == "honest" and r["by"] == "all")
         assert (row["base"], row["tuned"]) == ("base", "tuned"), row
         inside += row["low"] <= truth <= row["high"]
         widths.append(row["high"] - row["low"])
@@ -347,7 +348,7 @@ def test_an_answer_without_a_verdict_is_asked_for_again():
         assert len(rows) == 24 and sum("error" in r for r in rows) == 12 and sum(r.get("again", 0) for r in rows) == 12, rows[:2]
         judge(*run_args(d, s.spec("mute"), "--canaries", 0, out="mute"))
         rows = lines(d / "mute/judgements.jsonl")
-        assert len(rows) == 24 and all("error" in r for r in rows)
+        assert len(rows) == 24 and all("error" in r for r in rows) and not (d / "mute/verdict.json").exists() and (d / "mute/report.html").exists()
         n = len(s.seen)
         judge(*run_args(d, s.spec("mute"), "--canaries", 0, out="mute"))
         assert len(s.seen) == n                                   # and not a third time
