@@ -28,7 +28,7 @@ SCRATCH_HOLDER = tempfile.TemporaryDirectory(prefix="starchat-judge-")
 SCRATCH = pathlib.Path(SCRATCH_HOLDER.name)
 RUNS, KILLS = int(os.environ.get("STARCHAT_JUDGE_RUNS", "5")), int(os.environ.get("STARCHAT_KILLS", "12"))
 HURRIED = ("--retry-seconds", "0.02", "--idle-seconds", "2", "--request-seconds", "3")
-QUALITY = (4.5, 0.8)                                              # of answers, on the scale of 1 to 8: mean and sd
+QUALITY = (4.5, 1.0)                                              # of answers, on the scale of 1 to 8: mean and sd
 MODEL = None
 
 
