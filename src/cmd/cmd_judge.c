@@ -32,7 +32,6 @@ static int parse_lines(const sc_judge_protocol *p)
     while ((got = line_next(&r, &line, &len)) > 0) {
         sc_text out = { 0 };
         sc_error err = { 0 };
-        if (strspn(line, " \t") == len) continue;
         if (sc_judge_parse(&out, p, line, len, &err) == SC_OK) puts(out.data);
         else {
             printf("{\"error\":");

@@ -75,8 +75,11 @@ sc_status sc_judge_parse(sc_text *out, const sc_judge_protocol *p, const char *l
 {
     json_t *o = NULL;
     struct judge_opinion opinion;
-    sc_status status = json_read(&o, line, len, "the line", err);
     *out = (sc_text){ 0 };
+    size_t blank = 0;
+    while (blank < len && (line[blank] == ' ' || line[blank] == '\t' || line[blank] == '\r')) blank++;
+    if (blank == len) return FAIL(err, SC_E_FORMAT, "the line is empty, expected an object with \"text\"");
+    sc_status status = json_read(&o, line, len, "the line", err);
     if (status != SC_OK) return status;
     const json_t *text = json_object_get(o, "text"), *logprobs = json_object_get(o, "logprobs");
     if (!json_is_object(o)) status = FAIL(err, SC_E_FORMAT, "the line is %s, expected an object with \"text\"", json_is_string(o) ? "a text" : kind_of(o));

@@ -12,13 +12,14 @@
  *   middle-only      at least 80 % of scores on the two middle values refuse; same-score: 90 % on one value. An sd below an eighth of the scale's width is the warning narrow.
  *   contradictory    words against verdict in more than 10 % of what can be read (from 20 on) refuse, more than 3 % are a warning. Published judges: at most 2.2 %.
  *   fails-canaries   fewer than 80 % of mismatched and empty answers seen (from 5 on) refuse; fewer than half of truncated or identical ones are a warning.
+ *   few              fewer than 30 calls: most tests have their own least number, below which they say nothing, and none refuses on fewer than 10 calls.
  *   random           under protocols of one answer: with every other judge of the same answers (from 50 on) no rank correlation at p < 0.01. No repeats, swaps or canaries at all: unchecked. */
 #include "judge_internal.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { PAIRS_LEAST = 10, VERDICTS_LEAST = 20, LENGTHS_LEAST = 30, SCORES_LEAST = 20, WORDS_LEAST = 20, CANARIES_LEAST = 5, SHARED_LEAST = 50 };
+enum { CALLS_LEAST = 10, PAIRS_LEAST = 10, VERDICTS_LEAST = 20, LENGTHS_LEAST = 30, SCORES_LEAST = 20, CALLS_FEW = 30, WORDS_LEAST = 20, CANARIES_LEAST = 5, SHARED_LEAST = 50 };
 
 struct findings { json_t *list; bool refuses; };
 
@@ -47,8 +48,8 @@ static void of_calls(struct findings *f, const json_t *m)
 {
     long long calls = whole(m, "calls"), failed = whole(m, "failed"), outside = whole(m, "out_of_range"), marked = whole(m, "marked");
     double share = calls ? (double)failed / (double)calls : 0, outside_share = calls ? (double)outside / (double)calls : 0;
-    if (share > 0.02) finding(f, "unparseable", share > 0.1, "%lld of %lld calls (%.1f %%) gave no verdict", failed, calls, 100 * share);
-    if (outside) finding(f, "out-of-range", outside_share > 0.05, "%lld of %lld calls (%.1f %%) gave a score outside the range %g to %g", outside, calls, 100 * outside_share, json_number_value(json_array_get(json_object_get(m, "range"), 0)), json_number_value(json_array_get(json_object_get(m, "range"), 1)));
+    if (share > 0.02) finding(f, "unparseable", share > 0.1 && calls >= CALLS_LEAST, "%lld of %lld calls (%.1f %%) gave no verdict", failed, calls, 100 * share);
+    if (outside) finding(f, "out-of-range", outside_share > 0.05 && calls >= CALLS_LEAST, "%lld of %lld calls (%.1f %%) gave a score outside the range %g to %g", outside, calls, 100 * outside_share, json_number_value(json_array_get(json_object_get(m, "range"), 0)), json_number_value(json_array_get(json_object_get(m, "range"), 1)));
     if (marked) finding(f, "marked-answers", false, "%lld of %lld calls were about an answer that holds words of the protocol itself, such as a verdict; read them before they count", marked, calls);
 }
 
@@ -150,6 +151,7 @@ void audit_findings(json_t *out, const struct audit_group *g, const json_t *agre
         if (!g->is_pair) of_others(&f, g, agreement);
         bool is_checked = json_object_get(out, "swap") || json_object_get(out, "canaries") || json_object_get(out, "repeats");
         if (g->is_pair && !json_object_get(out, "swap")) finding(&f, "one-order", false, "each pair was shown in one order alone, so what the place did cannot be told from what the answers did");
+        if (whole(out, "calls") > 0 && whole(out, "calls") < CALLS_FEW) finding(&f, "few", false, "there are %lld calls: too few for most of these tests to find anything", whole(out, "calls"));
         if (!is_checked) finding(&f, "unchecked", false, "there are no canaries, no pairs shown both ways round and no call made twice: nothing here puts the judge to the test");
     }
     json_object_set_new(out, "findings", f.list);

@@ -138,7 +138,8 @@ void judgement_add(struct judgement_reading *r, struct judgement *j)
 {
     struct judgements *out = r->out;
     double low, high;
-    if (r->forced && judge_protocol_is_pair(r->forced) == (j->model[1] != NULL)) parse_by(j, r->forced);
+    bool has_share = r->forced && r->forced->form == JUDGE_TOKEN && isfinite(j->opinion.share);       /* its probabilities are in no text */
+    if (r->forced && !has_share && judge_protocol_is_pair(r->forced) == (j->model[1] != NULL)) parse_by(j, r->forced);
     const struct judge_protocol *p = r->forced ? r->forced : protocol_cached(&r->protocols, j->protocol);
     if (p && judge_protocol_range(p, &low, &high)) {
         out->low = low;
@@ -289,7 +290,10 @@ sc_status judgements_read(struct judgements *out, const char *path, const struct
     struct judgement_reading r = { .out = out, .answers = answers };
     struct judge_protocol *forced = NULL;
     size_t before = out->n;
-    if (!before) out->low = out->high = (double)NAN;
+    size_t room = 1;
+    while (room < before) room *= 2;
+    if (before) out->at = mem_grow(out->at, room * sizeof *out->at);         /* whoever made the list, it grows by judgement_add's rule from here on */
+    else out->low = out->high = (double)NAN;
     if (protocol) TRY(judge_protocol_open(&forced, protocol, err));
     r.forced = forced;
     char *own = path_join(path, "judgements.jsonl");

@@ -538,3 +538,34 @@ TEST(published_labels_of_people)
     json_decref(maps);
     json_decref(audit);
 }
+
+/* A judge that is two points too kind, and people: the map takes the two points off again; labels come from lines. */
+TEST(maps_to_people)
+{
+    struct judgements all = { 0 };
+    struct buf lines;
+    json_t *maps = NULL;
+    buf_init(&lines, 0);
+    for (int i = 0; i < 60; i++) {
+        struct judgement *j = call(&all, "kind", "fastchat-single", i, "m", NULL);
+        j->opinion.n_scores = 1;
+        j->opinion.score[0] = 3 + i % 8;
+        buf_printf(&lines, "{\"id\":\"q%d\",\"model\":\"m\",\"score\":%d}\n", i, 1 + i % 8);
+    }
+    CHECK_FAILS(judge_calibrate(&maps, &all, 1, err), SC_E_ARGUMENT, "no people's labels");
+    CHECK_OK(judgements_read(&all, write_file("labels.jsonl", lines.data), NULL, NULL, err));
+    CHECK_OK(judge_calibrate(&maps, &all, 1, err));
+    const json_t *map = json_array_get(maps, 0), *steps = json_object_get(map, "map");
+    CHECK_INT(json_array_size(maps), 1);
+    CHECK_INT(number(map, "n"), 60);
+    CHECK(fabs(number(map, "raw_rms") - 2) < 1e-9 && number(map, "mapped_rms") < 1e-9 && fabs(number(map, "raw") - 2) < 1e-9);
+    CHECK_INT(json_array_size(steps), 8);
+    CHECK(json_number_value(json_array_get(json_array_get(steps, 0), 0)) == 3 && json_number_value(json_array_get(json_array_get(steps, 0), 1)) == 1);
+    json_decref(maps);
+    json_t *audit = audited(&all);
+    const json_t *row = json_array_get(json_object_get(audit, "agreement"), 0);
+    CHECK(fabs(number(row, "spearman") - 1) < 1e-12 && fabs(number(row, "bias") - 2) < 1e-12 && number(row, "exact") == 0);
+    CHECK(trusted(judge_at(audit, 0)) && !json_array_size(json_object_get(judge_at(audit, 1), "findings")));
+    json_decref(audit);
+    buf_release(&lines);
+}
