@@ -81,6 +81,7 @@ static const struct command *const parts[] = { &command_judge_run, &command_judg
 const struct command command_judge = {
     .name = "judge", .operands = "run|answers|audit|report|prompts|parse", .summary = "which assistant is better, as other models see it, and what that is worth",
     .min_operands = 1, .max_operands = ARGS_MAX_OPERANDS, .run = command_run_part, .parts = parts,
-    .details = "  starchat judge run --prompts prompts.jsonl --base base.jsonl --tuned tuned.jsonl --judge MODEL --out DIR\n"
-               "  starchat judge audit DIR\n  starchat help judge run",
+    .details = "  starchat judge prompts --out prompts.jsonl\n"
+               "  starchat judge run --prompts prompts.jsonl --base base.jsonl --tuned tuned.jsonl --judge MODEL --out DIR\n"
+               "  starchat judge audit DIR\n  starchat judge report DIR\n  starchat help judge run",
 };

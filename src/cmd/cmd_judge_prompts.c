@@ -159,8 +159,10 @@ static void print_summary(const json_t *summary)
         printf(" %lld", (long long)json_integer_value(n));
     }
     putchar('\n');
+    size_t n_shown = 0;
     for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
-        if (count_of(summary, left_out[i][0])) printf("left out: %lld %s\n", count_of(summary, left_out[i][0]), left_out[i][1]);
+        if (count_of(summary, left_out[i][0])) printf("%s%lld %s", n_shown++ ? ", " : "left out: ", count_of(summary, left_out[i][0]), left_out[i][1]);
+    if (n_shown) putchar('\n');
     if (count_of(summary, "unknown_licence")) printf("licence: unknown of %lld; say it in their files (\"licence\") before you pass the set on\n", count_of(summary, "unknown_licence"));
     if (count_of(summary, "pending"))
         printf("%lld were written by a model and are left out of judging until you have looked at them: starchat judge prompts --review %s\n", count_of(summary, "pending"), json_string_value(json_object_get(summary, "out")));
@@ -189,28 +191,37 @@ static int run_prompts(const struct command *self, int argc, char **argv)
 {
     struct judging *j = calloc(1, sizeof *j);
     sc_judge_prompts_config config = { 0 };
+    long long seed;
     if (!j) abort();
     int code = args_parse(&j->args, self, argc, argv, (void *const[]){ &config, &j->config, &j->model });
-    const char *review = args_value(&j->args, "review");
-    bool makes = args_sets(&j->args, "out") || args_sets(&j->args, "from") || args_sets(&j->args, "write");
-    if (code != ARGS_GO) makes = false;
+    if (code == ARGS_GO) code = args_integer(&j->args, "seed", &seed, 1234, 0, INT64_MAX);
+    const char *review = args_value(&j->args, "review"), *out = args_value(&j->args, "out");
+    if (code != ARGS_GO) { }
     else if (args_has(&j->args, "accept-all") && !review) code = usage_error(self, "--accept-all needs --review FILE: whose prompts are taken");
-    else if (review && makes) code = usage_error(self, "--review looks at a set that is there; make one first, without it");
+    else if (review && (out || args_sets(&j->args, "from") || args_sets(&j->args, "write"))) code = usage_error(self, "--review looks at a set that is there; make one first, without it");
     else if (review) code = run_review(&j->args, review);
-    else if (!j->config.out || !*j->config.out) code = usage_error(self, "--out is missing: the file of lines of JSON that the prompts are written to");
-    else code = make_set(j, &config);
+    else if (!out || !*out) code = usage_error(self, "--out is missing: the file of lines of JSON that the prompts are written to");
+    else {
+        j->config.out = out;
+        j->config.seed = seed;
+        j->config.overwrite = args_has(&j->args, "overwrite");
+        code = make_set(j, &config);
+    }
     free(j);
     return code;
 }
 
 static const char *const tables[] = { "judge_prompts", "judge", "model", NULL };
 static const struct flag flags[] = {
+    { "out", NULL, "FILE.jsonl", "where the set goes", NULL },
+    { "seed", NULL, "N", "of which prompts are taken, and of what is written [1234]", NULL },
+    { "overwrite", NULL, NULL, "also where --out is there, with reviews perhaps", NULL },
     { "review", NULL, "FILE", "shows every prompt of FILE that a model wrote, to be taken or not", NULL },
     { "accept-all", NULL, NULL, "with --review: takes them all unseen", NULL },
     { "template", NULL, NULL, NULL, "chat_template" }, FEWSHOT_FLAG("with --write: how a model without a chat template is asked, as `chat` does; ta: the Tech Assistant prompt"), KEY_FLAG,
     FLAG_JSON, FLAG_END,
 };
-static const char *const hidden[] = { "prompts", "base", "tuned", "models", "baseline", "judge", "protocol", "one_order", "canaries", "limit", "temperature", "top_p", "top_k", "max_new_tokens", "system", "dry_run", NULL };
+static const char *const hidden[] = { "out", "seed", "overwrite", "prompts", "base", "tuned", "models", "baseline", "judge", "protocol", "one_order", "canaries", "limit", "temperature", "top_p", "top_k", "max_new_tokens", "system", "dry_run", NULL };
 const struct command command_judge_prompts = {
     .name = "judge prompts", .operands = "", .summary = "a set of prompts to judge by: instructions, and questions about code that somebody has",
     .min_operands = 0, .max_operands = 0, .run = run_prompts, .tables = tables, .flags = flags, .hidden = hidden,

@@ -12,7 +12,9 @@ static const double LEAST_SHARE = 0.5;            /* of a prompt's 5-word shingl
 
 void prompt_set_open(struct prompt_set *s, uint64_t seed)
 {
+    static const char *const counted[] = { "read", "duplicate", "near_duplicate", "overlap", "empty", "too_long", "not_about_code", "rejected", "written", "invalid" };
     *s = (struct prompt_set){ .seen = dedup_open(true), .counts = json_object(), .ids = json_object(), .seed = seed };
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++) prompt_set_count(s, counted[i], 0);
 }
 
 void prompt_set_close(struct prompt_set *s)

@@ -20,31 +20,48 @@ static const struct language_word language_words[] = {
 
 static bool is_word_byte(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '#' || c == '.' || c == '_'; }
 
-static const char *language_of_word(const char *word, size_t len, bool is_label)
+static const struct language_word *word_of(const char *word, size_t len, bool is_label)
 {
     while (len && word[len - 1] == '.') len--;
     for (size_t i = 0; i < sizeof language_words / sizeof *language_words; i++) {
         const struct language_word *w = &language_words[i];
-        if (strlen(w->word) != len || strncasecmp(w->word, word, len) != 0) continue;
-        /* "go", "c" and "r" in running text are words and variables. */
-        if (is_label || !w->is_exact || (strncmp(w->word, word, len) == 0 && word[0] < 'a')) return w->language;
+        if (strlen(w->word) == len && !strncasecmp(w->word, word, len) && (is_label || !w->is_exact || (!strncmp(w->word, word, len) && word[0] < 'a'))) return w;
     }
     return NULL;
 }
 
+static const char *language_of_label(const char *word, size_t len)
+{
+    const struct language_word *w = word_of(word, len, true);
+    return w ? w->language : NULL;
+}
+
+/* "in C", "a Go program": the word before a name that is a letter or a word of other meaning. */
+static bool leads_to_language(const char *word)
+{
+    static const char *const words[] = { "in", "a", "an", "the", "this", "my", "with", "using", "of", "for", "to", "from", "and", "or", "plain", "some", NULL };
+    size_t n = 0;
+    while (is_word_byte(word[n])) n++;
+    for (size_t i = 0; words[i]; i++)
+        if (strlen(words[i]) == n && !strncasecmp(words[i], word, n)) return true;
+    return false;
+}
+
 const char *prompt_set_language(const char *text)
 {
+    const char *before = "";
     for (const char *fence = strstr(text, "```"); fence; fence = strstr(fence + 3, "```")) {
         size_t n = 0;
         while (is_word_byte(fence[3 + n])) n++;
-        const char *found = n ? language_of_word(fence + 3, n, true) : NULL;
+        const char *found = n ? language_of_label(fence + 3, n) : NULL;
         if (found) return found;
     }
     for (const char *at = text; *at;) {
         size_t n = 0;
         while (is_word_byte(at[n])) n++;
-        const char *found = n ? language_of_word(at, n, false) : NULL;
-        if (found) return found;
+        const struct language_word *w = n ? word_of(at, n, false) : NULL;
+        if (w && (!w->is_exact || leads_to_language(before))) return w->language;
+        if (n) before = at;
         at += n ? n : 1;
     }
     return "none";
@@ -77,13 +94,13 @@ static bool has_code(const char *text)
 bool prompt_set_is_feedback(const char *text)
 {
     static const char *const questions[] = { "what is wrong", "what's wrong", "whats wrong", "what did i do wrong", "fix ", "bug", "debug", "error", "not work", "n't work", "fails", "failing", "crash", "why does", "why is", "mistake", "wrong",
-                                             "improve", "better", "optimi", "faster", "refactor", "review", "clean up", "cleaner", NULL };
+                                             "repair", "strange", " slow", "hangs", "leaks", "expected", "i expect", "the reason", "done right", "does not", "why?", "why,", "dangerous", "secure", "would you write", "i change", "improve", "better", "optimi", "faster", "refactor", "review", "clean up", "cleaner", NULL };
     return has_code(text) && has_any(text, questions);
 }
 
 static bool is_about_code(const char *text)
 {
-    static const char *const words[] = { " code", "coding", "program", "function", "script", "algorithm", "regex", "regular expression", " api", "database", "query", "compile", "debug", "software", " json", "linux", "docker", "git ", NULL };
+    static const char *const words[] = { " code", "coding", "program", "function", "script", "algorithm", "regex", "regular expression", " api", "database", "query", "compile", "debug", "software", " json", "linux", "docker", " git", NULL };
     return has_code(text) || strcmp(prompt_set_language(text), "none") != 0 || has_any(text, words);
 }
 
@@ -146,7 +163,7 @@ static void make_pack(json_t *row, const json_t *r)
     struct buf b;
     size_t len = strlen(about), number = slash ? strtoul(slash + 1, NULL, 10) : 0;
     snprintf(name, sizeof name, "%.*s", slash ? (int)(slash - task) : 0, task);
-    const char *language = language_of_word(name, strlen(name), true), *example = strstr(about, "\n>>>");
+    const char *language = language_of_label(name, strlen(name)), *example = strstr(about, "\n>>>");
     if (example) len = (size_t)(example - about);
     buf_init(&b, 0);
     buf_puts(&b, "My function should do this:\n\n");
@@ -240,7 +257,8 @@ static void set_rest(json_t *row, const struct shape *s, const json_t *r, const 
     static const char *const kept[] = { "source", "review", "kind", "level", "licence" };
     const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file, *slice = text_of(r, "slice"), *language = *text_of(r, "language") ? text_of(r, "language") : text_of(r, "lang");
     char place[300];
-    snprintf(place, sizeof place, "%s:%llu", base, (unsigned long long)line);
+    if (s->licence && !s->is_mixed) snprintf(place, sizeof place, "%s (%s:%llu)", s->name, base, (unsigned long long)line);
+    else snprintf(place, sizeof place, "%s:%llu", base, (unsigned long long)line);
     if (!json_object_get(row, "slice")) set_trimmed(row, "slice", *slice ? slice : prompt_set_is_feedback(text) ? "feedback" : "instruction");
     if (!json_object_get(row, "language")) set_trimmed(row, "language", *language ? language : prompt_set_language(text));
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)

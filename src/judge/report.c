@@ -1,6 +1,7 @@
 /* report.c - a run's directory as a page for a browser, or as a summary in Markdown. */
 #include "report.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { JSON_MAX = 256 << 20 };
@@ -40,7 +41,8 @@ sc_status report_open(struct report *out, const char *directory, sc_error *err)
 {
     sc_status status = SC_OK;
     char *lines = path_join(directory, "judgements.jsonl");
-    *out = (struct report){ .directory = mem_strdup(directory) };
+    char *whole = realpath(directory, NULL);                   /* its last name is the title, also of "." */
+    *out = (struct report){ .directory = whole ? whole : mem_strdup(directory) };
     if (!path_is_directory(directory)) TRY_DONE(FAIL(err, SC_E_IO, "%s is no directory; expected one that `starchat judge run --out DIR` wrote", directory));
     if (!path_exists(lines)) TRY_DONE(FAIL(err, SC_E_IO, "%s has no judgements.jsonl; expected a directory that `starchat judge run --out DIR` wrote", directory));
     TRY_DONE(read_object(&out->run, directory, "run.json", err));

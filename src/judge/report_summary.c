@@ -32,38 +32,67 @@ static void cell_range(struct sheet *s, const json_t *o, const char *low, const 
 
 static const char *judge_of(const json_t *row) { return *text_of(row, "judge") ? text_of(row, "judge") : "all judges"; }
 
+static bool is_overall(const json_t *p)
+{
+    const char *by = text_of(p, "by"), *slice = text_of(p, "slice");
+    return *by ? !strcmp(by, "all") : !*slice || !strcmp(slice, "all");
+}
+
+static void put_pair(struct sheet *s, const json_t *p, bool has_slice)
+{
+    cell_text(s, judge_of(p));
+    cell_text(s, text_of(p, "tuned"));
+    cell_text(s, text_of(p, "base"));
+    if (has_slice) cell_text(s, text_of(p, "slice"));
+    cell_number(s, p, "prompts", 1, 0);
+    cell_number(s, p, "win", 1, 0);
+    cell_number(s, p, "tie", 1, 0);
+    cell_number(s, p, "loss", 1, 0);
+    cell_number(s, p, "win_rate", 100, 1);
+    cell_range(s, p, "low", "high", 100, 1);
+    if (!has_slice) cell_number(s, p, "length_controlled", 100, 1);
+    cell_number(s, p, "score_difference", 1, 2);
+    cell_range(s, p, "score_low", "score_high", 1, 2);
+    sheet_row_end(s);
+}
+
 static void put_verdict(struct sheet *s, const json_t *pairs)
 {
-    static const char *const columns[] = { "judge", "tuned", "base", "slice", ">prompts", ">won", ">tied", ">lost", ">win rate", ">95 % interval", ">equal length", ">score difference", ">95 % interval" };
+    static const char *const columns[] = { "judge", "tuned", "base", ">prompts", ">won", ">tied", ">lost", ">win rate", ">95 % interval", ">equal length", ">score difference", ">95 % interval" };
     const json_t *p;
     size_t i;
     sheet_heading(s, "Verdict");
     if (!json_array_size(pairs)) {
-        sheet_text(s, "No two models were compared.");
+        sheet_text(s, "No two models were compared with each other.");
         return;
     }
     sheet_text(s, "A tie counts half. Verdicts that turned round with the order are ties.");
     sheet_table(s, columns, sizeof columns / sizeof *columns);
-    json_array_foreach(pairs, i, p) {
-        if (*text_of(p, "withheld") || (!strcmp(text_of(p, "by"), "language") && json_number_value(json_object_get(p, "prompts")) < LANGUAGE_PROMPTS)) continue;
-        cell_text(s, judge_of(p));
-        cell_text(s, text_of(p, "tuned"));
-        cell_text(s, text_of(p, "base"));
-        cell_text(s, *text_of(p, "slice") ? text_of(p, "slice") : "all");
-        cell_number(s, p, "prompts", 1, 0);
-        cell_number(s, p, "win", 1, 0);
-        cell_number(s, p, "tie", 1, 0);
-        cell_number(s, p, "loss", 1, 0);
-        cell_number(s, p, "win_rate", 100, 1);
-        cell_range(s, p, "low", "high", 100, 1);
-        cell_number(s, p, "length_controlled", 100, 1);
-        cell_number(s, p, "score_difference", 1, 2);
-        cell_range(s, p, "score_low", "score_high", 1, 2);
-        sheet_row_end(s);
-    }
+    json_array_foreach(pairs, i, p)
+        if (is_overall(p) && !*text_of(p, "withheld")) put_pair(s, p, false);
     sheet_table_end(s);
     json_array_foreach(pairs, i, p)
-        if (*text_of(p, "withheld") && (!*text_of(p, "slice") || !strcmp(text_of(p, "slice"), "all"))) sheet_text(s, "%s, %s against %s: no verdict: %s", judge_of(p), text_of(p, "tuned"), text_of(p, "base"), text_of(p, "withheld"));
+        if (is_overall(p) && *text_of(p, "withheld")) sheet_text(s, "%s, %s against %s: no verdict: %s", judge_of(p), text_of(p, "tuned"), text_of(p, "base"), text_of(p, "withheld"));
+}
+
+static bool is_slice(const json_t *p)
+{
+    bool is_small = !strcmp(text_of(p, "by"), "language") && json_number_value(json_object_get(p, "prompts")) < LANGUAGE_PROMPTS;
+    return !is_overall(p) && !is_small && !*text_of(p, "withheld");
+}
+
+static void put_slices(struct sheet *s, const json_t *pairs)
+{
+    static const char *const columns[] = { "judge", "tuned", "base", "slice", ">prompts", ">won", ">tied", ">lost", ">win rate", ">95 % interval", ">score difference", ">95 % interval" };
+    const json_t *p;
+    size_t i, n = 0;
+    json_array_foreach(pairs, i, p) n += is_slice(p);
+    if (!n) return;
+    sheet_heading(s, "Slices and languages");
+    sheet_table(s, columns, sizeof columns / sizeof *columns);
+    json_array_foreach(pairs, i, p)
+        if (is_slice(p)) put_pair(s, p, true);
+    sheet_table_end(s);
 }
 
 static void put_judges(struct sheet *s, const json_t *judges)
@@ -159,6 +188,7 @@ void report_summary(struct buf *out, const struct report *r)
     sheet_text(&s, "%zu prompts, %zu judgements, by starchat %s.", r->prompts.n, r->judgements.n, SC_VERSION);
     put_verdict(&s, json_object_get(r->verdict, "pairs"));
     put_judges(&s, json_object_get(r->audit, "judges"));
+    put_slices(&s, json_object_get(r->verdict, "pairs"));
     put_ratings(&s, json_object_get(r->verdict, "ratings"));
     put_agreement(&s, json_object_get(r->audit, "agreement"));
     put_settings(&s, r->run);

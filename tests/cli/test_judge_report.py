@@ -104,7 +104,7 @@ def make_run(directory, n=115, models=("StarCoderBase", "StarChat-alpha"), judge
             bad, good = (1, 7) if caught else (6, 6)
             if kind == "identical":
                 bad = good = 6
-            lines.append(judge_line(judge, p, [models[0], models[-1]], [bad, good] if slot == 0 else [good, bad], f"{bad} {good}\nA trick question.", canary=kind, slot=slot))
+            lines.append(judge_line(judge, p, [models[-1], models[-1]], [bad, good] if slot == 0 else [good, bad], f"{bad} {good}\nA trick question.", canary=kind, slot=slot))
     put = lambda name, rows: (directory / name).write_text("".join(json.dumps(x, ensure_ascii=False) + "\n" for x in rows))
     put("prompts.jsonl", prompts)
     put("answers.jsonl", answers)
@@ -205,7 +205,7 @@ def test_all_of_the_run_is_in_it():
 
 def test_summary_in_markdown():
     text = report(Runs.get("plain"), SCRATCH / "summary.md")
-    assert text.startswith("# Judged: plain\n") and "| gpt-4 | StarChat-alpha | StarCoderBase | all | 115 |" in text and "tiny-7b, StarChat-alpha against StarCoderBase: no verdict" in text
+    assert text.startswith("# Judged: plain\n") and "| gpt-4 | StarChat-alpha | StarCoderBase | 115 |" in text and "| gpt-4 | StarChat-alpha | StarCoderBase | feedback | 29 |" in text and "tiny-7b, StarChat-alpha against StarCoderBase: no verdict" in text
     assert "<script" not in text and "&lt;/script>" in text
     assert "## Agreement" in text and "## To repeat the run" in text
 
@@ -329,6 +329,10 @@ def browser_filters():
         p.set(name, "all")
     p.set("Canaries", "only these")
     assert p.shown() == 60
+    p.set("Outcome", "seen")
+    data_seen = {j["judge"]: sum(c["caught"] for c in j["canaries"].values()) for j in data["audit"]["judges"]}
+    assert p.shown() == sum(data_seen.values()), (p.shown(), data_seen)          # the page and the audit mean the same
+    p.set("Outcome", "all")
     p.set("Canaries", "left out")
     p.set("Outcome", "turned round")
     turned = p.shown()

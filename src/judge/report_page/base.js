@@ -87,7 +87,7 @@ function ticks(low, high) {
 
 /* Intervals along one axis. rows: {name, value, low, high, text, class}; mark: a line that means "no difference". On a narrow screen names stand above their rows. */
 function intervals(title, rows, low, high, mark, format) {
-  const narrow = window.innerWidth < 640, width = narrow ? 360 : 780, left = narrow ? 12 : 240, right = narrow ? 12 : 180, step = narrow ? 46 : 30, top = 8, bottom = top + rows.length * step;
+  const narrow = window.innerWidth < 640, most = narrow ? 24 : 48, longest = Math.min(most, Math.max(12, ...rows.map(r => visible(r.name).length))), left = narrow ? 12 : 20 + longest * 7.2, width = narrow ? 360 : left + 540, right = narrow ? 12 : 180, step = narrow ? 46 : 30, top = 8, bottom = top + rows.length * step;
   const place = x => left + (Math.min(high, Math.max(low, x)) - low) / (high - low || 1) * (width - left - right);
   const picture = svg('svg', { viewBox: `0 0 ${width} ${bottom + 26}`, role: 'img', 'aria-label': title + ': ' + rows.map(r => `${visible(r.name)} ${r.text}`).join('; ') });
   for (const x of ticks(low, high)) {
@@ -97,12 +97,13 @@ function intervals(title, rows, low, high, mark, format) {
   if (mark !== null) picture.append(svg('line', { class: 'mark', x1: place(mark), x2: place(mark), y1: top - 4, y2: bottom + 4 }));
   rows.forEach((row, i) => {
     const y = top + (i + (narrow ? 0.72 : 0.5)) * step, known = isNumber(row.value), label = narrow ? y - 14 : y + 5;
-    picture.append(svg('text', { x: narrow ? 0 : left - 14, y: label, 'text-anchor': narrow ? 'start' : 'end' }, short(row.name, narrow ? 24 : 32), svg('title', {}, visible(row.name))),
+    picture.append(svg('text', { x: narrow ? 0 : left - 14, y: label, 'text-anchor': narrow ? 'start' : 'end' }, short(row.name, most), svg('title', {}, visible(row.name))),
       svg('text', { class: known ? null : 'soft', x: narrow ? width : known ? width - right + 14 : left + 8, y: label, 'text-anchor': narrow ? 'end' : 'start' }, row.text || 'unknown'));
     if (known && isNumber(row.low) && isNumber(row.high)) picture.append(svg('rect', { class: 'range', x: place(row.low), y: y - 4, width: Math.max(1.5, place(row.high) - place(row.low)), height: 8, rx: 4 }));
     if (known) picture.append(svg('circle', { class: 'dot ' + (row.class || ''), cx: place(row.value), cy: y, r: 5.5 }));
   });
-  return el('figure', { class: 'wide' }, picture);
+  picture.style.maxWidth = width * 1.1 + 'px';
+  return el('figure', {}, picture);
 }
 
 /* One value with its interval on a short axis. */
@@ -132,6 +133,10 @@ function stack(title, parts) {
 }
 
 /* How often each score was given, one group of bars a score and a bar a model. */
+const shareOf = (of, m, b) => (of[m][b] || 0) / (Object.values(of[m]).reduce((x, y) => x + y, 0) || 1);
+/* The same for all pictures, so that they can be compared. */
+const PEAK = Math.max(0.01, ...AUDIT.flatMap(j => Object.keys(j.histogram || {}).flatMap(m => Object.keys(j.histogram[m]).map(b => shareOf(j.histogram, m, b)))));
+
 function histogram(judge) {
   const of = judge.histogram || {}, models = MODELS.filter(m => of[m]);
   const scores = [...new Set(models.flatMap(m => Object.keys(of[m]).map(Number)))].filter(Number.isFinite).sort((a, b) => a - b);
@@ -139,20 +144,18 @@ function histogram(judge) {
   const range = judge.range || DATA.ranges[judge.protocol] || null, least = range ? range[0] : scores[0], most = range ? range[1] : scores[scores.length - 1];
   const whole = scores.every(Number.isInteger) && most - least <= 20, bins = whole ? Array.from({ length: most - least + 1 }, (_, i) => least + i) : scores.slice(0, 40);
   for (const s of scores) if (whole && !bins.includes(s)) bins.push(s);
-  const totals = Object.fromEntries(models.map(m => [m, Object.values(of[m]).reduce((a, b) => a + b, 0)]));
-  const share = (m, b) => totals[m] ? (of[m][b] || 0) / totals[m] : 0;
-  const peak = Math.max(...models.flatMap(m => bins.map(b => share(m, b)))), width = 360, height = 150, bottom = 122, slot = (width - 34) / bins.length, bar = Math.min(22, slot * 0.84 / models.length);
+  const share = (m, b) => shareOf(of, m, b), peak = Math.ceil(PEAK * 10) / 10, width = 360, height = 150, bottom = 122, slot = (width - 44) / bins.length, bar = Math.min(22, slot * 0.84 / models.length);
   const title = `Scores that ${visible(judge.judge)} gave: ` + models.map(m => visible(m) + ' ' + bins.filter(b => of[m][b]).map(b => `${b}: ${of[m][b]}`).join(', ')).join('; ');
   const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': title });
   for (let k = 0; k <= 2; k++) {
     const y = bottom - k / 2 * 110;
-    picture.append(svg('line', { class: 'axis', x1: 30, x2: width, y1: y, y2: y }), svg('text', { class: 'soft', x: 26, y: y + 4, 'text-anchor': 'end' }, Math.round(100 * peak * k / 2) + '%'));
+    picture.append(svg('line', { class: 'axis', x1: 40, x2: width, y1: y, y2: y }), svg('text', { class: 'soft', x: 36, y: y + 4, 'text-anchor': 'end' }, Math.round(100 * peak * k / 2) + ' %'));
   }
   bins.forEach((b, i) => {
-    const middle = 34 + (i + 0.5) * slot;
+    const middle = 44 + (i + 0.5) * slot;
     picture.append(svg('text', { class: 'soft', x: middle, y: bottom + 17, 'text-anchor': 'middle' }, b));
     models.forEach((m, k) => {
-      const h = peak ? share(m, b) / peak * 110 : 0;
+      const h = share(m, b) / peak * 110;
       if (h > 0) picture.append(svg('rect', { class: modelClass(m), x: middle + (k - models.length / 2) * bar, y: bottom - h, width: Math.max(1, bar - 1), height: h, rx: 1.5 }, svg('title', {}, `${visible(m)}: ${of[m][b]} times ${b} (${percent(share(m, b))})`)));
     });
   });

@@ -31,16 +31,27 @@ function shortHash(text) {
   return (4294967296 * (2097151 & b) + (a >>> 0)).toString(36);
 }
 
+/* Did the judge see what is wrong with a canary? The rule of the audit; null: this alone does not tell. */
+function isSeen(g) {
+  const pair = g.m.length > 1, range = DATA.ranges[DATA.judges[g.j].protocol], low = range ? range[0] + (range[1] - range[0]) / 7 : -Infinity;
+  if (g.error) return false;
+  if (g.canary === 'identical') return g.w === 3;
+  if (!pair) return g.canary === 'truncated' || !range ? null : g.s[0] <= low;
+  if (g.w !== (g.slot ? 1 : 2)) return false;
+  return g.canary === 'truncated' || !g.s || g.s[g.slot] <= low;
+}
+
+const mean = all => all.length ? all.reduce((x, y) => x + y, 0) / all.length : null;
+
 function judgeItem(item) {
   item.hash = 'j-' + shortHash(item.key);
   item.models.sort((a, b) => a - b);
-  const verdicts = item.list.filter(g => !g.error).map(winnerOf).filter(Boolean);
-  item.failed = item.list.some(g => g.error && !item.list.some(h => !h.error && h.m.join() === g.m.join()));      /* asked again, it may have had one */
-  item.outcome = !verdicts.length ? (item.single ? 'scored' : 'none') : new Set(verdicts).size === 1 ? verdicts[0] : 'inconsistent';
-  item.scores = item.models.map(m => {
-    const all = item.list.filter(g => !g.error && g.s).map(g => g.s[g.m.indexOf(m)]).filter(isNumber);
-    return all.length ? all.reduce((x, y) => x + y, 0) / all.length : null;
-  });
+  const good = item.list.filter(g => !g.error), verdicts = good.map(winnerOf).filter(Boolean), seen = item.list.map(isSeen);
+  item.failed = item.list.some(g => g.error && !good.some(h => h.m.join() === g.m.join()));      /* asked again, it may have had one */
+  if (item.canary) item.outcome = seen.includes(null) ? 'scored' : seen.every(Boolean) ? 'seen' : 'missed';
+  else item.outcome = !verdicts.length ? (item.single ? 'scored' : 'none') : new Set(verdicts).size === 1 ? verdicts[0] : 'inconsistent';
+  const scores = place => mean(good.filter(g => g.s).map(g => g.s[place(g)]).filter(isNumber));
+  item.scores = item.canary ? [scores(g => g.slot), item.single ? null : scores(g => 1 - g.slot)] : item.models.map(m => scores(g => g.m.indexOf(m)));
 }
 
 const ITEMS = makeItems();
@@ -53,7 +64,7 @@ for (const item of ITEMS) {
   QUESTIONS.get(item.question).push(item);
 }
 for (const list of QUESTIONS.values()) {
-  const outcomes = new Set(list.map(i => i.outcome).filter(o => !['none', 'scored', 'inconsistent'].includes(o)));
+  const outcomes = new Set(list.map(i => i.outcome).filter(o => !['none', 'scored', 'inconsistent', 'seen', 'missed'].includes(o)));
   for (const item of list) item.disagree = outcomes.size > 1;
 }
 const ANSWERS = new Map(DATA.answers.map(a => [a.m + ' ' + a.p, a]));
@@ -67,29 +78,36 @@ function searchText(item) {
   return item.search;
 }
 
-const outcomeText = o => o === 'inconsistent' ? 'turned round' : o === 'none' ? 'no verdict' : o === 'scored' ? 'scored' : o === 'tie' ? 'tie' : visible(o) + ' wins';
-const outcomeClass = o => o === 'inconsistent' || o === 'none' ? 'warn' : o === 'tie' || o === 'scored' ? 'even' : 'chip-' + modelClass(o);
+const OUTCOMES = { inconsistent: ['turned round', 'warn'], none: ['no verdict', 'warn'], scored: ['scored', 'even'], tie: ['tie', 'even'], seen: ['seen', 'even'], missed: ['not seen', 'warn'] };
+const outcomeText = o => OUTCOMES[o] ? OUTCOMES[o][0] : visible(o) + ' wins';
+const outcomeClass = o => OUTCOMES[o] ? OUTCOMES[o][1] : 'chip-' + modelClass(o);
 const chip = o => el('span', { class: 'chip ' + outcomeClass(o) }, outcomeText(o));
-const CANARIES = { mismatched: 'the answer to another question', empty: 'an empty answer', truncated: 'the answer cut off in the middle', identical: 'the same answer as the other' };
+const CANARIES = { mismatched: 'the answer to another question', empty: 'an empty answer', truncated: 'the answer cut off in the middle', identical: 'the same answer a second time' };
 
 /* ---- one item ---- */
 
 function answerColumn(item, m) {
   const a = answerOf(m, item.p), spoiled = item.canary && item.spoiled === m, text = a ? a.turns[item.t - 1] : null;
   return el('article', { class: 'answer ' + modelClass(MODELS[m]) },
-    el('h4', {}, modelSpan(MODELS[m]), el('span', { class: 'soft' }, isNumber(item.scores[item.models.indexOf(m)]) ? ` scored ${number(item.scores[item.models.indexOf(m)], 1)} on average` : '', text ? `, ${plural(text.length, 'character')}` : '')),
+    el('h4', {}, modelSpan(MODELS[m]), el('span', { class: 'soft' }, !item.canary && isNumber(item.scores[item.models.indexOf(m)]) ? ` scored ${number(item.scores[item.models.indexOf(m)], 1)} on average` : '', text ? `, ${plural(text.length, 'character')}` : '')),
     a && a.leaks ? el('p', { class: 'note' }, `In ${plural(a.leaks, 'turn')} it ran on past its end, which was cut off.`) : null,
     a && a.cut ? el('p', { class: 'note' }, `${plural(a.cut, 'turn')} ended for length.`) : null,
-    spoiled ? el('p', { class: 'note' }, `The judge was shown ${CANARIES[item.canary] || visible(item.canary)} in place of this.`) : null,
+    spoiled ? el('p', { class: 'note' }, `A trick question: ${item.single ? 'in place of this answer' : 'beside this answer'} the judge was shown ${CANARIES[item.canary] || visible(item.canary)}.`) : null,
     text === null || text === undefined ? el('p', { class: 'soft' }, 'The answer is not among the run\u2019s files.') : prose(text, 'the answer of ' + visible(MODELS[m])));
 }
 
+/* Who stood in a place: of a canary the spoilt answer, or the same model's own. */
+function placeName(g, i) {
+  const name = MODELS[g.m[i]];
+  return !g.canary ? [modelSpan(name)] : g.canary === 'identical' ? [modelSpan(name), i ? ' again' : ''] : i === g.slot ? ['the spoilt answer'] : [modelSpan(name)];
+}
+
 function opinion(item, g) {
-  const order = g.m.map(m => MODELS[m]), scores = (g.s || []).slice(0, g.m.length), winner = winnerOf(g);
+  const scores = (g.s || []).slice(0, g.m.length), winner = winnerOf(g);
   return el('article', { class: 'opinion' },
-    el('h4', {}, item.single ? ['of ', modelSpan(order[0])] : [modelSpan(order[0]), ' first, ', modelSpan(order[1]), ' second']),
-    el('p', {}, g.error ? el('span', { class: 'chip warn' }, 'no verdict') : winner ? chip(winner) : '', scores.length && !g.error ? ' ' + scores.map((s, i) => `${visible(order[i])} ${number(s, Number.isInteger(s) ? 0 : 1)}`).join(', ') : '',
-      g.strength === 2 ? ' (much better)' : '', isNumber(g.share) && g.share >= 0 ? ` (${percent(g.share)} for the first)` : ''),
+    el('h4', {}, item.single ? ['of ', placeName(g, 0)] : [placeName(g, 0), ' first, ', placeName(g, 1), ' second']),
+    el('p', {}, g.error ? el('span', { class: 'chip warn' }, 'no verdict') : !winner ? '' : g.canary && g.w !== 3 ? el('span', { class: 'chip even' }, (g.w === 1 ? 'the first' : 'the second') + ' wins') : chip(winner),
+      scores.length && !g.error ? [' ', scores.map((s, i) => [i ? ', ' : '', placeName(g, i), ' ', number(s, Number.isInteger(s) ? 0 : 1)])] : '', g.strength === 2 ? ' (much better)' : '', isNumber(g.share) ? ` (${percent(g.share)} for the first)` : ''),
     g.error ? el('p', { class: 'note' }, visible(g.error)) : null, prose(g.text || '', 'the judgement'));
 }
 
@@ -120,7 +138,7 @@ function listRow(item, i) {
   return el('li', { class: 'row' + (item === view.selected ? ' on' : ''), 'aria-setsize': view.shown.length, 'aria-posinset': i + 1 },
     el('a', { href: '#' + item.hash, 'aria-current': item === view.selected ? 'true' : null },
       el('span', { class: 'line' }, el('b', {}, short(prompt.id, 28)), item.canary ? el('i', {}, 'canary') : null, item.disagree ? el('i', {}, 'disputed') : null, chip(item.outcome)),
-      el('span', { class: 'line soft' }, el('span', {}, judgeName(DATA.judges[item.j].judge, DATA.judges[item.j].protocol)), item.scores.some(isNumber) ? el('span', {}, item.scores.map((s, k) => [k ? ' : ' : '', el('span', { class: 'model ' + modelClass(MODELS[item.models[k]]) }, number(s, 1).replace(/\.0$/, ''))])) : null),
+      el('span', { class: 'line soft' }, el('span', {}, judgeName(DATA.judges[item.j].judge, DATA.judges[item.j].protocol)), item.scores.some(isNumber) ? el('span', {}, item.scores.map((s, k) => [k ? ' : ' : '', el('span', item.canary ? {} : { class: 'model ' + modelClass(MODELS[item.models[k]]) }, number(s, 1).replace(/\.0$/, ''))])) : null),
       el('span', { class: 'line soft cut' }, short((prompt.turns || [''])[0] || '', 120).replace(/\s+/g, ' '))));
 }
 
@@ -162,12 +180,14 @@ function select(item, move) {
 function follow(by, test) {
   let at = view.shown.indexOf(view.selected) + by;
   while (test && at >= 0 && at < view.shown.length && !test(view.shown[at])) at += by;
-  if (at >= 0 && at < view.shown.length) location.hash = view.shown[at].hash;
+  if (at < 0 || at >= view.shown.length) return;
+  select(view.shown[at], true);                  /* at once, not with the event: keys repeat faster */
+  location.hash = view.selected.hash;
 }
 
 function onHash() {
   const item = BY_HASH.get(location.hash.slice(1));
-  if (item) select(item, true);
+  if (item && item !== view.selected) select(item, true);
 }
 
 function onKey(event) {

@@ -22,7 +22,7 @@ function sentence(p) {
   }
   const n = [p.win, p.tie, p.loss].every(isNumber) ? ` ${count(p.win)} won, ${count(p.tie)} tied, ${count(p.loss)} lost` : '';
   const clear = isNumber(p.low) && isNumber(p.high) ? p.low > 0.5 ? 'better than' : p.high < 0.5 ? 'worse than' : 'not surely different from' : 'compared with';
-  return [modelSpan(p.tuned), ` is ${clear} `, modelSpan(p.base), `: it wins ${percent(p.win_rate)} of ${plural(p.prompts, 'prompt')}`,
+  return [modelSpan(p.tuned), ` is ${clear} `, modelSpan(p.base), `: it wins ${percent(p.win_rate)} of ${plural(p.prompts, 'prompt')}${isNumber(p.comparisons) && p.comparisons !== p.prompts ? `, ${plural(p.comparisons, 'comparison')}` : ''}`,
     isNumber(p.low) ? ` (95 % interval ${percent(p.low)} to ${percent(p.high)})` : '', n ? ';' + n : '', '.',
     isNumber(p.inconsistent) && p.inconsistent > 0 ? ` ${plural(p.inconsistent, 'verdict')} turned round with the order and ${p.inconsistent === 1 ? 'counts' : 'count'} as ties.` : '',
     isNumber(p.smallest) ? ` So many prompts show differences from ${percent(p.smallest)} on.` : ''];
@@ -34,7 +34,7 @@ function scoreMeans() {
   if (!rows.length) return null;
   const all = rows.flatMap(r => [r.mean, r.low, r.high]).filter(isNumber), ranges = rows.map(r => DATA.ranges[r.protocol]).filter(Boolean);
   const low = Math.min(...(ranges.length ? ranges.map(x => x[0]) : all)), high = Math.max(...(ranges.length ? ranges.map(x => x[1]) : all));
-  return [el('h3', {}, 'Mean scores'), intervals('Mean scores', rows.map(r => ({ name: `${judgeName(r.judge, r.protocol)}: ${visible(r.model)}`, value: r.mean, low: r.low, high: r.high, class: modelClass(r.model), text: number(r.mean) + (isNumber(r.low) ? `  (${number(r.low)} \u2013 ${number(r.high)})` : '') })), low, high, null, x => number(x, 1).replace(/\.0$/, ''))];
+  return [el('h3', {}, 'Mean scores'), intervals('Mean scores', rows.map(r => ({ name: `${judgeName(r.judge, r.protocol)}: ${visible(r.model)}${r.turn ? `, turn ${r.turn}` : ''}`, value: r.mean, low: r.low, high: r.high, class: modelClass(r.model), text: number(r.mean) + (isNumber(r.low) ? `  (${number(r.low)} \u2013 ${number(r.high)})` : '') })), low, high, null, x => number(x, 1).replace(/\.0$/, ''))];
 }
 
 /* Of two models: a card for each judge with its rate. */
@@ -67,7 +67,7 @@ function differenceRows(list, name) {
 }
 
 function verdictSection() {
-  const notes = (VERDICT.notes || []).map(n => el('p', { class: 'note' }, visible(typeof n === 'string' ? n : JSON.stringify(n)))), groups = new Map();
+  const notes = (VERDICT.notes || []).map(n => el('p', { class: 'note' }, visible(typeof n === 'string' ? n.replace(/; what the judges said stands under "raw"$/, '') : JSON.stringify(n)))), groups = new Map();
   if (!overallPairs.length) return section('verdict', 'Verdict', el('p', {}, 'No two models were compared with each other.'), notes, scoreMeans());
   const reading = 'A tie counts half. The dashed line is no difference; bars are 95 % intervals over prompts.';
   for (const p of overallPairs) groups.set(judgeName(p.judge, p.protocol), [...(groups.get(judgeName(p.judge, p.protocol)) || []), p]);
