@@ -13,7 +13,7 @@ extern "C" {
 /* A model is asked here or over the net. SPEC: a MODEL as everywhere, "URL#NAME" (a server that speaks OpenAI's chat completions, "http://127.0.0.1:8080/v1#NAME"), or
  * a file of answers (.jsonl, "FILE.jsonl#NAME" where it holds several models'); with "LABEL=" before it, it is called that. */
 typedef struct {
-    const char *prompts;          /* file of prompts                                                           */
+    const char *prompts;          /* file of prompts; NULL or "": the 115 of the program                      */
     const char *out;              /* of sc_judge_answers a .jsonl file, of sc_judge_run a directory             */
     const char *base, *tuned;     /* SPECs of the two that are compared                                         */
     const char *models;           /* SPECs of more than two, with commas: each with each other; NULL or "": none */

@@ -30,7 +30,7 @@ done
         echo
     done
     if [ -n "${DEMO_JUDGE:-}" ]; then
-        build/starchat judge run --prompts prompts-115 --base "base=${DEMO_MODEL:-smollm2:135m-instruct}" --tuned tuned=runs/demo --judge "$DEMO_JUDGE" --limit "${DEMO_PROMPTS:-0}" --out runs/demo-judged
+        build/starchat judge run --base "base=${DEMO_MODEL:-smollm2:135m-instruct}" --tuned tuned=runs/demo --judge "$DEMO_JUDGE" --limit "${DEMO_PROMPTS:-0}" --out runs/demo-judged
     else
         echo >&2
         echo "No judge is configured, so nobody compared the tuned model with its base. DEMO_JUDGE says who does:" >&2

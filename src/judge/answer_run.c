@@ -217,7 +217,6 @@ sc_status sc_judge_answers(sc_text *out, sc_runtime *rt, const char *spec, const
     TRY(speaker_read(&s, spec, c, err));
     sc_status status = SC_OK;
     if (s.kind == SPEAKER_FILE) status = FAIL(err, SC_E_ARGUMENT, "%s is a file of answers, expected a MODEL or URL#NAME", spec);
-    else if (!c->prompts || !*c->prompts) status = FAIL(err, SC_E_ARGUMENT, "--prompts is missing: the file of prompts");
     else status = judge_prompts_read(&p, c->prompts, err);
     if (status == SC_OK) {
         prompts_cut(&p, (size_t)c->limit);

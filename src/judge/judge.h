@@ -18,6 +18,7 @@ struct judge_prompt {
 struct judge_prompts { struct judge_prompt *at; size_t n; };
 /* Lines of {"id","slice","language","prompt" | "turns","reference"}, or the shapes of FastChat (question_id, category, turns, reference), Vicuna (question_id,
  * text, category) and Arena-Hard (uid, cluster | subcategory, prompt | turns); an array of such objects too. SC_E_FORMAT names the line; ids are unique. */
+/* path NULL or "": the set that comes with the program. */
 sc_status judge_prompts_read(struct judge_prompts *out, const char *path, sc_error *err);
 const struct judge_prompt *judge_prompts_find(const struct judge_prompts *p, const char *id);       /* NULL: not there */
 void      judge_prompts_release(struct judge_prompts *p);

@@ -36,6 +36,7 @@ void      judge_list_release(char **at, size_t n);
 /* Calls `each` for every record of a file (JSON lines, an array; .gz and .zst too). Messages name file and line. */
 typedef sc_status judge_each(void *user, json_t *row, const char *file, uint64_t line, sc_error *err);
 sc_status judge_read_rows(const char *path, judge_each *each, void *user, sc_error *err);
+sc_status judge_ready_rows(judge_each *each, void *user, sc_error *err);            /* of the set that comes with the program */
 
 /* ---- judgements.c, judgements_foreign.c -------------------------------------------------------------------------------------------------------- */
 

@@ -70,7 +70,6 @@ static sc_status read_job(struct job *w, sc_error *err)
 {
     const sc_judge_config *c = w->c;
     struct text_list models, judges;
-    if (!is_given(c->prompts)) return FAIL(err, SC_E_ARGUMENT, "--prompts is missing: the file of prompts");
     if (!is_given(c->judge)) return FAIL(err, SC_E_ARGUMENT, "--judge is missing: a MODEL, or URL#NAME of a server");
     if (!is_given(c->out) && !c->dry_run) return FAIL(err, SC_E_ARGUMENT, "--out is missing: the directory for the results");
     TRY(judge_prompts_read(&w->prompts, c->prompts, err));

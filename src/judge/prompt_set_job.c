@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-extern const unsigned char judge_prompts_ready[];
-extern const size_t judge_prompts_ready_bytes;
-
 #define ROW(field, kind, low, high, fallback_, choices_, help_) { #field, kind, offsetof(sc_judge_prompts_config, field), low, high, fallback_, choices_, help_ }
 
 static const struct option rows[] = {
@@ -23,26 +20,18 @@ const struct sc_options judge_prompts_options = { "judge_prompts", sizeof(sc_jud
 
 /* ---- making a set ---------------------------------------------------------------------------------------------------------------------------- */
 
-static sc_status read_ready(struct prompt_set *s, sc_error *err)
+static sc_status add_ready(void *user, json_t *record, const char *file, uint64_t line, sc_error *err)
 {
-    const char *at = (const char *)judge_prompts_ready, *end = at + judge_prompts_ready_bytes;
-    for (uint64_t line = 1; at < end; line++) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at)), *why;
-        json_t *record = NULL, *row = NULL;
-        size_t len = (size_t)((stop ? stop : end) - at);
-        TRY(json_read_line(&record, at, len, line, err));
-        sc_status status = prompt_set_row(&row, &why, record, "prompts-115.jsonl", line, err);
-        json_decref(record);
-        if (status != SC_OK) return status;
-        if (row) prompt_set_add(s, row);
-        at += len + 1;
-    }
+    const char *why;
+    json_t *row = NULL;
+    TRY(prompt_set_row(&row, &why, record, file, line, err));
+    if (row) prompt_set_add(user, row);
     return SC_OK;
 }
 
 static sc_status read_all(struct prompt_set *s, const char *from, sc_error *err)
 {
-    if (!from || !*from) return read_ready(s, err);
+    if (!from || !*from) return judge_ready_rows(add_ready, s, err);
     for (const char *at = from; *at;) {
         size_t len = strcspn(at, ",");
         char *path = mem_strndup(at, len);

@@ -155,10 +155,30 @@ static sc_status add_prompt(void *user, json_t *row, const char *file, uint64_t 
     return SC_OK;
 }
 
+/* embedded/judge_prompts.c, made of data/judge/prompts-115.jsonl. */
+extern const unsigned char judge_prompts_ready[];
+extern const size_t judge_prompts_ready_bytes;
+
+sc_status judge_ready_rows(judge_each *each, void *user, sc_error *err)
+{
+    const char *at = (const char *)judge_prompts_ready, *end = at + judge_prompts_ready_bytes;
+    for (uint64_t line = 1; at < end; line++) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        json_t *row = NULL;
+        size_t len = (size_t)((stop ? stop : end) - at);
+        TRY(json_read_line(&row, at, len, line, err));
+        sc_status status = each(user, row, "prompts-115.jsonl", line, err);
+        json_decref(row);
+        if (status != SC_OK) return status;
+        at += len + 1;
+    }
+    return SC_OK;
+}
+
 sc_status judge_prompts_read(struct judge_prompts *out, const char *path, sc_error *err)
 {
     *out = (struct judge_prompts){ 0 };
-    sc_status status = judge_read_rows(path, add_prompt, out, err);
+    sc_status status = path && *path ? judge_read_rows(path, add_prompt, out, err) : judge_ready_rows(add_prompt, out, err);
     if (status == SC_OK && !out->n) status = FAIL(err, SC_E_FORMAT, "%s has no prompts", path);
     if (status != SC_OK) judge_prompts_release(out);
     return status;
