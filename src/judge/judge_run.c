@@ -76,8 +76,8 @@ static sc_status read_job(struct job *w, sc_error *err)
     TRY(judge_prompts_read(&w->prompts, c->prompts, err));
     prompts_cut(&w->prompts, (size_t)c->limit);
     TRY(judge_protocol_open(&w->protocol, c->protocol, err));
-    TRY(list_models(&models, c, err));
-    sc_status status = read_speakers(&w->model, &w->n_models, &models, c, "models", err);
+    sc_status status = list_models(&models, c, err);
+    if (status == SC_OK) status = read_speakers(&w->model, &w->n_models, &models, c, "models", err);
     text_list_of(&judges, c->judge);
     if (status == SC_OK) status = read_speakers(&w->judge, &w->n_judges, &judges, c, "judges", err);
     for (size_t i = 0; i < w->n_judges && status == SC_OK; i++)

@@ -6,7 +6,7 @@
 #define ROW(field, kind, low, high, fallback_, choices_, help_) { #field, kind, offsetof(sc_judge_config, field), low, high, fallback_, choices_, help_ }
 
 static const struct option rows[] = {
-    ROW(prompts, OPT_STRING, 0, 0, "", NULL, "file of prompts, or the name of a set: lines of {\"id\",\"slice\",\"prompt\" | \"turns\"}, or FastChat's, Vicuna's, Arena-Hard's"),
+    ROW(prompts, OPT_STRING, 0, 0, "", NULL, "file of prompts (`starchat judge prompts` makes one): lines of {\"id\",\"slice\",\"prompt\" | \"turns\"}, or FastChat's, Vicuna's, Arena-Hard's"),
     ROW(out, OPT_STRING, 0, 0, "", NULL, "where the results go: a directory, of `judge answers` a .jsonl file; a run with the same settings goes on there"),
     ROW(base, OPT_STRING, 0, 0, "", NULL, "the model before: MODEL, URL#NAME or a file of answers (.jsonl); LABEL=... names it"),
     ROW(tuned, OPT_STRING, 0, 0, "", NULL, "the model after, likewise"),

@@ -28,6 +28,7 @@ SCRATCH_HOLDER = tempfile.TemporaryDirectory(prefix="starchat-judge-")
 SCRATCH = pathlib.Path(SCRATCH_HOLDER.name)
 RUNS, KILLS = int(os.environ.get("STARCHAT_JUDGE_RUNS", "5")), int(os.environ.get("STARCHAT_KILLS", "12"))
 HURRIED = ("--retry-seconds", "0.02", "--idle-seconds", "2", "--request-seconds", "3")
+QUALITY = (4.5, 1.0)                                              # of answers, on the scale of 1 to 8: mean and sd
 MODEL = None
 
 
@@ -52,8 +53,8 @@ def place(name):
 def planted(d, n, difference=1.0, seed=3):
     """Prompts, and answers of two models of which the second is better by so much on average."""
     rng = random.Random(seed)
-    base = [rng.gauss(4, 1) for _ in range(n)]
-    tuned = [rng.gauss(4 + difference, 1) for _ in range(n)]
+    base = [rng.gauss(*QUALITY) for _ in range(n)]
+    tuned = [rng.gauss(QUALITY[0] + difference, QUALITY[1]) for _ in range(n)]
     stub.write_prompts(d / "p.jsonl", n)
     stub.write_answers(d / "a.jsonl", "base", base, seed + 1)
     stub.write_answers(d / "b.jsonl", "tuned", tuned, seed + 2)
@@ -108,7 +109,7 @@ def planted_rate(difference, n=40000):
     """What the honest judge gives when both ways round have to agree: the share of wins and half of the ties."""
     rng, total = random.Random(99), 0.0
     for i in range(n):
-        a, b = f"About t with quality {rng.gauss(4, 1):.3f}: x done.", f"About t with quality {rng.gauss(4 + difference, 1):.3f}: y done."
+        a, b = f"About t with quality {rng.gauss(*QUALITY):.3f}: x done.", f"About t with quality {rng.gauss(QUALITY[0] + difference, QUALITY[1]):.3f}: y done."
         first = win(stub.honest_score("t", a, ("m", i, 1)), stub.honest_score("t", b, ("m", i, 2)))
         second = -win(stub.honest_score("t", b, ("m", i, 1)), stub.honest_score("t", a, ("m", i, 2)))
         total += 0.5 + 0.5 * first if first == second else 0.5
@@ -121,7 +122,7 @@ def test_planted_win_rate_lies_in_the_interval():
         d = place("rate")
         planted(d, 115, 0.6, 1000 + 17 * i)
         with stub.Stub(judge=stub.Judge(salt=i)) as s:
-            judge(*run_args(d, s.spec("honest"), "--parallel", 16, "--seed", i, "--canaries", 4, "--cache", ":memory:"))
+            judge(*run_args(d, s.spec("honest"), "--parallel", 16, "--seed", i, "--cache", ":memory:"))
         audit, verdict = json.loads((d / "out/audit.json").read_text()), json.loads((d / "out/verdict.json").read_text())
         assert findings(audit, "honest")[0]["is_calibrated"], (i, audit)
         row = next(r for r in verdict["pairs"] if r["judge"] == "honest" and r["by"] == "all")
@@ -177,7 +178,7 @@ def test_all_requests_fail():
 def test_waits_as_long_as_the_server_asks():
     d = place("retry-after")
     planted(d, 3)
-    with stub.Stub(faults=("429-seconds",), share=0.5, seed=4) as s:
+    with stub.Stub(faults=("429-seconds",), share=0.35, seed=3) as s:
         judge(*run_args(d, s.spec("honest"), "--canaries", 0, "--parallel", 1, "--retry-seconds", "0.01"))
         gaps = [b - a for a, b in zip(s.times, s.times[1:])]
         assert s.n_faults and sum(g > 0.95 for g in gaps) == s.n_faults, gaps
@@ -228,8 +229,8 @@ def test_killed_at_any_moment():
     d = place("killed")
     planted(d, 40)
     rng, kills, known = random.Random(6), 0, {}
-    with stub.Stub(delay=0.03) as s:
-        for _ in range(100):
+    with stub.Stub(delay=0.03 * max(1, KILLS / 12)) as s:
+        for _ in range(KILLS + 20):
             p = subprocess.Popen([PROGRAM, "judge", *map(str, run_args(d, s.spec("honest")))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
             if kills < KILLS:
                 time.sleep(rng.random() * 0.25)

@@ -36,7 +36,7 @@ def noise(*parts):
     return random.Random(digest).gauss(0, 1)
 
 
-def honest_score(topic, text, salt, sd=0.7):
+def honest_score(topic, text, salt, sd=0.4):
     m = re.match(r"About (\S+) with quality (-?[0-9.]+):", text)
     if not m or m.group(1) != topic:
         return 1                                           # nothing there, or of another question
