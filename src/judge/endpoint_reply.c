@@ -133,7 +133,10 @@ sc_status reply_refusal(const struct endpoint *e, long status, const char *body,
         return FAIL(err, SC_E_PEER, "%s answers %ld (%s); %s", e->base, status, words, e->key ? "check the key, or name another variable with --key-env" : "no key was sent: set OPENAI_API_KEY, or name a variable with --key-env");
     if (status == 404) return FAIL(err, SC_E_PEER, "%s answers 404 (%s): no such model as \"%s\", or the address is not the one that ends before /chat/completions", e->base, words, e->name);
     if (status / 100 == 3) {
-        error_quote(where, sizeof where, location ? location : "", location ? strlen(location) : 0);
+        char *to = mem_strdup(location ? location : "");
+        endpoint_hide_key(e, to);
+        error_quote(where, sizeof where, to, strlen(to));
+        mem_free(to);
         return FAIL(err, SC_E_PEER, "%s redirects (%ld) to \"%s\", where nothing is sent; give that address if it is right", e->base, status, where);
     }
     if (status == 400 || status == 422) return FAIL(err, SC_E_PEER, "%s refuses the request (%ld: %s)%s", e->base, status, words, refused_setting(words));

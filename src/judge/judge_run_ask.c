@@ -77,7 +77,7 @@ static struct judgement judgement_of(const struct asking *w, const struct questi
         j.canary_slot = q->canary->slot;
     }
     for (int i = 0; i < 2; i++) {
-        j.length[i] = j.style[i].tokens = NAN;
+        j.length[i] = j.style[i].tokens = (double)NAN;
         if (!side[i]) continue;
         const char *text = side[i]->turn[q->turn - 1];
         j.model[i] = side[i]->model;

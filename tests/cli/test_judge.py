@@ -229,8 +229,8 @@ def test_killed_at_any_moment():
     d = place("killed")
     planted(d, 40)
     rng, kills, known = random.Random(6), 0, {}
-    with stub.Stub(delay=0.03) as s:
-        for _ in range(100):
+    with stub.Stub(delay=0.03 * max(1, KILLS / 12)) as s:
+        for _ in range(KILLS + 20):
             p = subprocess.Popen([PROGRAM, "judge", *map(str, run_args(d, s.spec("honest")))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
             if kills < KILLS:
                 time.sleep(rng.random() * 0.25)

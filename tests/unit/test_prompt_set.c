@@ -75,6 +75,7 @@ TEST(ready_set_is_in_the_program)
     CHECK_INT(json_integer_value(json_object_get(a, "instruction")), 86);
     CHECK_INT(json_integer_value(json_object_get(json_object_get(a, "languages"), "python")), 47);
     json_decref(a);
+    sc_text_free(&summary);
     size_t lines[2] = { 0 };
     for (size_t i = 0; i < mine.len; i++) lines[0] += mine.data[i] == '\n';
     for (size_t i = 0; i < ready.len; i++) lines[1] += ready.data[i] == '\n';
