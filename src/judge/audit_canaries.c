@@ -33,8 +33,11 @@ static int is_caught(const struct audit_group *g, const struct judgement *j)
         if (is_truncated) return isfinite(usual) ? j->opinion.score[0] < usual : -1;
         return j->opinion.score[0] <= g->low + low_share * (g->high - g->low);
     }
+    bool is_low = has_scores && j->opinion.score[slot] <= g->low + low_share * (g->high - g->low);
+    /* The model's own answer may be as bad: that a judge finds both worthless tells nothing against it. */
+    if (j->opinion.winner == WINNER_TIE && is_low) return -1;
     if (j->opinion.winner != (slot ? WINNER_A : WINNER_B)) return 0;
-    return is_truncated || !has_scores || j->opinion.score[slot] <= g->low + low_share * (g->high - g->low);
+    return is_truncated || is_low || !has_scores;
 }
 
 void audit_canaries(json_t *out, const struct audit_group *g)

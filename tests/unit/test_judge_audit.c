@@ -211,6 +211,7 @@ TEST(canaries_are_counted)
         canary(&all, "sees", "empty", i, i % 2, 1, 5);
         canary(&all, "sees", "truncated", i, i % 2, 4, 6);
         canary(&all, "sees", "identical", i, 0, 6, 6);
+        canary(&all, "sees", "mismatched", 10 + i, i % 2, 2, 2);       /* nothing to tell apart: both are worthless */
         canary(&all, "blind", "mismatched", i, i % 2, 6, 6);
         canary(&all, "blind", "empty", i, i % 2, 4, 6);                /* worse, but 4 of 8 for nothing at all */
         canary(&all, "blind", "truncated", i, i % 2, 7, 6);
