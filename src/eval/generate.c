@@ -9,7 +9,7 @@
 enum { FEWEST = 4, MOST = 48, CONTEXT_ROOM = 64 };
 /* Rows of a pass: whole tiles of every kernel's products, as many as stay in the cache while weights come by. Prompts in larger pieces would leave passes of answers
  * alone behind, which read all weights for a handful of rows (gsm8k with 5 examples: 1.3 times the time with pieces of 190). */
-enum { PASS_ROWS = 96 };
+enum { PASS_ROWS = 48 };
 static const size_t LEAST_CACHE = 256 << 20;
 
 struct writing { struct eval_written *w; struct buf text; size_t *left; struct generating *g; };
@@ -56,11 +56,11 @@ static struct task *make_task(const struct eval_prompt *p, sc_model *m, size_t c
     return t;
 }
 
-/* As many sequences as key/value caches of two thirds of the weights' size hold. */
+/* As many sequences as key/value caches of half the weights' size hold. */
 static size_t at_once(const sc_model *m, size_t context)
 {
     const struct model_config *c = &m->model.config;
-    size_t room = m->model.weight_bytes / 3 * 2 > LEAST_CACHE ? m->model.weight_bytes / 3 * 2 : LEAST_CACHE;
+    size_t room = m->model.weight_bytes / 2 > LEAST_CACHE ? m->model.weight_bytes / 2 : LEAST_CACHE;
     size_t n = room / (2 * sizeof(float) * c->layers * c->kv_heads * c->head_dim * context);
     return n < FEWEST ? FEWEST : n > MOST ? MOST : n;
 }
