@@ -426,7 +426,7 @@ TEST(planted_ratings)
 
 static void check_counts(const json_t *v, const char *base, const char *tuned, int win, int tie, int loss)
 {
-    json_t *row = pair(v, "all judges", base, tuned, "");
+    json_t *row = pair(v, "gpt-4-0328", base, tuned, "");
     CHECK_INT(whole(row, "win"), win);
     CHECK_INT(whole(row, "tie"), tie);
     CHECK_INT(whole(row, "loss"), loss);
