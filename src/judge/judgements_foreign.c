@@ -84,7 +84,7 @@ static sc_status both_turns(struct judgement_reading *r, const json_t *row, cons
     if (!model || !judge) return FAIL(err, SC_E_FORMAT, "has \"judgment_turn1\", but no \"model_id\" or no \"judge_id\"");
     for (int turn = 1; turn <= 2; turn++) {
         struct judgement j;
-        char text[20], score[20];
+        char text[32], score[32];
         snprintf(text, sizeof text, "judgment_turn%d", turn);
         snprintf(score, sizeof score, "score_turn%d", turn);
         double found = score_of(json_object_get(row, score));
@@ -244,7 +244,7 @@ static sc_status panda_labels(struct judgement_reading *r, const json_t *row, sc
     sc_status status = SC_OK;
     for (int i = 1; i <= 9 && status == SC_OK; i++) {
         struct judgement j;
-        char who[20];
+        char who[32];
         snprintf(who, sizeof who, "annotator%d", i);
         const json_t *label = json_object_get(row, who);
         if (!label || json_is_null(label)) continue;
