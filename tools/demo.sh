@@ -8,6 +8,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 model=${DEMO_MODEL:-smollm2:135m-instruct}
+base=$model
 tokens=${DEMO_TOKENS:-300}
 tools/setup.sh build
 make --no-print-directory -s all
@@ -30,7 +31,8 @@ done
         echo
     done
     if [ -n "${DEMO_JUDGE:-}" ]; then
-        build/starchat judge run --base "base=${DEMO_MODEL:-smollm2:135m-instruct}" --tuned tuned=runs/demo --judge "$DEMO_JUDGE" --limit "${DEMO_PROMPTS:-0}" --out runs/demo-judged
+        build/starchat judge run --base "base=$base" --tuned tuned=runs/demo --judge "$DEMO_JUDGE" --limit "${DEMO_PROMPTS:-0}" --out runs/demo-judged --overwrite ||   # what was paid for is kept in the cache
+            echo "judging did not finish; nothing that was answered is asked again" >&2
     else
         echo >&2
         echo "No judge is configured, so nobody compared the tuned model with its base. DEMO_JUDGE says who does:" >&2

@@ -33,11 +33,7 @@ static int parse_lines(const sc_judge_protocol *p)
         sc_text out = { 0 };
         sc_error err = { 0 };
         if (sc_judge_parse(&out, p, line, len, &err) == SC_OK) puts(out.data);
-        else {
-            printf("{\"error\":");
-            print_json_string(stdout, err.message, strlen(err.message));
-            puts("}");
-        }
+        else print_text_line("error", err.message, strlen(err.message));
         sc_text_free(&out);
     }
     line_close(&r);

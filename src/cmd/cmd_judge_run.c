@@ -33,7 +33,7 @@ static const char *find_key(void *user, const char *origin, bool is_loopback)
     const char *name = named_variable(user, origin);
     if (name) return variable(name);
     if (variable("STARCHAT_JUDGE_KEY")) return variable("STARCHAT_JUDGE_KEY");
-    return is_loopback ? NULL : variable("OPENAI_API_KEY");
+    return is_loopback || strncmp(origin, "https://", 8) != 0 ? NULL : variable("OPENAI_API_KEY");       /* never in clear text by itself */
 }
 
 static int check_keys(struct judging *j)

@@ -18,13 +18,6 @@ static sc_status template_open(sc_template **out, const char *name, sc_error *er
     return status;
 }
 
-static void print_member(const char *key, const char *text, size_t len)
-{
-    printf("{\"%s\":", key);
-    print_json_string(stdout, text, len);
-    fputs("}\n", stdout);
-}
-
 static int render_all(const sc_template *t, const struct args_common *c)
 {
     sc_text out = { 0 };
@@ -35,7 +28,7 @@ static int render_all(const sc_template *t, const struct args_common *c)
     sc_status status = sc_template_render(&out, t, request, len, &err);
     free(request);
     if (status != SC_OK) return fail_with(c, &err);
-    if (c->json) print_member("text", out.data, out.len);
+    if (c->json) print_text_line("text", out.data, out.len);
     else print_text(stdout, out.data, out.len);
     sc_text_free(&out);
     return EXIT_DONE;
@@ -53,8 +46,8 @@ static int render_lines(const sc_template *t)
         sc_text out = { 0 };
         sc_error err = { 0 };
         if (strspn(line, " \t") == len) continue;
-        if (sc_template_render(&out, t, line, len, &err) == SC_OK) print_member("text", out.data, out.len);
-        else print_member("error", err.message, strlen(err.message));
+        if (sc_template_render(&out, t, line, len, &err) == SC_OK) print_text_line("text", out.data, out.len);
+        else print_text_line("error", err.message, strlen(err.message));
         sc_text_free(&out);
     }
     line_close(&r);

@@ -95,6 +95,13 @@ void print_json_string(FILE *to, const char *utf8, size_t len)
     putc('"', to);
 }
 
+void print_text_line(const char *key, const char *utf8, size_t len)
+{
+    printf("{\"%s\":", key);
+    print_json_string(stdout, utf8, len);
+    fputs("}\n", stdout);
+}
+
 void format_bytes(char *out, size_t out_bytes, double bytes)
 {
     static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };

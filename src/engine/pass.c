@@ -69,7 +69,10 @@ static void plan_guesses(struct engine *e, size_t answers)
  * written by twos and threes while all others wait. */
 static size_t prompt_rows(const struct engine *e, size_t answer_rows, size_t answers, size_t readers)
 {
-    if (e->c.pass_rows) return e->c.pass_rows > answer_rows + FIRST_ROWS ? e->c.pass_rows - answer_rows : FIRST_ROWS;
+    if (e->c.pass_rows) {
+        size_t all = e->c.pass_rows < e->c.chunk ? e->c.pass_rows : e->c.chunk;
+        return all > answer_rows + FIRST_ROWS ? all - answer_rows : FIRST_ROWS;
+    }
     double seconds = PASS_SECONDS, now = answer_rows ? pass_cost(e, answer_rows) : 0;
     if (answer_rows) seconds = now * (e->c.decode_stretch - 1);
     if (answers && readers > answers && seconds < CROWD_SECONDS) seconds = fmin(seconds * (double)readers / (double)answers, CROWD_SECONDS);

@@ -7,11 +7,11 @@
 
 enum { LANES = 16, TILE = 64 };
 
-/* exp(x) for x <= 0 as 2^k e^r, |r| <= ln 2 / 2, with Cephes' polynomial: wrong by 2 units in the last place of f32 at most; 0 below -87. */
+/* exp(x) for x <= 0 as 2^k e^r, |r| <= ln 2 / 2, with Cephes' polynomial: wrong by 2 units in the last place of f32 at most; 0 below -87, NaN for NaN. */
 static inline __attribute__((always_inline)) float exp_below(float x)
 {
     const float magic = 12582912.0f;                                /* 1.5 * 2^23: adding it rounds to a whole number */
-    float clamped = x < -87.0f ? -87.0f : x, rounded = clamped * 1.44269504088896341f + magic, k = rounded - magic;
+    float clamped = x > -87.0f ? x : -87.0f, rounded = clamped * 1.44269504088896341f + magic, k = rounded - magic;
     float r = clamped - k * 0.693359375f + k * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) float exp_below(float x)
     memcpy(&bits, &p, sizeof bits);
     bits += (int32_t)k * (1 << 23);
     memcpy(&p, &bits, sizeof p);
-    return x < -87.0f ? 0 : p;
+    return x < -87.0f ? 0 : p + (x - x);                            /* x - x: 0, or NaN */
 }
 
 /* Tiles are summed in f32, as exp_tile of the loss does, tiles in double. */

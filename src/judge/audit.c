@@ -7,7 +7,7 @@ sc_status judge_audit(json_t **out, const struct judgements *j, uint64_t seed, s
 {
     struct audit_groups g;
     *out = NULL;
-    (void)seed;                                  /* every interval here is exact; draws are the verdict's */
+    (void)seed;                                  /* no interval here needs draws; those are the verdict's */
     if (!j->n) return FAIL(err, SC_E_ARGUMENT, "there are no judgements to audit");
     audit_groups_make(&g, j);
     struct audit_words *words = audit_words_open();

@@ -4,7 +4,7 @@
  *
  *   unparseable      more than 10 % of calls without a verdict refuse: which calls fail is no accident, so a tenth left out can turn a result. Above 2 % a warning.
  *   out-of-range     more than 5 % refuse, any at all is a warning: the judge does not use the scale that it was given.
- *   always-first     of the decided verdicts of pairs shown both ways round, the first place's share, by its exact 95 % interval: wholly above 0.75 refuses (place outweighs
+ *   always-first     of the decided verdicts of pairs shown both ways round, the first place's share, by its 95 % interval over pairs: wholly above 0.75 refuses (place outweighs
  *   always-second    the answers three to one), not containing 0.5 is the warning prefers-first. A judge without favour has 0.5. Qwen2.5-7B on mt-bench-judged: 0.88, refused; 32B: 0.60, a warning.
  *   inconsistent     a pair shown both ways round gets the same verdict: below half of them refuses, and so does an agreement beyond chance below 0.2 ("random" where the interval of
  *                    the share contains what chance gives), as kappa below 0.2 is called slight at most. Below 0.75 is a warning. GPT-4 of 2023 kept 65 %; 7B: 20.8 %, 32B: 69.0 %.
@@ -13,7 +13,7 @@
  *   contradictory    words against verdict in more than 10 % of what can be read (from 20 on) refuse, more than 3 % are a warning. Published judges: at most 2.2 %.
  *   fails-canaries   fewer than 80 % of mismatched and empty answers seen (from 5 on) refuse; fewer than half of truncated or identical ones are a warning.
  *   few              fewer than 30 calls: most tests have their own least number, below which they say nothing, and none refuses on fewer than 10 calls.
- *   random           under protocols of one answer: with every other judge of the same answers (from 50 on) no rank correlation at p < 0.01. No repeats, swaps or canaries at all: unchecked. */
+ *   random           under protocols of one answer: with every other judge of the same answers (from 50 on) no rank correlation at p < 0.01; refuses where there are two others or more. No repeats, swaps or canaries at all: unchecked. */
 #include "judge_internal.h"
 
 #include <math.h>
@@ -65,13 +65,13 @@ static void of_places(struct findings *f, const json_t *m)
     else if (high < 0.5) finding(f, "prefers-second", false, "the second place won %.1f %% of verdicts that were no tie (95 %% interval %.1f to %.1f; %lld of %lld verdicts), a judge without favour gives it 50", 100 * (1 - share), 100 * (1 - high), 100 * (1 - low), second, verdicts);
 }
 
-static void of_swaps(struct findings *f, const json_t *m)
+static void of_swaps(struct findings *f, const json_t *m, bool is_by_place)
 {
     const json_t *swap = json_object_get(m, "swap");
     double share = real(swap, "share"), beyond = real(swap, "beyond_chance"), chance = real(swap, "chance"), low = real(swap, "low"), high = real(swap, "high");
     long long pairs = whole(swap, "pairs"), kept = whole(swap, "consistent");
     if (pairs < PAIRS_LEAST) return;
-    if (beyond < 0.2 && chance >= low && chance <= high) finding(f, "random", true, "shown the other way round, the same answer won in %lld of %lld pairs (%.1f %%), which is what chance gives (%.1f %%)", kept, pairs, 100 * share, 100 * chance);
+    if (beyond < 0.2 && chance >= low && chance <= high && !is_by_place) finding(f, "random", true, "shown the other way round, the same answer won in %lld of %lld pairs (%.1f %%), which is what chance gives (%.1f %%)", kept, pairs, 100 * share, 100 * chance);
     else if (share < 0.5 || beyond < 0.2) finding(f, "inconsistent", true, "shown the other way round, the same answer won in %lld of %lld pairs (%.1f %%; chance gives %.1f %%)", kept, pairs, 100 * share, 100 * chance);
     else if (share < 0.75) finding(f, "inconsistent", false, "shown the other way round, the same answer won in %lld of %lld pairs (%.1f %%; chance gives %.1f %%); the others count as ties", kept, pairs, 100 * share, 100 * chance);
 }
@@ -128,11 +128,22 @@ static void of_others(struct findings *f, const struct audit_group *g, const jso
     json_array_foreach(agreement, i, row) {
         const char *a = json_string_value(json_object_get(row, "a")), *b = json_string_value(json_object_get(row, "b")), *protocol = json_string_value(json_object_get(row, "protocol"));
         if (strcmp(protocol, g->protocol) != 0 || (strcmp(a, g->judge) != 0 && strcmp(b, g->judge) != 0) || !json_object_get(row, "spearman") || whole(row, "n") < SHARED_LEAST) continue;
+        if (!isfinite(real(row, "spearman"))) continue;             /* the other gives all the same */
         others++;
         most = fmax(most, real(row, "spearman"));
         related += real(row, "spearman_p") < 0.01 && real(row, "spearman") > 0;
     }
-    if (others && !related) finding(f, "random", true, "its scores follow those of none of %zu other judges of the same answers: the highest rank correlation is %.3f", others, most);
+    /* Of two that differ nobody can say which is the noise. */
+    if (others && !related) finding(f, "random", others > 1, "its scores follow those of none of %zu other judge%s of the same answers: the highest rank correlation is %.3f", others, others > 1 ? "s" : "", most);
+}
+
+static bool has_finding(const struct findings *f, const char *beginning)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(f->list, i, one)
+        if (!strncmp(json_string_value(json_object_get(one, "name")), beginning, strlen(beginning))) return true;
+    return false;
 }
 
 /* ---- all ----------------------------------------------------------------------------------------------------------------------------------------------------- */
@@ -143,7 +154,7 @@ void audit_findings(json_t *out, const struct audit_group *g, const json_t *agre
     if (!g->is_people) {
         of_calls(&f, out);
         of_places(&f, out);
-        of_swaps(&f, out);
+        of_swaps(&f, out, has_finding(&f, "always-"));
         of_lengths(&f, out);
         of_scale(&f, out, g);
         of_words(&f, out);

@@ -50,7 +50,8 @@ static enum judge_winner of_models(const struct call *c)
     return c->is_swapped && w == WINNER_A ? WINNER_B : c->is_swapped && w == WINNER_B ? WINNER_A : w;
 }
 
-struct places { size_t pairs, consistent, same_place[2], count[4]; };        /* same_place: pairs in which the first, the second place won both times */
+/* same_place: pairs in which the first, the second place won both times. won[f][s]: pairs in which the first place won f times and the second s times. */
+struct places { size_t pairs, consistent, same_place[2], count[4], won[3][3]; };
 
 static void count_places(struct places *p, const struct call *c, size_t n)
 {
@@ -67,6 +68,7 @@ static void count_places(struct places *p, const struct call *c, size_t n)
             p->same_place[1] += a == WINNER_B && b == WINNER_B;
             p->count[a]++;
             p->count[b]++;
+            p->won[(a == WINNER_A) + (b == WINNER_A)][(a == WINNER_B) + (b == WINNER_B)]++;
         }
     }
 }
@@ -81,6 +83,17 @@ static void set_swap(json_t *out, const struct places *p)
                         chance, "beyond_chance", audit_real(chance < 1 ? (share - chance) / (1 - chance) : (double)NAN), "first_both", (json_int_t)p->same_place[0], "second_both", (json_int_t)p->same_place[1]));
 }
 
+/* The two verdicts on a pair are no independent witnesses: Wilson's interval of as many verdicts as the pairs' variance says that they are worth, never more than there are. */
+static struct stats_interval place_interval(const struct places *p, double first, double all)
+{
+    double share = first / all, squares = 0, worth = all;
+    for (int f = 0; f < 3; f++)
+        for (int s = 0; s < 3; s++) squares += (double)p->won[f][s] * (f * (1 - share) - s * share) * (f * (1 - share) - s * share);
+    if (squares > 0) worth = fmin(all, share * (1 - share) * all * all / squares);
+    else if (share <= 0 || share >= 1) worth = (double)p->pairs;
+    return stats_wilson(share * worth, worth);
+}
+
 /* Of pairs shown both ways round where there are any: only these tell place from worth. */
 static void set_slot(json_t *out, const struct places *p, const struct call *c, size_t n)
 {
@@ -88,11 +101,12 @@ static void set_slot(json_t *out, const struct places *p, const struct call *c, 
     for (size_t i = 0; i < n; i++) count[c[i].j->opinion.winner]++;
     const size_t *of = p->pairs ? p->count : count;
     uint64_t first = of[WINNER_A], second = of[WINNER_B];
-    struct stats_interval w = stats_clopper_pearson(first, first + second);
     bool is_any = first + second > 0;
+    struct stats_interval w = p->pairs && is_any ? place_interval(p, (double)first, (double)(first + second)) : stats_clopper_pearson(first, first + second);
+    double chance = p->pairs ? stats_mcnemar(p->same_place[0], p->same_place[1]) : stats_binomial_test(first, first + second, 0.5);
     json_object_set_new(out, "slot", json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:b}", "verdicts", (json_int_t)(first + second + of[WINNER_TIE]), "first", (json_int_t)first, "second", (json_int_t)second, "tie",
                         (json_int_t)of[WINNER_TIE], "share", audit_real(is_any ? (double)first / (double)(first + second) : (double)NAN), "low", audit_real(is_any ? w.low : (double)NAN), "high",
-                        audit_real(is_any ? w.high : (double)NAN), "p", audit_real(is_any ? stats_binomial_test(first, first + second, 0.5) : (double)NAN), "both_orders", p->pairs > 0));
+                        audit_real(is_any ? w.high : (double)NAN), "p", audit_real(is_any ? chance : (double)NAN), "both_orders", p->pairs > 0));
 }
 
 /* ---- the same call again ------------------------------------------------------------------------------------------------------------------------------- */
@@ -120,21 +134,39 @@ static void set_repeats(json_t *out, const struct call *c, size_t n)
 
 /* ---- lengths -------------------------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Two answers: share of wins of the first on (a - b) / (a + b). One: score on the length in 1000 characters. */
+struct lengths { double x, y; enum judge_winner winner; };
+
+/* What calls [c, c + n) about the same answers say together, models in the order of their names: a winner only where all name it. False: a length is not known. */
+static bool take_lengths(struct lengths *out, const struct call *c, size_t n, bool is_pair)
+{
+    const double *l = c->j->length;
+    double first = l[c->is_swapped], second = is_pair ? l[!c->is_swapped] : 0, sum = 0;
+    if (!isfinite(first) || !isfinite(second)) return false;
+    out->winner = of_models(c);
+    for (size_t i = 0; i < n; i++) {
+        enum judge_winner w = of_models(&c[i]);
+        sum += !is_pair ? c[i].j->opinion.score[0] : w == WINNER_A ? 1 : w == WINNER_B ? 0 : 0.5;
+        if (w != out->winner) out->winner = WINNER_TIE;
+    }
+    out->x = !is_pair ? first / 1000 : first + second > 0 ? (first - second) / (first + second) : 0;
+    out->y = sum / (double)n;
+    return true;
+}
+
+/* Two answers: share of wins of one on (a - b) / (a + b). One: score on the length in 1000 characters. Calls about the same answers, both ways round or repeated, are one point. */
 static void set_length(json_t *out, const struct call *c, size_t n, bool is_pair)
 {
     double *x = mem_alloc((n + 1) * sizeof *x), *y = mem_alloc((n + 1) * sizeof *y);
     size_t m = 0;
     uint64_t longer = 0, shorter = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct judgement *j = c[i].j;
-        const double *l = j->length;
-        if (!isfinite(l[0]) || (is_pair && !isfinite(l[1]))) continue;
-        enum judge_winner w = j->opinion.winner;
-        x[m] = !is_pair ? l[0] / 1000 : l[0] + l[1] > 0 ? (l[0] - l[1]) / (l[0] + l[1]) : 0;
-        y[m++] = !is_pair ? j->opinion.score[0] : w == WINNER_A ? 1 : w == WINNER_B ? 0 : 0.5;
-        if (!is_pair || w == WINNER_TIE || fabs(l[0] - l[1]) < 0.5) continue;
-        bool longer_won = (l[0] > l[1]) == (w == WINNER_A);
+    for (size_t i = 0, end; i < n; i = end) {
+        struct lengths one;
+        for (end = i; end < n && is_same_subject(&c[i], &c[end]);) end++;
+        if (!take_lengths(&one, &c[i], end - i, is_pair)) continue;
+        x[m] = one.x;
+        y[m++] = one.y;
+        if (!is_pair || one.winner == WINNER_TIE || fabs(one.x) < 1e-9) continue;
+        bool longer_won = (one.x > 0) == (one.winner == WINNER_A);
         longer += longer_won;
         shorter += !longer_won;
     }

@@ -14,28 +14,62 @@ void audit_set(json_t *out, const char *key, double x) { json_object_set_new(out
 
 static struct audit_group *group_of(struct audit_groups *all, const struct judgement *j)
 {
+    bool is_pair = j->model[1] != NULL;
     for (size_t i = 0; i < all->n; i++)
-        if (!strcmp(all->at[i].judge, j->judge) && !strcmp(all->at[i].protocol, j->protocol)) return &all->at[i];
+        if (!strcmp(all->at[i].judge, j->judge) && !strcmp(all->at[i].protocol, j->protocol) && all->at[i].is_pair == is_pair) return &all->at[i];
     all->at = mem_grow(all->at, (all->n + 1) * sizeof *all->at);
-    all->at[all->n] = (struct audit_group){ .judge = j->judge, .protocol = j->protocol, .is_people = !strcmp(j->protocol, "people"), .low = (double)NAN, .high = (double)NAN };
+    all->at[all->n] = (struct audit_group){ .judge = j->judge, .protocol = j->protocol, .is_pair = is_pair, .is_people = !strcmp(j->protocol, "people"), .low = (double)NAN, .high = (double)NAN };
     return &all->at[all->n++];
+}
+
+static int text_order(const char *a, const char *b) { return a && b ? strcmp(a, b) : (a != NULL) - (b != NULL); }
+
+/* By what was asked, then in the order of the files. */
+static int by_question(const void *a, const void *b)
+{
+    const struct judgement *x = *(const struct judgement *const *)a, *y = *(const struct judgement *const *)b;
+    const char *const of_x[] = { x->judge, x->protocol, x->id, x->model[0], x->model[1], x->canary }, *const of_y[] = { y->judge, y->protocol, y->id, y->model[0], y->model[1], y->canary };
+    int order = (x->turn > y->turn) - (x->turn < y->turn);
+    for (size_t i = 0; i < sizeof of_x / sizeof *of_x && !order; i++) order = text_order(of_x[i], of_y[i]);
+    if (!order) order = x->canary_slot - y->canary_slot;
+    return order ? order : (x > y) - (x < y);
+}
+
+static bool is_same_question(const struct judgement *x, const struct judgement *y)
+{
+    return x->turn == y->turn && x->canary_slot == y->canary_slot && !text_order(x->judge, y->judge) && !text_order(x->protocol, y->protocol) && !text_order(x->id, y->id) && !text_order(x->model[0], y->model[0])
+        && !text_order(x->model[1], y->model[1]) && !text_order(x->canary, y->canary);
+}
+
+/* Of each judgement whether it had no verdict and the same was asked again; the caller's. */
+static bool *superseded(const struct judgements *j)
+{
+    const struct judgement **at = mem_alloc((j->n + 1) * sizeof *at);
+    bool *out = mem_zero(j->n + 1, sizeof *out);
+    for (size_t i = 0; i < j->n; i++) at[i] = &j->at[i];
+    qsort(at, j->n, sizeof *at, by_question);
+    for (size_t i = 0; i + 1 < j->n; i++) out[at[i] - j->at] = at[i]->error && is_same_question(at[i], at[i + 1]);
+    mem_free(at);
+    return out;
 }
 
 void audit_groups_make(struct audit_groups *out, const struct judgements *j)
 {
     struct protocol_cache protocols = { .n = 0 };
+    bool *is_old = superseded(j);
     *out = (struct audit_groups){ 0 };
     for (size_t i = 0; i < j->n; i++) {
         struct audit_group *g = group_of(out, &j->at[i]);
+        if (is_old[i]) { g->asked_again++; continue; }
         if (g->n == g->cap) g->at = mem_grow(g->at, (g->cap = g->cap ? 2 * g->cap : 64) * sizeof *g->at);
         g->at[g->n++] = &j->at[i];
-        g->is_pair = g->is_pair || j->at[i].model[1];
-        if (g->n > 1) continue;
+        if (isfinite(g->low)) continue;
         const struct judge_protocol *p = protocol_cached(&protocols, g->protocol);
         if (p) judge_protocol_range(p, &g->low, &g->high);
-        else if (j->at[i].opinion.n_scores) { g->low = j->low; g->high = j->high; }           /* a protocol of the user's */
+        else if (!j->at[i].error && j->at[i].opinion.n_scores) { g->low = j->low; g->high = j->high; }           /* a protocol of the user's */
     }
     protocol_cache_release(&protocols);
+    mem_free(is_old);
 }
 
 void audit_groups_release(struct audit_groups *g)
@@ -121,6 +155,7 @@ void audit_scale(json_t *out, const struct audit_group *g)
     json_object_set_new(out, "calls", json_integer((json_int_t)calls));
     json_object_set_new(out, "ok", json_integer((json_int_t)(calls - failed)));
     json_object_set_new(out, "failed", json_integer((json_int_t)failed));
+    json_object_set_new(out, "asked_again", json_integer((json_int_t)g->asked_again));
     json_object_set_new(out, "out_of_range", json_integer((json_int_t)outside));
     json_object_set_new(out, "marked", json_integer((json_int_t)marked));
     if (n) {

@@ -58,11 +58,11 @@ static size_t prompt_of(const struct judge_prompts *p, const char *id)
 }
 
 /* Half of them stand first, half second. */
-void canaries_make(struct canaries *out, const struct judge_prompts *p, const struct judge_answers *a, bool is_pair, size_t each, uint64_t seed)
+void canaries_make(struct canaries *out, const struct judge_prompts *p, const struct judge_answers *a, bool is_pair, bool can_tie, size_t each, uint64_t seed)
 {
     *out = (struct canaries){ .at = mem_zero(each * KINDS + 1, sizeof *out->at) };
     for (int kind = 0; kind < KINDS; kind++) {
-        if (kind == IDENTICAL && !is_pair) continue;
+        if (kind == IDENTICAL && !can_tie) continue;              /* it could not say that it sees it */
         size_t *order = shuffled(a->n, seed, (uint64_t)(100 + kind)), taken = 0;
         for (size_t i = 0; i < a->n && taken < each; i++) {
             const struct judge_answer *good = &a->at[order[i]];

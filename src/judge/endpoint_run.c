@@ -4,6 +4,7 @@
 
 #include "hub/hub.h"
 
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -284,7 +285,7 @@ static void fail_passing(struct running *r, struct job *j, long status, const ch
         return;
     }
     if (wish > pause) pause = wish;
-    if (status == 429 || wish > 0) r->hold_until = clock_seconds() + pause;
+    if (status == 429 || wish > 0) r->hold_until = fmax(r->hold_until, clock_seconds() + pause);
     if (j->tries < t->limits.tries && !r->is_over) {
         if (pause >= 2) runtime_note(t->runtime, "%s; trying again in %.0f s", own->message, pause);
         job_wait(r, j, pause);
@@ -306,9 +307,13 @@ static void take_reply(struct running *r, struct slot *s, struct job *j)
     sc_error own = { 0 };
     buf_init(&text, 0);
     utf8_repair(&text, s->body.data ? s->body.data : "", s->body.len);
+    /* In the whole: of a key that a message cuts the half would be left. A text with a NUL is no JSON and stays as long as it is. */
+    if (text.data && strlen(text.data) == text.len) {
+        endpoint_hide_key(r->t->endpoint, text.data);
+        text.len = strlen(text.data);
+    }
     sc_status status = reply_read(&reply, text.data ? text.data : "", text.len, &own);
     if (status != SC_OK) {
-        endpoint_hide_key(r->t->endpoint, own.message);
         error_prefix(&own, status, "%s", r->t->endpoint->base);
         fail_passing(r, j, 200, NULL, &own);
     } else {
@@ -358,8 +363,10 @@ static int poll_ms(const struct running *r)
     double now = clock_seconds(), at = now + POLL_MS / 1000.0;
     if (r->hold_until > now && r->hold_until < at) at = r->hold_until;
     if (r->next_send > now && r->next_send < at) at = r->next_send;
-    for (const struct job *j = r->waiting; j; j = j->next)
-        if (j->due < at) at = j->due;
+    for (const struct job *j = r->waiting; j && r->n_busy < r->t->limits.parallel; j = j->next) {
+        double due = fmax(j->due, fmax(r->hold_until, r->next_send));
+        if (due < at) at = due;
+    }
     return at > now ? (int)((at - now) * 1000) + 1 : 1;
 }
 

@@ -57,6 +57,7 @@ sc_status judge_protocol_open(struct judge_protocol **out, const char *name_or_f
 void      judge_protocol_close(struct judge_protocol *p);
 const char *judge_protocol_name(const struct judge_protocol *p);
 bool      judge_protocol_is_pair(const struct judge_protocol *p);
+bool      judge_protocol_can_tie(const struct judge_protocol *p);    /* a judge may call two answers equal */
 bool      judge_protocol_range(const struct judge_protocol *p, double *low, double *high);      /* false: it gives no scores */
 int       judge_protocol_turns(const struct judge_protocol *p);      /* judged of each conversation: 1, or 2 */
 /* SC_E_FORMAT with the sentence that `judge parse` shows where the text has no verdict, one outside the range, or contradicts itself. logprobs: the

@@ -68,8 +68,9 @@ json_t   *judge_differences(const struct judgements *j, size_t *checked);
 
 /* ---- audit*.c ------------------------------------------------------------------------------------------------------------------------------------ */
 
-/* The calls of one judge under one protocol, in the order of the files. pairs: of two answers. low, high: NAN where there are no scores. */
-struct audit_group { const char *judge, *protocol; const struct judgement **at; size_t n, cap; bool is_pair, is_people; double low, high; };
+/* The calls of one judge under one protocol, of one answer each or of two (is_pair), in the order of the files; a call without a verdict that was asked again counts as asked_again, and
+ * what came of it stands in `at`. low, high: NAN where there are no scores. */
+struct audit_group { const char *judge, *protocol; const struct judgement **at; size_t n, cap, asked_again; bool is_pair, is_people; double low, high; };
 struct audit_groups { struct audit_group *at; size_t n; };
 void audit_groups_make(struct audit_groups *out, const struct judgements *j);
 void audit_groups_release(struct audit_groups *g);

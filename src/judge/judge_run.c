@@ -308,7 +308,7 @@ static sc_status write_run(const struct job *w, sc_error *err)
 /* ---- the order in which judgements count ------------------------------------------------------------------------------------------------------------ */
 
 /* Lines stand as answers came in. Sorted, what is made of them does not depend on that, and the base is the first that is named. */
-struct placed { struct judgement judgement; size_t key[6]; };
+struct placed { struct judgement judgement; size_t key[7]; };
 
 static size_t index_of(char *const *names, size_t n, const char *name)
 {
@@ -329,14 +329,17 @@ static void put_in_order(struct judgements *all, const struct job *w)
 {
     struct placed *p = mem_alloc((all->n + 1) * sizeof *p);
     json_t *prompts = json_object();
+    char **judge = mem_alloc((w->n_judges + 1) * sizeof *judge);
+    for (size_t i = 0; i < w->n_judges; i++) judge[i] = w->judge[i].name;
     for (size_t i = 0; i < w->prompts.n; i++) json_object_set_new(prompts, w->prompts.at[i].id, json_integer((json_int_t)i));
     for (size_t i = 0; i < all->n; i++) {
         const struct judgement *j = &all->at[i];
-        p[i] = (struct placed){ *j, { j->canary != NULL, index_of(w->name, w->n_models, j->model[0]), index_of(w->name, w->n_models, j->model[1]), (size_t)json_integer_value(json_object_get(prompts, j->id)), (size_t)j->turn, i } };
+        p[i] = (struct placed){ *j, { index_of(judge, w->n_judges, j->judge), j->canary != NULL, index_of(w->name, w->n_models, j->model[0]), index_of(w->name, w->n_models, j->model[1]), (size_t)json_integer_value(json_object_get(prompts, j->id)), (size_t)j->turn, i } };
     }
     qsort(p, all->n, sizeof *p, by_place);
     for (size_t i = 0; i < all->n; i++) all->at[i] = p[i].judgement;
     json_decref(prompts);
+    mem_free(judge);
     mem_free(p);
 }
 
@@ -366,7 +369,7 @@ static sc_status conclude(json_t *out, const struct job *w, sc_error *err)
         mem_free(page);
         return SC_OK;
     }
-    sc_status status = judgements_read(&all, w->files.directory, NULL, NULL, err);
+    sc_status status = judgements_read(&all, w->files.directory, NULL, w->c->protocol, err);        /* named, since it may be a file */
     if (status == SC_OK) put_in_order(&all, w);
     if (status == SC_OK) status = judge_audit(&audit, &all, (uint64_t)w->c->seed, err);
     if (status == SC_OK) status = run_files_write(&w->files, "audit.json", audit, err);
@@ -378,13 +381,12 @@ static sc_status conclude(json_t *out, const struct job *w, sc_error *err)
     return status;
 }
 
-static sc_status estimate(json_t *out, const struct job *w)
+static void estimate(json_t *out, const struct job *w)
 {
     struct judge_power power = judge_power_of(w->prompts.n, 0.5);
     json_object_set_new(out, "prompts", json_integer((json_int_t)w->prompts.n));
     json_object_set_new(out, "half_width", json_real(power.half_width));
     json_object_set_new(out, "smallest", json_real(power.smallest));
-    return SC_OK;
 }
 
 static sc_status run_job(struct job *w, json_t **out, sc_error *err)
@@ -402,7 +404,10 @@ static sc_status run_job(struct job *w, json_t **out, sc_error *err)
     TRY(get_answers(w, err));
     if (!w->n_left || w->c->dry_run) TRY(ask_judges(w, err));
     *out = totals_of(w);
-    if (!w->has_files) return estimate(*out, w);
+    if (!w->has_files) {
+        estimate(*out, w);
+        return SC_OK;
+    }
     TRY(write_run(w, err));
     json_object_set_new(*out, "directory", json_string(w->files.directory));
     return conclude(*out, w, err);

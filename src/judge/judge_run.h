@@ -70,7 +70,7 @@ sc_status talk_run_dry(struct talk *t, const struct asker *a, sc_error *err);
 struct canary { const char *kind; size_t prompt; int slot; const struct judge_answer *good; struct judge_answer bad; };
 struct canaries { struct canary *at; size_t n; };
 /* `each` of each kind, fewer where there are not as many prompts with an answer that can be spoilt; the same for the same seed. Of single answers there is no identical pair. */
-void      canaries_make(struct canaries *out, const struct judge_prompts *p, const struct judge_answers *a, bool is_pair, size_t each, uint64_t seed);
+void      canaries_make(struct canaries *out, const struct judge_prompts *p, const struct judge_answers *a, bool is_pair, bool can_tie, size_t each, uint64_t seed);
 void      canaries_release(struct canaries *c);
 
 /* done: {key: has a verdict}, of the lines that are there. */

@@ -60,6 +60,19 @@ static bool has_lines(const struct run_files *f)
     return has;
 }
 
+static const char *const result_names[] = { "report.html", "verdict.json", "audit.json", "judgements.jsonl", "answers.jsonl", "run.json" };
+
+/* A file that the run would write, in a directory that no run has written to; the caller's. NULL: none. */
+static char *foreign_file(const struct run_files *f)
+{
+    for (size_t i = 0; i <= sizeof result_names / sizeof *result_names; i++) {
+        char *path = path_join(f->directory, i ? result_names[i - 1] : "prompts.jsonl");
+        if (path_exists(path) && (i == 0 || strcmp(result_names[i - 1], "judgements.jsonl") != 0)) return path;
+        mem_free(path);
+    }
+    return NULL;
+}
+
 static sc_status check_settings(const struct run_files *f, const json_t *settings, bool overwrite, bool *is_new, sc_error *err)
 {
     char *path = path_join(f->directory, "run.json"), difference[200] = "it has no settings", quoted[220];
@@ -69,13 +82,16 @@ static sc_status check_settings(const struct run_files *f, const json_t *setting
     if (is_there && !overwrite) status = json_read_file(&old, path, RUN_MAX, has ? err : NULL);
     bool is_same = old && json_equal(json_object_get(old, "settings"), settings);
     *is_new = overwrite || (!is_same && !has);
-    if (*is_new || is_same) status = SC_OK;
+    char *foreign = !is_there && !overwrite && !has ? foreign_file(f) : NULL;
+    if (foreign) status = FAIL(err, SC_E_ARGUMENT, "%s is there already and of no run, which would write its own; take another --out, or --overwrite it", foreign);
+    else if (*is_new || is_same) status = SC_OK;
     else if (!is_there) status = FAIL(err, SC_E_ARGUMENT, "%s has judgements, but no run.json that says of what; take another --out, or --overwrite it", f->directory);
     else if (status == SC_OK) {
         name_difference(difference, json_object_get(old, "settings"), settings);
         status = FAIL(err, SC_E_ARGUMENT, "%s is another run: %s; take the same settings to go on, another --out, or --overwrite it", f->directory, error_quote(quoted, sizeof quoted, difference, strlen(difference)));
     }
     json_decref(old);
+    mem_free(foreign);
     mem_free(path);
     return status;
 }
@@ -83,9 +99,8 @@ static sc_status check_settings(const struct run_files *f, const json_t *setting
 /* run.json goes last: until the others are gone it says what they are of. */
 static void remove_results(const struct run_files *f)
 {
-    static const char *const names[] = { "report.html", "verdict.json", "audit.json", "judgements.jsonl", "answers.jsonl", "run.json" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = path_join(f->directory, names[i]);
+    for (size_t i = 0; i < sizeof result_names / sizeof *result_names; i++) {
+        char *path = path_join(f->directory, result_names[i]);
         unlink(path);
         mem_free(path);
     }
@@ -163,6 +178,7 @@ sc_status run_files_put(struct run_files *f, json_t *line, sc_error *err)
     const char *key = json_string_value(json_object_get(line, "key"));
     struct buf b;
     sc_status status = SC_OK;
+    off_t before = lseek(f->lines, 0, SEEK_CUR);
     buf_init(&b, 0);
     if (text) buf_printf(&b, "%s\n", text);
     else status = FAIL(err, SC_E_FORMAT, "a judgement has a value that JSON cannot hold");
@@ -172,6 +188,8 @@ sc_status run_files_put(struct run_files *f, json_t *line, sc_error *err)
         if (n > 0) at += (size_t)n;
     }
     if (status == SC_OK && fdatasync(f->lines) != 0) status = FAIL(err, SC_E_IO, "%s/judgements.jsonl cannot be written: %s", f->directory, strerror(errno));
+    /* No half line, behind which others would follow. */
+    if (status != SC_OK && before >= 0 && (ftruncate(f->lines, before) != 0 || lseek(f->lines, before, SEEK_SET) < 0)) { close(f->lines); f->lines = -1; }
     if (status == SC_OK && key) json_object_set_new(f->done, key, json_boolean(!json_is_string(json_object_get(line, "error"))));
     buf_release(&b);
     mem_free(text);

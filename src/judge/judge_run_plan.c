@@ -43,7 +43,7 @@ void questions_make(struct questions *out, const struct judge_protocol *protocol
     int turns = judge_protocol_turns(protocol);
     size_t pair = 0;
     *out = (struct questions){ 0 };
-    canaries_make(&out->canaries, p, a, is_pair, (size_t)c->canaries, (uint64_t)c->seed);
+    canaries_make(&out->canaries, p, a, is_pair, judge_protocol_can_tie(protocol), (size_t)c->canaries, (uint64_t)c->seed);
     /* First, so that a judge is tested before money ends. */
     for (size_t i = 0; i < out->canaries.n; i++) {
         const struct canary *k = &out->canaries.at[i];

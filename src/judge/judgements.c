@@ -256,6 +256,7 @@ static sc_status take_own(struct judgement *j, const json_t *row, sc_error *err)
     bool has_verdict = j->opinion.n_scores > 0 || j->opinion.winner != WINNER_NONE;
     if (winner && j->opinion.winner == WINNER_NONE) return FAIL(err, SC_E_FORMAT, "\"winner\" is none of A, B and tie");
     if (!j->error && !has_verdict) return FAIL(err, SC_E_FORMAT, "has neither \"scores\" nor \"winner\" nor \"error\"");
+    if (j->opinion.n_scores && j->opinion.n_scores != (j->model[1] ? 2 : 1)) return FAIL(err, SC_E_FORMAT, "\"scores\" has %d, expected one for each of \"models\", which names %d", j->opinion.n_scores, j->model[1] ? 2 : 1);
     if (!j->error && j->model[1] && j->opinion.winner == WINNER_NONE && j->opinion.n_scores == 2)
         j->opinion.winner = j->opinion.score[0] > j->opinion.score[1] ? WINNER_A : j->opinion.score[0] < j->opinion.score[1] ? WINNER_B : WINNER_TIE;
     j->has_stored = !j->error;

@@ -233,6 +233,7 @@ sc_status judge_protocol_open(struct judge_protocol **out, const char *name_or_f
 
 const char *judge_protocol_name(const struct judge_protocol *p) { return p->name; }
 bool judge_protocol_is_pair(const struct judge_protocol *p) { return p->is_pair; }
+bool judge_protocol_can_tie(const struct judge_protocol *p) { return judge_protocol_is_pair(p) && p->form != JUDGE_RANKING && p->form != JUDGE_TOKEN; }
 int judge_protocol_turns(const struct judge_protocol *p) { return p->turns; }
 
 bool judge_protocol_range(const struct judge_protocol *p, double *low, double *high)

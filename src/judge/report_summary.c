@@ -66,7 +66,7 @@ static void put_verdict(struct sheet *s, const json_t *pairs)
         sheet_text(s, "No two models were compared with each other.");
         return;
     }
-    sheet_text(s, "A tie counts half. Verdicts that turned round with the order are ties.");
+    sheet_text(s, "A tie counts half. Verdicts that turned round with the order are ties, where the protocol gives no probabilities or strengths.");
     sheet_table(s, columns, sizeof columns / sizeof *columns);
     json_array_foreach(pairs, i, p)
         if (is_overall(p) && !*text_of(p, "withheld")) put_pair(s, p, false);

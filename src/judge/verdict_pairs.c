@@ -128,7 +128,9 @@ static void set_sentence(json_t *row, const struct verdict *v, const struct verd
     if (p < 1e-4) snprintf(chance, sizeof chance, "below 0.0001");
     else snprintf(chance, sizeof chance, "%.4f", p);
     const char *tuned = v->model[part->of[0]->tuned], *base = v->model[part->of[0]->base];
-    const char *how = p >= 0.05 || r->share == 0.5 ? "cannot be told from" : r->share > 0.5 ? "is better than" : "is worse than";
+    bool is_open = p >= 0.05 || r->share == 0.5;
+    const char *how = is_open ? "cannot be told from" : r->share > 0.5 ? "is better than" : "is worse than";
+    json_object_set_new(row, "result", json_string(is_open ? "open" : r->share > 0.5 ? "better" : "worse"));
     snprintf(text, sizeof text, "%.200s %s %.200s: it wins %.1f %% (95 %% interval %.1f to %.1f %%) on %zu prompt%s, p %s", tuned, how, base, 100 * r->share, 100 * r->interval.low, 100 * r->interval.high, r->n_prompts,
              r->n_prompts == 1 ? "" : "s", chance);
     struct buf whole;

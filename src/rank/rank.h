@@ -13,7 +13,7 @@ extern const struct sc_options rank_options, rank_server_options, rank_export_op
 
 enum {
     RANK_SHOWN_MAX = 9,                     /* answers of one item */
-    RANK_FLAGS_MAX = 16, RANK_FLAG_BYTES = 60, RANK_TEXT_BYTES = 8000,      /* of a reason or a note */
+    RANK_FLAGS_MAX = 16, RANK_FLAG_BYTES = 60, RANK_TEXT_BYTES = 12000,     /* of a reason or a note: 4,000 characters of any script */
     RANK_TOKEN_BYTES = 24,                  /* 192 bits */
     RANK_KEY_BYTES = 32, RANK_ID_BYTES = 16,
     RANK_SCORES = 7, RANK_ID_MAX = 64
@@ -165,7 +165,7 @@ sc_status rank_page_write(const json_t *report, const char *path, sc_error *err)
 
 struct http_head;
 /* NULL, or why a request is refused: a Host that is no name of this server (DNS rebinding), another site's page (CSRF). `hosts`: further names, with commas. */
-const char *gate_refuses(const struct http_head *h, const char *host, const char *hosts);
+const char *gate_refuses(const struct http_head *h, const char *host, const char *hosts, const char *url);
 /* Wrong tokens by address. */
 enum { GATE_ADDRESSES = 256, GATE_KNOWN = 256, GATE_WRONG = 20 };
 struct gate {

@@ -38,7 +38,15 @@ static bool is_listed(const char *list, struct http_span name)
     return false;
 }
 
-const char *gate_refuses(const struct http_head *h, const char *host, const char *hosts)
+/* The origin of --url, under which a proxy shows these pages, whatever Host it sends on. */
+static bool is_origin_of(const char *url, struct http_span origin)
+{
+    const char *host = url ? strstr(url, "://") : NULL;
+    size_t n = host ? (size_t)(host - url) + 3 + strcspn(host + 3, "/?#") : 0;
+    return n && n == origin.len && strncasecmp(url, origin.at, n) == 0;
+}
+
+const char *gate_refuses(const struct http_head *h, const char *host, const char *hosts, const char *url)
 {
     static const char local[] = ".localhost";
     enum { LOCAL = sizeof local - 1 };
@@ -51,7 +59,7 @@ const char *gate_refuses(const struct http_head *h, const char *host, const char
     const char *scheme = memmem(origin.at, origin.len, "://", 3);
     struct http_span rest = { scheme ? scheme + 3 : origin.at, scheme ? origin.len - (size_t)(scheme + 3 - origin.at) : 0 };
     bool is_same = rest.len && rest.len == h->host.len && strncasecmp(rest.at, h->host.at, rest.len) == 0;
-    return is_same ? NULL : "requests from pages of other sites are not allowed";
+    return is_same || is_origin_of(url, origin) ? NULL : "requests from pages of other sites are not allowed";
 }
 
 /* ---- wrong tokens ------------------------------------------------------------------------------------------------------------------------ */

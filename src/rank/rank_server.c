@@ -153,7 +153,7 @@ static void on_request(void *user, struct http_exchange *x)
     struct sc_rank_server *s = user;
     struct rank_call c = { .server = s, .x = x };
     const struct page_file *f = file_of(x->head.path);
-    const char *why = gate_refuses(&x->head, s->c.host, s->c.allowed_hosts);
+    const char *why = gate_refuses(&x->head, s->c.host, s->c.allowed_hosts, s->c.url);
     if (why) { call_fail(&c, 403, "%s", why); reply_json(&c, NULL); }
     else if (f && (http_is(x->head.method, "GET") || http_is(x->head.method, "HEAD"))) reply_file(x, f);
     else if (f) { call_fail(&c, 405, "this address does not know that method"); reply_json(&c, "Allow: GET, HEAD\r\n"); }

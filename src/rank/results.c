@@ -152,6 +152,8 @@ static sc_status read_all(struct results *r, sc_error *err)
     TRY(each_row(r, "SELECT name, revoked IS NOT NULL, (SELECT count(*) FROM assignments WHERE rater = raters.n) FROM raters ORDER BY n", read_raters, err));
     if (r->is_closed) TRY(each_row(r, "SELECT answer, model FROM opened ORDER BY model, answer", read_opened, err));
     if (r->is_closed) TRY(each_row(r, "SELECT item, best, worst FROM gold ORDER BY item", read_gold, err));
+    for (size_t i = 0; r->is_closed && i < r->n_answers; i++)
+        if (!r->item[r->answer[i].item].is_gold && r->answer[i].model == RANK_NONE) return damaged(r, "opened", err);
     return each_row(r, rated_rows, read_rated, err);
 }
 

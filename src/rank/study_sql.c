@@ -15,7 +15,7 @@ sc_status sql_fail(struct study *s, int code, const char *doing, sc_error *err)
 {
     int kind = code & 0xff;
     if (kind == SQLITE_NOTADB) return FAIL(err, SC_E_FORMAT, "%s is no study: it is not a SQLite file", s->path);
-    if (kind == SQLITE_CORRUPT) return FAIL(err, SC_E_FORMAT, "%s is damaged (%s); `sqlite3 FILE .recover` prints what can be saved of it", s->path, sqlite3_errstr(code));
+    if (kind == SQLITE_CORRUPT) return FAIL(err, SC_E_IO, "%s is damaged (%s); `sqlite3 FILE .recover` prints what can be saved of it", s->path, sqlite3_errstr(code));
     if (kind == SQLITE_FULL) return FAIL(err, SC_E_IO, "%s: cannot write, the disk is full; make room, nothing that was saved before is lost", s->path);
     if (kind == SQLITE_BUSY || kind == SQLITE_LOCKED) return FAIL(err, SC_E_IO, "%s: cannot %s, another program has been writing for %d seconds; try again", s->path, doing, STUDY_WAIT_MS / 1000);
     if (kind == SQLITE_READONLY || kind == SQLITE_CANTOPEN || kind == SQLITE_PERM) return FAIL(err, SC_E_IO, "%s: cannot %s (%s); make the file and its directory writable", s->path, doing, sqlite3_errstr(code));

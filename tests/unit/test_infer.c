@@ -43,6 +43,8 @@ TEST(log_sums_are_those_of_double)
         double found = log_sum(x, n, &max);
         CHECK((double)max == largest);
         if (!(fabs(found - log(sum)) < 1e-7)) test_failed(__FILE__, __LINE__, "log_sum of %zu is %.12g, expected %.12g", n, found, log(sum));
+        x[n - 1] = NAN;                                    /* a broken model must not look sound */
+        CHECK(isnan(log_sum(x, n, &max)));
     }
     mem_free(x);
 }

@@ -1,61 +1,9 @@
-/* test_judge_audit.c - files of judgements, and audits: judges with planted faults are found out, good ones pass, published numbers come out again. */
-#include "judge/judge_internal.h"
-#include "test.h"
+/* test_judge_audit.c - files of judgements, and audits: judges with planted faults are found out, good ones pass. */
+#include "audit_fixture.h"
 
 /* ---- planted judges ------------------------------------------------------------------------------------------------------------------------------- */
 
 struct plan { const char *judge, *protocol; struct judgements all; };
-
-static char *copy(const char *text) { return text ? mem_strdup(text) : NULL; }
-
-static struct judgement *call(struct judgements *all, const char *judge, const char *protocol, int id, const char *a, const char *b)
-{
-    struct judgement *j;
-    char name[20];
-    if (!all->n) all->low = all->high = NAN;
-    all->at = mem_grow(all->at, (all->n + 1) * sizeof *all->at);
-    judgement_begin(j = &all->at[all->n++]);
-    snprintf(name, sizeof name, "q%d", id);
-    j->judge = copy(judge);
-    j->protocol = copy(protocol);
-    j->id = copy(name);
-    j->model[0] = copy(a);
-    j->model[1] = copy(b);
-    return j;
-}
-
-static void decide(struct judgement *j, enum judge_winner w) { j->opinion.winner = w; }
-
-static void score_pair(struct judgement *j, double a, double b)
-{
-    j->opinion.n_scores = 2;
-    j->opinion.score[0] = a;
-    j->opinion.score[1] = b;
-    j->opinion.winner = a > b ? WINNER_A : a < b ? WINNER_B : WINNER_TIE;
-}
-
-static json_t *audited(struct judgements *all)
-{
-    json_t *out = NULL;
-    CHECK_OK(judge_audit(&out, all, 1, err));
-    judgements_release(all);
-    return out;
-}
-
-static const json_t *judge_at(const json_t *audit, size_t i) { return json_array_get(json_object_get(audit, "judges"), i); }
-
-/* 1: refuses, 0: warns, -1: not found. */
-static int found(const json_t *judge, const char *name)
-{
-    const json_t *f;
-    size_t i;
-    json_array_foreach(json_object_get(judge, "findings"), i, f)
-        if (!strcmp(json_string_value(json_object_get(f, "name")), name)) return json_is_true(json_object_get(f, "refuses"));
-    return -1;
-}
-
-static bool trusted(const json_t *judge) { return json_is_true(json_object_get(judge, "is_calibrated")); }
-static double number(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
 
 /* Both orders of n prompts; who wins is said by `choose`, of places. */
 typedef enum judge_winner choose(int id, bool is_swapped, double length[2]);
@@ -230,6 +178,80 @@ TEST(canaries_are_counted)
     json_decref(audit);
 }
 
+/* Of 40 questions ten had no verdict at first; and a trick question too. */
+TEST(what_was_asked_again_counts_once)
+{
+    struct judgements all = { 0 };
+    for (int i = 0; i < 20; i++)
+        for (int swap = 0; swap < 2; swap++) {
+            const char *a = swap ? "b" : "a", *b = swap ? "a" : "b";
+            if (i < 5) call(&all, "j", "starchat", i, a, b)->error = copy("no scores");
+            score_pair(call(&all, "j", "starchat", i, a, b), swap ? 2 + i % 4 : 8 - i % 3, swap ? 8 - i % 3 : 2 + i % 4);
+        }
+    for (int i = 0; i < 6; i++) {
+        struct judgement *j = call(&all, "j", "starchat", i, "m", "m");
+        j->error = copy("no scores");
+        j->canary = copy("mismatched");
+        canary(&all, "j", "mismatched", i, 0, 1, 7);
+    }
+    call(&all, "j", "starchat", 99, "a", "b")->error = copy("no scores, twice");
+    call(&all, "j", "starchat", 99, "a", "b")->error = copy("no scores, twice");
+    json_t *audit = audited(&all);
+    const json_t *j = judge_at(audit, 0), *tricks = json_object_get(json_object_get(j, "canaries"), "mismatched");
+    CHECK_INT(number(j, "calls"), 41);
+    CHECK_INT(number(j, "failed"), 1);
+    CHECK_INT(number(j, "asked_again"), 17);
+    CHECK_INT(number(tricks, "n"), 6);
+    CHECK_INT(number(tricks, "caught"), 6);
+    CHECK(trusted(j) && found(j, "unparseable") == 0);        /* 1 of 41 */
+    json_decref(audit);
+}
+
+/* People gave winners and scores under one name; a judge of the user's own protocol begins with a call that has none. */
+TEST(one_and_two_answers_are_measured_apart)
+{
+    struct judgements all = { 0 };
+    for (int i = 0; i < 12; i++) {
+        decide(call(&all, "anna", "people", i, "a", "b"), i % 2 ? WINNER_A : WINNER_B);
+        struct judgement *j = call(&all, "anna", "people", i, "a", NULL);
+        j->opinion.n_scores = 1;
+        j->opinion.score[0] = 1 + i % 5;
+    }
+    call(&all, "j", "mine", 0, "a", "b")->error = copy("no scores");
+    for (int i = 1; i < 9; i++) score_pair(call(&all, "j", "mine", i, "a", "b"), 12, 3);
+    all.low = 1;
+    all.high = 10;
+    json_t *audit = audited(&all);
+    CHECK_INT(json_array_size(json_object_get(audit, "judges")), 3);
+    CHECK_INT(number(judge_at(audit, 0), "calls"), 12);
+    CHECK_INT(number(judge_at(audit, 1), "calls"), 12);
+    CHECK_INT(number(judge_at(audit, 2), "out_of_range"), 8);
+    json_decref(audit);
+}
+
+/* Both orders of a pair say it once, and a judge that is sure of place is no dice. */
+TEST(both_orders_are_one_witness)
+{
+    struct judgements all = { 0 };
+    for (int i = 0; i < 20; i++)
+        for (int swap = 0; swap < 2; swap++) {
+            struct judgement *j = call(&all, "steady", "fastchat-pair", i, swap ? "b" : "a", swap ? "a" : "b");
+            decide(j, (i % 4 > 0) != swap ? WINNER_A : WINNER_B);
+            j->length[swap] = 500;
+            j->length[!swap] = 300;
+            decide(call(&all, "first", "fastchat-pair", i, swap ? "b" : "a", swap ? "a" : "b"), WINNER_A);
+        }
+    json_t *audit = audited(&all);
+    const json_t *steady = judge_at(audit, 0), *first = judge_at(audit, 1), *length = json_object_get(steady, "length"), *slot = json_object_get(first, "slot");
+    CHECK_INT(number(length, "n"), 20);
+    CHECK_INT(number(length, "longer"), 15);
+    CHECK_INT(number(length, "shorter"), 5);
+    CHECK(found(steady, "always-longer") < 0 && number(json_object_get(steady, "slot"), "p") > 0.99);
+    CHECK(number(slot, "low") > 0.83 && number(slot, "low") < 0.85 && number(slot, "p") < 1e-5);                 /* Wilson's of 20, not of 40 */
+    CHECK(found(first, "always-first") == 1 && found(first, "random") < 0 && found(first, "inconsistent") == 1);
+    json_decref(audit);
+}
+
 TEST(calls_made_twice_are_compared)
 {
     struct judgements all = { 0 };
@@ -265,23 +287,6 @@ TEST(words_say_who_is_better)
 }
 
 /* ---- files ---------------------------------------------------------------------------------------------------------------------------------------------- */
-
-static struct judgements read_all(const char *const *paths, size_t n)
-{
-    struct judgements all = { 0 };
-    for (size_t i = 0; i < n; i++) CHECK_OK(judgements_read(&all, paths[i], NULL, NULL, err));
-    return all;
-}
-
-static const char *write_file(const char *name, const char *text)
-{
-    static char path[4][400];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", test_scratch(), name);
-    CHECK_OK(file_write(path[turn], text, strlen(text), err));
-    return path[turn];
-}
 
 TEST(our_own_lines_come_back)
 {
@@ -358,6 +363,7 @@ TEST(files_that_are_no_judgements)
     CHECK_FAILS(judgements_read(&all, write_file("a.jsonl", "{\"question_id\":1,\"model_id\":\"m\",\"choices\":[]}\n"), NULL, NULL, err), SC_E_FORMAT, "line 1: is a prompt or an answer, no judgement");
     CHECK_FAILS(judgements_read(&all, write_file("b.jsonl", "{\"x\":1}\n"), NULL, NULL, err), SC_E_FORMAT, "is no judgement of a known shape");
     CHECK_FAILS(judgements_read(&all, write_file("c.jsonl", "{\"judge\":\"j\",\"protocol\":\"p\",\"id\":1,\"models\":[\"a\"]}\n"), NULL, NULL, err), SC_E_FORMAT, "neither \"scores\" nor \"winner\"");
+    CHECK_FAILS(judgements_read(&all, write_file("f.jsonl", "{\"judge\":\"j\",\"protocol\":\"p\",\"id\":1,\"models\":[\"a\"],\"scores\":[5,6]}\n"), NULL, NULL, err), SC_E_FORMAT, "\"scores\" has 2");
     CHECK_FAILS(judgements_read(&all, write_file("d.jsonl", "{\"judge\":\"j\",\"protocol\":\"p\",\"id\":1,\"models\":[\"a\",\"b\"],\"winner\":\"X\"}\n"), NULL, NULL, err), SC_E_FORMAT, "none of A, B and tie");
     CHECK_FAILS(judgements_read(&all, write_file("e.jsonl", "{\"id\":\"1\",\"model_a\":\"a\",\"model_b\":\"b\",\"winner\":\"c\"}\n"), NULL, NULL, err), SC_E_FORMAT, "none of A, B, tie and the models' names");
     CHECK_FAILS(judgements_read(&all, "/not/there.jsonl", NULL, NULL, err), SC_E_IO, "is not there");
@@ -394,179 +400,4 @@ TEST(excerpts_of_published_files)
     CHECK_STR(all.at[0].model[0], "bloom-7b");
     CHECK(all.at[0].length[0] == all.at[3].length[0] && all.at[0].length[0] > 0);
     judgements_release(&all);
-}
-
-/* ---- all of the shared data: the numbers of facts/evaluation.md, section 4.3 -------------------------------------------------------------------------------- */
-
-static const json_t *judge_named(const json_t *audit, const char *name)
-{
-    const json_t *j;
-    size_t i;
-    json_array_foreach(json_object_get(audit, "judges"), i, j)
-        if (!strcmp(json_string_value(json_object_get(j, "judge")), name)) return j;
-    test_failed(__FILE__, __LINE__, "there is no judge %s", name);
-    return NULL;
-}
-
-static const json_t *agreement_of(const json_t *audit, const char *a, const char *b)
-{
-    const json_t *row;
-    size_t i;
-    json_array_foreach(json_object_get(audit, "agreement"), i, row) {
-        const char *x = json_string_value(json_object_get(row, "a")), *y = json_string_value(json_object_get(row, "b"));
-        if ((!strcmp(x, a) && !strcmp(y, b)) || (!strcmp(x, b) && !strcmp(y, a))) return row;
-    }
-    test_failed(__FILE__, __LINE__, "%s and %s are not compared", a, b);
-    return NULL;
-}
-
-static void near(int line, const json_t *o, const char *key, double expected, double within)
-{
-    if (!(fabs(number(o, key) - expected) <= within)) test_failed(__FILE__, line, "%s is %.6f, expected %.6f", key, number(o, key), expected);
-}
-#define NEAR(...) near(__LINE__, __VA_ARGS__)
-
-static bool data_is_here(const char *what)
-{
-    char path[300];
-    snprintf(path, sizeof path, "../shared/data/eval/%s", what);
-    if (test_path(path)) return true;
-    printf("skipped: no %s\n", path);
-    return false;
-}
-
-TEST(published_single_grades)
-{
-    static const char *const dirs[] = { "qwen/judge_7B", "qwen/judge_14B", "qwen/judge_32B", "gpt/judge_gpt4omini", "gemma4/judge_12B" };
-    static const struct { const char *name; int ok, mode, mode_count; double mean, sd, ends; } known[] = {
-        { "Qwen2.5-7B-Instruct", 960, 8, 388, 7.81, 1.39, 0.32 }, { "Qwen2.5-14B-Instruct", 960, 9, 345, 7.87, 1.67, 0.47 }, { "Qwen2.5-32B-Instruct", 958, 8, 428, 7.66, 1.68, 0.37 },
-        { "gpt-4o-mini", 960, 8, 393, 7.76, 1.59, 0.36 }, { "Gemma-4-12B-it", 957, 10, 416, 7.51, 3.18, 0.83 },
-    };
-    static const struct { const char *a, *b; double spearman; } pairs[] = { { "Qwen2.5-7B-Instruct", "Gemma-4-12B-it", 0.244 }, { "Qwen2.5-14B-Instruct", "Qwen2.5-32B-Instruct", 0.594 }, { "Qwen2.5-32B-Instruct", "gpt-4o-mini", 0.576 },
-        { "Qwen2.5-14B-Instruct", "gpt-4o-mini", 0.486 }, { "Gemma-4-12B-it", "gpt-4o-mini", 0.430 } };
-    if (!data_is_here("mt-bench-judged/judgments")) return;
-    struct judgements all = { 0 };
-    for (size_t i = 0; i < 5; i++) {
-        char path[300];
-        snprintf(path, sizeof path, "../shared/data/eval/mt-bench-judged/judgments/%s/single_grade", dirs[i]);
-        CHECK_OK(judgements_read(&all, test_path(path), NULL, NULL, err));
-    }
-    CHECK_INT(all.n, 4800);
-    size_t checked;
-    json_t *differences = judge_differences(&all, &checked), *audit = audited(&all);
-    CHECK_INT(checked, 4800);
-    CHECK_INT(json_array_size(differences), 1);             /* two ratings in one text: the 32B on Mistral, question 81, turn 2 */
-    for (size_t i = 0; i < 5; i++) {
-        const json_t *j = judge_named(audit, known[i].name);
-        CHECK_INT(number(j, "calls"), 960);
-        CHECK_INT(number(j, "ok"), known[i].ok);
-        CHECK_INT(number(j, "mode"), known[i].mode);
-        CHECK_INT(number(j, "mode_count"), known[i].mode_count);
-        NEAR(j, "mean", known[i].mean, 0.0055);
-        NEAR(j, "sd", known[i].sd, 0.0055);
-        NEAR(j, "extreme_share", known[i].ends, 0.0055);
-        CHECK(trusted(j));
-    }
-    for (size_t i = 0; i < 5; i++) NEAR(agreement_of(audit, pairs[i].a, pairs[i].b), "spearman", pairs[i].spearman, 0.0005);
-    json_decref(differences);
-    json_decref(audit);
-}
-
-TEST(published_pairs)
-{
-    if (!data_is_here("mt-bench-judged/judgments")) return;
-    const char *paths[] = { test_path("../shared/data/eval/mt-bench-judged/judgments/qwen/judge_7B/pairwise"), test_path("../shared/data/eval/mt-bench-judged/judgments/qwen/judge_32B/pairwise") };
-    struct judgements all = read_all(paths, 2);
-    size_t checked;
-    json_t *differences = judge_differences(&all, &checked), *audit = audited(&all);
-    const json_t *small = judge_named(audit, "Qwen2.5-7B-Instruct"), *large = judge_named(audit, "Qwen2.5-32B-Instruct");
-    CHECK_INT(checked, 4800);
-    CHECK_INT(json_array_size(differences), 0);
-    CHECK_INT(number(json_object_get(small, "swap"), "pairs"), 1200);
-    CHECK_INT(number(json_object_get(small, "swap"), "consistent"), 249);
-    CHECK_INT(number(json_object_get(small, "slot"), "first"), 1741);
-    CHECK_INT(number(json_object_get(large, "swap"), "pairs"), 1198);
-    CHECK_INT(number(json_object_get(large, "swap"), "consistent"), 827);
-    CHECK_INT(number(json_object_get(large, "slot"), "first"), 1387);
-    CHECK(!trusted(small) && found(small, "always-first") == 1 && found(small, "inconsistent") == 1);
-    CHECK(trusted(large) && found(large, "prefers-first") == 0 && found(large, "inconsistent") == 0);
-    json_decref(differences);
-    json_decref(audit);
-}
-
-TEST(published_reviews)
-{
-    static const struct { double mean[2]; int wins, ties; } known[] = { { { 7.29, 8.80 }, 76, 1 }, { { 8.30, 8.19 }, 40, 10 }, { { 8.66, 7.97 }, 14, 22 }, { { 6.41, 8.68 }, 77, 0 } };
-    if (!data_is_here("vicuna-blog-eval/review")) return;
-    const char *path = test_path("../shared/data/eval/vicuna-blog-eval/review/vicuna-13b_20230322-clean-lang");
-    struct judgements all = read_all(&path, 1);
-    size_t checked;
-    json_t *differences = judge_differences(&all, &checked), *audit = audited(&all);
-    const json_t *meetings = json_object_get(judge_named(audit, "gpt-4-0328"), "meetings");
-    CHECK_INT(checked, 320);
-    CHECK_INT(json_array_size(differences), 12);            /* the three questions of mathematics: the solution comes first, the scores were read by people */
-    CHECK_INT(json_array_size(meetings), 4);
-    for (size_t i = 0; i < 4; i++) {
-        const json_t *m = json_array_get(meetings, i);
-        NEAR(m, "first_mean", known[i].mean[0], 0.0055);
-        NEAR(m, "second_mean", known[i].mean[1], 0.0055);
-        CHECK_INT(number(m, "second_better"), known[i].wins);
-        CHECK_INT(number(m, "tie"), known[i].ties);
-    }
-    json_decref(differences);
-    json_decref(audit);
-}
-
-TEST(published_labels_of_people)
-{
-    static const struct { const char *a, *b; double exact, kappa; } known[] = { { "annotator1", "annotator2", 0.920, 0.866 }, { "annotator1", "annotator3", 0.934, 0.889 }, { "annotator2", "annotator3", 0.923, 0.871 } };
-    if (!data_is_here("pandalm")) return;
-    const char *paths[] = { test_path("../shared/data/eval/pandalm/pandalm-7b-testset-v1.json"), test_path("../shared/data/eval/pandalm/gpt-3.5-turbo-testset-v1.json"), test_path("../shared/data/eval/pandalm/testset-v1.json") };
-    struct judgements all = read_all(paths, 3);
-    json_t *maps = NULL;
-    CHECK_OK(judge_calibrate(&maps, &all, 1, err));
-    CHECK_INT(json_array_size(maps), 2);
-    for (size_t i = 0; i < 2; i++) CHECK(number(json_array_get(maps, i), "mapped_rms") < number(json_array_get(maps, i), "raw_rms"));
-    json_t *audit = audited(&all);
-    for (size_t i = 0; i < 3; i++) {
-        const json_t *row = agreement_of(audit, known[i].a, known[i].b);
-        CHECK_INT(number(row, "n"), 791);
-        NEAR(row, "exact", known[i].exact, 0.0005);
-        NEAR(row, "kappa", known[i].kappa, 0.0005);
-    }
-    CHECK_INT(number(judge_named(audit, "gpt-3.5-turbo"), "ok"), 774);
-    CHECK_INT(number(agreement_of(audit, "pandalm-7b", "annotator1"), "n"), 791);
-    json_decref(maps);
-    json_decref(audit);
-}
-
-/* A judge that is two points too kind, and people: the map takes the two points off again; labels come from lines. */
-TEST(maps_to_people)
-{
-    struct judgements all = { 0 };
-    struct buf lines;
-    json_t *maps = NULL;
-    buf_init(&lines, 0);
-    for (int i = 0; i < 60; i++) {
-        struct judgement *j = call(&all, "kind", "fastchat-single", i, "m", NULL);
-        j->opinion.n_scores = 1;
-        j->opinion.score[0] = 3 + i % 8;
-        buf_printf(&lines, "{\"id\":\"q%d\",\"model\":\"m\",\"score\":%d}\n", i, 1 + i % 8);
-    }
-    CHECK_FAILS(judge_calibrate(&maps, &all, 1, err), SC_E_ARGUMENT, "no people's labels");
-    CHECK_OK(judgements_read(&all, write_file("labels.jsonl", lines.data), NULL, NULL, err));
-    CHECK_OK(judge_calibrate(&maps, &all, 1, err));
-    const json_t *map = json_array_get(maps, 0), *steps = json_object_get(map, "map");
-    CHECK_INT(json_array_size(maps), 1);
-    CHECK_INT(number(map, "n"), 60);
-    CHECK(fabs(number(map, "raw_rms") - 2) < 1e-9 && number(map, "mapped_rms") < 1e-9 && fabs(number(map, "raw") - 2) < 1e-9);
-    CHECK_INT(json_array_size(steps), 8);
-    CHECK(json_number_value(json_array_get(json_array_get(steps, 0), 0)) == 3 && json_number_value(json_array_get(json_array_get(steps, 0), 1)) == 1);
-    json_decref(maps);
-    json_t *audit = audited(&all);
-    const json_t *row = json_array_get(json_object_get(audit, "agreement"), 0);
-    CHECK(fabs(number(row, "spearman") - 1) < 1e-12 && fabs(number(row, "bias") - 2) < 1e-12 && number(row, "exact") == 0);
-    CHECK(trusted(judge_at(audit, 0)) && !json_array_size(json_object_get(judge_at(audit, 1), "findings")));
-    json_decref(audit);
-    buf_release(&lines);
 }

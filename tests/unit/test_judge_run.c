@@ -296,8 +296,8 @@ TEST(canaries_are_spoilt)
     int kinds[4] = { 0 }, slots[2] = { 0 };
     answers_of(&a, &p, "m");
     answers_of(&a, &p, "n");
-    canaries_make(&c, &p, &a, true, 6, 3);
-    canaries_make(&again, &p, &a, true, 6, 3);
+    canaries_make(&c, &p, &a, true, true, 6, 3);
+    canaries_make(&again, &p, &a, true, true, 6, 3);
     CHECK_INT(c.n, 24);
     for (size_t i = 0; i < c.n; i++) {
         const struct canary *k = &c.at[i];
@@ -314,7 +314,7 @@ TEST(canaries_are_spoilt)
     CHECK_INT(slots[0], 12);
     canaries_release(&c);
     canaries_release(&again);
-    canaries_make(&c, &p, &a, false, 6, 3);
+    canaries_make(&c, &p, &a, false, false, 6, 3);
     CHECK_INT(c.n, 18);                                        /* of single answers no identical pair */
     canaries_release(&c);
     judge_answers_release(&a);

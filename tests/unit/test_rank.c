@@ -207,7 +207,7 @@ static const char *asked(const char *head, const char *hosts)
     size_t used;
     const char *why = "";
     CHECK_INT(http_parse_head(&h, head, strlen(head), &used, &why), 200);
-    return gate_refuses(&h, "127.0.0.1", hosts);
+    return gate_refuses(&h, "127.0.0.1", hosts, "https://rank.example.org/study/");
 }
 
 TEST(gate)
@@ -223,11 +223,10 @@ TEST(gate)
     CHECK(!asked("PUT / HTTP/1.1\r\nHost: localhost:5\r\nOrigin: http://localhost:5\r\n\r\n", ""));
     CHECK(asked("PUT / HTTP/1.1\r\nHost: localhost:5\r\nOrigin: http://localhost:6\r\n\r\n", ""));
     CHECK(asked("PUT / HTTP/1.1\r\nHost: localhost:5\r\nOrigin: null\r\n\r\n", ""));
+    CHECK(!asked("PUT / HTTP/1.1\r\nHost: 127.0.0.1:5\r\nOrigin: https://rank.example.org\r\n\r\n", ""));          /* a proxy that sends its own Host */
+    CHECK(asked("PUT / HTTP/1.1\r\nHost: 127.0.0.1:5\r\nOrigin: https://rank.example.org.evil\r\n\r\n", ""));
     CHECK(asked("PUT / HTTP/1.1\r\nHost: localhost:5\r\nSec-Fetch-Site: same-site\r\n\r\n", ""));
-    for (int i = 0; i < GATE_WRONG; i++) {
-        CHECK(!gate_is_blocked(&g, "1.2.3.4", 10));
-        gate_wrong(&g, "1.2.3.4", 10);
-    }
+    for (int i = 0; i < GATE_WRONG; i++, gate_wrong(&g, "1.2.3.4", 10)) CHECK(!gate_is_blocked(&g, "1.2.3.4", 10));
     CHECK(gate_is_blocked(&g, "1.2.3.4", 69));
     CHECK(!gate_is_blocked(&g, "1.2.3.4", 71));
     CHECK(!gate_is_blocked(&g, "1.2.3.5", 11));

@@ -49,7 +49,7 @@ function finished() {
   const open_ = study.items.map((s, i) => [s, i + 1]).filter(([s]) => s !== 'done');
   const list = el('ul', { class: 'open-items' }, ...open_.map(([, n]) => el('li', {}, el('button', { type: 'button', onclick: () => open(n) }, `Item ${n}`))));
   plain(open_.length ? 'Not everything is done yet' : 'All done. Thank you!',
-    open_.length ? el('p', {}, 'These items still miss a rank or a score:') : el('p', {}, 'Everything is saved. You may close this page, or go back and change something until the study ends.'),
+    open_.length ? el('p', {}, 'These items still miss a rank or a score:') : el('p', {}, queue.list.length ? 'Not everything is saved yet: keep this page open.' : 'Everything is saved. You may close this page, or go back and change something until the study ends.'),
     open_.length ? list : null,
     el('div', { class: 'row' }, el('button', { type: 'button', onclick: () => open(study.items.length) }, 'Back')), statusLine());
 }
@@ -101,15 +101,18 @@ function flushText() { if (textTimer) save(); }
 // ---- an item -----------------------------------------------------------------------------------------------------------
 
 async function fetchItem(position) {
-  if (!cache.has(position)) cache.set(position, await server.ask(`/api/items/${position}`));
+  // The promise, not its value: an item that is asked for twice stays one object.
+  if (!cache.has(position)) cache.set(position, server.ask(`/api/items/${position}`).catch((e) => { cache.delete(position); throw e; }));
   return cache.get(position);
 }
 
 async function open(position, focus = true) {
   if (item) { flushText(); spent(); }
   if (position > study.items.length) { item = null; finished(); return; }
-  try { await fetchItem(position); } catch (e) { failed(e, () => open(position)); return; }
-  item = cache.get(position);
+  let fetched;
+  try { fetched = await fetchItem(position); } catch (e) { failed(e, () => open(position)); return; }
+  if (item) flushText();                                       // what was typed meanwhile
+  item = fetched;
   const old = queue.pending(position) ?? item.rating;
   rating = { answers: item.answers.map((_, i) => ({ rank: null, score: null, flags: [], note: '', ...(old?.answers?.[i] ?? {}) })), reason: old?.reason ?? '', active: old?.active ?? 0 };
   for (const a of rating.answers) { a.flags = [...(a.flags ?? [])]; a.note ??= ''; }

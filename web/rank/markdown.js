@@ -1,6 +1,6 @@
 // Markdown of answers to nodes: paragraphs, headings, lists, quotes, tables, code, emphasis. Whatever else an answer holds, HTML above all, is shown as the text that
 // it is. Links and images are words with their address behind them: nothing can be followed or loaded from an answer.
-import { el } from './dom.js';
+import { el, visible } from './dom.js';
 
 const DEPTH_MAX = 8, EMPHASIS_MAX = 1500, ADDRESS_MAX = 500;     // characters between a mark and its end: what is longer stays as it is, so that time is in proportion to the text
 const MARKER = /^( {0,3})([-*+]|\d{1,9}[.)])(?: {1,4}(?=\S)| *$)/;
@@ -201,7 +201,8 @@ function blocks(lines, into, depth, heads) {
 }
 
 /** Fills `root` with the nodes of `text`. */
-export function render(text, root) {
+export function render(source, root) {
+  const text = visible(source);
   root.replaceChildren();
   blocks(text.replace(/\r\n?/g, '\n').replace(/\t/g, '    ').split('\n'), root, 0, []);
   if (!root.childNodes.length) root.append(el('p', { class: 'muted' }, '(empty)'));

@@ -28,7 +28,8 @@ export function newId() {
 }
 
 export class Refused extends Error {
-  constructor(status, message) { super(message); this.status = status; }
+  /** isOurs: this server said so, not a proxy or a portal on the way. */
+  constructor(status, message, isOurs) { super(message); this.status = status; this.isOurs = isOurs; }
 }
 
 export class Server {
@@ -41,7 +42,8 @@ export class Server {
     });
     let answer = null;
     try { answer = await r.json(); } catch { /* a proxy's page, perhaps */ }
-    if (!r.ok) throw new Refused(r.status, answer?.error?.message ?? `the server answered ${r.status}`);
+    const said = answer?.error?.message;
+    if (!r.ok) throw new Refused(r.status, said ?? `the server answered ${r.status}`, typeof said === 'string');
     return answer;
   }
 }
@@ -102,7 +104,8 @@ export class Queue {
         this.drop(first);
         this.on({ state: this.list.length ? 'saving' : 'saved', answer, position: first.position });
       } catch (e) {
-        const isFinal = e instanceof Refused && e.status >= 400 && e.status < 500 && ![401, 408, 429].includes(e.status);
+        // What nobody here has said may be otherwise later; only what this server says of the rating itself ends it.
+        const isFinal = e instanceof Refused && e.isOurs && [400, 404, 409, 413].includes(e.status);
         if (isFinal) { this.drop(first); this.on({ state: 'refused', message: e.message, position: first.position }); continue; }
         this.on({ state: e instanceof Refused && e.status === 401 ? 'out' : 'waiting', message: e.message, isKept: this.isKept });
         this.timer = setTimeout(() => this.send(), WAITS[Math.min(this.failures++, WAITS.length - 1)]);

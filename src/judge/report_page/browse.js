@@ -37,6 +37,7 @@ function isSeen(g) {
   if (g.error) return false;
   if (g.canary === 'identical') return g.w === 3;
   if (!pair) return g.canary === 'truncated' || !range ? null : g.s[0] <= low;
+  if (g.w === 3 && g.s && g.s[g.slot] <= low) return null;      // both are worthless to it
   if (g.w !== (g.slot ? 1 : 2)) return false;
   return g.canary === 'truncated' || !g.s || g.s[g.slot] <= low;
 }
@@ -46,7 +47,7 @@ const mean = all => all.length ? all.reduce((x, y) => x + y, 0) / all.length : n
 function judgeItem(item) {
   item.hash = 'j-' + shortHash(item.key);
   item.models.sort((a, b) => a - b);
-  const good = item.list.filter(g => !g.error), verdicts = good.map(winnerOf).filter(Boolean), seen = item.list.map(isSeen);
+  const good = item.list.filter(g => !g.error), verdicts = good.map(winnerOf).filter(Boolean), last = item.list.filter((g, i) => !g.error || !item.list.some((h, k) => k > i && h.m.join() === g.m.join() && h.slot === g.slot)), seen = last.map(isSeen);      // asked again, the last counts
   item.failed = item.list.some(g => g.error && !good.some(h => h.m.join() === g.m.join()));      /* asked again, it may have had one */
   if (item.canary) item.outcome = seen.includes(null) ? 'scored' : seen.every(Boolean) ? 'seen' : 'missed';
   else item.outcome = !verdicts.length ? (item.single ? 'scored' : 'none') : new Set(verdicts).size === 1 ? verdicts[0] : 'inconsistent';

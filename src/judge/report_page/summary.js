@@ -21,10 +21,10 @@ function sentence(p) {
     return ['No verdict: this judge is ', el('a', { href: '#judges' }, 'not to be trusted'), names.length ? ` (${names.join(', ')}).` : `: ${visible(p.withheld)}.`, p.raw && p.raw.sentence ? el('details', {}, el('summary', {}, 'What it said all the same'), el('p', {}, visible(p.raw.sentence) + '.')) : ''];
   }
   const n = [p.win, p.tie, p.loss].every(isNumber) ? ` ${count(p.win)} won, ${count(p.tie)} tied, ${count(p.loss)} lost` : '';
-  const clear = isNumber(p.low) && isNumber(p.high) ? p.low > 0.5 ? 'better than' : p.high < 0.5 ? 'worse than' : 'not surely different from' : 'compared with';
+  const clear = { better: 'better than', worse: 'worse than', open: 'not surely different from' }[p.result] || 'compared with';      // by the sign test, as the command says it
   return [modelSpan(p.tuned), ` is ${clear} `, modelSpan(p.base), `: it wins ${percent(p.win_rate)} of ${plural(p.prompts, 'prompt')}${isNumber(p.comparisons) && p.comparisons !== p.prompts ? `, ${plural(p.comparisons, 'comparison')}` : ''}`,
     isNumber(p.low) ? ` (95 % interval ${percent(p.low)} to ${percent(p.high)})` : '', n ? ';' + n : '', '.',
-    isNumber(p.inconsistent) && p.inconsistent > 0 ? ` ${plural(p.inconsistent, 'verdict')} turned round with the order and ${p.inconsistent === 1 ? 'counts' : 'count'} as ties.` : '',
+    p.rule !== 'probability' && p.rule !== 'strength' && isNumber(p.inconsistent) && p.inconsistent > 0 ? ` ${plural(p.inconsistent, 'verdict')} turned round with the order and ${p.inconsistent === 1 ? 'counts' : 'count'} as ties.` : '',
     isNumber(p.smallest) ? ` So many prompts show differences from ${percent(p.smallest)} on.` : ''];
 }
 
@@ -47,7 +47,7 @@ function pairCard(p) {
 function ratingCard(list) {
   const p = list[0], rated = RATINGS.filter(r => r.judge === p.judge && (r.protocol || '') === (p.protocol || '') && isNumber(r.bradley_terry)).sort((x, y) => y.bradley_terry - x.bradley_terry);
   if (p.withheld || !rated.length) return pairCard(p);
-  const clear = list.filter(x => isNumber(x.low) && (x.low > 0.5 || x.high < 0.5)).length;
+  const clear = list.filter(x => x.result === 'better' || x.result === 'worse').length;
   return el('article', { class: 'card' }, el('h3', {}, judgeName(p.judge, p.protocol), p.judges ? el('span', { class: 'soft' }, ` that may be trusted: ${p.judges.map(visible).join(', ')}`) : ''), el('p', { class: 'big' }, modelSpan(rated[0].model)),
     el('p', {}, `is rated highest, before `, rated.slice(1).map((r, i) => [i ? ', ' : '', modelSpan(r.model)]), `. Of ${plural(list.length, 'pair')} of models ${count(clear)} differ for sure.`));
 }
