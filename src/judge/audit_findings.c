@@ -12,7 +12,7 @@
  *   middle-only      at least 80 % of scores on the two middle values refuse; same-score: 90 % on one value. An sd below an eighth of the scale's width is the warning narrow.
  *   contradictory    words against verdict in more than 10 % of what can be read (from 20 on) refuse, more than 3 % are a warning. Published judges: at most 2.2 %.
  *   fails-canaries   fewer than 80 % of mismatched and empty answers seen (from 5 on) refuse; fewer than half of truncated or identical ones are a warning.
- *   few              fewer than 30 calls: most tests have their own least number, below which they say nothing, and none refuses on fewer than 10 calls.
+ *   few              fewer than 30 calls: most tests have their own least number, below which they say nothing, and none refuses on fewer than 10 calls, unless no call at all gave a verdict.
  *   random           under protocols of one answer: with every other judge of the same answers (from 50 on) no rank correlation at p < 0.01; refuses where there are two others or more. No repeats, swaps or canaries at all: unchecked. */
 #include "judge_internal.h"
 
@@ -48,7 +48,7 @@ static void of_calls(struct findings *f, const json_t *m)
 {
     long long calls = whole(m, "calls"), failed = whole(m, "failed"), outside = whole(m, "out_of_range"), marked = whole(m, "marked");
     double share = calls ? (double)failed / (double)calls : 0, outside_share = calls ? (double)outside / (double)calls : 0;
-    if (share > 0.02) finding(f, "unparseable", share > 0.1 && calls >= CALLS_LEAST, "%lld of %lld calls (%.1f %%) gave no verdict", failed, calls, 100 * share);
+    if (share > 0.02) finding(f, "unparseable", share > 0.1 && (calls >= CALLS_LEAST || failed == calls), "%lld of %lld calls (%.1f %%) gave no verdict", failed, calls, 100 * share);
     if (outside) finding(f, "out-of-range", outside_share > 0.05 && calls >= CALLS_LEAST, "%lld of %lld calls (%.1f %%) gave a score outside the range %g to %g", outside, calls, 100 * outside_share, json_number_value(json_array_get(json_object_get(m, "range"), 0)), json_number_value(json_array_get(json_object_get(m, "range"), 1)));
     if (marked) finding(f, "marked-answers", false, "%lld of %lld calls were about an answer that holds words of the protocol itself, such as a verdict; read them before they count", marked, calls);
 }

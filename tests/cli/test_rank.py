@@ -231,7 +231,7 @@ def test_refusals_are_json(s):
     s.call("PUT", "/api/items/1", "x" * (300 << 10), token, status=413)
     assert "not valid JSON" in s.call("PUT", "/api/items/1", "{", token, status=400)
     assert "answers" in s.call("PUT", "/api/items/1", {}, token, status=400)
-    for bad in ({"rank": 9}, {"rank": 1.5}, {"score": 8}, {"score": 0}, {"flags": ["unknown"]}, {"note": "x" * 9000}, {"note": 5}):
+    for bad in ({"rank": 9}, {"rank": 1.5}, {"score": 8}, {"score": 0}, {"flags": ["unknown"]}, {"note": "語" * 4001}, {"note": 5}):
         n = len(s.call("GET", "/api/items/1", token=token)["answers"])
         s.call("PUT", "/api/items/1", rating([bad] + [{}] * (n - 1)), token, status=400)
     assert not s.rows("SELECT 1 FROM revisions v JOIN assignments a ON a.n = v.assignment WHERE a.rater = 1 AND a.position = 1")
