@@ -114,6 +114,9 @@ void help_command(FILE *to, const struct command *c);
 
 /* "starchat: message" on stderr; EXIT_FAILED (EXIT_INTERRUPTED if cancelled). `c` may be NULL; --verbose adds file:line. */
 int  fail_with(const struct args_common *c, const sc_error *err);
+/* "starchat: message", `rest` as it is and the end of the line on stderr by one write, so that a launcher that ends the process
+ * meanwhile lets through all of it or nothing. */
+void tell_whole(const char *message, const char *rest);
 int  fail_text(const char *format, ...) __attribute__((format(printf, 1, 2)));   /* the same for messages of cmd itself */
 void note(const struct args_common *c, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* stderr unless --quiet */
 bool is_able_terminal(FILE *to);         /* a terminal that understands escape sequences (TERM) */

@@ -128,13 +128,27 @@ bool use_color(const struct args_common *c, FILE *to)
 
 /* ---- messages ------------------------------------------------------------------------------------------------------------ */
 
+void tell_whole(const char *message, const char *rest)
+{
+    char *line = NULL;
+    size_t bytes = 0;
+    FILE *f = open_memstream(&line, &bytes);
+    if (!f) f = stderr;
+    fputs("starchat: ", f);
+    print_safe(f, message, strlen(message));
+    fputs(rest, f);
+    putc('\n', f);
+    if (f != stderr && fclose(f) == 0) fwrite(line, 1, bytes, stderr);
+    free(line);
+    fflush(stderr);
+}
+
 int fail_with(const struct args_common *c, const sc_error *err)
 {
+    char where[256] = "";
     fflush(stdout);
-    fputs("starchat: ", stderr);
-    print_safe(stderr, err->message, strlen(err->message));
-    if (c && c->verbose && err->where[0]) fprintf(stderr, " [%s, %s]", err->where, sc_status_name(err->status));
-    putc('\n', stderr);
+    if (c && c->verbose && err->where[0]) snprintf(where, sizeof where, " [%s, %s]", err->where, sc_status_name(err->status));
+    tell_whole(err->message, where);
     return err->status == SC_E_CANCELLED ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
 

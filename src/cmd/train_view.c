@@ -130,12 +130,8 @@ static void add_ranks(struct train_view *v, const json_t *event)
 /* The last word of a job that lost a rank; the process ends behind it. */
 static void tell_lost(struct train_view *v, const json_t *event)
 {
-    const char *text = text_of(event, "text");
     progress_clear(v->common);
-    fputs("starchat: ", stderr);
-    print_safe(stderr, text, strlen(text));
-    fputs(". The job ends; the same command, with as many ranks or fewer, goes on from the last checkpoint\n", stderr);
-    fflush(stderr);
+    tell_whole(text_of(event, "text"), ". The job ends; the same command, with as many ranks or fewer, goes on from the last checkpoint");
 }
 
 void train_event(void *user, const char *json)
