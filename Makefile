@@ -154,9 +154,12 @@ mpi: $(MPI_MODULES)
 $(BUILD)/starchat-%.so: src/comm/mpi/comm_mpi.c src/comm/comm.h $(BUILD)/flags
 	$(CC) $(CFLAGS_ALL) -fPIC -shared -Wl,--no-undefined $$(pkg-config --cflags $(MPI_$*)) -o $@ src/comm/mpi/comm_mpi.c $$(pkg-config --libs $(MPI_$*))
 
+# Benchmarks are compiled with the tests, or nobody would see that they no longer do.
+BENCH_OBJ := $(patsubst bench/%.c,$(BUILD)/bench/%.o,$(wildcard bench/*.c))
+
 # ---- tests ----------------------------------------------------------------------------------------------------------
 test: setup-test
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(SIMDE_TESTS) $(BUILD)/sandbox_judge $(if $(SANITIZE),,$(if $(MPI_MODULES),mpi))
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(TESTS) $(SIMDE_TESTS) $(BUILD)/sandbox_judge $(if $(SANITIZE),,$(BENCH_OBJ) $(if $(MPI_MODULES),mpi))
 	@tools/run_tests.sh $(BUILD) $(TESTS) $(SIMDE_TESTS)
 
 setup-test:

@@ -53,12 +53,11 @@ static void run(struct side *s, const int32_t *id, size_t at, size_t rows, float
 
 struct sums { double kl, square, worst, loss, reference_loss; size_t n, same; };
 
-static double log_sum(const float *x, size_t n)
+static double log_normaliser(const float *x, size_t n)
 {
-    double max = -HUGE_VAL, sum = 0;
-    for (size_t i = 0; i < n; i++) max = (double)x[i] > max ? (double)x[i] : max;
-    for (size_t i = 0; i < n; i++) sum += exp((double)x[i] - max);
-    return max + log(sum);
+    float max;
+    double rest = log_sum(x, n, &max);
+    return rest + (double)max;
 }
 
 static size_t first_of(const float *x, size_t n)
@@ -70,7 +69,7 @@ static size_t first_of(const float *x, size_t n)
 
 static void compare(struct sums *s, const float *p, const float *q, size_t vocab, int32_t next)
 {
-    double lp = log_sum(p, vocab), lq = log_sum(q, vocab), kl = 0;
+    double lp = log_normaliser(p, vocab), lq = log_normaliser(q, vocab), kl = 0;
     for (size_t i = 0; i < vocab; i++) kl += exp((double)p[i] - lp) * (((double)p[i] - lp) - ((double)q[i] - lq));
     s->kl += kl;
     s->square += kl * kl;

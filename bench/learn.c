@@ -95,7 +95,7 @@ static double needed_operations(struct model *m, const struct leaf *l)
 
 struct bench {
     struct model_file *file; struct model model; struct trainable trainable; struct arena adapters, step; struct leaf leaf; struct exec exec;
-    struct optimizer_config optimizer;
+    struct optimizer_config optimizer; struct comm ranks;      /* one */
     double learn[STEPS_MAX], all[STEPS_MAX], processor, rows, trained, segments, needed, loss;
 };
 
@@ -134,7 +134,9 @@ static void step(struct bench *b, size_t i)
     model_learn(&b->model, &b->exec, &batch, &(struct learn_rows){ .row = l->row, .label = l->label, .weight = l->weight, .loss = l->loss, .n = l->n }, true);
     b->learn[i] = clock_seconds() - before;
     trainable_end_leaf(&b->trainable, b->exec.pool);
-    gradient_clip(&b->trainable, 1, b->exec.pool);
+    sc_error e;
+    double norm;
+    if (gradient_clip(&norm, &b->trainable, 1, &b->ranks, b->exec.pool, &e) != SC_OK) fail(&e);
     optimizers[0].update(&b->trainable, &b->optimizer, (int64_t)i + 1, b->exec.pool);
     b->all[i] = clock_seconds() - begin;
     b->processor += processor_seconds() - processor;
@@ -183,6 +185,7 @@ static void open_all(struct bench *b, const char *path, bool full)
     b->exec = (struct exec){ .backend = &timed_backend, .step = &b->step, .many_rows = true };
     if (pool_open(&b->exec.pool, system_cores(), &e) != SC_OK || cpu_backend.kernels(&kernels, "auto", &e) != SC_OK) fail(&e);
     b->exec.kernels = kernels;
+    if (comm_open(&b->ranks, "auto", &e) != SC_OK) fail(&e);
     if (model_file_open(&b->file, path, false, &e) != SC_OK || model_bind(&b->model, b->file, &e) != SC_OK) fail(&e);
     const struct adapter_config adapter = { .r = 16, .alpha = 32, .target_modules = "all-linear", .seed = 1 };
     if (!full && adapter_attach(&b->model, &b->adapters, &adapter, &e) != SC_OK) fail(&e);

@@ -23,15 +23,21 @@ static void *reserve(size_t bytes)
     return p;
 }
 
-/* One tensor that is all of the model. */
+/* One tensor that is all of the model, and all of one group; n: whole grains. */
 static void make(struct trainable *t, struct tensor *tensor, enum value_storage values, enum moment_storage moments, size_t n)
 {
     static struct parameter parameter;
+    static size_t group_begin[2];
+    static float *group_grad[1];
     static struct moments8 m8, v8;
     *tensor = (struct tensor){ .dtype = values == VALUE_F32 ? DTYPE_F32 : DTYPE_BF16, .rows = 1, .cols = n };
-    parameter = (struct parameter){ .rows = 1, .cols = n, .decays = true, .tensor = tensor };
+    parameter = (struct parameter){ .rows = 1, .cols = n, .decays = true, .tensor = tensor, .own_n = n, .sum = reserve(4 * n) };
     parameter.value = values == VALUE_BF16_STOCHASTIC ? NULL : reserve(4 * n);
-    tensor->data = values == VALUE_F32 ? (void *)parameter.value : reserve(2 * n);
+    parameter.half = values == VALUE_F32 ? NULL : reserve(2 * n);
+    tensor->data = values == VALUE_F32 ? (void *)parameter.value : parameter.half;
+    tensor->grad = reserve(4 * n);
+    group_begin[1] = n;
+    group_grad[0] = tensor->grad;
     if (moments == MOMENT_8BIT) {
         m8 = (struct moments8){ reserve(n), reserve(n / 64 + 4) };
         v8 = (struct moments8){ reserve(n), reserve(n / 64 + 4) };
@@ -41,8 +47,8 @@ static void make(struct trainable *t, struct tensor *tensor, enum value_storage 
         parameter.m = reserve(4 * n);
         parameter.v = reserve(4 * n);
     }
-    *t = (struct trainable){ .parameter = &parameter, .n = 1, .elements = n, .sum = reserve(4 * n), .grad = reserve(4 * n), .values = values, .moments = moments };
-    parameter.grad = t->grad;
+    *t = (struct trainable){ .parameter = &parameter, .n = 1, .n_groups = 1, .group_begin = group_begin, .own_begin = group_begin, .group_grad = group_grad, .elements = n, .trained = n, .sum = parameter.sum,
+                             .sharing = { .size = 1 }, .values = values, .moments = moments };
 }
 
 static void release(struct trainable *t, struct tensor *tensor)
@@ -57,7 +63,7 @@ static void release(struct trainable *t, struct tensor *tensor)
         mem_unreserve(p->v8->code, n); mem_unreserve(p->v8->largest, n / 64 + 4);
     }
     mem_unreserve(t->sum, 4 * n);
-    mem_unreserve(t->grad, 4 * n);
+    mem_unreserve(tensor->grad, 4 * n);
 }
 
 static void report(const char *what, double seconds, double bytes, size_t n)
@@ -77,22 +83,30 @@ static double best_of(void (*work)(void *), void *arg)
     return best;
 }
 
-struct work { struct trainable t; struct pool *pool; struct optimizer_config c; const struct optimizer *o; int64_t step; };
+struct work { struct trainable t; struct pool *pool; struct optimizer_config c; struct comm ranks; const struct optimizer *o; int64_t step; };
 
 static void begin_leaf(void *arg) { struct work *w = arg; trainable_begin_leaf(&w->t, w->pool); }
 static void end_leaf(void *arg) { struct work *w = arg; trainable_end_leaf(&w->t, w->pool); }
-static void clip(void *arg) { struct work *w = arg; gradient_clip(&w->t, 0, w->pool); }
+
+static void clip(void *arg)
+{
+    struct work *w = arg;
+    sc_error e;
+    double norm;
+    if (gradient_clip(&norm, &w->t, 0, &w->ranks, w->pool, &e) != SC_OK) fail(&e);
+}
+
 static void update(void *arg) { struct work *w = arg; w->o->update(&w->t, &w->c, ++w->step, w->pool); }
 
 int main(int argc, char **argv)
 {
     static const char *const names[] = { "f32", "bf16 + master", "bf16 at random" };
-    size_t n = (size_t)(argc > 1 ? strtoul(argv[1], NULL, 10) : 135) * 1000000;
+    size_t millions = argc > 1 ? strtoul(argv[1], NULL, 10) : 135, n = (millions * 1000000 + SLICE_GRAIN - 1) / SLICE_GRAIN * SLICE_GRAIN;
     sc_error e = { 0 };
     struct work w = { .c = { .learning_rate = 1e-4, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.01, .momentum = 0.9, .seed = 1 } };
     struct machine_limits limits;
     struct tensor tensor;
-    if (pool_open(&w.pool, argc > 2 ? (int)strtol(argv[2], NULL, 10) : system_cores(), &e) != SC_OK) fail(&e);
+    if (pool_open(&w.pool, argc > 2 ? (int)strtol(argv[2], NULL, 10) : system_cores(), &e) != SC_OK || comm_open(&w.ranks, "auto", &e) != SC_OK) fail(&e);
     cpu_measure(&limits, w.pool);
     printf("%zu million parameters, %d threads, memory reads %.1f GB/s\n", n / 1000000, pool_threads(w.pool), limits.read_bytes / 1e9);
     for (int values = 0; values < 3; values++)
