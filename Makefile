@@ -213,6 +213,7 @@ install: all
 	install -D -m 644 include/starchat.h $(DESTDIR)$(PREFIX)/include/starchat.h
 	install -D -m 644 include/starchat_judge.h $(DESTDIR)$(PREFIX)/include/starchat_judge.h
 	install -D -m 644 include/starchat_rank.h $(DESTDIR)$(PREFIX)/include/starchat_rank.h
+	install -D -m 644 include/starchat_store.h $(DESTDIR)$(PREFIX)/include/starchat_store.h
 	for m in $(wildcard $(BUILD)/starchat-*.so); do install -D $$m $(DESTDIR)$(PREFIX)/lib/starchat/$$(basename $$m) || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PACKAGES@|$(PACKAGES)|' tools/starchat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/starchat.pc

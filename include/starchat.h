@@ -271,9 +271,10 @@ typedef struct {
 } sc_pull_config;         /* options "pull" */
 SC_API sc_status sc_store_home(sc_text *out, sc_error *err);  /* reads $STARCHAT_HOME, XDG_DATA_HOME, HOME */
 SC_API sc_status sc_pull(sc_text *path, const sc_pull_config *c, sc_error *err); /* reads HF_* variables, as the reference client does */
+/* [{"name","path","bytes","source","revision","pulled"}...] by name; an alias is {"name","path","bytes":0,"alias_of","gone"}. */
 SC_API sc_status sc_store_list(sc_text *json, const char *home, sc_error *err);
 SC_API sc_status sc_store_names(sc_text *json, sc_error *err); /* built-in names: [{"name","source","licence","help"}...] */
-SC_API sc_status sc_store_remove(const char *name, const char *home, sc_error *err);
+SC_API sc_status sc_store_remove(const char *name, const char *home, sc_error *err);  /* of an alias: the name alone; of a model: its aliases too */
 /* A path as it is, or the local path of a stored name (a directory or a .gguf), or of a Hub name in huggingface_hub's
  * cache (reads HF_HUB_CACHE, HF_HOME); an unknown name gets a message with `starchat pull`. */
 SC_API sc_status sc_store_resolve(sc_text *path, const char *name, const char *home, sc_error *err);
@@ -594,4 +595,5 @@ SC_API sc_status sc_eval_report(const char *results, const char *out, sc_error *
 
 #include "starchat_judge.h"     /* judging */
 #include "starchat_rank.h"      /* human evaluation */
+#include "starchat_store.h"     /* keeping the store */
 #endif

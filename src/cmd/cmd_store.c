@@ -116,8 +116,15 @@ static int run_list(const struct command *self, int argc, char **argv)
     } else if (rows) note(&a.common, "No model is stored yet; `starchat pull` lists what can be fetched.");
     json_array_foreach(rows, i, row) {
         char size[32];
-        format_bytes(size, sizeof size, json_number_value(json_object_get(row, "bytes")));
+        const char *alias_of = json_string_value(json_object_get(row, "alias_of"));
         print_column(member(row, "name"), name);
+        if (alias_of) {
+            printf("-> ");
+            print_column(alias_of, 0);
+            puts(json_is_true(json_object_get(row, "gone")) ? " (gone)" : "");
+            continue;
+        }
+        format_bytes(size, sizeof size, json_number_value(json_object_get(row, "bytes")));
         printf("%-10s", size);
         print_column(member(row, "pulled"), 0);
         putchar('\n');

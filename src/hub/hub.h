@@ -227,6 +227,17 @@ void      store_sweep(const char *home);                                /* what 
 /* The model in huggingface_hub's own cache; NULL if it is not there in full. */
 char     *hub_cache_find(const char *repo, const char *revision);
 
+/* ---- store_alias.c: other names ------------------------------------------------------------------------------------------------- */
+
+char     *alias_target(const char *home, const char *name);              /* a stored name or an absolute path; NULL if `name` is no alias; mem_free it */
+void      alias_walk(const char *home, void (*visit)(void *user, const char *name, const char *target), void *user);
+bool      alias_remove(const char *home, const char *name);              /* false: there is none */
+
+/* ---- store_found.c: stores of other programs ------------------------------------------------------------------------------------ */
+
+/* Which blob the manifest of an Ollama model names as its weights. `what` is for messages. SC_E_FORMAT. */
+sc_status ollama_layer(char sha256[65], const char *text, size_t len, const char *what, sc_error *err);
+
 extern const struct sc_options pull_options;   /* pull.c */
 
 #endif

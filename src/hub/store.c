@@ -190,16 +190,32 @@ char *store_model_path(const char *home, const char *name)
 }
 
 /* Keeps the array sorted by name. */
+static void put_in_order(json_t *list, json_t *row)
+{
+    size_t at = 0;
+    while (row && at < json_array_size(list) && strcmp(json_string_value(json_object_get(json_array_get(list, at), "name")), json_string_value(json_object_get(row, "name"))) < 0) at++;
+    if (row) json_array_insert_new(list, at, row);
+}
+
 static void list_visit(void *user, const struct manifest *m, const char *directory)
 {
     json_t *list = user;
     char *path = model_path(m, directory);
     json_t *row = json_pack("{s:s, s:s, s:I, s:s, s:s, s:s}", "name", m->name, "path", path, "bytes", (json_int_t)m->bytes,
                             "source", m->source, "revision", m->revision, "pulled", m->pulled);
-    size_t at = 0;
-    while (at < json_array_size(list) && strcmp(json_string_value(json_object_get(json_array_get(list, at), "name")), m->name) < 0) at++;
-    if (row) json_array_insert_new(list, at, row);
+    put_in_order(list, row);
     mem_free(path);
+}
+
+struct aliases { json_t *list; const char *home; };
+
+static void alias_visit(void *user, const char *name, const char *target)
+{
+    const struct aliases *a = user;
+    sc_text path = { 0 };
+    bool is_there = sc_store_resolve(&path, name, a->home, NULL) == SC_OK;
+    put_in_order(a->list, json_pack("{s:s, s:s, s:I, s:s, s:b}", "name", name, "path", is_there ? path.data : "", "bytes", (json_int_t)0, "alias_of", target, "gone", !is_there));
+    sc_text_free(&path);
 }
 
 sc_status sc_store_list(sc_text *json, const char *home, sc_error *err)
@@ -209,6 +225,7 @@ sc_status sc_store_list(sc_text *json, const char *home, sc_error *err)
     TRY(store_find_home(&found, home, err));
     json_t *list = json_array();
     sc_status status = store_walk(found, list_visit, list, err);
+    alias_walk(found, alias_visit, &(struct aliases){ list, found });
     if (status == SC_OK) status = json_write(json, list, false);
     json_decref(list);
     mem_free(found);
@@ -285,23 +302,39 @@ static char *find_cached_model(const struct model_source *s)
 
 /* ---- resolve ------------------------------------------------------------------------------------------------------------------ */
 
-static char *find_model(const char *name, const char *home)
+/* By the name it is stored or cached under. */
+static char *find_named(const char *name, const char *home)
 {
     struct model_source s = { 0 };
     const struct builtin_model *builtin = builtin_find(name);
-    if (path_exists(name)) return mem_strdup(name);
-    if (name_check(name, NULL) != SC_OK) return NULL;
     char *path = store_model_path(home, builtin ? builtin->name : name);
     if (!path && source_parse(&s, name, home, NULL) == SC_OK && s.kind == SOURCE_HUB) path = find_cached_model(&s);
     source_release(&s);
     return path;
 }
 
+static char *find_model(const char *name, const char *home)
+{
+    if (path_exists(name)) return mem_strdup(name);
+    if (name_check(name, NULL) != SC_OK) return NULL;
+    char *target = alias_target(home, name), *path = NULL;
+    if (!target) return find_named(name, home);
+    if (target[0] != '/') path = find_named(target, home);
+    else if (path_exists(target)) path = mem_strdup(target);
+    mem_free(target);
+    return path;
+}
+
 /* Says how to get what is not here. */
 static sc_status not_stored(const char *name, const char *home, sc_error *err)
 {
-    char quoted[120];
+    char quoted[120], *target = alias_target(home, name);
     struct model_source s = { 0 };
+    if (target) {
+        sc_status status = FAIL(err, SC_E_IO, "%s is an alias of %.200s, which is gone; bring that back, or give the name to another model with `starchat alias %s MODEL`", name, target, name);
+        mem_free(target);
+        return status;
+    }
     error_quote(quoted, sizeof quoted, name, strlen(name));
     bool can_pull = source_parse(&s, name, home, NULL) == SC_OK;
     source_release(&s);
@@ -402,6 +435,14 @@ static sc_status remove_model(const char *home, const char *directory, sc_error 
     return status;
 }
 
+struct naming { const char *home, *target; };
+
+static void forget_alias(void *user, const char *name, const char *target)
+{
+    const struct naming *n = user;
+    if (strcmp(target, n->target) == 0) (void)alias_remove(n->home, name);
+}
+
 sc_status sc_store_remove(const char *name, const char *home, sc_error *err)
 {
     char *store = NULL;
@@ -411,9 +452,10 @@ sc_status sc_store_remove(const char *name, const char *home, sc_error *err)
     const struct builtin_model *builtin = builtin_find(name);
     if (builtin) name = builtin->name;
     char *directory = store_directory(store, name), *work = store_work_directory(store, name);
-    bool has_model = path_is_directory(directory), has_work = path_is_directory(work);
-    sc_status status = has_model || has_work ? require_idle(work, name, err) : not_removable(name, store, err);
+    bool has_model = path_is_directory(directory), has_work = path_is_directory(work), was_alias = !has_model && alias_remove(store, name);
+    sc_status status = was_alias ? SC_OK : has_model || has_work ? require_idle(work, name, err) : not_removable(name, store, err);
     if (status == SC_OK && has_model) status = remove_model(store, directory, err);
+    if (status == SC_OK && has_model) alias_walk(store, forget_alias, &(struct naming){ store, name });
     if (status == SC_OK && has_work) status = tree_remove(work, err);
     mem_free(directory);
     mem_free(work);

@@ -1,0 +1,159 @@
+/* cmd_keep.c - keeping the store in order: alias, disk. */
+#include "cmd/cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *member(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static void print_cell(const char *text, size_t width)
+{
+    size_t n = strlen(text);
+    print_safe(stdout, text, n);
+    for (; n < width; n++) putchar(' ');
+}
+
+static void print_size(const json_t *row, const char *key, size_t width)
+{
+    char text[32];
+    format_bytes(text, sizeof text, json_number_value(json_object_get(row, key)));
+    print_cell(text, width);
+}
+
+/* ---- alias ------------------------------------------------------------------------------------------------------------------ */
+
+static int list_aliases(const struct args_common *c)
+{
+    sc_text text = { 0 };
+    sc_error err = { 0 };
+    if (sc_store_list(&text, NULL, &err) != SC_OK) return fail_with(c, &err);
+    json_t *all = json_loadb(text.data, text.len, 0, NULL), *out = json_array(), *row;
+    size_t i;
+    json_array_foreach(all, i, row) if (json_object_get(row, "alias_of")) json_array_append(out, row);
+    char *dump = c->json ? json_dumps(out, 0) : NULL;
+    if (dump) printf("%s\n", dump);
+    else if (!json_array_size(out)) note(c, "There are no aliases; `starchat alias NAME MODEL` makes one.");
+    json_array_foreach(out, i, row) {
+        if (dump) break;
+        print_cell(member(row, "name"), 24);
+        printf(" -> ");
+        print_cell(member(row, "alias_of"), 0);
+        puts(json_is_true(json_object_get(row, "gone")) ? "  (gone)" : "");
+    }
+    free(dump);
+    json_decref(out);
+    json_decref(all);
+    sc_text_free(&text);
+    return EXIT_DONE;
+}
+
+static int run_alias(const struct command *self, int argc, char **argv)
+{
+    struct args a;
+    sc_error err = { 0 };
+    int code = args_parse(&a, self, argc, argv, NULL);
+    if (code != ARGS_GO) return code;
+    bool forgets = args_has(&a, "remove");
+    if (!a.n_operands && !forgets) return list_aliases(&a.common);
+    if (forgets && a.n_operands != 1) return usage_error(self, "--remove takes one NAME");
+    if (!forgets && a.n_operands != 2) return usage_error(self, "MODEL is missing: what %s is to stand for", a.operand[0]);
+    if (sc_store_alias(a.operand[0], forgets ? NULL : a.operand[1], NULL, &err) != SC_OK) return fail_with(&a.common, &err);
+    return EXIT_DONE;
+}
+
+static const struct flag alias_flags[] = {
+    { "remove", NULL, NULL, "forget the alias NAME; the model stays", NULL },
+    FLAG_JSON,
+    FLAG_END,
+};
+const struct command command_alias = {
+    .name = "alias", .operands = "[NAME MODEL]", .summary = "a name of your own for a model",
+    .max_operands = 2, .run = run_alias, .flags = alias_flags,
+    .details = "NAME can be used wherever a MODEL is asked for, and may have a tag, as in mine:v2. MODEL is a stored name, org/repo in\n"
+               "huggingface_hub's cache, or a path, which is kept absolute. Nothing is copied. Without NAME the aliases are listed.\n\n"
+               "  starchat alias mine:v1 runs/demo && starchat chat mine:v1",
+};
+
+/* ---- disk ------------------------------------------------------------------------------------------------------------------------ */
+
+static int show_usage(const struct args_common *c)
+{
+    sc_text text = { 0 };
+    sc_error err = { 0 };
+    if (sc_store_usage(&text, NULL, &err) != SC_OK) return fail_with(c, &err);
+    json_t *all = json_loadb(text.data, text.len, 0, NULL), *rows = json_object_get(all, "rows"), *row;
+    size_t i;
+    if (c->json) printf("%s\n", text.data);
+    else if (!json_array_size(rows)) note(c, "Nothing is stored yet.");
+    else printf("%-26s%-11s%-11s%s\n", "WHAT", "ON DISK", "OWN", "WHERE");
+    json_array_foreach(rows, i, row) {
+        if (c->json) break;
+        print_cell(member(row, "what"), 26);
+        print_size(row, "bytes", 11);
+        print_size(row, "freed", 11);
+        print_cell(member(row, "path"), 0);
+        putchar('\n');
+    }
+    json_decref(all);
+    sc_text_free(&text);
+    return EXIT_DONE;
+}
+
+static int free_space(const struct args *a, double days)
+{
+    sc_text text = { 0 };
+    sc_error err = { 0 };
+    bool is_dry = args_has(a, "dry-run");
+    double sum = 0;
+    char total[32];
+    if (sc_store_free(&text, NULL, days, is_dry, &err) != SC_OK) return fail_with(&a->common, &err);
+    json_t *rows = json_loadb(text.data, text.len, 0, NULL), *row;
+    size_t i;
+    if (a->common.json) printf("%s\n", text.data);
+    json_array_foreach(rows, i, row) {
+        sum += json_number_value(json_object_get(row, "bytes"));
+        if (a->common.json) continue;
+        print_cell(member(row, "what"), 40);
+        putchar(' ');
+        print_size(row, "bytes", 11);
+        print_cell(member(row, "why"), 0);
+        putchar('\n');
+    }
+    format_bytes(total, sizeof total, sum);
+    if (json_array_size(rows)) note(&a->common, is_dry ? "%zu would be removed: %s. Without --dry-run it is done." : "%zu removed: %s.", json_array_size(rows), total);
+    else note(&a->common, "There is nothing that nothing needs.");
+    json_decref(rows);
+    sc_text_free(&text);
+    return EXIT_DONE;
+}
+
+static int run_disk(const struct command *self, int argc, char **argv)
+{
+    struct args a;
+    int code = args_parse(&a, self, argc, argv, NULL);
+    if (code != ARGS_GO) return code;
+    const char *given = args_value(&a, "days");
+    char *end = NULL;
+    double days = given ? strtod(given, &end) : 7;
+    if (given && (end == given || *end || !(days >= 0))) return usage_error(self, "--days is %s, expected a number of days", given);
+    if (!args_has(&a, "free") && (given || args_has(&a, "dry-run"))) return usage_error(self, "--days and --dry-run belong to --free");
+    return args_has(&a, "free") ? free_space(&a, days) : show_usage(&a.common);
+}
+
+static const struct flag disk_flags[] = {
+    { "free", NULL, NULL, "remove downloads left unfinished, what a killed removal left, and aliases of what is gone", NULL },
+    { "days", NULL, "N", "with --free: downloads that nothing was added to for so long (default: 7)", NULL },
+    { "dry-run", NULL, NULL, "with --free: say what would be removed", NULL },
+    FLAG_JSON,
+    FLAG_END,
+};
+const struct command command_disk = {
+    .name = "disk", .operands = "", .summary = "what the store takes on disk; --free removes what nothing needs",
+    .run = run_disk, .flags = disk_flags,
+    .details = "OWN is what removing it would give back: a file that another program's store shares stays until that one removes it too.\n"
+               "Models, conversations and the prompt cache are never removed by --free: `starchat rm`, `talks` and `cache` do that.",
+};
