@@ -154,6 +154,6 @@ static const struct flag disk_flags[] = {
 const struct command command_disk = {
     .name = "disk", .operands = "", .summary = "what the store takes on disk; --free removes what nothing needs",
     .run = run_disk, .flags = disk_flags,
-    .details = "OWN is what removing it would give back: a file that another program's store shares stays until that one removes it too.\n"
-               "Models, conversations and the prompt cache are never removed by --free: `starchat rm`, `talks` and `cache` do that.",
+    .details = "OWN is what removing it would give back: a file that another program's store shares stays until\nthat one removes it too. "
+               "Models, conversations and the prompt cache are never removed by --free:\n`starchat rm`, `talks` and `cache` do that.",
 };
