@@ -266,7 +266,8 @@ typedef struct {
     const char *home;     /* store directory; NULL or "": as sc_store_home says                     */
     const char *sha256;   /* expected digest of a single file; NULL or "": as the source declares   */
     bool        offline;
-    sc_on_event on_event; /* progress; may be NULL                                                  */
+    int64_t     jobs;     /* connections at once, over files and parts of one large file             */
+    sc_on_event on_event; /* progress; may be NULL; called by one thread at a time                    */
     void       *user;
 } sc_pull_config;         /* options "pull" */
 SC_API sc_status sc_store_home(sc_text *out, sc_error *err);  /* reads $STARCHAT_HOME, XDG_DATA_HOME, HOME */
@@ -592,6 +593,7 @@ SC_API sc_status sc_eval_report(const char *results, const char *out, sc_error *
 }
 #endif
 
+#include "starchat_hub.h"       /* the account on the Hub */
 #include "starchat_judge.h"     /* judging */
 #include "starchat_rank.h"      /* human evaluation */
 #endif

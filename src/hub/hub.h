@@ -88,16 +88,32 @@ bool  hex_is_valid(const char *text, size_t digits);         /* exactly so many 
 struct hub_env {
     char *endpoint;      /* HF_ENDPOINT, without a slash at its end            */
     char *token;         /* NULL: none                                         */
+    char *token_from;    /* "HF_TOKEN", or the path of the file that has it or would have it; NULL without a home */
+    bool  hides_token;   /* HF_HUB_DISABLE_IMPLICIT_TOKEN: none is sent        */
     char *ca_file;       /* certificates; NULL: the system's                   */
     char *index_url;     /* of Python packages, without a slash at its end     */
     char *index_ca_file;
-    bool  offline;       /* HF_HUB_OFFLINE                                     */
+    bool  offline;       /* HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE               */
 };
 sc_status hub_env_read(struct hub_env *out, sc_error *err);
 void      hub_env_release(struct hub_env *e);
 char     *hub_cache_directory(void);              /* of huggingface_hub: HF_HUB_CACHE, HF_HOME; NULL without a home */
+char     *hub_token_path(void);                   /* HF_TOKEN_PATH, HF_HOME/token; NULL without a home */
+const char *hub_token_variable(void);             /* the variable that gives a token; NULL: none */
 /* Values of `key` in a pip.conf: sections [global], then [install], then [download]; the last wins. NULL if absent. */
 char     *pip_conf_value(const char *text, size_t len, const char *key);
+
+/* ---- token_file.c: tokens on disk ------------------------------------------------------------------------------------------- */
+
+enum { TOKEN_MAX = 1024, STORED_TOKENS_MAX = 1 << 20 };
+char *token_clean(const char *text, size_t len);        /* without line ends and blanks around it, as huggingface_hub reads one; NULL if nothing is left */
+bool  token_is_valid(const char *token);                /* printable ASCII without blanks, up to TOKEN_MAX bytes */
+/* A section of stored_tokens, an INI file: [name], then hf_token = TOKEN and other keys. Slices of the text. */
+struct stored_token { const char *begin, *end, *name, *token; size_t name_len, token_len; };
+/* The next section from *at on; false at the end. Lines before the first section belong to none. */
+bool  stored_token_next(struct stored_token *out, const char *text, size_t len, size_t *at);
+/* Replaces a file by one that its owner alone can read. Directories that are missing are made for the owner alone. */
+sc_status secret_write(const char *path, const char *data, size_t len, sc_error *err);
 
 /* ---- hub_http.c: requests ------------------------------------------------------------------------------------------------ */
 

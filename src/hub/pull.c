@@ -24,6 +24,7 @@ static const struct option rows[] = {
     { "home", OPT_STRING, offsetof(sc_pull_config, home), 0, 0, NULL, NULL, "directory of the store ($STARCHAT_HOME, else ~/.local/share/starchat)" },
     { "sha256", OPT_STRING, offsetof(sc_pull_config, sha256), 0, 0, NULL, NULL, "SHA-256 that the model's file must have (.gguf)" },
     { "offline", OPT_BOOL, offsetof(sc_pull_config, offline), 0, 0, "false", NULL, "use only what is stored, ask no server (also HF_HUB_OFFLINE=1)" },
+    { "jobs", OPT_INT, offsetof(sc_pull_config, jobs), 1, 32, "4", NULL, "connections at once, over files and parts of one large file" },
 };
 const struct sc_options pull_options = { "pull", sizeof(sc_pull_config), rows, sizeof rows / sizeof *rows };
 
