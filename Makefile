@@ -211,6 +211,7 @@ install: all
 	install -D $(BUILD)/starchat $(DESTDIR)$(PREFIX)/bin/starchat
 	install -D -m 644 $(BUILD)/libstarchat.a $(DESTDIR)$(PREFIX)/lib/libstarchat.a
 	install -D -m 644 include/starchat.h $(DESTDIR)$(PREFIX)/include/starchat.h
+	install -D -m 644 include/starchat_hub.h $(DESTDIR)$(PREFIX)/include/starchat_hub.h
 	install -D -m 644 include/starchat_judge.h $(DESTDIR)$(PREFIX)/include/starchat_judge.h
 	install -D -m 644 include/starchat_rank.h $(DESTDIR)$(PREFIX)/include/starchat_rank.h
 	install -D -m 644 include/starchat_store.h $(DESTDIR)$(PREFIX)/include/starchat_store.h

@@ -258,27 +258,6 @@ SC_API sc_status sc_session_keep(size_t *kept, sc_session *s, sc_prompt_cache *c
 SC_API sc_status sc_prompt_cache_describe(sc_text *json, const sc_prompt_cache *c);   /* {"directory","files","bytes","max_bytes"} */
 SC_API uint64_t  sc_prompt_cache_clear(sc_prompt_cache *c);                           /* removes all; returns bytes   */
 
-/* ---- the store and the hub ------------------------------------------------------------------------------------ */
-
-typedef struct {
-    const char *source;   /* built-in name, org/repo[@revision], datasets/org/repo[@revision] (its files of
-                             data), http(s)/file URL or path                                       */
-    const char *home;     /* store directory; NULL or "": as sc_store_home says                     */
-    const char *sha256;   /* expected digest of a single file; NULL or "": as the source declares   */
-    bool        offline;
-    sc_on_event on_event; /* progress; may be NULL                                                  */
-    void       *user;
-} sc_pull_config;         /* options "pull" */
-SC_API sc_status sc_store_home(sc_text *out, sc_error *err);  /* reads $STARCHAT_HOME, XDG_DATA_HOME, HOME */
-SC_API sc_status sc_pull(sc_text *path, const sc_pull_config *c, sc_error *err); /* reads HF_* variables, as the reference client does */
-/* [{"name","path","bytes","source","revision","pulled"}...] by name; an alias is {"name","path","bytes":0,"alias_of","gone"}. */
-SC_API sc_status sc_store_list(sc_text *json, const char *home, sc_error *err);
-SC_API sc_status sc_store_names(sc_text *json, sc_error *err); /* built-in names: [{"name","source","licence","help"}...] */
-SC_API sc_status sc_store_remove(const char *name, const char *home, sc_error *err);  /* of an alias: the name alone; of a model: its aliases too */
-/* A path as it is, or the local path of a stored name (a directory or a .gguf), or of a Hub name in huggingface_hub's
- * cache (reads HF_HUB_CACHE, HF_HOME); an unknown name gets a message with `starchat pull`. */
-SC_API sc_status sc_store_resolve(sc_text *path, const char *name, const char *home, sc_error *err);
-
 /* ---- conversations: trees of messages, shared by all processes of one person ------------------------------------ */
 
 /* One SQLite file, HOME/conversations.db, for the owner alone. Any number of processes and threads may use it; a handle may
@@ -593,7 +572,8 @@ SC_API sc_status sc_eval_report(const char *results, const char *out, sc_error *
 }
 #endif
 
+#include "starchat_hub.h"       /* the account on the Hub */
 #include "starchat_judge.h"     /* judging */
 #include "starchat_rank.h"      /* human evaluation */
-#include "starchat_store.h"     /* keeping the store */
+#include "starchat_store.h"     /* the store of models */
 #endif

@@ -8,6 +8,28 @@
 extern "C" {
 #endif
 
+/* ---- the store and the hub ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const char *source;   /* built-in name, org/repo[@revision], datasets/org/repo[@revision] (its files of
+                             data), http(s)/file URL or path                                       */
+    const char *home;     /* store directory; NULL or "": as sc_store_home says                     */
+    const char *sha256;   /* expected digest of a single file; NULL or "": as the source declares   */
+    bool        offline;
+    int64_t     jobs;     /* connections at once, over files and parts of one large file             */
+    sc_on_event on_event; /* progress; may be NULL; called by one thread at a time                    */
+    void       *user;
+} sc_pull_config;         /* options "pull" */
+SC_API sc_status sc_store_home(sc_text *out, sc_error *err);  /* reads $STARCHAT_HOME, XDG_DATA_HOME, HOME */
+SC_API sc_status sc_pull(sc_text *path, const sc_pull_config *c, sc_error *err); /* reads HF_* variables, as the reference client does */
+/* [{"name","path","bytes","source","revision","pulled"}...] by name; an alias is {"name","path","bytes":0,"alias_of","gone"}. */
+SC_API sc_status sc_store_list(sc_text *json, const char *home, sc_error *err);
+SC_API sc_status sc_store_names(sc_text *json, sc_error *err); /* built-in names: [{"name","source","licence","help"}...] */
+SC_API sc_status sc_store_remove(const char *name, const char *home, sc_error *err);  /* of an alias: the name alone; of a model: its aliases too */
+/* A path as it is, or the local path of a stored name (a directory or a .gguf), or of a Hub name in huggingface_hub's
+ * cache (reads HF_HUB_CACHE, HF_HOME); an unknown name gets a message with `starchat pull`. */
+SC_API sc_status sc_store_resolve(sc_text *path, const char *name, const char *home, sc_error *err);
+
 /* ---- keeping the store: other names, space, models of other programs --------------------------------------------------------- */
 
 /* `home` here: NULL or "": as sc_store_home says. */

@@ -9,6 +9,7 @@
 #define HUB_H
 
 #include <curl/curl.h>
+#include <stdatomic.h>
 
 #include "base/base.h"
 
@@ -49,6 +50,8 @@ char     *name_decode(const char *directory);     /* NULL if it is no encoded na
 char     *name_nearest(const char *name, const char *home); /* built-in or stored; NULL if none is near; mem_free it */
 /* A file name from the net: one component, no control characters, valid UTF-8, room for a suffix within 255 bytes. */
 sc_status file_name_check(const char *name, size_t len, sc_error *err);
+/* A path inside a repository or the cache: parts between '/', none empty, "." or "..", no '\\', no control characters, valid UTF-8. */
+sc_status repo_path_check(const char *path, size_t len, sc_error *err);
 
 /* ---- wheel.c: zip archives -------------------------------------------------------------------------------------------- */
 
@@ -88,16 +91,32 @@ bool  hex_is_valid(const char *text, size_t digits);         /* exactly so many 
 struct hub_env {
     char *endpoint;      /* HF_ENDPOINT, without a slash at its end            */
     char *token;         /* NULL: none                                         */
+    char *token_from;    /* "HF_TOKEN", or the path of the file that has it or would have it; NULL without a home */
+    bool  hides_token;   /* HF_HUB_DISABLE_IMPLICIT_TOKEN: none is sent        */
     char *ca_file;       /* certificates; NULL: the system's                   */
     char *index_url;     /* of Python packages, without a slash at its end     */
     char *index_ca_file;
-    bool  offline;       /* HF_HUB_OFFLINE                                     */
+    bool  offline;       /* HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE               */
 };
 sc_status hub_env_read(struct hub_env *out, sc_error *err);
 void      hub_env_release(struct hub_env *e);
 char     *hub_cache_directory(void);              /* of huggingface_hub: HF_HUB_CACHE, HF_HOME; NULL without a home */
+char     *hub_token_path(void);                   /* HF_TOKEN_PATH, HF_HOME/token; NULL without a home */
+const char *hub_token_variable(void);             /* the variable that gives a token; NULL: none */
 /* Values of `key` in a pip.conf: sections [global], then [install], then [download]; the last wins. NULL if absent. */
 char     *pip_conf_value(const char *text, size_t len, const char *key);
+
+/* ---- token_file.c: tokens on disk ------------------------------------------------------------------------------------------- */
+
+enum { TOKEN_MAX = 1024, STORED_TOKENS_MAX = 1 << 20 };
+char *token_clean(const char *text, size_t len);        /* without line ends and blanks around it, as huggingface_hub reads one; NULL if nothing is left */
+bool  token_is_valid(const char *token);                /* printable ASCII without blanks, up to TOKEN_MAX bytes */
+/* A section of stored_tokens, an INI file: [name], then hf_token = TOKEN and other keys. Slices of the text. */
+struct stored_token { const char *begin, *end, *name, *token; size_t name_len, token_len; };
+/* The next section from *at on; false at the end. Lines before the first section belong to none. */
+bool  stored_token_next(struct stored_token *out, const char *text, size_t len, size_t *at);
+/* Replaces a file by one that its owner alone can read. Directories that are missing are made for the owner alone. */
+sc_status secret_write(const char *path, const char *data, size_t len, sc_error *err);
 
 /* ---- hub_http.c: requests ------------------------------------------------------------------------------------------------ */
 
@@ -106,6 +125,8 @@ struct http {
     const char *ca_file;         /* borrowed; NULL: the system's                  */
     char *token, *token_origin;  /* the token goes to this origin and no other    */
     sc_on_event on_event; void *user;
+    struct transfer *transfer;   /* counts the bytes of all files; NULL: each file counts its own */
+    const atomic_bool *is_over;  /* ends requests and pauses when true; NULL: nothing does */
     long connect_seconds;
     bool was_answered;           /* some server answered: failures may be passing */
 };
@@ -131,7 +152,7 @@ struct http_request {
     const char *url;
     const char *accept;                /* NULL: anything                                        */
     bool     is_head;                  /* follows redirects to the same server alone            */
-    uint64_t range_from;               /* 0: the whole                                          */
+    uint64_t range_from, range_to;     /* both 0: the whole; range_to 0: to the end; else its last byte */
     size_t   max_body;                 /* of reply->body                                        */
     sc_status (*sink)(void *user, const struct http_reply *reply, const void *data, size_t len, sc_error *err); /* 2xx bodies */
     void *user;
@@ -151,14 +172,21 @@ sc_status http_refusal(const struct http *h, const struct http_reply *r, const c
 
 struct hub_file {
     char *name;                /* plain file name in the model's directory              */
+    char *path;                /* Hub: in the repository; NULL elsewhere                */
     char *url;
     uint64_t size;             /* SIZE_UNKNOWN until known                              */
     char sha256[65];           /* expected, "" if the source declares none; found later */
     char git_sha1[41];         /* of the git blob, "" if none                           */
+    char blob[65];             /* Hub: its name among the cache's blobs, one of the two; "" elsewhere */
+    bool is_ours;              /* Hub: fetched by this program, not found in the cache  */
 };
 /* Fetches into `directory` (open) as NAME.incomplete, continues what an earlier run left there, checks size and
- * digests, then renames to NAME; fills size and sha256. */
+ * digests, then renames to NAME; fills size and sha256. On disk a file with a blob is named by that, not by its name. */
 sc_status download_file(struct http *h, int directory, struct hub_file *f, sc_error *err);
+const char *download_name(const struct hub_file *f);                  /* on disk */
+void download_partial_name(struct buf *out, const struct hub_file *f);  /* while it grows; `out` is cleared first */
+/* SC_E_FORMAT unless the digests found are those declared. */
+sc_status download_compare(const struct hub_file *f, const char *sha256, const char *git_sha1, sc_error *err);
 /* Digests of a file on disk; `git_sha1` may be NULL. */
 sc_status digest_file(int fd, uint64_t size, char sha256[65], char git_sha1[41], sc_error *err);
 /* SC_E_IO unless the file system of `directory` has room for `bytes` and 5 % more. */
@@ -166,6 +194,28 @@ sc_status space_check(int directory, uint64_t bytes, sc_error *err);
 /* {"event":"pull","file":…,"bytes":…,"total":…,"speed":…}; total is left out when unknown. */
 void progress_event(sc_on_event on_event, void *user, const char *file, uint64_t bytes, uint64_t total, double speed);
 void note_event(sc_on_event on_event, void *user, const char *text);
+/* Bytes of several files at once as one sum; shared by threads. */
+struct transfer { atomic_ullong bytes, first; uint64_t total; double started; _Atomic double last_event; };
+/* Counts `bytes` (negative: taken back) and now and then sends an event of the sum through h. */
+void transfer_add(struct transfer *t, const struct http *h, const char *file, int64_t bytes);
+void transfer_skip(struct transfer *t, uint64_t bytes);    /* that were there before */
+
+/* ---- hub_parts.c: a large file in parts, over several connections ----------------------------------------------------------- */
+
+/* The file grows under its partial name at its full length; behind it stand counters of what each part has, so that a
+ * killed download goes on where each part ended. */
+struct parts { struct hub_file *file; int directory, fd; uint64_t part_bytes; size_t n; atomic_bool is_whole; };
+size_t    parts_count(uint64_t size);             /* 1: too small, or unknown, to be divided */
+sc_status parts_open(struct parts *p, int directory, struct hub_file *f, sc_error *err);
+void      parts_close(struct parts *p);
+uint64_t  parts_done(const struct parts *p);      /* bytes that are there */
+/* One part; different ones may be fetched at the same time, each with an http of its own. A server that knows no
+ * ranges ends all of them without failure: parts_finish then fetches the whole. */
+sc_status parts_fetch(struct parts *p, size_t part, struct http *h, sc_error *err);
+/* After all parts: checks the digests and gives the file its name; damage is fetched once more. */
+sc_status parts_finish(struct parts *p, struct http *h, sc_error *err);
+/* The counters behind a file of `size` bytes: false unless they are whole and possible. `done` has parts_count(size) places. */
+bool      parts_read(uint64_t *done, const void *data, size_t len, uint64_t size);
 
 /* ---- hub_hf.c, pypi.c: what to fetch ------------------------------------------------------------------------------------- */
 
@@ -175,6 +225,9 @@ struct pull_plan {
     char *revision;            /* commit, version, ETag or ""                                           */
     char *model;               /* name of the .gguf, or "." for a Hugging Face directory                */
     struct hub_file *files; size_t n_files;
+    json_t *listing;           /* Hub: {"path": {"size","blob_id",...}} of the whole repository; NULL elsewhere */
+    size_t n_entries;          /* Hub: of the list, folders too                                       */
+    char *left_out;            /* why the first file that cannot be asked for is not in the list; NULL: all are */
 };
 void plan_release(struct pull_plan *p);
 struct hub_file *plan_add(struct pull_plan *p, const char *name, size_t len);   /* borrowed until the next add */
@@ -184,6 +237,71 @@ sc_status plan_select(struct pull_plan *p, const char *wanted, const char *what,
 /* The same for a repository of dialogues: its Parquet files, else all files of data. */
 sc_status plan_select_data(struct pull_plan *p, const char *what, sc_error *err);
 sc_status hub_plan(struct pull_plan *out, struct http *h, const char *endpoint, const struct model_source *s, sc_error *err);
+/* Both selections by the kind of `s`; then paths, names and digests of what was chosen are checked. Sets p->source. */
+sc_status plan_select_for(struct pull_plan *p, const struct model_source *s, sc_error *err);
+void      source_what(struct buf *out, const struct model_source *s);         /* "datasets/org/repo@revision", for people */
+
+/* ---- hub_list.c: what a repository holds ------------------------------------------------------------------------------------ */
+
+/* The files of the commit that s->revision means: sets revision, files and listing. */
+sc_status hub_list(struct pull_plan *out, struct http *h, const char *endpoint, const struct model_source *s, const char *what, sc_error *err);
+/* Adds one page of the tree; SC_E_FORMAT for anything the Hub does not send, such as a path twice. */
+sc_status tree_page_read(struct pull_plan *out, const char *text, size_t len, const char *base_url, sc_error *err);
+/* Size and digest of one entry of a listing, if they can be believed: of a page, or of the cache's own. */
+void      tree_entry_facts(struct hub_file *f, const json_t *size, const char *sha256, const char *git_sha1);
+
+/* ---- hub_cache.c: huggingface_hub's cache ----------------------------------------------------------------------------------- */
+
+/* root/models--ORG--NAME/{blobs/DIGEST, snapshots/COMMIT/PATH -> ../../blobs/DIGEST, refs/NAME, trees/COMMIT.json}. What is a
+ * link to outside of root is neither read nor written through. */
+struct hub_cache { char *root, *repo, *locks; };
+sc_status hub_cache_open(struct hub_cache *out, bool is_dataset, const char *repo, sc_error *err);
+void      hub_cache_release(struct hub_cache *c);
+/* Makes the directory `part` of the repository's (NULL: that itself) and returns its path, with links resolved. */
+sc_status hub_cache_make(char **path, const struct hub_cache *c, const char *part, sc_error *err);
+sc_status hub_cache_check_inside(const struct hub_cache *c, const char *path, sc_error *err);   /* of something that exists */
+/* The commit that a branch or tag meant when it was fetched; a full commit is its own. False if unknown. */
+bool      hub_cache_commit(char commit[41], const struct hub_cache *c, const char *revision);
+bool      ref_read(char commit[41], const char *text, size_t len);               /* the content of a file in refs */
+sc_status hub_cache_set_ref(const struct hub_cache *c, const char *revision, const char *commit, sc_error *err);
+/* Path of a file's bytes: the blob, or the snapshot's own file where no links can be; NULL if not there. */
+sc_status hub_cache_find_file(char **path, const struct hub_cache *c, const char *commit, const struct hub_file *f, sc_error *err);
+sc_status hub_cache_link(const struct hub_cache *c, const char *commit, const struct hub_file *f, sc_error *err);
+sc_status hub_cache_set_listing(const struct hub_cache *c, const char *commit, const json_t *files, sc_error *err);
+/* Waits, with a note, while another process has the lock; close the descriptor to let go. */
+sc_status hub_cache_lock(int *fd, const struct hub_cache *c, const char *blob, const struct http *h, sc_error *err);
+
+/* ---- cache_plan.c: without the net -------------------------------------------------------------------------------------------- */
+
+/* A plan of what the cache has of `s`; SC_E_IO names what is missing. */
+sc_status cache_plan(struct pull_plan *out, const struct hub_cache *c, const struct model_source *s, sc_error *err);
+/* {"format_version":1,"files":{PATH:{"size","blob_id","lfs_sha256","lfs_size"}}} to plan files; SC_E_FORMAT. */
+sc_status listing_read(struct pull_plan *out, const char *text, size_t len, sc_error *err);
+/* The model in the cache, a snapshot or a .gguf in it; NULL if it is not there in full. */
+char     *cache_find_model(const struct model_source *s);
+
+/* ---- cache_fetch.c: files of a plan into the cache ------------------------------------------------------------------------------ */
+
+/* Takes what is there and right, fetches the rest over `jobs` connections as `h` does; h NULL: nothing is fetched. */
+sc_status cache_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, sc_error *err);
+
+/* ---- cache_pull.c: a pull from the Hub -------------------------------------------------------------------------------------------- */
+
+/* Fetches the plan's files into the cache and links to them from the directory `work`; `stored` is where the model is or
+ * will be in the store. h NULL: nothing is fetched. */
+sc_status cache_pull_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, const char *work, const char *stored, sc_error *err);
+/* Makes the snapshot and the ref, once the model was found good. */
+sc_status cache_pull_publish(const struct pull_plan *p, const struct hub_cache *c, const char *revision, sc_error *err);
+
+/* ---- cache_release.c: giving back ------------------------------------------------------------------------------------------------- */
+
+/* Takes out of the cache what is ours, unless another snapshot or (home not NULL) another stored model uses it; a stored
+ * model that does owns it from then on. `repo` is hub_cache.repo, `commit` "" before there is a snapshot. */
+sc_status cache_release(const char *repo, const char *commit, const struct hub_file *files, size_t n, const char *home, sc_error *err);
+
+/* The notes of a pull under way, in its work directory: the repository's folder, then a line for each blob that is its own. */
+#define FETCHED_NAME "fetched.txt"
+bool      fetched_read(struct buf *repo, struct pull_plan *blobs, const char *text, size_t len);
 
 struct package_file { char *url, *version, *file_name; char sha256[65]; uint64_t size; };
 void package_file_release(struct package_file *f);
@@ -207,6 +325,7 @@ sc_status path_import(struct hub_file *f, int directory, const char *directory_p
 
 struct manifest {
     char *name, *source, *revision, *model, *pulled;   /* model: .gguf name or "."; pulled: UTC, ISO 8601 */
+    char *cache;                                       /* hub_cache.repo that the files lie in; "" where they lie in the directory itself */
     uint64_t bytes;
     struct hub_file *files; size_t n_files;
 };
@@ -224,8 +343,8 @@ sc_status store_walk(const char *home, void (*visit)(void *user, const struct ma
 /* Removes a directory and what is in it without following links. */
 sc_status tree_remove(const char *path, sc_error *err);
 void      store_sweep(const char *home);                                /* what a killed removal left */
-/* The model in huggingface_hub's own cache; NULL if it is not there in full. */
-char     *hub_cache_find(const char *repo, const char *revision);
+/* Removes the work directory of an unfinished pull, and gives back what that has in the cache. */
+sc_status store_drop_work(const char *home, const char *work, sc_error *err);
 
 /* ---- store_alias.c: other names ------------------------------------------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 1 << 20, MAX_TRIES = 5, GIT_BLOB_MAX = 64 << 20 };
+enum { PIECE_BYTES = 1 << 20, MAX_TRIES = 5 };
 #define EVENT_SECONDS 0.25
 
 void note_event(sc_on_event on_event, void *user, const char *text)
@@ -42,6 +42,22 @@ void progress_event(sc_on_event on_event, void *user, const char *file, uint64_t
     buf_printf(&b, ",\"speed\":%.0f}", speed);
     on_event(user, b.data);
     buf_release(&b);
+}
+
+void transfer_add(struct transfer *t, const struct http *h, const char *file, int64_t bytes)
+{
+    uint64_t sum = atomic_fetch_add(&t->bytes, (unsigned long long)bytes) + (uint64_t)bytes;
+    uint64_t first = atomic_load(&t->first);
+    double now = clock_seconds(), last = atomic_load(&t->last_event);
+    if (bytes <= 0 || (now - last < EVENT_SECONDS && sum != t->total)) return;
+    if (atomic_compare_exchange_strong(&t->last_event, &last, now))
+        progress_event(h->on_event, h->user, file, sum, t->total, (double)(sum - (sum < first ? sum : first)) / (now - t->started + 1e-9));
+}
+
+void transfer_skip(struct transfer *t, uint64_t bytes)
+{
+    atomic_fetch_add(&t->first, bytes);
+    atomic_fetch_add(&t->bytes, bytes);
 }
 
 sc_status space_check(int directory, uint64_t bytes, sc_error *err)
@@ -124,6 +140,7 @@ static sc_status start_over(struct download *d, sc_error *err)
     char unused[65];
     sha256_end(&d->sha, unused);
     sha256_begin(&d->sha);
+    if (d->http->transfer) transfer_add(d->http->transfer, d->http, d->file->name, -(int64_t)d->at);
     d->at = d->started_at = 0;
     d->started = clock_seconds();
     if (ftruncate(d->fd, 0) != 0) return FAIL(err, SC_E_IO, "cannot cut %s.incomplete: %s", d->file->name, strerror(errno));
@@ -168,7 +185,9 @@ static sc_status on_data(void *user, const struct http_reply *r, const void *dat
     sha256_add(&d->sha, data, len);
     d->at += len;
     double now = clock_seconds();
-    if (now - d->last_event >= EVENT_SECONDS) {
+    if (d->http->transfer) {
+        transfer_add(d->http->transfer, d->http, d->file->name, (int64_t)len);
+    } else if (now - d->last_event >= EVENT_SECONDS) {
         d->last_event = now;
         progress_event(d->http->on_event, d->http->user, d->file->name, d->at, d->total, (double)(d->at - d->started_at) / (now - d->started + 1e-9));
     }
@@ -229,18 +248,21 @@ static sc_status fetch_all(struct download *d, sc_error *err)
     return status;
 }
 
-/* Compares with what the source declared. */
-static sc_status check_digests(struct download *d, const char *sha256, sc_error *err)
+sc_status download_compare(const struct hub_file *f, const char *sha256, const char *git_sha1, sc_error *err)
 {
-    struct hub_file *f = d->file;
-    char again[65], git[41];
     if (f->sha256[0] && strcasecmp(f->sha256, sha256) != 0)
         return FAIL(err, SC_E_FORMAT, "%s arrived damaged: its SHA-256 is %s, expected %s", f->name, sha256, f->sha256);
-    if (f->git_sha1[0] && d->at <= GIT_BLOB_MAX) {
-        TRY(digest_file(d->fd, d->at, again, git, err));
-        if (strcasecmp(f->git_sha1, git) != 0) return FAIL(err, SC_E_FORMAT, "%s arrived damaged: its git digest is %s, expected %s", f->name, git, f->git_sha1);
-    }
+    if (f->git_sha1[0] && strcasecmp(f->git_sha1, git_sha1) != 0)
+        return FAIL(err, SC_E_FORMAT, "%s arrived damaged: its git digest is %s, expected %s", f->name, git_sha1, f->git_sha1);
     return SC_OK;
+}
+
+/* Compares with what the source declared; the git digest needs the length first, so it is taken from the disk. */
+static sc_status check_digests(struct download *d, const char *sha256, sc_error *err)
+{
+    char again[65], git[41] = "";
+    if (d->file->git_sha1[0]) TRY(digest_file(d->fd, d->at, again, git, err));
+    return download_compare(d->file, sha256, git, err);
 }
 
 /* Everything up to right digests; wrong ones get a second chance from the first byte. */
@@ -272,14 +294,24 @@ static sc_status continue_old(struct download *d, sc_error *err)
     if (size == 0) return SC_OK;
     TRY(digest_add(d->fd, size, &d->sha, NULL, err));
     d->at = d->started_at = size;
+    if (d->http->transfer) transfer_skip(d->http->transfer, size);
     http_note(d->http, "%s: going on after the %.1f MB already here", d->file->name, (double)size / 1e6);
     return SC_OK;
+}
+
+const char *download_name(const struct hub_file *f) { return f->blob[0] ? f->blob : f->name; }
+
+/* The reference client's partial files of a blob are not ours to go on with, so theirs have other names. */
+void download_partial_name(struct buf *out, const struct hub_file *f)
+{
+    buf_clear(out);
+    buf_printf(out, f->blob[0] ? "%s.starchat.incomplete" : "%s.incomplete", download_name(f));
 }
 
 /* A file that an earlier run finished: true if it is still what is wanted. */
 static bool is_finished(int directory, struct hub_file *f)
 {
-    int fd = openat(directory, f->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(directory, download_name(f), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return false;
     struct stat st;
     char sha256[65], git[41];
@@ -300,7 +332,7 @@ sc_status download_file(struct http *h, int directory, struct hub_file *f, sc_er
     if (is_finished(directory, f)) return SC_OK;
     struct buf partial;
     buf_init(&partial, 0);
-    buf_printf(&partial, "%s.incomplete", f->name);
+    download_partial_name(&partial, f);
     struct download d = { .http = h, .file = f, .total = f->size, .started = clock_seconds(), .last_event = clock_seconds() };
     d.fd = openat(directory, partial.data, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     sc_status status = SC_OK;
@@ -310,9 +342,9 @@ sc_status download_file(struct http *h, int directory, struct hub_file *f, sc_er
     if (status == SC_OK && f->size != SIZE_UNKNOWN) status = space_check(directory, f->size - d.at, err);
     if (status == SC_OK) status = fetch_checked(&d, err);
     if (status == SC_OK && fsync(d.fd) != 0) status = FAIL(err, SC_E_IO, "cannot write %s to disk: %s", f->name, strerror(errno));
-    if (status == SC_OK && renameat(directory, partial.data, directory, f->name) != 0)
+    if (status == SC_OK && renameat(directory, partial.data, directory, download_name(f)) != 0)
         status = FAIL(err, SC_E_IO, "cannot give %s its name: %s", f->name, strerror(errno));
-    if (status == SC_OK) progress_event(h->on_event, h->user, f->name, f->size, f->size, (double)(f->size - d.started_at) / (clock_seconds() - d.started + 1e-9));
+    if (status == SC_OK && !h->transfer) progress_event(h->on_event, h->user, f->name, f->size, f->size, (double)(f->size - d.started_at) / (clock_seconds() - d.started + 1e-9));
     char unused[65];
     sha256_end(&d.sha, unused);
     if (d.fd >= 0) close(d.fd);

@@ -12,7 +12,7 @@
 /* The public index, unless pip is told another. */
 #define PACKAGE_INDEX "https://pypi.org/simple"
 
-enum { TOKEN_FILE_MAX = 4096, PIP_CONF_MAX = 1 << 20 };
+enum { TOKEN_FILE_MAX = 64 * 1024, PIP_CONF_MAX = 1 << 20 };
 
 /* A variable that is set and not empty. */
 static const char *variable(const char *name)
@@ -95,28 +95,39 @@ static char *trimmed(const char *text, size_t len)
     return mem_strndup(text, len);
 }
 
-static sc_status read_token(char **out, sc_error *err)
+char *hub_token_path(void)
 {
-    static const char *const names[] = { "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", NULL };
-    const char *value = first_of(names);
-    if (value) {
-        *out = trimmed(value, strlen(value));
+    char *home = hub_home();
+    char *path = variable("HF_TOKEN_PATH") ? expand_home(variable("HF_TOKEN_PATH")) : home ? path_join(home, "token") : NULL;
+    mem_free(home);
+    return path;
+}
+
+const char *hub_token_variable(void)
+{
+    static const char *const names[] = { "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *value = variable(names[i]) ? token_clean(variable(names[i]), strlen(variable(names[i]))) : NULL;
+        mem_free(value);
+        if (value) return names[i];
+    }
+    return NULL;
+}
+
+static sc_status read_token(struct hub_env *e, sc_error *err)
+{
+    const char *name = hub_token_variable();
+    if (name) {
+        e->token = token_clean(variable(name), strlen(variable(name)));
+        e->token_from = mem_strdup(name);
     } else {
-        char *home = hub_home();
-        char *path = variable("HF_TOKEN_PATH") ? expand_home(variable("HF_TOKEN_PATH")) : home ? path_join(home, "token") : NULL;
         sc_text text = { 0 };
-        if (path && file_read(&text, path, TOKEN_FILE_MAX, NULL) == SC_OK && text.len) *out = trimmed(text.data, text.len);
+        e->token_from = hub_token_path();
+        if (e->token_from && file_read(&text, e->token_from, TOKEN_FILE_MAX, NULL) == SC_OK) e->token = token_clean(text.data ? text.data : "", text.len);
         sc_text_free(&text);
-        mem_free(path);
-        mem_free(home);
     }
-    for (const char *p = *out; p && *p; p++)
-        if (*p <= ' ' || *p == 127) return FAIL(err, SC_E_ARGUMENT, "the Hub token (HF_TOKEN or the token file) contains a blank or control character; set it again");
-    if (*out && !**out) {
-        mem_free(*out);
-        *out = NULL;
-    }
-    return SC_OK;
+    if (!e->token || token_is_valid(e->token)) return SC_OK;
+    return FAIL(err, SC_E_ARGUMENT, "the Hub token of %s contains a blank, a control character or more than %d bytes; set it again (`starchat login`)", e->token_from, TOKEN_MAX);
 }
 
 static char *without_slash(const char *url)
@@ -223,14 +234,15 @@ sc_status hub_env_read(struct hub_env *out, sc_error *err)
     *out = (struct hub_env){ 0 };
     const char *endpoint = variable("HF_ENDPOINT");
     out->endpoint = without_slash(endpoint ? endpoint : HUB_ENDPOINT);
-    out->offline = variable_is_true("HF_HUB_OFFLINE");
+    out->offline = variable_is_true(variable("HF_HUB_OFFLINE") ? "HF_HUB_OFFLINE" : "TRANSFORMERS_OFFLINE");
     if (first_of(certificates)) out->ca_file = expand_home(first_of(certificates));
     read_pip(out);
     if (!out->index_ca_file && out->ca_file) out->index_ca_file = mem_strdup(out->ca_file);
     sc_status status = SC_OK;
     char *origin = url_origin(out->endpoint);
     if (!origin) status = FAIL(err, SC_E_ARGUMENT, "HF_ENDPOINT is \"%s\", expected an address that begins with https://", out->endpoint);
-    if (status == SC_OK && !variable_is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")) status = read_token(&out->token, err);
+    out->hides_token = variable_is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN");
+    if (status == SC_OK && !out->hides_token) status = read_token(out, err);
     mem_free(origin);
     if (status != SC_OK) hub_env_release(out);
     return status;
@@ -240,6 +252,7 @@ void hub_env_release(struct hub_env *e)
 {
     mem_free(e->endpoint);
     mem_free(e->token);
+    mem_free(e->token_from);
     mem_free(e->ca_file);
     mem_free(e->index_url);
     mem_free(e->index_ca_file);

@@ -1,20 +1,21 @@
 /* hub_hf.c - which files of a repository make the model, and where on the Hugging Face Hub they are.
- * One request lists the repository with sizes and digests and pins the commit; a file whose entry lacks them is asked
- * about by HEAD. Weights are taken as safetensors or GGUF, never as pickles. Source: huggingface_hub hf_api, file_download. */
+ * A file whose entry in the list lacks size or digest is asked about by HEAD. Weights are taken as safetensors or GGUF,
+ * never as pickles. Source: huggingface_hub hf_api, file_download. */
 #include "hub/hub.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { LIST_MAX = 32 << 20, MAX_FILES = 100000 };
-
 void plan_release(struct pull_plan *p)
 {
     for (size_t i = 0; i < p->n_files; i++) {
         mem_free(p->files[i].name);
+        mem_free(p->files[i].path);
         mem_free(p->files[i].url);
     }
+    json_decref(p->listing);
+    mem_free(p->left_out);
     mem_free(p->files);
     mem_free(p->source);
     mem_free(p->revision);
@@ -73,6 +74,7 @@ static void plan_keep(struct pull_plan *p, const bool *keep)
         struct hub_file f = p->files[i];
         if (!keep[i]) {
             mem_free(f.name);
+            mem_free(f.path);
             mem_free(f.url);
             continue;
         }
@@ -181,7 +183,7 @@ sc_status plan_select(struct pull_plan *p, const char *wanted, const char *what,
     if (wanted || (has_gguf && !has_safetensors)) status = select_gguf(p, keep, wanted, what, err);
     else if (has_safetensors) status = select_directory(p, keep, what, err);
     else if (has_pickle)
-        status = FAIL(err, SC_E_UNSUPPORTED, "%s has its weights as pickles alone (.bin), which can run code and are not read here: use a revision with safetensors (see its pull requests on the Hub: NAME@refs/pr/N) or a GGUF version", what);
+        status = FAIL(err, SC_E_UNSUPPORTED, "%s has its weights as pickles alone (.bin), which can run code and are not read here: take a revision with safetensors (see its pull requests: NAME@refs/pr/N) or a GGUF version, or convert it where you trust it: in Python, AutoModelForCausalLM.from_pretrained(\"%s\").save_pretrained(DIR), then use DIR", what, what);
     else status = FAIL(err, SC_E_UNSUPPORTED, "%s holds no model: neither safetensors nor .gguf", what);
     if (status == SC_OK) plan_keep(p, keep);
     mem_free(keep);
@@ -218,91 +220,47 @@ sc_status plan_select_data(struct pull_plan *p, const char *what, sc_error *err)
     return status;
 }
 
-/* ---- the Hub's list ------------------------------------------------------------------------------------------------------ */
+/* ---- what was chosen -------------------------------------------------------------------------------------------------------- */
 
-/* Size and digests of one entry; what is missing stays unknown and is asked for later. */
-static void read_entry_facts(struct hub_file *f, const json_t *entry)
+void source_what(struct buf *out, const struct model_source *s)
 {
-    const json_t *lfs = json_object_get(entry, "lfs"), *size = json_object_get(lfs, "size");
-    if (!json_is_integer(size)) size = json_object_get(entry, "size");
-    if (json_is_integer(size) && json_integer_value(size) >= 0) f->size = (uint64_t)json_integer_value(size);
-    const char *sha256 = json_string_value(json_object_get(lfs, "sha256")), *blob = json_string_value(json_object_get(entry, "blobId"));
-    if (!sha256) sha256 = json_string_value(json_object_get(lfs, "oid"));
-    if (sha256 && hex_is_valid(sha256, 64)) memcpy(f->sha256, sha256, 65);
-    else if (!json_is_object(lfs) && blob && hex_is_valid(blob, 40)) memcpy(f->git_sha1, blob, 41);
+    buf_printf(out, "%s%s", s->is_dataset ? "datasets/" : "", s->repo);
+    if (strcmp(s->revision, "main") != 0) buf_printf(out, "@%s", s->revision);
 }
 
-/* A path without empty, "." or ".." parts. A file with another kind of path cannot be asked for and is left out. */
-static bool is_clean_path(const char *path)
+/* Two names that some file systems take for one, and people too. */
+static sc_status check_twins(const struct pull_plan *p, const char *what, sc_error *err)
 {
-    for (const char *p = path;; p++) {
-        size_t n = strcspn(p, "/");
-        if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.')) return false;
-        p += n;
-        if (!*p) return true;
-    }
-}
-
-static sc_status read_list(struct pull_plan *out, const json_t *info, const char *base_url, sc_error *err)
-{
-    const char *commit = json_string_value(json_object_get(info, "sha"));
-    const json_t *siblings = json_object_get(info, "siblings"), *entry;
-    size_t i;
-    if (!commit || !hex_is_valid(commit, 40)) return FAIL(err, SC_E_FORMAT, "the Hub's list of files names no commit (\"sha\" of 40 hex digits)");
-    if (!json_is_array(siblings) || json_array_size(siblings) > MAX_FILES) return FAIL(err, SC_E_FORMAT, "the Hub's list of files has no \"siblings\", or more than %d", MAX_FILES);
-    out->revision = mem_strdup(commit);
-    json_array_foreach(siblings, i, entry) {
-        const json_t *name = json_object_get(entry, "rfilename");
-        size_t len = json_string_length(name);
-        if (!json_is_string(name) || len == 0 || memchr(json_string_value(name), 0, len)) return FAIL(err, SC_E_FORMAT, "the Hub's list of files: entry %zu has no usable name", i);
-        if (!is_clean_path(json_string_value(name))) continue;
-        struct hub_file *f = plan_add(out, json_string_value(name), len);
-        struct buf url;
-        buf_init(&url, 0);
-        buf_printf(&url, "%s/resolve/%s/", base_url, commit);
-        url_escape(&url, f->name, len, true);
-        f->url = url.data;
-        read_entry_facts(f, entry);
-    }
+    for (size_t i = 0; i < p->n_files; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcasecmp(p->files[i].name, p->files[k].name) == 0)
+                return FAIL(err, SC_E_FORMAT, "%s has %s and %s, which differ in case or folder alone; refused, as one could pass for the other", what, p->files[k].path, p->files[i].path);
     return SC_OK;
 }
 
-static sc_status fetch_list(struct pull_plan *out, struct http *h, const char *endpoint, const struct model_source *s, const char *what, sc_error *err)
+sc_status plan_select_for(struct pull_plan *p, const struct model_source *s, sc_error *err)
 {
-    struct buf url, base;
-    struct http_reply reply = { 0 };
-    json_t *info = NULL;
-    sc_status status;
-    buf_init(&url, 0);
-    buf_init(&base, 0);
-    buf_printf(&base, "%s/%s%s", endpoint, s->is_dataset ? "datasets/" : "", s->repo);
-    buf_printf(&url, "%s/api/%s/%s/revision/", endpoint, s->is_dataset ? "datasets" : "models", s->repo);
-    url_escape(&url, s->revision, strlen(s->revision), false);
-    buf_puts(&url, "?blobs=true");
-    struct http_request q = { .url = url.data, .accept = "application/json", .max_body = LIST_MAX };
-    TRY_DONE(http_fetch(h, &q, &reply, err));
-    if (reply.status != 200) {
-        status = http_refusal(h, &reply, what, err);
-        goto done;
-    }
-    TRY_DONE(json_read(&info, reply.body.data ? reply.body.data : "", reply.body.len, "the Hub's list of files", err));
-    status = read_list(out, info, base.data, err);
-done:
-    json_decref(info);
-    http_reply_release(&reply);
-    buf_release(&url);
-    buf_release(&base);
+    struct buf what;
+    buf_init(&what, 0);
+    source_what(&what, s);
+    sc_status status = s->is_dataset ? plan_select_data(p, what.data, err) : plan_select(p, s->file, what.data, err);
+    if (status != SC_OK && p->left_out) (void)error_prefix(err, status, "%s", p->left_out);
+    if (status == SC_OK) status = check_twins(p, what.data, err);
+    if (s->file) buf_printf(&what, ":%s", s->file);
+    p->source = what.data;
     return status;
 }
 
-/* Size and digest from the headers of the file itself. */
-static sc_status ask_facts(struct hub_file *f, struct http *h, sc_error *err)
+/* Size and digest from the headers of the file itself, which must be of the commit that was listed. */
+static sc_status ask_facts(struct hub_file *f, struct http *h, const char *commit, sc_error *err)
 {
     struct http_reply reply = { 0 };
     struct http_request q = { .url = f->url, .is_head = true };
     sc_status status = http_fetch(h, &q, &reply, err);
     bool is_redirect = reply.status / 100 == 3;
     if (status == SC_OK && reply.status != 200 && !is_redirect) status = http_refusal(h, &reply, f->name, err);
+    if (status == SC_OK && (!reply.header[HTTP_COMMIT] || strcasecmp(reply.header[HTTP_COMMIT], commit) != 0))
+        status = FAIL(err, SC_E_FORMAT, "%s: the header X-Repo-Commit is %s, expected %s; is HF_ENDPOINT a Hub?", f->name, reply.header[HTTP_COMMIT] ? reply.header[HTTP_COMMIT] : "missing", commit);
     if (status == SC_OK) {
         const char *size = reply.header[HTTP_LINKED_SIZE], *etag = reply.header[HTTP_LINKED_ETAG];
         if (!size && !is_redirect && !reply.header[HTTP_CONTENT_ENCODING]) size = reply.header[HTTP_CONTENT_LENGTH];
@@ -317,22 +275,29 @@ static sc_status ask_facts(struct hub_file *f, struct http *h, sc_error *err)
     return status;
 }
 
+/* What a file is called in the cache is its digest; without one, or without a size, nothing could tell that it is right. */
+static sc_status name_blob(struct hub_file *f, sc_error *err)
+{
+    const char *digest = f->sha256[0] ? f->sha256 : f->git_sha1;
+    if (!*digest || f->size == SIZE_UNKNOWN || f->size > INT64_MAX / 2) return FAIL(err, SC_E_FORMAT, "%s: the Hub tells neither in its list nor in the file's headers which size and digest it has", f->path);
+    for (size_t i = 0; i <= strlen(digest); i++) f->blob[i] = (char)(digest[i] >= 'A' && digest[i] <= 'F' ? digest[i] | 32 : digest[i]);
+    return SC_OK;
+}
+
 sc_status hub_plan(struct pull_plan *out, struct http *h, const char *endpoint, const struct model_source *s, sc_error *err)
 {
     struct buf what;
     buf_init(&what, 0);
-    if (s->is_dataset) buf_puts(&what, "datasets/");
-    buf_puts(&what, s->repo);
-    if (strcmp(s->revision, "main") != 0) buf_printf(&what, "@%s", s->revision);
+    source_what(&what, s);
     *out = (struct pull_plan){ 0 };
-    sc_status status = fetch_list(out, h, endpoint, s, what.data, err);
-    if (status == SC_OK) status = s->is_dataset ? plan_select_data(out, what.data, err) : plan_select(out, s->file, what.data, err);
+    sc_status status = hub_list(out, h, endpoint, s, what.data, err);
+    if (status == SC_OK) status = plan_select_for(out, s, err);
     for (size_t i = 0; status == SC_OK && i < out->n_files; i++) {
         struct hub_file *f = &out->files[i];
-        if (f->size == SIZE_UNKNOWN || (!f->sha256[0] && !f->git_sha1[0])) status = ask_facts(f, h, err);
+        if (f->size == SIZE_UNKNOWN || (!f->sha256[0] && !f->git_sha1[0])) status = ask_facts(f, h, out->revision, err);
+        if (status == SC_OK) status = name_blob(f, err);
     }
-    if (s->file) buf_printf(&what, ":%s", s->file);
-    out->source = mem_strdup(what.data);
+    if (status == SC_OK && out->left_out) http_note(h, "%s", out->left_out);
     buf_release(&what);
     if (status != SC_OK) plan_release(out);
     return status;

@@ -4,7 +4,6 @@
  * growing pauses. Sources: RFC 9110; huggingface_hub file_download (headers, what is retried). */
 #include "hub/hub.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +97,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *user)
     return len;
 }
 
+static bool is_over(const struct http *h) { return h->is_over && atomic_load(h->is_over); }
+
 static size_t on_body(char *data, size_t size, size_t n, void *user)
 {
     struct exchange *x = user;
@@ -105,6 +106,10 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
     struct http_reply *r = x->reply;
     curl_easy_getinfo(x->http->curl, CURLINFO_RESPONSE_CODE, &r->status);
     bool is_success = r->status / 100 == 2;
+    if (is_over(x->http)) {
+        x->status = FAIL(x->err, SC_E_CANCELLED, "stopped, because another file failed");
+        return 0;
+    }
     if (is_success && x->request->sink) {
         x->status = x->request->sink(x->request->user, r, data, len, x->err);
         return x->status == SC_OK ? len : 0;
@@ -145,9 +150,10 @@ static struct curl_slist *request_headers(const struct http *h, const struct htt
         buf_release(&bearer);
     }
     mem_free(origin);
-    if (q->range_from) {
-        char range[40];
-        snprintf(range, sizeof range, "bytes=%llu-", (unsigned long long)q->range_from);
+    if (q->range_from || q->range_to) {
+        char range[64];
+        if (q->range_to) snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)q->range_from, (unsigned long long)q->range_to);
+        else snprintf(range, sizeof range, "bytes=%llu-", (unsigned long long)q->range_from);
         list = header_add(list, "Range", range);
     }
     return list;
@@ -304,9 +310,11 @@ sc_status http_wait(const struct http *h, const struct http_reply *r, int tries,
     }
     mem_free(host);
     if (status != SC_OK) return status;
-    struct timespec pause = { (time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9) };
-    while (nanosleep(&pause, &pause) != 0 && errno == EINTR) { }
-    return SC_OK;
+    for (double until = clock_seconds() + seconds, left; !is_over(h) && (left = until - clock_seconds()) > 0;) {
+        struct timespec pause = { 0, (long)((left < 0.1 ? left : 0.1) * 1e9) };
+        (void)nanosleep(&pause, NULL);
+    }
+    return is_over(h) ? FAIL(err, SC_E_CANCELLED, "stopped, because another file failed") : SC_OK;
 }
 
 sc_status http_fetch(struct http *h, const struct http_request *q, struct http_reply *r, sc_error *err)
@@ -327,15 +335,23 @@ sc_status http_refusal(const struct http *h, const struct http_reply *r, const c
     char *host = url_host(r->url);
     const char *name = host ? host : "the server";
     sc_status status;
-    if (strcmp(code, "GatedRepo") == 0 || r->status == 403)
-        status = FAIL(err, SC_E_IO, "%s: access is gated (answer %ld from %s): log in there, accept the model's terms, and set HF_TOKEN to a token of that account%s%s", what, r->status, name, *said ? "; it says: " : "", quoted);
+    if (strcmp(code, "GatedRepo") == 0)
+        status = FAIL(err, SC_E_IO, "%s: access is gated (answer %ld from %s): open its page there, accept the terms, and %s%s%s", what, r->status, name,
+                      h->token ? "use a token of the account that did" : "log in here with a token of that account (`starchat login`, or HF_TOKEN)", *said ? "; it says: " : "", quoted);
+    else if (r->status == 403)
+        status = FAIL(err, SC_E_IO, "%s: %s refuses access (answer 403)%s%s; %s", what, name, *said ? ", it says: " : "", quoted,
+                      h->token ? "the token may lack the permission (`starchat whoami` shows its role), or the model is gated and its terms are to be accepted on its page" : "log in with `starchat login`, or set HF_TOKEN");
+    else if (r->status == 401 && h->token && strncmp(said, "Invalid", 7) == 0)
+        status = FAIL(err, SC_E_IO, "%s: %s does not accept the token (answer 401, %s): it is mistyped, expired or revoked; `starchat login` sets a new one", what, name, quoted);
     else if (r->status == 401)
-        status = FAIL(err, SC_E_IO, "%s was not found on %s, or it is private or gated (answer 401): check the name, and %s", what, name, h->token ? "whether the token may read it" : "set HF_TOKEN if it needs a login");
+        status = FAIL(err, SC_E_IO, "%s was not found on %s, or it is private or gated (answer 401): check the name, and %s", what, name,
+                      h->token ? "whether the token may read it (`starchat whoami`)" : "log in if it needs that (`starchat login`, or HF_TOKEN)");
     else if (r->status == 404)
         status = FAIL(err, SC_E_IO, "%s was not found on %s (answer 404%s%s)%s", what, name, *code ? ", " : "", code,
-                      strcmp(code, "RevisionNotFound") == 0 ? ": the repository has no such revision" : strcmp(code, "EntryNotFound") == 0 ? ": the repository has no such file" : ": check the name");
+                      strcmp(code, "RevisionNotFound") == 0 ? ": the repository has no such revision" : strcmp(code, "EntryNotFound") == 0 ? ": the repository has no such file"
+                      : h->token ? ": check the name" : ": check the name; a private one needs a login (`starchat login`)");
     else if (r->status == 429)
-        status = FAIL(err, SC_E_PEER, "%s: %s asks for fewer requests (answer 429); wait some minutes, or set HF_TOKEN for a higher limit", what, name);
+        status = FAIL(err, SC_E_PEER, "%s: %s asks for fewer requests (answer 429); wait some minutes%s", what, name, h->token ? "" : ", or log in for a higher limit (`starchat login`)");
     else
         status = FAIL(err, r->status >= 500 ? SC_E_PEER : SC_E_IO, "%s: %s answers %ld%s%s", what, name, r->status, *said ? ": " : "", quoted);
     mem_free(host);

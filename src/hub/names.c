@@ -52,7 +52,7 @@ sc_status sc_store_names(sc_text *json, sc_error *err)
 
 /* ---- names of the store --------------------------------------------------------------------------------------------- */
 
-enum { NAME_MAX_BYTES = 200, FILE_NAME_MAX_BYTES = 240 };
+enum { NAME_MAX_BYTES = 200, FILE_NAME_MAX_BYTES = 240, REPO_PATH_MAX_BYTES = 1000 };
 
 sc_status name_check(const char *name, sc_error *err)
 {
@@ -115,6 +115,29 @@ sc_status file_name_check(const char *name, size_t len, sc_error *err)
         if ((unsigned char)name[i] < ' ' || name[i] == 127) why = "it contains a control character";
     if (!why) return SC_OK;
     return FAIL(err, SC_E_FORMAT, "the file name \"%s\" is refused: %s", error_quote(quoted, sizeof quoted, name, len), why);
+}
+
+sc_status repo_path_check(const char *path, size_t len, sc_error *err)
+{
+    char quoted[80];
+    const char *why = NULL;
+    if (len == 0) why = "it is empty";
+    else if (len > REPO_PATH_MAX_BYTES) why = "it is longer than 1000 bytes";
+    else if (memchr(path, '\\', len)) why = "it contains a backslash";
+    else if (!utf8_is_valid(path, len)) why = "it is not valid UTF-8";
+    for (size_t i = 0; i < len && !why; i++)
+        if ((unsigned char)path[i] < ' ' || path[i] == 127) why = "it contains a control character";
+    for (const char *p = path, *end = path + len; !why; p++) {
+        const char *slash = memchr(p, '/', (size_t)(end - p));
+        size_t n = (size_t)((slash ? slash : end) - p);
+        if (n == 0) why = p == path ? "it is absolute" : "it has an empty part";
+        else if ((n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.')) why = "it leads out of its folder";
+        else if (n > FILE_NAME_MAX_BYTES) why = "a part of it is longer than 240 bytes";
+        if (!slash) break;
+        p = slash;
+    }
+    if (!why) return SC_OK;
+    return FAIL(err, SC_E_FORMAT, "the path \"%s\" is refused: %s", error_quote(quoted, sizeof quoted, path, len), why);
 }
 
 struct nearest { const char *wanted; char *best; int distance; };

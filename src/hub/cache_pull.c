@@ -1,0 +1,110 @@
+/* cache_pull.c - a pull from the Hub through the cache: the bytes go where huggingface_hub keeps them, the store gets links.
+ * Notes in the work directory say which blobs are this program's own, so that a pull that was killed still knows it, and
+ * `rm` gives back just those. Links of the snapshot and the ref come last: until the model has been opened and found
+ * good, nothing in the cache looks complete. */
+#include "hub/hub.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NOTES_MAX = 16 << 20 };
+
+static void mark_owned(struct pull_plan *p, const struct hub_file *owned, size_t n)
+{
+    for (size_t i = 0; i < p->n_files; i++)
+        for (size_t k = 0; k < n && !p->files[i].is_ours; k++) p->files[i].is_ours = owned[k].is_ours && strcmp(p->files[i].blob, owned[k].blob) == 0;
+}
+
+/* What an earlier run of this pull, or the stored model that is replaced, brought into the cache. */
+static void take_over_owned(struct pull_plan *p, const struct hub_cache *c, const char *work, const char *stored)
+{
+    char *path = path_join(work, FETCHED_NAME);
+    sc_text text = { 0 };
+    struct buf repo;
+    struct pull_plan blobs = { 0 };
+    struct manifest m;
+    buf_init(&repo, 0);
+    if (file_read(&text, path, NOTES_MAX, NULL) == SC_OK && fetched_read(&repo, &blobs, text.data ? text.data : "", text.len) && strcmp(repo.data, c->repo) == 0)
+        mark_owned(p, blobs.files, blobs.n_files);
+    if (manifest_read(&m, stored, NULL) == SC_OK) {
+        if (strcmp(m.cache, c->repo) == 0) mark_owned(p, m.files, m.n_files);
+        manifest_release(&m);
+    }
+    plan_release(&blobs);
+    buf_release(&repo);
+    sc_text_free(&text);
+    mem_free(path);
+}
+
+/* Writes down which blobs are to be this program's own before the first is fetched. */
+static sc_status write_notes(struct pull_plan *p, const struct hub_cache *c, const char *work, sc_error *err)
+{
+    struct buf text;
+    char *path = path_join(work, FETCHED_NAME);
+    sc_status status = SC_OK;
+    buf_init(&text, 0);
+    buf_printf(&text, "%s\n", c->repo);
+    for (size_t i = 0; i < p->n_files && status == SC_OK; i++) {
+        char *there;
+        status = hub_cache_find_file(&there, c, p->revision, &p->files[i], err);
+        if (status == SC_OK && !there) p->files[i].is_ours = true;
+        if (p->files[i].is_ours && p->files[i].blob[0]) buf_printf(&text, "%s\n", p->files[i].blob);
+        mem_free(there);
+    }
+    if (status == SC_OK) status = file_write(path, text.data, text.len, err);
+    mem_free(path);
+    buf_release(&text);
+    return status;
+}
+
+/* Whatever else an earlier run left in the work directory, which is locked. */
+static sc_status empty_work(const char *work, sc_error *err)
+{
+    DIR *d = opendir(work);
+    sc_status status = SC_OK;
+    for (const struct dirent *e; d && status == SC_OK && (e = readdir(d)) != NULL;) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, FETCHED_NAME) == 0) continue;
+        char *path = path_join(work, e->d_name);
+        status = tree_remove(path, err);
+        mem_free(path);
+    }
+    if (d) closedir(d);
+    return status;
+}
+
+static sc_status link_files(const struct pull_plan *p, const struct hub_cache *c, const char *work, sc_error *err)
+{
+    for (size_t i = 0; i < p->n_files; i++) {
+        char *target, *path;
+        TRY(hub_cache_find_file(&target, c, p->revision, &p->files[i], err));
+        if (!target) return FAIL(err, SC_E_IO, "%s has gone from the cache while it was being fetched", p->files[i].path);
+        path = path_join(work, p->files[i].name);
+        sc_status status = symlink(target, path) == 0 ? SC_OK : FAIL(err, SC_E_IO, "cannot make the link %s: %s; the store needs a file system with symbolic links", path, strerror(errno));
+        mem_free(target);
+        mem_free(path);
+        TRY(status);
+    }
+    return SC_OK;
+}
+
+sc_status cache_pull_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, const char *work, const char *stored, sc_error *err)
+{
+    TRY(empty_work(work, err));
+    take_over_owned(p, c, work, stored);
+    TRY(write_notes(p, c, work, err));
+    TRY(cache_fetch(p, c, env, h, jobs, err));
+    return link_files(p, c, work, err);
+}
+
+sc_status cache_pull_publish(const struct pull_plan *p, const struct hub_cache *c, const char *revision, sc_error *err)
+{
+    for (size_t i = 0; i < p->n_files; i++)
+        if (p->files[i].blob[0]) TRY(hub_cache_link(c, p->revision, &p->files[i], err));
+    TRY(hub_cache_set_listing(c, p->revision, p->listing, err));
+    return hub_cache_set_ref(c, revision, p->revision, err);
+}
