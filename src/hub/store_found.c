@@ -3,6 +3,7 @@
  * huggingface_hub, "Understand caching". */
 #include "hub/hub.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,14 +33,27 @@ static void add_size(void *user, const char *path, const char *name)
     if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) *(json_int_t *)user += st.st_size;
 }
 
-static void put(json_t *rows, const char *name, const char *path, const char *from, const char *sha256, bool is_ready)
+/* A built-in name means one model: others are told by whose they are. */
+static char *own_name(const char *name, const char *from)
+{
+    struct buf b;
+    buf_init(&b, 0);
+    if (builtin_find(name)) buf_printf(&b, "%s/", from);
+    buf_puts(&b, name);
+    for (char *p = b.data; builtin_find(name) && *p != '/'; p++) *p = *p == ' ' ? '-' : (char)tolower((unsigned char)*p);
+    return b.data;
+}
+
+static void put(json_t *rows, const char *given, const char *path, const char *from, const char *sha256, bool is_ready)
 {
     json_int_t bytes = 0;
-    if (json_array_size(rows) >= FOUND_MAX || name_check(name, NULL) != SC_OK || !path_exists(path)) return;
+    if (json_array_size(rows) >= FOUND_MAX || name_check(given, NULL) != SC_OK || !path_exists(path)) return;
+    char *name = own_name(given, from);
     if (path_is_directory(path)) each_entry(path, add_size, &bytes);
     else add_size(&bytes, path, NULL);
     json_t *row = json_pack("{s:s, s:s, s:I, s:s, s:s, s:b}", "name", name, "path", path, "bytes", bytes, "from", from, "sha256", sha256, "ready", is_ready);
     if (row) json_array_append_new(rows, row);
+    mem_free(name);
 }
 
 /* $VARIABLE, else a path below the home of this user; NULL without either. */

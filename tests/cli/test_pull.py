@@ -415,6 +415,32 @@ def test_paths(world):
     world.refused("does not exist", "./nothing.gguf")
 
 
+def test_models_of_ollama(world):
+    """Linked, not copied; a broken one does not keep the others out; names may be given and changed."""
+    ollama = world.directory / "ollama"
+    digest = sha256(GGUF)
+    for tag, hexes, data in (("0.5b", digest, GGUF), ("bad", "a" * 64, b"GGUF rubbish")):
+        manifest = ollama / "manifests/registry.ollama.ai/library/tiny" / tag
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        manifest.write_text(json.dumps({"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:" + hexes, "size": len(data)}]}))
+        (ollama / "blobs").mkdir(exist_ok=True)
+        (ollama / "blobs" / f"sha256-{hexes}").write_bytes(data)
+    listed = json.loads(world.run("import", "--json", OLLAMA_MODELS=ollama).out)
+    assert [(m["name"], m["from"], m["bytes"]) for m in listed] == [("tiny:0.5b", "Ollama", len(GGUF)), ("tiny:bad", "Ollama", 12)]
+    r = world.run("import", "--all", OLLAMA_MODELS=ollama)
+    assert r.status == 1 and "tiny:bad: " in r.err and "expected aaaa" in r.err
+    assert world.stored() == ["tiny%3A0.5b"]
+    linked = world.home / "models/tiny%3A0.5b/model.gguf"
+    assert linked.read_bytes() == GGUF and linked.stat().st_ino == (ollama / "blobs" / f"sha256-{digest}").stat().st_ino
+    assert world.run("alias", "mine:v1", "tiny:0.5b").status == 0
+    paths = {m["name"]: m["path"] for m in json.loads(world.run("list", "--json").out)}
+    assert paths == {"mine:v1": str(linked), "tiny:0.5b": str(linked)}
+    assert world.run("rm", "-y", "tiny:0.5b").status == 0
+    assert (ollama / "blobs" / f"sha256-{digest}").read_bytes() == GGUF
+    r = world.run("show", "mine:v1")
+    assert r.status == 1 and "no model" in r.err
+
+
 def test_remove(world):
     path = world.pull("org/gguf").path
     assert world.run("rm", "org/gguf").status == 0 and not path.exists()

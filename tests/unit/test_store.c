@@ -198,6 +198,7 @@ TEST(models_of_other_programs)
     sc_text_free(&text);
     put(home, ".ollama/models/manifests/registry.ollama.ai/library/qwen/0.5b", MANIFEST);
     put(home, ".ollama/models/manifests/registry.ollama.ai/me/own/latest", MANIFEST);
+    put(home, ".ollama/models/manifests/registry.ollama.ai/library/starcoder/1b", MANIFEST);      /* a built-in name */
     put(home, ".ollama/models/manifests/registry.ollama.ai/library/broken/1b", "{\"layers\":3}");
     put(home, ".ollama/models/blobs/sha256-" HEX, "GGUF");
     put(home, ".cache/llama.cpp/org_small-Q4 K.gguf", "GGUF12");
@@ -212,16 +213,17 @@ TEST(models_of_other_programs)
     put(cache, "models--o--whole/snapshots/0123456789012345678901234567890123456789/model.safetensors", "1234");
     CHECK_OK(sc_store_found(&text, err));
     json_t *rows = json_loads(text.data, 0, NULL);
-    CHECK_INT(json_array_size(rows), 6);
+    CHECK_INT(json_array_size(rows), 7);
     check_found(rows, 0, "lm", "LM Studio", "/pub/repo/lm.gguf", false);
     check_found(rows, 1, "me/own:latest", "Ollama", "/blobs/sha256-" HEX, false);
     check_found(rows, 2, "o/r:q8.gguf", "huggingface_hub", "/q8.gguf", true);
     check_found(rows, 3, "o/whole", "huggingface_hub", commit, true);
-    check_found(rows, 4, "org_small-Q4_K", "llama.cpp", "/org_small-Q4 K.gguf", false);
-    check_found(rows, 5, "qwen:0.5b", "Ollama", "/blobs/sha256-" HEX, false);
-    CHECK_INT(json_integer_value(json_object_get(json_array_get(rows, 4), "bytes")), 6);
+    check_found(rows, 4, "ollama/starcoder:1b", "Ollama", "/blobs/sha256-" HEX, false);
+    check_found(rows, 5, "org_small-Q4_K", "llama.cpp", "/org_small-Q4 K.gguf", false);
+    check_found(rows, 6, "qwen:0.5b", "Ollama", "/blobs/sha256-" HEX, false);
+    CHECK_INT(json_integer_value(json_object_get(json_array_get(rows, 5), "bytes")), 6);
     CHECK_INT(json_integer_value(json_object_get(json_array_get(rows, 3), "bytes")), 6);
-    CHECK_STR(json_string_value(json_object_get(json_array_get(rows, 5), "sha256")), HEX);
+    CHECK_STR(json_string_value(json_object_get(json_array_get(rows, 6), "sha256")), HEX);
     check_resolves(NULL, "o/r:q8.gguf", "/q8.gguf");                      /* "ready" is true */
     check_resolves(NULL, "o/whole", commit);
     json_decref(rows);
