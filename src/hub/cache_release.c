@@ -34,7 +34,7 @@ static bool links_below(int parent, const char *blob, int depth)
     return is_used;
 }
 
-struct search { const char *repo; const struct hub_file *file; bool is_found; };
+struct search { const char *repo, *commit; const struct hub_file *file; bool is_found, has_link; };   /* has_link: in the same snapshot too */
 
 /* A stored model with the same blob becomes its owner. */
 static void search_visit(void *user, const struct manifest *m, const char *directory)
@@ -45,7 +45,9 @@ static void search_visit(void *user, const struct manifest *m, const char *direc
         if (strcmp(m->files[i].blob, s->file->blob) != 0) continue;
         bool was_ours = m->files[i].is_ours;
         m->files[i].is_ours = true;
-        if (was_ours || manifest_write(m, directory, NULL) == SC_OK) s->is_found = true;
+        if (!was_ours && manifest_write(m, directory, NULL) != SC_OK) continue;
+        s->is_found = true;
+        s->has_link = s->has_link || (s->file->path && strcmp(m->revision, s->commit) == 0 && strcmp(m->files[i].path, s->file->path) == 0);
     }
 }
 
@@ -131,14 +133,13 @@ static void drop_lock(const char *repo, const char *blob)
 
 static sc_status release_file(const char *repo, const char *commit, const struct hub_file *f, const char *home, sc_error *err)
 {
-    struct search s = { .repo = repo, .file = f };
+    struct search s = { .repo = repo, .commit = commit, .file = f };
     struct buf partial;
     if (home) TRY(store_walk(home, search_visit, &s, err));
-    if (s.is_found) return SC_OK;
     char *snapshot = below(repo, "snapshots", commit), *snapshots = below(repo, "snapshots", ""), *blob = below(repo, "blobs", f->blob), *blobs = below(repo, "blobs", "");
     sc_status status = SC_OK;
-    if (*commit && f->path) unlink_upwards(snapshot, f->path);
-    if (!links_below(open(snapshots, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), f->blob, 0)) {
+    if (*commit && f->path && !s.has_link) unlink_upwards(snapshot, f->path);
+    if (!s.is_found && !links_below(open(snapshots, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), f->blob, 0)) {
         buf_init(&partial, 0);
         download_partial_name(&partial, f);
         char *incomplete = path_join(blobs, partial.data);

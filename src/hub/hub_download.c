@@ -163,6 +163,8 @@ static sc_status look_at_reply(struct download *d, const struct http_reply *r, s
         if (d->at) TRY(start_over(d, err));
         if (length && !d->is_encoded) total = strtoull(length, NULL, 10);
     }
+    if (total != SIZE_UNKNOWN && d->file->size != SIZE_UNKNOWN && total != d->file->size)
+        return FAIL(err, SC_E_FORMAT, "%s: the server has %llu bytes of it, expected %llu", d->file->name, (unsigned long long)total, (unsigned long long)d->file->size);
     if (total != SIZE_UNKNOWN && d->file->size == SIZE_UNKNOWN) {
         d->total = total;
         return space_check(d->fd, total - (d->at < total ? d->at : total), err);
@@ -219,7 +221,7 @@ static enum outcome fetch_rest(struct download *d, struct http_reply *r, sc_erro
         (void)http_refusal(d->http, r, d->file->name, err);
         return http_is_passing(d->http, r) ? OUTCOME_AGAIN : OUTCOME_FAILED;
     }
-    if (!d->has_reply && look_at_reply(d, r, err) != SC_OK) return OUTCOME_AGAIN;   /* an empty body */
+    if (!d->has_reply && look_at_reply(d, r, err) != SC_OK) return OUTCOME_FAILED;   /* an empty body */
     uint64_t expected = d->file->size != SIZE_UNKNOWN ? d->file->size : d->total;
     if (expected == SIZE_UNKNOWN || d->at == expected) return OUTCOME_DONE;
     FAIL(err, SC_E_IO, "%s ended after %llu bytes, expected %llu", d->file->name, (unsigned long long)d->at, (unsigned long long)expected);

@@ -305,7 +305,8 @@ sc_status http_wait(const struct http *h, const struct http_reply *r, int tries,
     if (asked > LONGEST_PAUSE) status = FAIL(err, SC_E_PEER, "%s asks to come back in %.0f seconds (answer %ld); run the command again then", host ? host : "the server", asked, r->status);
     if (asked > seconds) seconds = asked;
     if (status == SC_OK && seconds >= 2) {
-        if (r->status && r->transport == CURLE_OK) http_note(h, "%s answers %ld; trying again in %.0f s", host ? host : "the server", r->status, seconds);
+        if (r->status / 100 == 2) http_note(h, "the answer of %s was cut short; trying again in %.0f s", host ? host : "the server", seconds);
+        else if (r->status && r->transport == CURLE_OK) http_note(h, "%s answers %ld; trying again in %.0f s", host ? host : "the server", r->status, seconds);
         else http_note(h, "the connection to %s broke; trying again in %.0f s", host ? host : "the server", seconds);
     }
     mem_free(host);

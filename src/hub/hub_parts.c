@@ -24,7 +24,7 @@ static uint64_t part_bytes_of(uint64_t size)
 
 size_t parts_count(uint64_t size)
 {
-    if (size == SIZE_UNKNOWN || size < 2 * PART_LEAST) return 1;
+    if (size < 2 * PART_LEAST || size > INT64_MAX / 2) return 1;
     return (size_t)((size + part_bytes_of(size) - 1) / part_bytes_of(size));
 }
 
@@ -38,7 +38,7 @@ bool parts_read(uint64_t *done, const void *data, size_t len, uint64_t size)
 {
     uint64_t head[2];
     size_t n = parts_count(size);
-    if (len != sizeof head + n * sizeof *done) return false;
+    if (n < 2 || len != sizeof head + n * sizeof *done) return false;
     memcpy(head, data, sizeof head);
     memcpy(done, (const char *)data + sizeof head, n * sizeof *done);
     if (head[0] != PARTS_MARK || head[1] != part_bytes_of(size)) return false;

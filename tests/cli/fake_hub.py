@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import re
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -231,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_bytes(self, path, data, etag=None, kind="application/octet-stream", headers=()):
         fault = self.next_fault(path) if path else None
         what = fault[0] if fault else None
-        first, last = 0, len(data) - 1
+        first = 0
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if what == "status":
             return self.refuse(fault[1], headers=fault[2:])
@@ -239,6 +240,7 @@ class Handler(BaseHTTPRequestHandler):
             data = bytes([data[0] ^ 1]) + data[1:]
         if what == "longer":
             data += b"x" * 10
+        last = len(data) - 1
         if wanted and what != "ignore range":
             first = int(wanted.group(1))
             if first >= len(data):
@@ -283,6 +285,14 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):       # clients that are killed break connections
+            super().handle_error(request, client_address)
+
+
 class FakeHub:
     def __init__(self):
         self.repos, self.content, self.plain, self.etags, self.packages, self.digests = {}, {}, {}, {}, {}, {}
@@ -297,8 +307,7 @@ class FakeHub:
         self.url, self.content_url = ("http://127.0.0.1:%d" % s.server_address[1] for s in self.servers)
 
     def _start(self, role):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
+        server = Server(("127.0.0.1", 0), Handler)
         server.hub, server.role = self, role
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return server

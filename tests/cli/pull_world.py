@@ -85,7 +85,7 @@ class World:
     def refused(self, part, *words, **env):
         """The pull fails with one clear sentence and leaves no model, and in the cache nothing that looks like one."""
         r = self.pull(*words, **env)
-        assert r.status == 1, r.err
+        assert r.status == 1, (r.err, r.out)
         assert part in r.err, r.err
         assert r.out == "" and self.stored() == []
         assert not list(self.cache.glob("*/snapshots/*")) and not list(self.cache.glob("*/refs/*")), list(self.cache.rglob("*"))

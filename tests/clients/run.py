@@ -89,6 +89,7 @@ CLIENTS = [
     ("ollama-js", "node", "ollama_js.mjs", False),
     ("editors", "plain", "editors.py", False),
     ("page", "plain", "page.py", False),
+    ("huggingface_hub", "venv", "hub_python.py", False),
 ]
 MORE = [("llm", "more", "more_llm.py", False), ("litellm", "more", "more_litellm.py", False), ("lm-eval", "more", "more_lm_eval.py", False)]
 
@@ -192,7 +193,7 @@ def main():
         (home / "keys").chmod(0o600)
         tiny = stack.enter_context(served.Server(program, model, "--template", "chatml", home=home))
         keyed = stack.enter_context(served.Server(program, model, "--template", "chatml", "--parallel", 1, "--queue", 1, "--api-key-file", home / "keys", home=home))
-        settings = {"url": tiny.address, "model": "tiny", "tiny": True, "infill": True, "keyed": keyed.address, "key": KEY, "program": program, "directory": str(model)}
+        settings = {"url": tiny.address, "model": "tiny", "tiny": True, "infill": True, "keyed": keyed.address, "key": KEY, "program": program, "directory": str(model), "source": str(ROOT)}
         for name, kind, script, _ in clients:
             if kind in missing:
                 report.skipped(name, missing[kind])
