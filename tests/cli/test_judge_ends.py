@@ -111,7 +111,7 @@ def test_many_refused_in_a_row():
             p = subprocess.run([PROGRAM, "judge", *map(str, args)], capture_output=True, text=True, env=environment(), timeout=120)
             if p.returncode == 0:
                 break
-        assert p.returncode == 0 and start == 3 and len(s.seen) == 40 and totals(d)["questions_refused"] == 16, (start, len(s.seen), p.stderr)
+        assert p.returncode == 0 and start == 2 and len(s.seen) == 40 and totals(d)["questions_refused"] == 16, (start, len(s.seen), p.stderr)
     with stub.Stub() as s:                                        # nothing was answered: that is not the questions' fault
         s.fixed = TOO_LONG
         for more in ((), ("--limit", 1)):
