@@ -109,11 +109,8 @@ void judging_tell_costs(const struct judging *j, const json_t *all)
          useless, count_of(all, "here"), count_of(all, "cached"));
 }
 
-/* After a failure: only where something was answered. */
-static void tell_some_costs(const struct judging *j, const json_t *all)
-{
-    if (count_of(all, "calls") + count_of(all, "here") + count_of(all, "cached")) judging_tell_costs(j, all);
-}
+/* After a failure what it came to is told only where something was answered. */
+static bool has_answers(const json_t *all) { return count_of(all, "calls") + count_of(all, "here") + count_of(all, "cached") > 0; }
 
 /* What servers refused is nothing that a later start asks again. */
 static void tell_refused(const struct judging *j, const json_t *all, long long n, const char *what)
@@ -181,7 +178,7 @@ static int fail_answers(struct judging *j, const sc_text *text, const sc_error *
     progress_clear(&j->args.common);
     if (all && j->args.common.json) printf("%s\n", text->data);
     if (all && count_of(all, "answered")) note(&j->args.common, "%lld of %lld prompts are answered", count_of(all, "answered"), count_of(all, "prompts"));
-    tell_some_costs(j, all);
+    if (has_answers(all)) judging_tell_costs(j, all);
     json_decref(all);
     return fail_with(&j->args.common, err);
 }
@@ -207,7 +204,8 @@ const struct command command_judge_answers = {
     .name = "judge answers", .operands = "MODEL|URL#NAME", .summary = "what a model answers to a file of prompts, here or on a server",
     .min_operands = 1, .max_operands = 1, .run = run_answers, .tables = answers_tables, .flags = answers_flags, .hidden = answers_hidden,
     .details = "Every answer is kept as it comes and never asked for twice: an interrupted run goes on when\n"
-               "it is started again, and takes over what --out holds of the same model and settings. A server is any that speaks OpenAI's chat completions.\n\n"
+               "it is started again, and takes over what --out holds of the same model, asked the same\n"
+               "way. A server is any that speaks OpenAI's chat completions.\n\n"
                "  starchat judge answers MODEL --prompts prompts.jsonl --out tuned.jsonl\n"
                "  starchat judge answers BASE --few-shot ta --prompts prompts.jsonl --out base.jsonl\n"
                "  starchat judge answers http://127.0.0.1:8080/v1#NAME --prompts prompts.jsonl --out a.jsonl",
@@ -282,7 +280,7 @@ static void tell_run(struct judging *j, const json_t *all, const sc_text *text)
     progress_clear(&j->args.common);
     if (j->args.common.json) printf("%s\n", text->data);
     else print_results(all);
-    tell_some_costs(j, all);
+    if (has_answers(all)) judging_tell_costs(j, all);
     tell_refused(j, all, count_of(all, "answers_refused"), "answers of assistants were");
     tell_refused(j, all, count_of(all, "questions_refused"), "questions were");
     if (json_object_get(all, "audit")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
@@ -314,7 +312,7 @@ static int fail_run(struct judging *j, const sc_text *text, const sc_error *err)
     if (all) {
         tell_run(j, all, text);
         name_left(what, sizeof what, all);
-        if (json_object_get(all, "audit") && *what) note(&j->args.common, "%s are left", what);
+        if (*what && has_answers(all)) note(&j->args.common, "%s are left", what);
     }
     json_decref(all);
     return fail_with(&j->args.common, err);

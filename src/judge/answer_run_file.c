@@ -48,7 +48,8 @@ static sc_status check_line(const char *path, const struct speaker *s, const str
     if (!is_same) return FAIL(err, SC_E_ARGUMENT, "%s has answers of %s with other settings: %s; name another file, or --overwrite it", path, s->name, error_quote(quoted, sizeof quoted, difference, strlen(difference)));
     const char *digest = json_string_value(json_object_get(settings, "prompt_sha256"));
     if (q) prompt_digest(hex, q);
-    if (!q || (digest && !strcmp(digest, hex))) return SC_OK;
+    if (q && !digest) return FAIL(err, SC_E_ARGUMENT, "%s does not tell to which prompt called %s it has an answer; name another file, or --overwrite it", path, error_quote(quoted, sizeof quoted, id, strlen(id)));
+    if (!q || !strcmp(digest, hex)) return SC_OK;
     return FAIL(err, SC_E_ARGUMENT, "%s answers another prompt that was called %s too; name another file, or --overwrite it", path, error_quote(quoted, sizeof quoted, id, strlen(id)));
 }
 

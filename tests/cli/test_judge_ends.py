@@ -34,7 +34,7 @@ def check_concluded(d, p, code, why):
     assert p.returncode == code and t["why"] == why and t["last_failure"] in p.stderr, (p.returncode, t, p.stderr)
     assert t["questions"] == 72 and t["answers_left"] == 0 and 0 < t["questions_left"] == t["left"] == 72 - len(rows) and t["calls"] == len(rows), (t, len(rows))
     assert (d / "out/report.html").stat().st_size > 1000 and json.loads((d / "out/audit.json").read_text())["judges"][0]["judge"] == "honest" and (d / "out/verdict.json").exists()
-    assert f"of {len(rows)} of 72 questions so far:" in p.stdout and "tuned" in p.stdout and f"{72 - len(rows)} questions are left" in p.stderr, (p.stdout, p.stderr)
+    assert f"of {len(rows)} of 72 questions so far:" in p.stdout and "judge honest: " in p.stdout and f"{72 - len(rows)} questions are left" in p.stderr, (p.stdout, p.stderr)
 
 
 def check_goes_on(d, s):
@@ -56,6 +56,15 @@ def test_ctrl_c_concludes():
         p.stdout, p.stderr = p.communicate(timeout=60)
         check_concluded(d, p, 130, "stopped")
         check_goes_on(d, s)
+    with stub.Stub(delay=0.1) as s:                               # while an assistant still answers
+        p = subprocess.Popen([PROGRAM, "judge", *map(str, run_args(d, s.spec("honest"), "--tuned", s.spec("talker"), "--canaries", 0, "--parallel", 2, out="answers"))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+        end = time.monotonic() + 60
+        while len(s.answered) < 5 and time.monotonic() < end:
+            time.sleep(0.01)
+        p.send_signal(signal.SIGINT)
+        out, err = p.communicate(timeout=60)
+        t = json.loads((d / "answers/run.json").read_text())["totals"]
+        assert p.returncode == 130 and 0 < t["answers_left"] < 20 and t["questions"] == 0 and f"{t['answers_left']} answers, and then all questions to the judges, are left" in err, (t, err)
 
 
 def test_a_refusal_concludes():
@@ -212,6 +221,8 @@ def test_answers_that_are_there_are_taken_over():
         assert json.loads(judge(*args, s.spec("talker"), "--dry-run", "--json").stdout)["calls"] == 0
         p = judge(*args, s.spec("talker"), "--seed", 7, good=False)
         assert "with other settings: seed is 1234 there and 7 here" in p.stderr, p.stderr
+        (d / "old.jsonl").write_text("".join(json.dumps({**r, "settings": {k: v for k, v in r["settings"].items() if k != "prompt_sha256"}}) + "\n" for r in lines(d / "t.jsonl")))
+        assert "does not tell to which prompt called p0 it has an answer" in judge(*args, s.spec("talker"), "--out", d / "old.jsonl", good=False).stderr
         assert "has answers of talker, not of talker-leaks" in judge(*args, s.spec("talker-leaks"), good=False).stderr
         (d / "p.jsonl").write_text((d / "p.jsonl").read_text().replace("topic2.", "topic22."))
         assert "answers another prompt that was called p2 too" in judge(*args, s.spec("talker"), good=False).stderr
