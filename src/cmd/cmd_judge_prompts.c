@@ -179,7 +179,7 @@ static int make_set(struct judging *j, const sc_judge_prompts_config *config)
     progress_clear(&j->args.common);
     if (code == EXIT_DONE && j->args.common.json) printf("%s\n", text.data);
     else if (code == EXIT_DONE) print_summary(summary);
-    if (summary && config->write) judging_tell_costs(j, summary);
+    if (summary && config->write && (code == EXIT_DONE || count_of(summary, "calls") + count_of(summary, "here") + count_of(summary, "cached"))) judging_tell_costs(j, summary);
     if (code != EXIT_DONE && code != ARGS_GO && err.message[0]) code = fail_with(&j->args.common, &err);
     json_decref(summary);
     sc_text_free(&text);

@@ -13,20 +13,25 @@ static void put_line(struct buf *b, json_t *line)
     mem_free(text);
 }
 
-sc_status answers_write(const char *path, const struct judge_answers *a, sc_error *err)
+void answers_text(struct buf *out, const struct judge_answers *a)
 {
-    struct buf b;
     const char *model, *id;
     json_t *of_model, *line;
-    buf_init(&b, 0);
-    buf_puts(&b, "");
+    buf_init(out, 0);
+    buf_puts(out, "");
     for (size_t i = 0; i < a->n; i++) {
         line = judge_answer_json(&a->at[i]);
-        put_line(&b, line);
+        put_line(out, line);
         json_decref(line);
     }
     json_object_foreach(a->refused, model, of_model)
-        json_object_foreach(of_model, id, line) put_line(&b, line);
+        json_object_foreach(of_model, id, line) put_line(out, line);
+}
+
+sc_status answers_write(const char *path, const struct judge_answers *a, sc_error *err)
+{
+    struct buf b;
+    answers_text(&b, a);
     sc_status status = file_write(path, b.data, b.len, err);
     buf_release(&b);
     return status;

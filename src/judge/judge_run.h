@@ -67,6 +67,9 @@ sc_status answers_make(struct judge_answers *out, json_t **left, const char **wh
 
 /* ---- answer_run_file.c: `judge answers` ------------------------------------------------------------------------------------------------------- */
 
+void      answers_text(struct buf *out, const struct judge_answers *a);          /* lines of JSON; makes `out` */
+sc_status answers_write(const char *path, const struct judge_answers *a, sc_error *err);
+
 /* As sc_judge_answers, out of a budget that others share. */
 sc_status answers_run(sc_text *out, sc_runtime *rt, const char *spec, const sc_model_config *m, const sc_judge_config *c, struct budget *budget, sc_error *err);
 
@@ -118,7 +121,6 @@ sc_status run_files_write(const struct run_files *f, const char *name, const jso
 void      settings_difference(char out[200], const json_t *there, const json_t *here);
 void      prompts_text(struct buf *out, const struct judge_prompts *p);          /* as lines of prompts.jsonl */
 sc_status run_files_prompts(const struct run_files *f, const struct judge_prompts *p, sc_error *err);
-sc_status answers_write(const char *path, const struct judge_answers *a, sc_error *err);
 void      run_files_close(struct run_files *f);
 
 #endif

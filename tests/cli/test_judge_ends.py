@@ -47,7 +47,8 @@ def check_goes_on(d, s):
 def test_ctrl_c_concludes():
     d = place("interrupted")
     planted(d, 20)
-    with stub.Stub(delay=0.1) as s:
+    with stub.Stub() as s:
+        s.refuse = lambda r: time.sleep(1.0) if len(s.answered) >= 44 else None       # slow from here on
         p = subprocess.Popen([PROGRAM, "judge", *map(str, run_args(d, s.spec("honest")))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
         end = time.monotonic() + 60
         while len(s.answered) < 44 and time.monotonic() < end:
@@ -56,7 +57,8 @@ def test_ctrl_c_concludes():
         p.stdout, p.stderr = p.communicate(timeout=60)
         check_concluded(d, p, 130, "stopped")
         check_goes_on(d, s)
-    with stub.Stub(delay=0.1) as s:                               # while an assistant still answers
+    with stub.Stub() as s:                                        # while an assistant still answers
+        s.refuse = lambda r: time.sleep(0.5) if len(s.answered) >= 5 else None
         p = subprocess.Popen([PROGRAM, "judge", *map(str, run_args(d, s.spec("honest"), "--tuned", s.spec("talker"), "--canaries", 0, "--parallel", 2, out="answers"))], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
         end = time.monotonic() + 60
         while len(s.answered) < 5 and time.monotonic() < end:
