@@ -113,10 +113,10 @@ void judging_tell_costs(const struct judging *j, const json_t *all)
 static bool has_answers(const json_t *all) { return count_of(all, "calls") + count_of(all, "here") + count_of(all, "cached") > 0; }
 
 /* What servers refused is nothing that a later start asks again. */
-static void tell_refused(const struct judging *j, const json_t *all, long long n, const char *what)
+static void tell_refused(const struct judging *j, const json_t *all, long long n, const char *one, const char *many)
 {
     const char *last = text_of(all, "last_refusal");
-    if (n) note(&j->args.common, "%lld %s refused for good%s%.300s; --overwrite asks them again", n, what, *last ? ", the last: " : "", last);
+    if (n) note(&j->args.common, "%lld %s refused for good%s%.300s; --overwrite asks them again", n, n == 1 ? one : many, *last ? ", the last: " : "", last);
 }
 
 /* The first few ids of an array. */
@@ -163,7 +163,7 @@ static int print_answers(struct judging *j, const sc_text *text)
         if (!j->args.common.json)
             printf("%s: %lld of %lld prompts answered; %lld turns ran on past their end (cut off), %lld ended for length\n", text_of(all, "model"), count_of(all, "answered"), count_of(all, "prompts"), count_of(all, "leaks"), count_of(all, "cut"));
         judging_tell_costs(j, all);
-        tell_refused(j, all, count_of(all, "refused"), "prompts were");
+        tell_refused(j, all, count_of(all, "refused"), "prompt was", "prompts were");
         if (json_array_size(left)) snprintf(what, sizeof what, "%zu prompts", json_array_size(left));
         code = tell_left(all, left, what);
     }
@@ -253,7 +253,7 @@ static void print_estimate(const json_t *all)
 {
     printf("%lld prompts, %lld questions to judges: at most %lld calls of servers (%lld tokens in, at most %lld out), %lld answers computed here, %lld known from before, cost at most %.4f\n", count_of(all, "prompts"),
            count_of(all, "questions"), count_of(all, "calls"), count_of(all, "tokens_in"), count_of(all, "tokens_out"), count_of(all, "here"), count_of(all, "cached"), real_of(all, "cost"));
-    if (count_of(all, "again")) printf("of these, %lld ask a second time, where a judge's answer has no verdict; most have one\n", count_of(all, "again"));
+    if (count_of(all, "again")) printf("%lld of these ask a second time, only where a judge's first answer holds no verdict\n", count_of(all, "again"));
     printf("%lld prompts tell a win rate to +- %.1f points (95 %%), and show a difference of %.1f points from 50 %% in four of five repetitions\n", count_of(all, "prompts"), 100 * real_of(all, "half_width"), 100 * real_of(all, "smallest"));
 }
 
@@ -281,8 +281,8 @@ static void tell_run(struct judging *j, const json_t *all, const sc_text *text)
     if (j->args.common.json) printf("%s\n", text->data);
     else print_results(all);
     if (has_answers(all)) judging_tell_costs(j, all);
-    tell_refused(j, all, count_of(all, "answers_refused"), "answers of assistants were");
-    tell_refused(j, all, count_of(all, "questions_refused"), "questions were");
+    tell_refused(j, all, count_of(all, "answers_refused"), "answer of an assistant was", "answers of assistants were");
+    tell_refused(j, all, count_of(all, "questions_refused"), "question was", "questions were");
     if (json_object_get(all, "audit")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
 }
 

@@ -138,14 +138,14 @@ def test_refused_prompts_of_an_assistant():
         s.refuse = lambda r: TOO_LONG if r["model"] == "talker" and "topic5" in r["messages"][-1]["content"] else None
         p = judge(*args, s.spec("talker"))
         rows = lines(d / "t.jsonl")
-        assert len(rows) == 8 and [r["id"] for r in rows if "refused" in r] == ["p5"] and "1 prompts were refused for good" in p.stderr, p.stderr
+        assert len(rows) == 8 and [r["id"] for r in rows if "refused" in r] == ["p5"] and "1 prompt was refused for good" in p.stderr, p.stderr
         n = len(s.seen)
         judge(*args, s.spec("talker"))
         assert len(s.seen) == n and lines(d / "t.jsonl") == rows
         for tuned, out in ((d / "t.jsonl", "by-file"), (s.spec("talker"), "by-server")):
             p = judge(*run_args(d, s.spec("honest"), "--tuned", tuned, "--canaries", 0, out=out))
             got = lines(d / out / "judgements.jsonl")
-            assert len(got) == 14 and "p5" not in {r["id"] for r in got} and "1 answers of assistants were refused" in p.stderr, (len(got), p.stderr)
+            assert len(got) == 14 and "p5" not in {r["id"] for r in got} and "1 answer of an assistant was refused" in p.stderr, (len(got), p.stderr)
         n = len(s.seen)
         judge(*run_args(d, s.spec("honest"), "--tuned", s.spec("talker"), "--canaries", 0, out="by-server"))
         assert len(s.seen) == n
@@ -180,7 +180,7 @@ def test_a_dry_run_reckons_with_second_askings():
         first = dry()
         assert first["calls"] == 24 and first["again"] == 12 and not s.seen, first
         assert dry("--omit", "seed")["calls"] == 12               # the same text again: the cache has it
-        assert "of these, 12 ask a second time" in judge(*run_args(d, s.spec("mute"), "--canaries", 0, "--dry-run")).stdout
+        assert "12 of these ask a second time" in judge(*run_args(d, s.spec("mute"), "--canaries", 0, "--dry-run")).stdout
         judge(*run_args(d, s.spec("mute"), "--canaries", 0))
         assert len(s.seen) == 24 and dry()["calls"] == 0
         judge(*run_args(d, s.spec("honest"), "--canaries", 0, out="other"))
