@@ -34,7 +34,7 @@ typedef struct {
     int64_t     tries;            /* of a request that fails in passing                                          */
     int64_t     message_mib;      /* most of a request or an answer                                              */
     const char *cache;            /* file of what servers and models answered; NULL or "": judge.sqlite of sc_store_home; ":memory:": none */
-    int64_t     most_calls;       /* answers of servers that are paid in this run; 0: any                        */
+    int64_t     most_calls;       /* answers of servers that are paid in this run, useless ones too; 0: any      */
     double      most_cost, price_in, price_out;                                  /* prices: of 10^6 tokens; most_cost 0: any */
     bool        dry_run;          /* tells what would be asked and asks nothing                                  */
     bool        overwrite;
@@ -45,12 +45,15 @@ typedef struct {
     void       *user;
 } sc_judge_config;                /* options "judge" */
 /* Answers of one model (a SPEC that is no file) to all prompts: lines of {"id","model","turns",...} in c->out. `m`: template and adapter of a local model; its path does
- * not count. few_shot is used whenever it is given. *out (JSON): {"model","prompts","answered","leaks","cut","calls","cached","here","tokens_in","tokens_out","cost","left":[ids],"why"}; with dry_run the estimate. An
- * answer that is there is never asked for again; SC_OK also where a budget or failures left some ("left" names them). */
+ * not count. few_shot is used whenever it is given. *out (JSON): {"model","prompts","answered","refused" (by the server for good),"leaks","cut","calls","unusable","cached","here","tokens_in","tokens_out","cost","left":[ids],"why","last_failure","last_refusal"};
+ * with dry_run the estimate. An answer that is there is never asked for again, and those that c->out holds of the same model asked the same way are taken over; others there are SC_E_ARGUMENT. SC_OK
+ * also where a budget or failures left some ("left" names them); where it was cancelled or refused, *out and the file tell of what came before. */
 SC_API sc_status sc_judge_answers(sc_text *out, sc_runtime *rt, const char *spec, const sc_model_config *m, const sc_judge_config *c, sc_error *err);
 /* Judges c->models (or base and tuned) into the directory c->out, where a run with the same settings goes on; other settings are SC_E_ARGUMENT. few_shot is for models
- * without a chat template. *out (JSON): {"directory","questions","left" (questions),"left_ids","why","last_failure","calls" (of servers),"cached","here" (by models of
- * this machine),"tokens_in","tokens_out","cost","audit","verdict" | "no_verdict"}; with dry_run what would be asked, at most, and "half_width" and "smallest" of a win rate. */
+ * without a chat template. *out (JSON): {"directory","questions","left" (both),"answers_left" (while there are any, nobody is asked to judge),"questions_left","left_ids" (of prompts),"answers_refused",
+ * "questions_refused","last_refusal","why","last_failure","calls" (of servers),"unusable" (of them),"cached","here" (by models of this machine),"tokens_in","tokens_out","cost","audit","verdict" |
+ * "no_verdict"}; with dry_run what would be asked, at most, "again" of it where first answers had no verdict, and "half_width" and "smallest" of a win rate. Where asking ends by a failure or is
+ * cancelled, what is there is concluded all the same, *out tells of it, and the failure is returned. */
 SC_API sc_status sc_judge_run(sc_text *out, sc_runtime *rt, const sc_judge_config *c, sc_error *err);
 
 /* ---- what judges said, and what it is worth ------------------------------------------------------------------------------------ */
@@ -81,14 +84,15 @@ SC_API sc_status sc_judge_audit(sc_text *out, const char *const *paths, size_t n
 /* A set of prompts to judge by. */
 typedef struct {
     const char *from;             /* files with commas: our own sets, MBPP, HumanEvalPack, Code Alpaca, Arena-Hard, FastChat; NULL or "": the 115 that come with the program */
-    int64_t     count;            /* of prompts that are taken                                                  */
+    int64_t     count;            /* of prompts that are taken, one of each language in turn                    */
     double      feedback;         /* share of questions about code that somebody has                            */
     const char *against;          /* training data with commas, prepared directories or files: what stands in it is left out; NULL or "": none */
     int64_t     write;            /* so many more are written by `model`, and wait for a review                 */
     const char *model;            /* SPEC of the writer, as in sc_judge_config                                  */
 } sc_judge_prompts_config;        /* options "judge_prompts" */
 /* Makes a set in j->out by j->seed; j: how the writer is asked (temperature, top_p and max_new_tokens are set here), also its key and few_shot. rt and m: for a writer, else NULL. *out (JSON):
- * {"out","read","duplicate","near_duplicate","overlap","empty","too_long","not_about_code","rejected","instruction","feedback","languages":{NAME:n},"unknown_licence","written","invalid","pending"}. */
+ * {"out","read","duplicate","near_duplicate","overlap","empty","too_long","not_about_code","rejected","instruction","feedback","languages":{NAME:n},"unknown_licence","written","invalid","pending"}, and with `write` what was paid in all rounds together, as sc_judge_answers has it, also where that fails (then only
+ * counts). */
 SC_API sc_status sc_judge_prompts(sc_text *out, sc_runtime *rt, const sc_model_config *m, const sc_judge_config *j, const sc_judge_prompts_config *c, sc_error *err);
 typedef enum { SC_REVIEW_SKIP, SC_REVIEW_ACCEPT, SC_REVIEW_REJECT, SC_REVIEW_CHANGE, SC_REVIEW_END } sc_review;
 /* A prompt that waits: its line, where it stands among those that wait, and how many there are. For SC_REVIEW_CHANGE `text` becomes the new prompt (malloc), which is accepted. */

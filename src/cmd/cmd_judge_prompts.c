@@ -174,14 +174,14 @@ static int make_set(struct judging *j, const sc_judge_prompts_config *config)
     sc_error err = { 0 };
     int code = config->write ? judging_begin(j) : ARGS_GO;
     if (code == ARGS_GO && config->write) code = open_runtime(&j->opened, &j->args.common);
-    if (code == ARGS_GO) code = sc_judge_prompts(&text, j->opened.runtime, &j->model, &j->config, config, &err) == SC_OK ? EXIT_DONE : fail_with(&j->args.common, &err);
-    if (code == EXIT_DONE) {
-        json_t *summary = json_loadb(text.data, text.len, 0, NULL);
-        progress_clear(&j->args.common);
-        if (j->args.common.json) printf("%s\n", text.data);
-        else print_summary(summary);
-        json_decref(summary);
-    }
+    if (code == ARGS_GO) code = sc_judge_prompts(&text, j->opened.runtime, &j->model, &j->config, config, &err) == SC_OK ? EXIT_DONE : EXIT_FAILED;
+    json_t *summary = text.data ? json_loadb(text.data, text.len, 0, NULL) : NULL;
+    progress_clear(&j->args.common);
+    if (code == EXIT_DONE && j->args.common.json) printf("%s\n", text.data);
+    else if (code == EXIT_DONE) print_summary(summary);
+    if (summary && config->write && (code == EXIT_DONE || count_of(summary, "calls") + count_of(summary, "here") + count_of(summary, "cached"))) judging_tell_costs(j, summary);
+    if (code != EXIT_DONE && code != ARGS_GO && err.message[0]) code = fail_with(&j->args.common, &err);
+    json_decref(summary);
     sc_text_free(&text);
     judging_end(j);
     return code;

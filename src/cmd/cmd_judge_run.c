@@ -100,12 +100,23 @@ static const char *text_of(const json_t *o, const char *key)
 }
 static double real_of(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
 
-static void tell_costs(const struct judging *j, const json_t *all)
+void judging_tell_costs(const struct judging *j, const json_t *all)
 {
-    char cost[48] = "";
+    char cost[48] = "", useless[64] = "";
     if (real_of(all, "cost") > 0) snprintf(cost, sizeof cost, ", cost %.4f", real_of(all, "cost"));
-    note(&j->args.common, "%lld answers of servers (%lld tokens in, %lld out%s), %lld computed here, %lld known from before", count_of(all, "calls"), count_of(all, "tokens_in"), count_of(all, "tokens_out"), cost,
-         count_of(all, "here"), count_of(all, "cached"));
+    if (count_of(all, "unusable")) snprintf(useless, sizeof useless, ", %lld of them of no use", count_of(all, "unusable"));
+    note(&j->args.common, "%lld answers of servers (%lld tokens in, %lld out%s)%s, %lld computed here, %lld known from before", count_of(all, "calls"), count_of(all, "tokens_in"), count_of(all, "tokens_out"), cost,
+         useless, count_of(all, "here"), count_of(all, "cached"));
+}
+
+/* After a failure what it came to is told only where something was answered. */
+static bool has_answers(const json_t *all) { return count_of(all, "calls") + count_of(all, "here") + count_of(all, "cached") > 0; }
+
+/* What servers refused is nothing that a later start asks again. */
+static void tell_refused(const struct judging *j, const json_t *all, long long n, const char *one, const char *many)
+{
+    const char *last = text_of(all, "last_refusal");
+    if (n) note(&j->args.common, "%lld %s refused for good%s%.300s; --overwrite asks them again", n, n == 1 ? one : many, *last ? ", the last: " : "", last);
 }
 
 /* The first few ids of an array. */
@@ -123,15 +134,15 @@ static void list_ids(char *out, size_t room, const json_t *ids)
     }
 }
 
-/* What is left, why, and how it goes on; EXIT_DONE if nothing is. */
-static int tell_left(const json_t *all, const json_t *ids, long long n, const char *of)
+/* What is left, why, and how it goes on; EXIT_DONE if nothing is. what: "3 questions". */
+static int tell_left(const json_t *all, const json_t *ids, const char *what)
 {
     char list[800];
     const char *why = text_of(all, "why"), *failure = text_of(all, "last_failure");
-    if (!n) return EXIT_DONE;
+    if (!*what) return EXIT_DONE;
     list_ids(list, sizeof list, ids);
-    if (!strcmp(why, "budget")) return fail_text("the budget ended it: %lld %s are left (prompts %.200s); the same command with a new budget goes on, what came back is kept", n, of, list);
-    return fail_text("%lld %s are left (prompts %.120s); the last failure: %.180s; the same command goes on", n, of, list, *failure ? failure : "none");
+    if (!strcmp(why, "budget")) return fail_text("the budget ended it: %s are left (prompts %.150s); the same command with a new budget goes on, what came back is kept", what, list);
+    return fail_text("%s are left (prompts %.100s); the last failure: %.160s; the same command goes on", what, list, *failure ? failure : "none");
 }
 
 /* ---- judge answers ------------------------------------------------------------------------------------------------------------------------------------ */
@@ -141,6 +152,7 @@ static int print_answers(struct judging *j, const sc_text *text)
     json_t *all = json_loadb(text->data, text->len, 0, NULL);
     const json_t *left = json_object_get(all, "left");
     int code = EXIT_DONE;
+    char what[48] = "";
     progress_clear(&j->args.common);
     if (j->args.common.json) printf("%s\n", text->data);
     if (j->config.dry_run) {
@@ -150,11 +162,25 @@ static int print_answers(struct judging *j, const sc_text *text)
     } else {
         if (!j->args.common.json)
             printf("%s: %lld of %lld prompts answered; %lld turns ran on past their end (cut off), %lld ended for length\n", text_of(all, "model"), count_of(all, "answered"), count_of(all, "prompts"), count_of(all, "leaks"), count_of(all, "cut"));
-        tell_costs(j, all);
-        code = tell_left(all, left, (long long)json_array_size(left), "prompts");
+        judging_tell_costs(j, all);
+        tell_refused(j, all, count_of(all, "refused"), "prompt was", "prompts were");
+        if (json_array_size(left)) snprintf(what, sizeof what, "%zu prompts", json_array_size(left));
+        code = tell_left(all, left, what);
     }
     json_decref(all);
     return code;
+}
+
+/* What came before it is in the file. */
+static int fail_answers(struct judging *j, const sc_text *text, const sc_error *err)
+{
+    json_t *all = text->data ? json_loadb(text->data, text->len, 0, NULL) : NULL;
+    progress_clear(&j->args.common);
+    if (all && j->args.common.json) printf("%s\n", text->data);
+    if (all && count_of(all, "answered")) note(&j->args.common, "%lld of %lld prompts are answered", count_of(all, "answered"), count_of(all, "prompts"));
+    if (has_answers(all)) judging_tell_costs(j, all);
+    json_decref(all);
+    return fail_with(&j->args.common, err);
 }
 
 static int run_answers(const struct command *self, int argc, char **argv)
@@ -164,7 +190,7 @@ static int run_answers(const struct command *self, int argc, char **argv)
     sc_error err = { 0 };
     if (!j) abort();
     int code = open_judging(j, self, argc, argv, true);
-    if (code == ARGS_GO) code = sc_judge_answers(&text, j->opened.runtime, j->args.operand[0], &j->model, &j->config, &err) == SC_OK ? print_answers(j, &text) : fail_with(&j->args.common, &err);
+    if (code == ARGS_GO) code = sc_judge_answers(&text, j->opened.runtime, j->args.operand[0], &j->model, &j->config, &err) == SC_OK ? print_answers(j, &text) : fail_answers(j, &text, &err);
     sc_text_free(&text);
     judging_end(j);
     free(j);
@@ -178,7 +204,8 @@ const struct command command_judge_answers = {
     .name = "judge answers", .operands = "MODEL|URL#NAME", .summary = "what a model answers to a file of prompts, here or on a server",
     .min_operands = 1, .max_operands = 1, .run = run_answers, .tables = answers_tables, .flags = answers_flags, .hidden = answers_hidden,
     .details = "Every answer is kept as it comes and never asked for twice: an interrupted run goes on when\n"
-               "it is started again. A server is any that speaks OpenAI's chat completions.\n\n"
+               "it is started again, and takes over what --out holds of the same model, asked the same\n"
+               "way. A server is any that speaks OpenAI's chat completions.\n\n"
                "  starchat judge answers MODEL --prompts prompts.jsonl --out tuned.jsonl\n"
                "  starchat judge answers BASE --few-shot ta --prompts prompts.jsonl --out base.jsonl\n"
                "  starchat judge answers http://127.0.0.1:8080/v1#NAME --prompts prompts.jsonl --out a.jsonl",
@@ -226,28 +253,69 @@ static void print_estimate(const json_t *all)
 {
     printf("%lld prompts, %lld questions to judges: at most %lld calls of servers (%lld tokens in, at most %lld out), %lld answers computed here, %lld known from before, cost at most %.4f\n", count_of(all, "prompts"),
            count_of(all, "questions"), count_of(all, "calls"), count_of(all, "tokens_in"), count_of(all, "tokens_out"), count_of(all, "here"), count_of(all, "cached"), real_of(all, "cost"));
+    if (count_of(all, "again")) printf("%lld of these ask a second time, only where a judge's first answer holds no verdict\n", count_of(all, "again"));
     printf("%lld prompts tell a win rate to +- %.1f points (95 %%), and show a difference of %.1f points from 50 %% in four of five repetitions\n", count_of(all, "prompts"), 100 * real_of(all, "half_width"), 100 * real_of(all, "smallest"));
+}
+
+/* Judges and verdict, as far as questions were asked. */
+static void print_results(const json_t *all)
+{
+    if (json_object_get(all, "audit") && count_of(all, "questions_left"))
+        printf("of %lld of %lld questions so far:\n", count_of(all, "questions") - count_of(all, "questions_left"), count_of(all, "questions"));
+    print_judges(json_object_get(all, "audit"));
+    print_verdict(json_object_get(all, "verdict"));
+    if (json_object_get(all, "no_verdict")) print_line(text_of(all, "no_verdict"));
+}
+
+/* Answers come first: while some are missing, nobody knows which questions there will be. */
+static void name_left(char *out, size_t room, const json_t *all)
+{
+    out[0] = 0;
+    if (count_of(all, "answers_left")) snprintf(out, room, "%lld answers, and then all questions to the judges,", count_of(all, "answers_left"));
+    else if (count_of(all, "questions_left")) snprintf(out, room, "%lld questions", count_of(all, "questions_left"));
+}
+
+static void tell_run(struct judging *j, const json_t *all, const sc_text *text)
+{
+    progress_clear(&j->args.common);
+    if (j->args.common.json) printf("%s\n", text->data);
+    else print_results(all);
+    if (has_answers(all)) judging_tell_costs(j, all);
+    tell_refused(j, all, count_of(all, "answers_refused"), "answer of an assistant was", "answers of assistants were");
+    tell_refused(j, all, count_of(all, "questions_refused"), "question was", "questions were");
+    if (json_object_get(all, "audit")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
 }
 
 static int print_run(struct judging *j, const sc_text *text)
 {
     json_t *all = json_loadb(text->data, text->len, JSON_ALLOW_NUL, NULL);
     int code = EXIT_DONE;
-    progress_clear(&j->args.common);
-    if (j->args.common.json) printf("%s\n", text->data);
-    else if (j->config.dry_run) print_estimate(all);
-    if (!j->config.dry_run) {
-        if (!j->args.common.json) {
-            print_judges(json_object_get(all, "audit"));
-            print_verdict(json_object_get(all, "verdict"));
-            if (json_object_get(all, "no_verdict")) print_line(text_of(all, "no_verdict"));
-        }
-        tell_costs(j, all);
-        if (json_object_get(all, "audit")) note(&j->args.common, "%s/report.html shows it all", text_of(all, "directory"));
-        code = tell_left(all, json_object_get(all, "left_ids"), count_of(all, "left"), "questions");
+    char what[96];
+    if (j->config.dry_run) {
+        progress_clear(&j->args.common);
+        if (j->args.common.json) printf("%s\n", text->data);
+        else print_estimate(all);
+    } else {
+        tell_run(j, all, text);
+        name_left(what, sizeof what, all);
+        code = tell_left(all, json_object_get(all, "left_ids"), what);
     }
     json_decref(all);
     return code;
+}
+
+/* A failure, or Ctrl-C: what is there was concluded all the same. */
+static int fail_run(struct judging *j, const sc_text *text, const sc_error *err)
+{
+    json_t *all = text->data && !j->config.dry_run ? json_loadb(text->data, text->len, JSON_ALLOW_NUL, NULL) : NULL;
+    char what[96];
+    if (all) {
+        tell_run(j, all, text);
+        name_left(what, sizeof what, all);
+        if (*what && has_answers(all)) note(&j->args.common, "%s are left", what);
+    }
+    json_decref(all);
+    return fail_with(&j->args.common, err);
 }
 
 static int run_judge(const struct command *self, int argc, char **argv)
@@ -257,7 +325,7 @@ static int run_judge(const struct command *self, int argc, char **argv)
     sc_error err = { 0 };
     if (!j) abort();
     int code = open_judging(j, self, argc, argv, false);
-    if (code == ARGS_GO) code = sc_judge_run(&text, j->opened.runtime, &j->config, &err) == SC_OK ? print_run(j, &text) : fail_with(&j->args.common, &err);
+    if (code == ARGS_GO) code = sc_judge_run(&text, j->opened.runtime, &j->config, &err) == SC_OK ? print_run(j, &text) : fail_run(j, &text, &err);
     sc_text_free(&text);
     judging_end(j);
     free(j);

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* One conversation. at_work: a turn is being asked. */
-struct talking { struct judge_answer answer; bool is_done; };
+/* One conversation. refused: why it ended before its end. */
+struct talking { struct judge_answer answer; char *refused; bool is_done; };
 struct answering {
     const struct judge_prompts *p; const struct speaker *s; const sc_judge_config *c; const sc_runtime *rt;
     struct talking *at;
@@ -23,10 +23,11 @@ static void answer_release(struct judge_answer *a)
     *a = (struct judge_answer){ 0 };
 }
 
-static json_t *settings_of(const struct speaker *s, const sc_judge_config *c)
+json_t *answer_settings(const struct speaker *s, const sc_judge_config *c)
 {
     json_t *out = json_pack("{s:f, s:f, s:I, s:I, s:I}", "temperature", c->temperature, "top_p", c->top_p, "top_k", (json_int_t)c->top_k, "max_new_tokens", (json_int_t)c->max_new_tokens, "seed", (json_int_t)c->seed);
     json_object_set_new(out, "asked_by", json_string(s->uses_few_shot ? "examples" : s->kind == SPEAKER_SERVER ? "server" : "template"));
+    if (s->uses_few_shot) json_object_set_new(out, "examples_sha256", json_string(s->examples));
     if (s->kind == SPEAKER_SERVER) json_object_set_new(out, "server", json_string(s->endpoint.base));
     else if (s->model) {
         json_object_set_new(out, "identity", json_string(s->who));
@@ -35,6 +36,23 @@ static json_t *settings_of(const struct speaker *s, const sc_judge_config *c)
     if (c->system && *c->system) json_object_set_new(out, "system", json_string(c->system));
     if (c->omit && *c->omit && s->kind == SPEAKER_SERVER) json_object_set_new(out, "omitted", json_string(c->omit));
     json_object_set_new(out, "starchat", json_string(SC_VERSION));
+    return out;
+}
+
+void prompt_digest(char hex[65], const struct judge_prompt *p)
+{
+    struct sha256 h;
+    sha256_begin(&h);
+    for (size_t i = 0; i < p->n_turns; i++) sha256_add(&h, p->turn[i], strlen(p->turn[i]) + 1);
+    sha256_end(&h, hex);
+}
+
+static json_t *settings_for(const json_t *all, const struct judge_prompt *p)
+{
+    char hex[65];
+    json_t *out = json_copy((json_t *)(uintptr_t)all);
+    prompt_digest(hex, p);
+    json_object_set_new(out, "prompt_sha256", json_string(hex));
     return out;
 }
 
@@ -73,6 +91,13 @@ static bool next_turn(void *user, struct ask *out)
     return w->status == SC_OK;
 }
 
+static void tell_done(const struct answering *w)
+{
+    char what[120];
+    snprintf(what, sizeof what, "answers of %s", w->s->name);
+    if (!w->is_dry) tell_progress(w->rt, what, w->n_done, w->p->n);
+}
+
 static sc_status take_turn(void *user, void *item, const struct reply *r, sc_error *err)
 {
     struct answering *w = user;
@@ -89,15 +114,22 @@ static sc_status take_turn(void *user, void *item, const struct reply *r, sc_err
     one->is_done = a->n_turns == w->p->at[i].n_turns;
     if (one->is_done) w->n_done++;
     else w->ready[(w->first + w->n_ready++) % w->p->n] = i;
-    if (!w->is_dry) {
-        char what[120];
-        snprintf(what, sizeof what, "answers of %s", w->s->name);
-        tell_progress(w->rt, what, w->n_done, w->p->n);
-    }
+    tell_done(w);
     return SC_OK;
 }
 
-/* Whole conversations go to `out`, ids of the others to `left`. */
+static sc_status refuse_turn(void *user, void *item, const char *why, sc_error *err)
+{
+    struct answering *w = user;
+    struct talking *one = item;
+    (void)err;
+    one->refused = mem_strdup(why);
+    w->n_done++;
+    tell_done(w);
+    return SC_OK;
+}
+
+/* Whole conversations and refusals go to `out`, ids of the others to `left`. */
 static void collect(struct judge_answers *out, json_t *left, struct answering *w)
 {
     out->at = mem_grow(out->at, (out->n + w->p->n + 1) * sizeof *out->at);
@@ -105,21 +137,43 @@ static void collect(struct judge_answers *out, json_t *left, struct answering *w
         struct talking *one = &w->at[i];
         if (one->is_done) {
             out->at[out->n++] = one->answer;
-        } else {
-            json_array_append_new(left, json_string(w->p->at[i].id));
-            answer_release(&one->answer);
+            continue;
         }
+        if (one->refused) judge_answers_refuse(out, w->s->name, w->p->at[i].id, one->refused, one->answer.settings);
+        else json_array_append_new(left, json_string(w->p->at[i].id));
+        mem_free(one->refused);
+        answer_release(&one->answer);
     }
 }
 
-sc_status answers_make(struct judge_answers *out, json_t **left, const char **why, struct talk *t, const struct speaker *s, const struct judge_prompts *p, const sc_judge_config *c, bool is_dry, sc_error *err)
+/* What is known already is done; the others may be asked. */
+static void begin_talks(struct answering *w, const struct judge_answers *known, struct budget *b)
 {
-    struct answering w = { .p = p, .s = s, .c = c, .rt = t->runtime, .at = mem_zero(p->n + 1, sizeof *w.at), .ready = mem_alloc((p->n + 1) * sizeof *w.ready), .n_ready = p->n, .is_dry = is_dry, .settings = settings_of(s, c) };
-    struct asker asker = { next_turn, take_turn, &w };
-    for (size_t i = 0; i < p->n; i++) {
-        w.at[i].answer = (struct judge_answer){ .id = mem_strdup(p->at[i].id), .model = mem_strdup(s->name), .turn = mem_zero(p->at[i].n_turns, sizeof(char *)), .settings = json_incref(w.settings) };
-        w.ready[i] = i;
+    for (size_t i = 0; i < w->p->n; i++) {
+        const struct judge_prompt *q = &w->p->at[i];
+        struct talking *one = &w->at[i];
+        const struct judge_answer *was = known ? judge_answers_find(known, w->s->name, q->id) : NULL;
+        const json_t *refused = known && !was ? judge_answers_refused(known, w->s->name, q->id) : NULL;
+        if (was) {
+            one->answer = judge_answer_copy(was, w->s->name);
+            b->kept += (int64_t)was->n_turns;
+        } else {
+            one->answer = (struct judge_answer){ .id = mem_strdup(q->id), .model = mem_strdup(w->s->name), .turn = mem_zero(q->n_turns, sizeof(char *)), .settings = settings_for(w->settings, q) };
+        }
+        one->is_done = was != NULL;
+        one->refused = refused ? mem_strdup(json_string_value(json_object_get(refused, "refused"))) : NULL;
+        if (was || refused) w->n_done++;
+        else w->ready[w->n_ready++] = i;
     }
+}
+
+sc_status answers_make(struct judge_answers *out, json_t **left, const char **why, struct talk *t, const struct speaker *s, const struct judge_prompts *p, const struct judge_answers *known, const sc_judge_config *c, bool is_dry,
+                       sc_error *err)
+{
+    struct answering w = { .p = p, .s = s, .c = c, .rt = t->runtime, .at = mem_zero(p->n + 1, sizeof *w.at), .ready = mem_alloc((p->n + 1) * sizeof *w.ready), .is_dry = is_dry, .settings = answer_settings(s, c) };
+    struct asker asker = { next_turn, take_turn, refuse_turn, &w };
+    begin_talks(&w, known, t->budget);
+    if (known && known->n) t->has_answered = true;
     sc_status status = is_dry ? talk_run_dry(t, &asker, err) : talk_run(t, &asker, err);
     if (status == SC_OK && w.status != SC_OK) {
         status = w.status;
@@ -131,100 +185,5 @@ sc_status answers_make(struct judge_answers *out, json_t **left, const char **wh
     json_decref(w.settings);
     mem_free(w.ready);
     mem_free(w.at);
-    return status;
-}
-
-/* ---- the command --------------------------------------------------------------------------------------------------------------------------------- */
-
-sc_status answers_write(const char *path, const struct judge_answers *a, sc_error *err)
-{
-    struct buf b;
-    buf_init(&b, 0);
-    buf_puts(&b, "");
-    for (size_t i = 0; i < a->n; i++) {
-        json_t *line = judge_answer_json(&a->at[i]);
-        char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-        if (text) buf_puts(&b, text);
-        buf_putc(&b, '\n');
-        mem_free(text);
-        json_decref(line);
-    }
-    sc_status status = file_write(path, b.data, b.len, err);
-    buf_release(&b);
-    return status;
-}
-
-/* What is there already may only be of the same model asked the same way: it comes again from the cache. */
-static sc_status check_out(const struct speaker *s, const sc_judge_config *c, sc_error *err)
-{
-    struct judge_answers old = { 0 };
-    sc_status status = SC_OK;
-    if (!c->out || !*c->out) return FAIL(err, SC_E_ARGUMENT, "--out is missing: the file for the answers, such as answers.jsonl");
-    if (path_is_directory(c->out)) return FAIL(err, SC_E_ARGUMENT, "%s is a directory, expected a file such as answers.jsonl", c->out);
-    if (c->overwrite || !path_exists(c->out)) return SC_OK;
-    json_t *wanted = settings_of(s, c);
-    if (judge_answers_read(&old, c->out, NULL, NULL) != SC_OK) status = FAIL(err, SC_E_ARGUMENT, "%s is there and holds no answers; name another file, or --overwrite it", c->out);
-    for (size_t i = 0; i < old.n && status == SC_OK; i++)
-        if (strcmp(old.at[i].model, s->name) != 0 || !json_equal(old.at[i].settings, wanted))
-            status = FAIL(err, SC_E_ARGUMENT, "%s has answers of %s with %s settings; name another file, or --overwrite it", c->out, old.at[i].model, strcmp(old.at[i].model, s->name) ? "its own" : "other");
-    json_decref(wanted);
-    judge_answers_release(&old);
-    return status;
-}
-
-static sc_status report(sc_text *out, const struct speaker *s, const struct judge_answers *a, const struct judge_prompts *p, json_t *left, const char *why, const struct talk *t)
-{
-    json_int_t leaks = 0, cut = 0;
-    for (size_t i = 0; i < a->n; i++) {
-        leaks += a->at[i].leaks;
-        cut += a->at[i].cut;
-    }
-    json_t *all = json_pack("{s:s, s:I, s:I, s:I, s:I}", "model", s->name, "prompts", (json_int_t)p->n, "answered", (json_int_t)a->n, "leaks", leaks, "cut", cut);
-    budget_tell(all, t->budget);
-    json_object_set(all, "left", left);
-    if (why) json_object_set_new(all, "why", json_string(why));
-    if (why && t->failed) json_object_set_new(all, "last_failure", json_string(t->last.message));
-    sc_status status = json_write(out, all, false);
-    json_decref(all);
-    return status;
-}
-
-static sc_status answer_all(sc_text *out, sc_runtime *rt, struct speaker *s, const struct judge_prompts *p, const sc_judge_config *c, sc_error *err)
-{
-    struct cache cache;
-    struct budget budget = budget_of(c);
-    struct judge_answers a = { 0 };
-    json_t *left = NULL;
-    const char *why = NULL;
-    sc_status written = SC_OK;
-    TRY(cache_open_of(&cache, c, err));
-    struct talk t = speaker_talk(s, rt, c, &cache, &budget);
-    sc_status status = answers_make(&a, &left, &why, &t, s, p, c, c->dry_run, err);
-    if (!c->dry_run && a.n) written = answers_write(c->out, &a, status == SC_OK ? err : NULL);      /* also what came before a failure */
-    if (status == SC_OK) status = written;
-    if (status == SC_OK) status = report(out, s, &a, p, left, why, &t);
-    json_decref(left);
-    judge_answers_release(&a);
-    cache_close(&cache);
-    return status;
-}
-
-sc_status sc_judge_answers(sc_text *out, sc_runtime *rt, const char *spec, const sc_model_config *m, const sc_judge_config *c, sc_error *err)
-{
-    struct speaker s;
-    struct judge_prompts p = { 0 };
-    *out = (sc_text){ 0 };
-    TRY(speaker_read(&s, spec, c, err));
-    sc_status status = SC_OK;
-    if (s.kind == SPEAKER_FILE) status = FAIL(err, SC_E_ARGUMENT, "%s is a file of answers, expected a MODEL or URL#NAME", spec);
-    else status = judge_prompts_read(&p, c->prompts, err);
-    if (status == SC_OK) {
-        prompts_cut(&p, (size_t)c->limit);
-        status = speaker_open(&s, rt, m, c->few_shot != NULL, c, err);
-    }
-    if (status == SC_OK && !c->dry_run) status = check_out(&s, c, err);
-    if (status == SC_OK) status = answer_all(out, rt, &s, &p, c, err);
-    judge_prompts_release(&p);
-    speaker_release(&s);
     return status;
 }

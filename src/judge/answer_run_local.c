@@ -10,7 +10,7 @@
 enum { BATCH = 256, ALTERNATIVES = 20 };
 
 struct local_job { char *request; void *item; char key[65]; bool wants_logprobs; };
-struct local { struct talk *t; const struct asker *asker; struct local_job job[BATCH]; struct eval_prompt prompt[BATCH]; struct eval_written written[BATCH]; size_t n; double began; sc_status status; sc_error error; };
+struct local { struct talk *t; const struct asker *asker; struct local_job job[BATCH]; struct eval_prompt prompt[BATCH]; struct eval_written written[BATCH]; size_t n; double began; struct refusals refusals; sc_status status; sc_error error; };
 
 static void forget(struct local *l)
 {
@@ -81,6 +81,7 @@ static void give(struct local *l, size_t i, struct reply *r)
     t->budget->here++;
     if (l->status == SC_OK) l->status = cache_put(t->cache, l->job[i].key, t->who, t->name, r, &l->error);
     if (l->status == SC_OK) l->status = l->asker->answered(l->asker->user, l->job[i].item, r, &l->error);
+    if (l->status == SC_OK) l->status = refusals_answered(&l->refusals, false, &l->error);
     reply_release(r);
 }
 
@@ -175,6 +176,7 @@ static sc_status take(struct local *l, struct ask *a, json_t **keep, sc_error *e
     if (status == SC_OK && found) {
         l->t->budget->kept++;
         status = l->asker->answered(l->asker->user, a->item, &kept, err);
+        if (status == SC_OK) status = refusals_answered(&l->refusals, true, err);
         reply_release(&kept);
     }
     if (status != SC_OK || found) {
@@ -189,11 +191,7 @@ static sc_status take(struct local *l, struct ask *a, json_t **keep, sc_error *e
         return SC_OK;
     }
     if (status == SC_OK) status = first_token(l, l->n, p, &own);
-    else if (status == SC_E_ARGUMENT) {                        /* of this one alone */
-        l->t->failed++;
-        l->t->last = own;
-        status = SC_OK;
-    }
+    else if (status == SC_E_ARGUMENT) status = refusals_add(&l->refusals, a->item, &own, &own);       /* of this one alone */
     if (status != SC_OK && err) *err = own;
     sc_tokens_free(&p->tokens);
     mem_free(p->until.at);
@@ -211,6 +209,7 @@ sc_status talk_run_local(struct talk *t, const struct asker *a, sc_error *err)
     struct ask ask;
     l->t = t;
     l->asker = a;
+    l->refusals = (struct refusals){ .t = t, .asker = a };
     for (bool is_over = false; status == SC_OK && !is_over;) {
         l->began = clock_seconds();
         is_over = true;
@@ -230,6 +229,8 @@ sc_status talk_run_local(struct talk *t, const struct asker *a, sc_error *err)
             keep[i] = NULL;
         }
     }
+    if (status == SC_OK) status = refusals_end(&l->refusals, err);
+    refusals_release(&l->refusals);
     mem_free(l);
     return status;
 }

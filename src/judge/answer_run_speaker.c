@@ -155,6 +155,20 @@ static sc_status identify_open(struct speaker *s, const sc_model_config *m, sc_e
     return SC_OK;
 }
 
+sc_status few_shot_digest(char hex[65], const sc_judge_config *c, sc_error *err)
+{
+    static const sc_message probe[] = { { "system", "s" }, { "user", "1+1?" }, { "assistant", "2" }, { "user", "and 3?" } };
+    sc_text prompt = { 0 };
+    struct sha256 h;
+    TRY(c->few_shot(c->user, &prompt, probe, sizeof probe / sizeof *probe, err));
+    sha256_begin(&h);
+    sha256_add(&h, prompt.data, prompt.len);
+    for (size_t i = 0; c->few_shot_stops && c->few_shot_stops[i]; i++) sha256_add(&h, c->few_shot_stops[i], strlen(c->few_shot_stops[i]) + 1);
+    sha256_end(&h, hex);
+    sc_text_free(&prompt);
+    return SC_OK;
+}
+
 sc_status speaker_open(struct speaker *s, sc_runtime *rt, const sc_model_config *m, bool wants_few_shot, const sc_judge_config *c, sc_error *err)
 {
     sc_model_config config = m ? *m : (sc_model_config){ 0 };
@@ -167,6 +181,7 @@ sc_status speaker_open(struct speaker *s, sc_runtime *rt, const sc_model_config 
     s->uses_few_shot = c->few_shot && (wants_few_shot || !sc_model_has_chat(s->model));
     if (!sc_model_has_chat(s->model) && !s->uses_few_shot)
         return FAIL(err, SC_E_UNSUPPORTED, "%s has no chat template, so it cannot be asked as an assistant; --few-shot ta asks it by a prompt of example dialogues", s->name);
+    if (s->uses_few_shot) TRY(few_shot_digest(s->examples, c, err));
     return identify_open(s, &config, err);
 }
 

@@ -16,6 +16,7 @@ void judge_answers_release(struct judge_answers *a)
 {
     for (size_t i = 0; i < a->n; i++) answer_release(&a->at[i]);
     mem_free(a->at);
+    json_decref(a->refused);
     *a = (struct judge_answers){ 0 };
 }
 
@@ -35,6 +36,40 @@ json_t *judge_answer_json(const struct judge_answer *a)
     return out;
 }
 
+struct judge_answer judge_answer_copy(const struct judge_answer *a, const char *model)
+{
+    struct judge_answer out = { .id = mem_strdup(a->id), .model = mem_strdup(model), .turn = mem_alloc((a->n_turns + 1) * sizeof(char *)), .n_turns = a->n_turns, .leaks = a->leaks, .cut = a->cut, .settings = json_incref(a->settings) };
+    for (size_t i = 0; i < a->n_turns; i++) out.turn[i] = mem_strdup(a->turn[i]);
+    return out;
+}
+
+/* ---- what was refused -------------------------------------------------------------------------------------------------------------------- */
+
+void judge_answers_refuse(struct judge_answers *a, const char *model, const char *id, const char *why, json_t *settings)
+{
+    json_t *of_model = json_object_get(a->refused, model), *line = json_pack("{s:s, s:s, s:s}", "id", id, "model", model, "refused", why);
+    if (settings) json_object_set(line, "settings", settings);
+    if (!a->refused) a->refused = json_object();
+    if (!of_model) {
+        of_model = json_object();
+        json_object_set_new(a->refused, model, of_model);
+    }
+    json_object_set_new(of_model, id, line);
+}
+
+const json_t *judge_answers_refused(const struct judge_answers *a, const char *model, const char *id) { return json_object_get(json_object_get(a->refused, model), id); }
+
+size_t judge_answers_n_refused(const struct judge_answers *a)
+{
+    const char *model;
+    json_t *of_model;
+    size_t n = 0;
+    json_object_foreach(a->refused, model, of_model) n += json_object_size(of_model);
+    return n;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------------------------- */
+
 static sc_status take_answer(struct judge_answer *out, const json_t *row, const char *name, sc_error *err)
 {
     static const char *const id[] = { "id", "question_id", "uid", "idx", NULL }, *const model[] = { "model", "model_id", "generator", NULL }, *const turns[] = { "turns", "text", "answer", "output", NULL };
@@ -46,6 +81,7 @@ static sc_status take_answer(struct judge_answer *out, const json_t *row, const 
     else TRY(judge_take_text(&out->model, row, model, err));
     if (!out->model || !*out->model) return FAIL(err, SC_E_FORMAT, "has no \"model\" (or model_id): whose answer it is; name it as NAME=FILE");
     TRY(judge_take_list(&out->turn, &out->n_turns, choice ? choice : row, turns, err));
+    if (!out->n_turns && json_is_string(json_object_get(row, "refused"))) return SC_OK;
     if (!out->n_turns) return FAIL(err, SC_E_FORMAT, "has no answer, expected \"turns\", \"text\" or \"choices\"");
     TRY(json_opt_int(&leaks, row, "leaks", 0, 0, 1 << 20, "an answer", err));
     TRY(json_opt_int(&cut, row, "cut", 0, 0, 1 << 20, "an answer", err));
@@ -67,7 +103,8 @@ static sc_status add_answer(void *user, json_t *row, const char *file, uint64_t 
     sc_status status = take_answer(&one, row, r->model, err);
     if (status == SC_OK && judge_answers_find(r->out, one.model, one.id))
         status = FAIL(err, SC_E_FORMAT, "%s answers prompt %s a second time; a model answers each prompt once", error_quote(model, sizeof model, one.model, strlen(one.model)), error_quote(id, sizeof id, one.id, strlen(one.id)));
-    if (status != SC_OK) {
+    if (status != SC_OK || !one.n_turns) {
+        if (status == SC_OK) judge_answers_refuse(r->out, one.model, one.id, json_string_value(json_object_get(row, "refused")), json_object_get(row, "settings"));
         answer_release(&one);
         return status;
     }

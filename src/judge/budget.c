@@ -17,7 +17,7 @@ bool budget_reserve(struct budget *b, double *reserved, size_t request_bytes, in
     return true;
 }
 
-/* A server that does not tell tokens is reckoned by characters. */
+/* A server that does not tell tokens is reckoned by characters. A text NULL: its tokens are known. */
 void budget_settle(struct budget *b, double reserved, size_t request_bytes, const struct reply *r)
 {
     b->reserved -= reserved;

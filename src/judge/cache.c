@@ -11,7 +11,7 @@
 
 enum { APPLICATION = 0x73636a63, FORMAT = 1, WAIT_MS = 20000 };
 
-static const char schema[] = "CREATE TABLE IF NOT EXISTS answers(key TEXT PRIMARY KEY NOT NULL, who TEXT NOT NULL, model TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,"
+static const char schema[] = "CREATE TABLE answers(key TEXT PRIMARY KEY NOT NULL, who TEXT NOT NULL, model TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,"
                              " tokens_in INTEGER, tokens_out INTEGER, logprobs TEXT, seconds REAL NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;";
 
 static sc_status cache_fail(const struct cache *c, int code, sc_error *err)
@@ -34,23 +34,57 @@ static int number_of(sqlite3 *db, const char *pragma, int *out)
     return code;
 }
 
+/* What there is. is_empty: no program has put anything there. Alone in a transaction, so that no half of what another makes is seen. */
+struct contents { int application, format; bool is_empty; };
+static int look(struct cache *c, struct contents *out)
+{
+    int tables = 0, code = number_of(c->db, "PRAGMA application_id", &out->application);
+    if (code == SQLITE_OK) code = number_of(c->db, "PRAGMA user_version", &out->format);
+    if (code == SQLITE_OK) code = number_of(c->db, "SELECT count(*) FROM sqlite_schema", &tables);
+    out->is_empty = !out->application && !out->format && !tables;
+    return code;
+}
+
+static bool is_ours(const struct contents *c) { return c->is_empty || (c->application == APPLICATION && c->format <= FORMAT); }
+
+static int look_alone(struct cache *c, struct contents *out)
+{
+    int code = sqlite3_exec(c->db, "BEGIN", NULL, NULL, NULL);
+    if (code == SQLITE_OK) code = look(c, out);
+    (void)sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+    return code;
+}
+
+/* Tables and mark at once: a file with tables and without the mark is somebody else's. */
+static int make(struct cache *c, struct contents *found)
+{
+    char mark[96];
+    snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION, FORMAT);
+    int code = sqlite3_exec(c->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (code != SQLITE_OK) return code;
+    if ((code = look(c, found)) == SQLITE_OK && found->is_empty) {
+        code = sqlite3_exec(c->db, schema, NULL, NULL, NULL);
+        if (code == SQLITE_OK) code = sqlite3_exec(c->db, mark, NULL, NULL, NULL);
+    }
+    if (code == SQLITE_OK) return sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL);
+    (void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    return code;
+}
+
 /* The log is not removed by who closes last: another that opens at that moment would find it gone. */
-static int prepare(struct cache *c, int *application, int *format)
+static int prepare(struct cache *c, struct contents *found)
 {
     static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 4194304;";
-    char mark[96];
     int code = sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK) return code;
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, WAIT_MS);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    code = number_of(c->db, "PRAGMA application_id", application);
-    if (code == SQLITE_OK) code = number_of(c->db, "PRAGMA user_version", format);
-    if (code != SQLITE_OK || (*application && *application != APPLICATION) || *format > FORMAT) return code;
-    snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION, FORMAT);
-    if ((code = sqlite3_exec(c->db, settings, NULL, NULL, NULL)) == SQLITE_OK) code = sqlite3_exec(c->db, schema, NULL, NULL, NULL);
-    if (code == SQLITE_OK && !*application) code = sqlite3_exec(c->db, mark, NULL, NULL, NULL);
-    if (code == SQLITE_OK) code = sqlite3_prepare_v2(c->db, "SELECT text, finish, tokens_in, tokens_out, logprobs, seconds FROM answers WHERE key = ?1", -1, &c->find, NULL);
+    if ((code = look_alone(c, found)) != SQLITE_OK || !is_ours(found)) return code;       /* nothing of another's file is touched */
+    code = sqlite3_exec(c->db, settings, NULL, NULL, NULL);
+    if (code == SQLITE_OK && found->is_empty) code = make(c, found);
+    if (code != SQLITE_OK || !is_ours(found)) return code;
+    code = sqlite3_prepare_v2(c->db, "SELECT text, finish, tokens_in, tokens_out, logprobs, seconds FROM answers WHERE key = ?1", -1, &c->find, NULL);
     if (code == SQLITE_OK) code = sqlite3_prepare_v2(c->db, "INSERT OR IGNORE INTO answers VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", -1, &c->put, NULL);
     return code;
 }
@@ -79,25 +113,25 @@ sc_status cache_open(struct cache *c, const char *path, sc_error *err)
 {
     *c = (struct cache){ .path = mem_strdup(path), .lock = -1 };
     sc_status status = SC_OK;
-    int application = 0, format = 0, code = SQLITE_OK;
+    struct contents found = { 0 };
+    int code = SQLITE_OK;
     const char *slash = strrchr(path, '/');
-    if (strcmp(path, ":memory:") != 0) {
-        char *directory = slash && slash != path ? mem_strndup(path, (size_t)(slash - path)) : NULL;
-        if (directory) status = path_make_directories(directory, err);
-        mem_free(directory);
-        if (status == SC_OK) status = open_lock(c, err);
-    }
+    bool is_file = strcmp(path, ":memory:") != 0;
+    char *directory = is_file && slash && slash != path ? mem_strndup(path, (size_t)(slash - path)) : NULL;
+    if (directory) status = path_make_directories(directory, err);
+    mem_free(directory);
     /* Where several make the file at once, SQLite tells some of them that it is busy without waiting. */
     for (double until = clock_seconds() + WAIT_MS / 1000.0; status == SC_OK;) {
-        code = prepare(c, &application, &format);
+        code = prepare(c, &found);
         int kind = code & 0xff;
         if ((kind != SQLITE_BUSY && kind != SQLITE_LOCKED && kind != SQLITE_IOERR) || clock_seconds() > until) break;
         close_database(c);
         nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
     }
     if (status == SC_OK && code != SQLITE_OK) status = cache_fail(c, code, err);
-    else if (status == SC_OK && application && application != APPLICATION) status = FAIL(err, SC_E_FORMAT, "%s is a database of another program; name another with --cache", path);
-    else if (status == SC_OK && format > FORMAT) status = FAIL(err, SC_E_UNSUPPORTED, "%s was written by a newer starchat (format %d, this one knows %d); name another with --cache", path, format, FORMAT);
+    else if (status == SC_OK && !found.is_empty && found.application != APPLICATION) status = FAIL(err, SC_E_FORMAT, "%s is a database of another program; name another with --cache", path);
+    else if (status == SC_OK && found.format > FORMAT) status = FAIL(err, SC_E_UNSUPPORTED, "%s was written by a newer starchat (format %d, this one knows %d); name another with --cache", path, found.format, FORMAT);
+    if (status == SC_OK && is_file) status = open_lock(c, err);
     if (status != SC_OK) cache_close(c);
     return status;
 }

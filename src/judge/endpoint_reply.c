@@ -74,7 +74,11 @@ sc_status reply_read(struct reply *out, const char *body, size_t len, sc_error *
     out->tokens_out = count_of(usage, "completion_tokens");
     out->logprobs = first_logprobs(choice);
     json_decref(all);
-    if (status != SC_OK) reply_release(out);
+    if (status != SC_OK) {
+        struct reply paid = { .tokens_in = out->tokens_in, .tokens_out = out->tokens_out };
+        reply_release(out);
+        *out = paid;
+    }
     return status;
 }
 
@@ -90,6 +94,7 @@ int64_t request_limit(const char *request)
 /* ---- refusals ---------------------------------------------------------------------------------------------------------------------------------- */
 
 bool reply_is_passing(long status) { return status == 408 || status == 409 || status == 425 || status == 429 || status >= 500; }
+bool reply_is_of_request(long status) { return status == 400 || status == 413 || status == 422; }
 
 /* What the server says in words: {"error":{"message"}}, {"error":"..."}, {"message"}, {"detail"}, else the text. Without control characters and the key. */
 static void server_words(char out[SHOWN], const struct endpoint *e, const char *body, size_t len)
@@ -139,7 +144,7 @@ sc_status reply_refusal(const struct endpoint *e, long status, const char *body,
         mem_free(to);
         return FAIL(err, SC_E_PEER, "%s redirects (%ld) to \"%s\", where nothing is sent; give that address if it is right", e->base, status, where);
     }
-    if (status == 400 || status == 422) return FAIL(err, SC_E_PEER, "%s refuses the request (%ld: %s)%s", e->base, status, words, refused_setting(words));
+    if (reply_is_of_request(status)) return FAIL(err, SC_E_PEER, "%s refuses the request (%ld: %s)%s", e->base, status, words, refused_setting(words));
     if (status == 200) return FAIL(err, SC_E_PEER, "%s gives no answer that can be used: %s", e->base, words);
     return FAIL(err, SC_E_PEER, "%s answers %ld (%s)", e->base, status, words);
 }

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <strings.h>
 
-enum { POLL_MS = 100, FAILED_IN_A_ROW = 5, VALUE_MAX = 2048 };
+enum { POLL_MS = 100, FAILED_IN_A_ROW = 5, VALUE_MAX = 2048, CHARACTERS_A_TOKEN = 4 };
+#define TELL_SECONDS 10.0          /* between two lines about requests that are tried again */
+#define LEAST_TOLD 2.0             /* a pause that somebody notices */
 #define LONGEST_PAUSE 30.0         /* between two tries, where the server asks for none */
 #define LONGEST_WISH 600.0         /* longer ones of a server end the run */
 #define ELSEWHERE_PAUSE 0.1        /* while another asks the same */
@@ -21,7 +23,8 @@ struct running {
     CURLM *multi; struct slot *slot; size_t n_busy;
     struct job *waiting; size_t n_waiting;
     double hold_until, next_send;
-    size_t failed_in_a_row; uint64_t draws;
+    size_t failed_in_a_row, untold; uint64_t draws;
+    double tell_at; struct refusals refusals;
     bool is_over, was_answered, is_dry;             /* over: nothing new is sent; dry: next has no more for now */
     const char *ca_file;
     sc_status status; sc_error *err;
@@ -70,6 +73,7 @@ static void answer(struct running *r, struct job *j, const struct reply *reply)
     sc_error own = { 0 };
     sc_status status = r->asker->answered(r->asker->user, j->ask.item, reply, &own);
     if (status != SC_OK && r->status == SC_OK && r->err) *r->err = own;
+    if (status == SC_OK && (status = refusals_answered(&r->refusals, reply->is_kept, &own)) != SC_OK && r->status == SC_OK && r->err) *r->err = own;
     if (status != SC_OK) stop(r, status);
     r->is_dry = false;
 }
@@ -273,12 +277,34 @@ static double pause_of(struct running *r, int tries)
     return p * (0.5 + 0.5 * random_unit(0x6a756467, 1, r->draws++));
 }
 
-/* `own`: what happened. */
-static void fail_passing(struct running *r, struct job *j, long status, const char *retry_after, const sc_error *own)
+/* Many requests fail at once and again: a line for all of them. */
+static void tell_retry(struct running *r, const sc_error *own, double pause)
+{
+    double now = clock_seconds();
+    char more[80] = "";
+    r->untold++;
+    if (pause < LEAST_TOLD || now < r->tell_at) return;
+    if (r->untold > 1) snprintf(more, sizeof more, " (%zu requests failed since this was told last)", r->untold);
+    runtime_note(r->t->runtime, "%s%s; trying again in %.0f s", own->message, more, pause);
+    r->untold = 0;
+    r->tell_at = now + TELL_SECONDS;
+}
+
+/* A reply that is of no use, but was paid: what is tried next needs room in the budget of its own. */
+static void pay_for_nothing(struct running *r, struct job *j, const struct reply *paid)
+{
+    budget_settle(r->t->budget, j->reserved, strlen(j->ask.request), paid);
+    r->t->budget->unusable++;
+    j->is_reserved = false;
+}
+
+/* `own`: what happened. paid: what it cost; NULL: nothing. */
+static void fail_passing(struct running *r, struct job *j, long status, const char *retry_after, const struct reply *paid, const sc_error *own)
 {
     struct talk *t = r->t;
     double wish = http_retry_after(retry_after), pause = pause_of(r, ++j->tries);
     t->last = *own;
+    if (paid) pay_for_nothing(r, j, paid);
     if (wish > LONGEST_WISH) {
         stop(r, FAIL(r->status == SC_OK ? r->err : NULL, SC_E_PEER, "%s asks to come back in %.0f seconds (answer %ld); the same command goes on with what is left then", t->endpoint->base, wish, status));
         job_free(r, j, NULL);
@@ -287,7 +313,7 @@ static void fail_passing(struct running *r, struct job *j, long status, const ch
     if (wish > pause) pause = wish;
     if (status == 429 || wish > 0) r->hold_until = fmax(r->hold_until, clock_seconds() + pause);
     if (j->tries < t->limits.tries && !r->is_over) {
-        if (pause >= 2) runtime_note(t->runtime, "%s; trying again in %.0f s", own->message, pause);
+        tell_retry(r, own, pause);
         job_wait(r, j, pause);
         return;
     }
@@ -298,6 +324,13 @@ static void fail_passing(struct running *r, struct job *j, long status, const ch
         if (r->status == SC_OK && r->err) *r->err = *own;
         stop(r, own->status);
     }
+}
+
+/* Tokens of a body that nothing could be read from: as many as it has room for. */
+static int64_t tokens_of_body(const struct slot *s, const struct job *j)
+{
+    int64_t most = request_limit(j->ask.request), n = (int64_t)(s->body.len / CHARACTERS_A_TOKEN);
+    return n < most ? n : most;
 }
 
 static void take_reply(struct running *r, struct slot *s, struct job *j)
@@ -315,7 +348,8 @@ static void take_reply(struct running *r, struct slot *s, struct job *j)
     sc_status status = reply_read(&reply, text.data ? text.data : "", text.len, &own);
     if (status != SC_OK) {
         error_prefix(&own, status, "%s", r->t->endpoint->base);
-        fail_passing(r, j, 200, NULL, &own);
+        if (reply.tokens_out < 0) reply.tokens_out = tokens_of_body(s, j);
+        fail_passing(r, j, 200, NULL, &reply, &own);
     } else {
         reply.seconds = clock_seconds() - s->began;
         r->failed_in_a_row = 0;
@@ -328,12 +362,34 @@ static void take_reply(struct running *r, struct slot *s, struct job *j)
     buf_release(&text);
 }
 
+/* Of a transfer that broke: an answer that had begun was paid; one that did not come in time may have been written to its end. */
+static bool was_paid(struct reply *out, const struct slot *s, CURLcode code, long status)
+{
+    curl_off_t sent = 0;
+    curl_easy_getinfo(s->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    bool is_late = code == CURLE_OPERATION_TIMEDOUT && sent >= (curl_off_t)strlen(s->job->ask.request);
+    *out = (struct reply){ .tokens_in = -1, .tokens_out = is_late ? request_limit(s->job->ask.request) : tokens_of_body(s, s->job) };
+    return code != CURLE_OK && (is_late || status / 100 == 2);
+}
+
+static void refuse(struct running *r, struct job *j, const sc_error *why)
+{
+    sc_error own = { 0 };
+    sc_status status = refusals_add(&r->refusals, j->ask.item, why, &own);
+    if (status != SC_OK && r->status == SC_OK && r->err) *r->err = own;
+    if (status != SC_OK) stop(r, status);
+    r->is_dry = false;
+    job_free(r, j, NULL);
+}
+
 static void finish(struct running *r, struct slot *s, CURLcode code)
 {
     struct job *j = s->job;
     sc_error own = { 0 };
+    struct reply paid;
     long status = 0;
     curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
+    bool is_paid = was_paid(&paid, s, code, status);
     curl_multi_remove_handle(r->multi, s->easy);
     curl_slist_free_all(s->headers);
     s->headers = NULL;
@@ -347,7 +403,11 @@ static void finish(struct running *r, struct slot *s, CURLcode code)
     if (code != CURLE_OK) transport_failure(s, code, r->t->endpoint, &own);
     else reply_refusal(r->t->endpoint, status, s->body.data, s->body.len, s->location, &own);
     if (code == CURLE_OK ? reply_is_passing(status) : transport_is_passing(r, code)) {
-        fail_passing(r, j, status, s->retry_after, &own);
+        fail_passing(r, j, status, s->retry_after, is_paid ? &paid : NULL, &own);
+        return;
+    }
+    if (code == CURLE_OK && reply_is_of_request(status)) {
+        refuse(r, j, &own);
         return;
     }
     if (r->status == SC_OK && r->err) *r->err = own;
@@ -401,6 +461,7 @@ sc_status talk_run(struct talk *t, const struct asker *a, sc_error *err)
     struct running r = { .t = t, .asker = a, .err = err, .multi = curl_multi_init(), .slot = mem_zero(t->limits.parallel, sizeof *r.slot) };
     if (!r.multi) return FAIL(err, SC_E_MEMORY, "libcurl cannot start");
     sc_status status = SC_OK;
+    r.refusals = (struct refusals){ .t = t, .asker = a, .most_in_a_row = FAILED_IN_A_ROW };
     if (hub_env_read(&env, NULL) == SC_OK) r.ca_file = env.ca_file;      /* a Hub token that is no good does not matter here */
     for (size_t i = 0; i < t->limits.parallel && status == SC_OK; i++) {
         r.slot[i] = (struct slot){ .easy = curl_easy_init(), .run = &r };
@@ -410,7 +471,9 @@ sc_status talk_run(struct talk *t, const struct asker *a, sc_error *err)
     if (status == SC_OK) {
         run(&r);
         status = r.status;
+        if (status == SC_OK) status = refusals_end(&r.refusals, err);
     }
+    refusals_release(&r.refusals);
     for (struct job *j = r.waiting, *next; j; j = next) {
         next = j->next;
         job_free(&r, j, NULL);

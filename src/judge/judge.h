@@ -27,12 +27,18 @@ void      judge_prompts_release(struct judge_prompts *p);
 
 /* leaks: turns in which text ran on past the end of the answer (markers of the template), which was cut off. cut: turns that ended for length. */
 struct judge_answer { char *id, *model; char **turn; size_t n_turns; int leaks, cut; json_t *settings; };
-struct judge_answers { struct judge_answer *at; size_t n; };
-/* Lines of {"id","model","turns":[...],"leaks","cut","settings"}, or FastChat's ({"question_id","model_id","choices":[{"turns"}]}) and Vicuna's ({"question_id",
+/* refused: {MODEL: {ID: {"id","model","refused": why,"settings"}}} of what the model's server refused to answer; NULL: nothing. */
+struct judge_answers { struct judge_answer *at; size_t n; json_t *refused; };
+/* Lines of {"id","model","turns":[...],"leaks","cut","settings"} or {"id","model","refused","settings"}, or FastChat's ({"question_id","model_id","choices":[{"turns"}]}) and Vicuna's ({"question_id",
  * "model_id","text"}). Appends; `model` (may be NULL) takes the place of the name that stands there. A model answers each prompt once. */
 sc_status judge_answers_read(struct judge_answers *out, const char *path, const char *model, sc_error *err);
 const struct judge_answer *judge_answers_find(const struct judge_answers *a, const char *model, const char *id);
 json_t   *judge_answer_json(const struct judge_answer *a);         /* the line; the caller's */
+struct judge_answer judge_answer_copy(const struct judge_answer *a, const char *model);
+/* settings (may be NULL): borrowed. */
+void      judge_answers_refuse(struct judge_answers *a, const char *model, const char *id, const char *why, json_t *settings);
+const json_t *judge_answers_refused(const struct judge_answers *a, const char *model, const char *id);       /* the line; NULL: it was not refused */
+size_t    judge_answers_n_refused(const struct judge_answers *a);
 void      judge_answers_release(struct judge_answers *a);
 
 /* ---- protocol.c: how a judge is asked; parse.c: what it said --------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ struct job {
     struct judge_answers answers; struct questions plan;
     struct run_files files; bool has_files;
     struct cache cache; struct budget budget;
-    json_t *settings, *left; size_t n_left; const char *why; sc_error last;    /* left: {id: true} of prompts with something not asked */
+    json_t *settings; size_t answers_left; struct asked asked; const char *why; sc_error last, refusal;    /* asked.ids: also of prompts that lack answers */
 };
 
 static void job_release(struct job *w)
@@ -30,7 +30,7 @@ static void job_release(struct job *w)
     if (w->has_files) run_files_close(&w->files);
     if (w->cache.path) cache_close(&w->cache);
     json_decref(w->settings);
-    json_decref(w->left);
+    json_decref(w->asked.ids);
 }
 
 /* ---- what is asked for ----------------------------------------------------------------------------------------------------------------------- */
@@ -86,6 +86,18 @@ static sc_status read_job(struct job *w, sc_error *err)
     text_list_release(&models);
     text_list_release(&judges);
     return status;
+}
+
+/* A model without a chat template may need them. */
+static sc_status add_examples(const struct job *w, sc_error *err)
+{
+    char hex[65];
+    bool is_used = false;
+    for (size_t i = 0; i < w->n_models; i++) is_used = is_used || w->model[i].kind == SPEAKER_MODEL;
+    if (!w->c->few_shot || !is_used) return SC_OK;
+    TRY(few_shot_digest(hex, w->c, err));
+    json_object_set_new(w->settings, "examples_sha256", json_string(hex));
+    return SC_OK;
 }
 
 /* ---- settings: what makes a run the same run ---------------------------------------------------------------------------------------------------- */
@@ -144,7 +156,7 @@ static sc_status make_settings(struct job *w, sc_error *err)
                              c->omit ? c->omit : "", "max_tokens_name", c->max_tokens_name);
     json_object_update(w->settings, rest);
     json_decref(rest);
-    return SC_OK;
+    return add_examples(w, err);
 }
 
 /* The name of a file that holds one model's answers is that model's. */
@@ -176,13 +188,6 @@ static sc_status name_files(struct job *w, sc_error *err)
 
 /* ---- answers ---------------------------------------------------------------------------------------------------------------------------------------- */
 
-static struct judge_answer copy_of(const struct judge_answer *a, const char *name)
-{
-    struct judge_answer out = { .id = mem_strdup(a->id), .model = mem_strdup(name), .turn = mem_alloc((a->n_turns + 1) * sizeof(char *)), .n_turns = a->n_turns, .leaks = a->leaks, .cut = a->cut, .settings = json_incref(a->settings) };
-    for (size_t i = 0; i < a->n_turns; i++) out.turn[i] = mem_strdup(a->turn[i]);
-    return out;
-}
-
 static sc_status answers_of_file(struct job *w, const struct speaker *s, sc_error *err)
 {
     struct judge_answers all = { 0 };
@@ -193,10 +198,15 @@ static sc_status answers_of_file(struct job *w, const struct speaker *s, sc_erro
         const struct judge_answer *a = judge_answers_find(&all, s->of_file, w->prompts.at[i].id);
         size_t turns = w->prompts.at[i].n_turns, judged = (size_t)judge_protocol_turns(w->protocol);
         bool is_short = a && a->n_turns < (turns < judged ? turns : judged);
+        const json_t *refused = a ? NULL : judge_answers_refused(&all, s->of_file, w->prompts.at[i].id);
+        if (refused) {
+            judge_answers_refuse(&w->answers, s->name, w->prompts.at[i].id, json_string_value(json_object_get(refused, "refused")), json_object_get(refused, "settings"));
+            continue;
+        }
         if ((!a || is_short) && !missing && !short_ones) first = i;
         missing += !a;
         short_ones += is_short;
-        if (a && !is_short) w->answers.at[w->answers.n++] = copy_of(a, s->name);
+        if (a && !is_short) w->answers.at[w->answers.n++] = judge_answer_copy(a, s->name);
     }
     judge_answers_release(&all);
     if (!missing && !short_ones) return SC_OK;
@@ -206,25 +216,29 @@ static sc_status answers_of_file(struct job *w, const struct speaker *s, sc_erro
 
 static void stop_for(struct job *w, const struct talk *t, const char *why)
 {
+    if (t->refusal.message[0]) w->refusal = t->refusal;
     if (!why) return;
     if (!w->why || !strcmp(w->why, "failed")) w->why = why;
     if (t->failed) w->last = t->last;
 }
 
-static sc_status answers_of_model(struct job *w, struct speaker *s, sc_error *err)
+static sc_status answers_of_model(struct job *w, struct speaker *s, json_t **left, sc_error *err)
 {
-    json_t *left = NULL, *id;
     const char *why = NULL;
-    size_t i;
     TRY(speaker_open(s, w->rt, NULL, false, w->c, err));
     struct talk t = speaker_talk(s, w->rt, w->c, &w->cache, &w->budget);
-    sc_status status = answers_make(&w->answers, &left, &why, &t, s, &w->prompts, w->c, w->c->dry_run, err);
-    json_array_foreach(left, i, id) json_object_set_new(w->left, json_string_value(id), json_true());
-    w->n_left += json_array_size(left);
+    sc_status status = answers_make(&w->answers, left, &why, &t, s, &w->prompts, NULL, w->c, w->c->dry_run, err);
     stop_for(w, &t, why);
-    json_decref(left);
     speaker_close_model(s);
     return status;
+}
+
+/* All prompts where the model was not reached. */
+static void count_left(struct job *w, const json_t *left)
+{
+    for (size_t i = 0; !left && i < w->prompts.n; i++) json_object_set_new(w->asked.ids, w->prompts.at[i].id, json_true());
+    for (size_t i = 0; i < json_array_size(left); i++) json_object_set_new(w->asked.ids, json_string_value(json_array_get(left, i)), json_true());
+    w->answers_left += left ? json_array_size(left) : w->prompts.n;
 }
 
 /* Those of an earlier start are all there or not at all: --overwrite has removed them. */
@@ -237,44 +251,60 @@ static sc_status get_answers(struct job *w, sc_error *err)
         mem_free(path);
         return status;
     }
-    for (size_t i = 0; i < w->n_models && status == SC_OK; i++) status = w->model[i].kind == SPEAKER_FILE ? answers_of_file(w, &w->model[i], err) : answers_of_model(w, &w->model[i], err);
-    if (status == SC_OK && path && !w->n_left) status = answers_write(path, &w->answers, err);
+    for (size_t i = 0; i < w->n_models; i++) {
+        json_t *left = NULL;
+        bool is_file = w->model[i].kind == SPEAKER_FILE;
+        if (status == SC_OK) status = is_file ? answers_of_file(w, &w->model[i], err) : answers_of_model(w, &w->model[i], &left, err);
+        if (!is_file) count_left(w, left);
+        json_decref(left);
+    }
+    if (status == SC_OK && path && !w->answers_left) status = answers_write(path, &w->answers, err);
     mem_free(path);
     return status;
 }
 
 /* ---- judges ------------------------------------------------------------------------------------------------------------------------------------------ */
 
-static sc_status ask_judges(struct job *w, sc_error *err)
+static sc_status ask_judge(struct job *w, struct speaker *s, sc_error *err)
 {
     sc_judge_config plain = *w->c;
     plain.few_shot = NULL;                                     /* a judge is an assistant */
+    TRY(speaker_open(s, w->rt, NULL, false, &plain, err));
+    struct talk t = speaker_talk(s, w->rt, w->c, &w->cache, &w->budget);
+    sc_status status = judge_ask(&w->asked, &t, s, w->protocol, &w->prompts, &w->plan, w->has_files ? &w->files : NULL, w->c, err);
+    stop_for(w, &t, t.is_spent ? "budget" : t.failed ? "failed" : NULL);
+    speaker_close_model(s);
+    return status;
+}
+
+static sc_status ask_judges(struct job *w, sc_error *err)
+{
+    sc_status status = SC_OK;
     questions_make(&w->plan, w->protocol, &w->prompts, &w->answers, w->name, w->n_models, w->c);
     for (size_t i = 0; i < w->n_judges; i++) {
-        struct speaker *s = &w->judge[i];
-        struct asked asked;
-        TRY(speaker_open(s, w->rt, NULL, false, &plain, err));
-        struct talk t = speaker_talk(s, w->rt, w->c, &w->cache, &w->budget);
-        TRY(judge_ask(&asked, w->left, &t, s, w->protocol, &w->prompts, &w->plan, w->has_files ? &w->files : NULL, w->c, err));
-        if (!w->c->dry_run) w->n_left += asked.left;
-        stop_for(w, &t, t.is_spent ? "budget" : t.failed ? "failed" : NULL);
-        speaker_close_model(s);
+        if (status == SC_OK) status = ask_judge(w, &w->judge[i], err);
+        if (w->has_files) judge_left(&w->asked, &w->judge[i], &w->prompts, &w->plan, &w->files);
     }
-    return SC_OK;
+    return status;
 }
 
 /* ---- results ------------------------------------------------------------------------------------------------------------------------------------------ */
 
 static json_t *totals_of(const struct job *w)
 {
-    json_t *out = json_pack("{s:I, s:I}", "questions", (json_int_t)(w->plan.n * w->n_judges), "left", (json_int_t)w->n_left), *ids = json_array();
+    bool is_dry = w->c->dry_run;
+    json_t *out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "questions", (json_int_t)(w->plan.n * w->n_judges), "left", (json_int_t)(is_dry ? 0 : w->answers_left + w->asked.left), "answers_left",
+                            (json_int_t)(is_dry ? 0 : w->answers_left), "questions_left", (json_int_t)w->asked.left, "answers_refused", (json_int_t)judge_answers_n_refused(&w->answers), "questions_refused",
+                            (json_int_t)w->asked.refused), *ids = json_array();
     const char *id;
     json_t *v;
-    json_object_foreach(w->left, id, v) json_array_append_new(ids, json_string(id));
+    if (is_dry) json_object_set_new(out, "again", json_integer((json_int_t)w->asked.again));
+    json_object_foreach(w->asked.ids, id, v) json_array_append_new(ids, json_string(id));
     if (json_array_size(ids) && !w->c->dry_run) json_object_set(out, "left_ids", ids);
     json_decref(ids);
     if (w->why) json_object_set_new(out, "why", json_string(w->why));
     if (w->last.message[0]) json_object_set_new(out, "last_failure", json_string(w->last.message));
+    if (w->refusal.message[0]) json_object_set_new(out, "last_refusal", json_string(w->refusal.message));
     budget_tell(out, &w->budget);
     return out;
 }
@@ -389,6 +419,19 @@ static void estimate(json_t *out, const struct job *w)
     json_object_set_new(out, "smallest", json_real(power.smallest));
 }
 
+/* A failure ends asking, not the run: what is there is concluded. */
+static sc_status ask_all(struct job *w, sc_error *err)
+{
+    sc_error own = { 0 };
+    sc_status status = get_answers(w, &own);
+    if (status == SC_OK && (!w->answers_left || w->c->dry_run)) status = ask_judges(w, &own);
+    if (status == SC_OK) return SC_OK;
+    w->why = status == SC_E_CANCELLED ? "stopped" : "failed";
+    w->last = own;
+    if (err) *err = own;
+    return status;
+}
+
 static sc_status run_job(struct job *w, json_t **out, sc_error *err)
 {
     TRY(read_job(w, err));
@@ -401,25 +444,29 @@ static sc_status run_job(struct job *w, json_t **out, sc_error *err)
         TRY(write_run(w, err));
         TRY(run_files_prompts(&w->files, &w->prompts, err));
     }
-    TRY(get_answers(w, err));
-    if (!w->n_left || w->c->dry_run) TRY(ask_judges(w, err));
+    sc_status asked = ask_all(w, err);
     *out = totals_of(w);
     if (!w->has_files) {
         estimate(*out, w);
-        return SC_OK;
+        return asked;
     }
-    TRY(write_run(w, err));
     json_object_set_new(*out, "directory", json_string(w->files.directory));
-    return conclude(*out, w, err);
+    sc_error *later = asked == SC_OK ? err : NULL;             /* the first failure is the one that is told */
+    sc_status status = write_run(w, later);
+    if (status == SC_OK) status = conclude(*out, w, later);
+    return asked != SC_OK ? asked : status;
 }
 
 sc_status sc_judge_run(sc_text *out, sc_runtime *rt, const sc_judge_config *c, sc_error *err)
 {
-    struct job w = { .rt = rt, .c = c, .budget = budget_of(c), .left = json_object() };
+    struct job w = { .rt = rt, .c = c, .budget = budget_of(c), .asked.ids = json_object() };
     json_t *all = NULL;
     *out = (sc_text){ 0 };
     sc_status status = run_job(&w, &all, err);
-    if (status == SC_OK) status = json_write(out, all, false);
+    if (all) {
+        sc_status written = json_write(out, all, false);
+        if (status == SC_OK) status = written;
+    }
     json_decref(all);
     job_release(&w);
     return status;

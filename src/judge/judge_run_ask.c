@@ -7,17 +7,19 @@
 struct asking {
     const struct talk *t; const struct speaker *judge; const struct judge_protocol *protocol; const struct judge_prompts *p; const struct questions *plan; struct run_files *f; const sc_judge_config *c;
     struct question *again;            /* of each question, for the second time */
-    size_t *retry, n_retry, next, n_done;
-    bool *is_done;                     /* answered, with a verdict or twice without */
+    size_t *retry, n_retry, next, n_done, n_again;
     sc_error error; sc_status status;
 };
 
-/* What earlier starts have of a question: 0 nothing, 1 an answer without a verdict, 2 all there will be. */
-static int state_of(const struct asking *w, size_t i)
+/* What there is of a question. */
+enum state { NOTHING, NO_VERDICT, ALL, REFUSED };
+static enum state state_of(const struct question *q, const struct judge_prompts *p, const char *judge, const json_t *done)
 {
-    char *first = question_key(&w->plan->at[i], w->p, w->judge->name), *second = question_key(&w->again[i], w->p, w->judge->name);
-    const json_t *done = w->f ? w->f->done : NULL, *one = json_object_get(done, first);
-    int state = !one ? 0 : json_is_true(one) || json_object_get(done, second) ? 2 : 1;
+    struct question other = *q;
+    other.again = 1;
+    char *first = question_key(q, p, judge), *second = question_key(&other, p, judge);
+    const json_t *one = json_object_get(done, first), *two = json_object_get(done, second);
+    enum state state = !one ? NOTHING : json_is_null(one) || json_is_null(two) ? REFUSED : json_is_true(one) || two ? ALL : NO_VERDICT;
     mem_free(first);
     mem_free(second);
     return state;
@@ -28,10 +30,9 @@ static const struct question *next_of(struct asking *w)
     if (w->n_retry) return &w->again[w->retry[--w->n_retry]];
     while (w->next < w->plan->n) {
         size_t i = w->next++;
-        int state = state_of(w, i);
-        if (state == 0) return &w->plan->at[i];
-        if (state == 1) return &w->again[i];
-        w->is_done[i] = true;
+        enum state state = state_of(&w->plan->at[i], w->p, w->judge->name, w->f ? w->f->done : NULL);
+        if (state == NOTHING) return &w->plan->at[i];
+        if (state == NO_VERDICT) return &w->again[i];
         w->n_done++;
     }
     return NULL;
@@ -103,61 +104,72 @@ static json_t *line_of(const struct asking *w, const struct question *q, const s
     return out;
 }
 
+static void tell_done(struct asking *w)
+{
+    char what[120];
+    w->n_done++;
+    snprintf(what, sizeof what, "judged by %s", w->judge->name);
+    if (w->f) tell_progress(w->t->runtime, what, w->n_done, w->plan->n);
+}
+
 static sc_status take_verdict(void *user, void *item, const struct reply *r, sc_error *err)
 {
     struct asking *w = user;
     const struct question *q = item;
-    size_t i = q->again ? (size_t)(q - w->again) : (size_t)(q - w->plan->at);
     sc_error why = { 0 };
-    bool has_verdict = true;
-    if (w->f) {
-        struct judgement j = judgement_of(w, q, r, &why);
-        has_verdict = !j.error;
-        TRY(run_files_put(w->f, line_of(w, q, &j, r), err));
-    }
-    if (!has_verdict && !q->again) {
-        w->retry[w->n_retry++] = i;
-        return SC_OK;
-    }
-    w->is_done[i] = true;
-    w->n_done++;
-    char what[120];
-    snprintf(what, sizeof what, "judged by %s", w->judge->name);
-    if (w->f) tell_progress(w->t->runtime, what, w->n_done, w->plan->n);
+    struct judgement j = judgement_of(w, q, r, &why);
+    bool has_verdict = !j.error && (w->f || r->is_kept);       /* a dry run reckons with none */
+    if (w->f) TRY(run_files_put(w->f, line_of(w, q, &j, r), err));
+    w->n_again += q->again && !r->is_kept;
+    if (!has_verdict && !q->again) w->retry[w->n_retry++] = (size_t)(q - w->plan->at);
+    else tell_done(w);
+    return SC_OK;
+}
+
+static sc_status take_refusal(void *user, void *item, const char *why, sc_error *err)
+{
+    struct asking *w = user;
+    const struct question *q = item;
+    struct reply nothing = { .text = (char *)(uintptr_t)"", .finish = (char *)(uintptr_t)"", .tokens_in = -1, .tokens_out = -1 };
+    struct judgement j = judgement_of(w, q, &nothing, &(sc_error){ 0 });
+    j.error = (char *)(uintptr_t)why;
+    json_t *line = line_of(w, q, &j, &nothing);
+    json_object_set_new(line, "refused", json_true());
+    TRY(run_files_put(w->f, line, err));
+    tell_done(w);
     return SC_OK;
 }
 
 /* ---- all questions ---------------------------------------------------------------------------------------------------------------------------------- */
 
-static void name_left(struct asked *out, json_t *left, const struct asking *w)
+void judge_left(struct asked *out, const struct speaker *judge, const struct judge_prompts *p, const struct questions *plan, const struct run_files *f)
 {
-    for (size_t i = 0; i < w->plan->n; i++) {
-        const char *id = w->p->at[w->plan->at[i].prompt].id;
-        if (w->is_done[i] || state_of(w, i) == 2) continue;
+    for (size_t i = 0; i < plan->n; i++) {
+        enum state state = state_of(&plan->at[i], p, judge->name, f->done);
+        out->refused += state == REFUSED;
+        if (state == ALL || state == REFUSED) continue;
         out->left++;
-        json_object_set_new(left, id, json_true());
+        json_object_set_new(out->ids, p->at[plan->at[i].prompt].id, json_true());
     }
 }
 
-sc_status judge_ask(struct asked *out, json_t *left, struct talk *t, const struct speaker *judge, const struct judge_protocol *protocol, const struct judge_prompts *p, const struct questions *plan, struct run_files *f,
-                    const sc_judge_config *c, sc_error *err)
+sc_status judge_ask(struct asked *out, struct talk *t, const struct speaker *judge, const struct judge_protocol *protocol, const struct judge_prompts *p, const struct questions *plan, struct run_files *f, const sc_judge_config *c,
+                    sc_error *err)
 {
-    struct asking w = { .t = t, .judge = judge, .protocol = protocol, .p = p, .plan = plan, .f = f, .c = c, .again = mem_alloc((plan->n + 1) * sizeof *w.again), .retry = mem_alloc((plan->n + 1) * sizeof *w.retry),
-                        .is_done = mem_zero(plan->n + 1, sizeof *w.is_done) };
-    struct asker asker = { next_question, take_verdict, &w };
-    *out = (struct asked){ 0 };
+    struct asking w = { .t = t, .judge = judge, .protocol = protocol, .p = p, .plan = plan, .f = f, .c = c, .again = mem_alloc((plan->n + 1) * sizeof *w.again), .retry = mem_alloc((plan->n + 1) * sizeof *w.retry) };
+    struct asker asker = { next_question, take_verdict, take_refusal, &w };
     for (size_t i = 0; i < plan->n; i++) {
         w.again[i] = plan->at[i];
         w.again[i].again = 1;
+        if (f && state_of(&plan->at[i], p, judge->name, f->done) == ALL) t->has_answered = true;
     }
     sc_status status = f ? talk_run(t, &asker, err) : talk_run_dry(t, &asker, err);
     if (status == SC_OK && w.status != SC_OK) {
         status = w.status;
         if (err) *err = w.error;
     }
-    name_left(out, left, &w);
+    out->again += w.n_again;
     mem_free(w.again);
     mem_free(w.retry);
-    mem_free(w.is_done);
     return status;
 }

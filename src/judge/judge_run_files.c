@@ -31,8 +31,7 @@ static bool name_member(char out[200], const char *key, const json_t *was, const
     return true;
 }
 
-/* Where two settings differ, as "seed is 1 there and 2 here". */
-static void name_difference(char out[200], const json_t *old, const json_t *now)
+void settings_difference(char out[200], const json_t *old, const json_t *now)
 {
     const char *key;
     json_t *v;
@@ -45,6 +44,11 @@ static void name_difference(char out[200], const json_t *old, const json_t *now)
         b = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
         snprintf(out, 200, "%s is %.60s%s there and %.60s%s here", key, a, strlen(a) > 60 ? "..." : "", b, strlen(b) > 60 ? "..." : "");
         break;
+    }
+    json_object_foreach((json_t *)(uintptr_t)old, key, v) {
+        if (a || json_object_get(now, key)) continue;
+        a = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+        snprintf(out, 200, "%.60s is %.60s%s there and not named here", key, a, strlen(a) > 60 ? "..." : "");
     }
     mem_free(a);
     mem_free(b);
@@ -87,7 +91,7 @@ static sc_status check_settings(const struct run_files *f, const json_t *setting
     else if (*is_new || is_same) status = SC_OK;
     else if (!is_there) status = FAIL(err, SC_E_ARGUMENT, "%s has judgements, but no run.json that says of what; take another --out, or --overwrite it", f->directory);
     else if (status == SC_OK) {
-        name_difference(difference, json_object_get(old, "settings"), settings);
+        settings_difference(difference, json_object_get(old, "settings"), settings);
         status = FAIL(err, SC_E_ARGUMENT, "%s is another run: %s; take the same settings to go on, another --out, or --overwrite it", f->directory, error_quote(quoted, sizeof quoted, difference, strlen(difference)));
     }
     json_decref(old);
@@ -106,13 +110,18 @@ static void remove_results(const struct run_files *f)
     }
 }
 
+static json_t *kind_of(const json_t *line)
+{
+    return json_is_true(json_object_get(line, "refused")) ? json_null() : json_boolean(!json_is_string(json_object_get(line, "error")));
+}
+
 static void read_lines(struct run_files *f, const sc_text *text, size_t *whole)
 {
     *whole = 0;
     for (const char *at = text->data, *end = at + text->len, *next; at < end && (next = memchr(at, '\n', (size_t)(end - at))); at = next + 1) {
         json_t *line = json_loadb(at, (size_t)(next - at), 0, NULL);
         const char *key = json_string_value(json_object_get(line, "key"));
-        if (key) json_object_set_new(f->done, key, json_boolean(!json_is_string(json_object_get(line, "error"))));
+        if (key) json_object_set_new(f->done, key, kind_of(line));
         json_decref(line);
         *whole = (size_t)(next + 1 - text->data);
     }
@@ -190,7 +199,7 @@ sc_status run_files_put(struct run_files *f, json_t *line, sc_error *err)
     if (status == SC_OK && fdatasync(f->lines) != 0) status = FAIL(err, SC_E_IO, "%s/judgements.jsonl cannot be written: %s", f->directory, strerror(errno));
     /* No half line, behind which others would follow. */
     if (status != SC_OK && before >= 0 && (ftruncate(f->lines, before) != 0 || lseek(f->lines, before, SEEK_SET) < 0)) { close(f->lines); f->lines = -1; }
-    if (status == SC_OK && key) json_object_set_new(f->done, key, json_boolean(!json_is_string(json_object_get(line, "error"))));
+    if (status == SC_OK && key) json_object_set_new(f->done, key, kind_of(line));
     buf_release(&b);
     mem_free(text);
     json_decref(line);

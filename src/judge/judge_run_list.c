@@ -34,12 +34,12 @@ static const struct option rows[] = {
     ROW(tries, OPT_INT, 1, 100, "8", NULL, "of a request that fails in passing"),
     ROW(message_mib, OPT_INT, 1, 1024, "8", NULL, "most of a request or of what a server answers"),
     ROW(cache, OPT_STRING, 0, 0, "", NULL, "file of all answers that ever came back, which are never paid twice [judge.sqlite beside the models]; :memory: keeps none"),
-    ROW(most_calls, OPT_INT, 0, 1000000000, "0", NULL, "ends after so many answers of servers, the cache's not counted; the same command goes on; 0: any"),
+    ROW(most_calls, OPT_INT, 0, 1000000000, "0", NULL, "ends after so many answers of servers, also useless ones, the cache's not counted; the same command goes on; 0: any"),
     ROW(most_cost, OPT_REAL, 0, 1e9, "0", NULL, "ends before servers would cost more; needs prices; 0: any"),
     ROW(price_in, OPT_REAL, 0, 1e6, "0", NULL, "price of a million tokens that are sent"),
     ROW(price_out, OPT_REAL, 0, 1e6, "0", NULL, "price of a million tokens that come back"),
     ROW(dry_run, OPT_BOOL, 0, 0, "false", NULL, "asks nothing: calls, tokens, cost, and which difference could be seen"),
-    ROW(overwrite, OPT_BOOL, 0, 0, "false", NULL, "begins anew where --out has results of other settings"),
+    ROW(overwrite, OPT_BOOL, 0, 0, "false", NULL, "begins anew where --out has results already; what the cache has is not asked again"),
 };
 const struct sc_options judge_options = { "judge", sizeof(sc_judge_config), rows, sizeof rows / sizeof *rows };
 
@@ -109,6 +109,7 @@ sc_status cache_open_of(struct cache *out, const sc_judge_config *c, sc_error *e
 void budget_tell(json_t *out, const struct budget *b)
 {
     json_object_set_new(out, "calls", json_integer(b->calls));
+    json_object_set_new(out, "unusable", json_integer(b->unusable));
     json_object_set_new(out, "cached", json_integer(b->kept));
     json_object_set_new(out, "here", json_integer(b->here));
     json_object_set_new(out, "tokens_in", json_integer(b->tokens_in));

@@ -46,7 +46,7 @@ void      prompt_set_lines(struct buf *out, const struct prompt_set *s);
 sc_status prompt_set_reply(json_t **out, const char *text, size_t len, sc_error *err);
 /* Who is asked and how; all borrowed. feedback: the share of it among what is written. */
 struct prompt_writer { sc_runtime *runtime; const sc_model_config *model; const sc_judge_config *judge; const char *spec, *against; double feedback; };
-/* Adds n prompts that are like none of the set; counts "written", "invalid". SC_E_PEER: the writer gave too few after all rounds. */
+/* Adds n prompts that are like none of the set; counts "written", "invalid" and what was paid (budget_tell), out of one budget. SC_E_PEER: the writer gave too few after all rounds, or the budget ended it. */
 sc_status prompt_set_write(struct prompt_set *s, const struct prompt_writer *w, size_t n, sc_error *err);
 
 #endif

@@ -9,7 +9,7 @@
 
 static const struct option rows[] = {
     ROW(from, OPT_STRING, 0, 0, "", NULL, "files of prompts, with commas: lines {\"prompt\"}, or as MBPP, HumanEvalPack, Code Alpaca, Arena-Hard or FastChat have them; empty: the 115 of the program"),
-    ROW(count, OPT_INT, 1, 100000, "115", NULL, "prompts of the set"),
+    ROW(count, OPT_INT, 1, 100000, "115", NULL, "prompts of the set, one of each language in turn while there are any"),
     ROW(feedback, OPT_REAL, 0, 1, "0.25", NULL, "share of \"here is my code, what is wrong with it\""),
     ROW(against, OPT_STRING, 0, 0, "", NULL, "training data, with commas (prepared directories or files): prompts that stand in it are left out"),
     ROW(write, OPT_INT, 0, 10000, "0", NULL, "lets --model write so many more, which wait for --review"),
@@ -84,7 +84,9 @@ sc_status sc_judge_prompts(sc_text *out, sc_runtime *rt, const sc_model_config *
     TRY_DONE(prompt_set_choose(&s, (size_t)c->count, c->feedback, err));
     if (c->write) {
         struct prompt_writer w = { .runtime = rt, .model = m, .judge = j, .spec = c->model, .against = c->against, .feedback = c->feedback };
-        TRY_DONE(prompt_set_write(&s, &w, (size_t)c->write, err));
+        status = prompt_set_write(&s, &w, (size_t)c->write, err);
+        if (status != SC_OK) (void)json_write(out, s.counts, false);        /* what was paid */
+        TRY_DONE(status);
     }
     prompt_set_lines(&lines, &s);
     TRY_DONE(file_write(j->out, lines.data, lines.len, err));

@@ -2,6 +2,8 @@
  * is asked for again, a few rounds long. */
 #include "prompt_set.h"
 
+#include "judge/judge_run.h"
+
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,7 +87,7 @@ sc_status prompt_set_reply(json_t **out, const char *text, size_t len, sc_error 
 /* ---- rounds --------------------------------------------------------------------------------------------------------------------------------------------- */
 
 struct request_place { bool is_feedback; const char *language; };
-struct round { struct prompt_set *set; const struct prompt_writer *writer; char *directory, *prompts, *answers; struct request_place *place; size_t number, n; };
+struct round { struct prompt_set *set; const struct prompt_writer *writer; struct budget *budget; char *directory, *prompts, *answers; struct request_place *place; size_t number, n; };
 
 static sc_status write_requests(const struct round *r, sc_error *err)
 {
@@ -124,7 +126,8 @@ static void take_answer(const struct round *r, const struct judge_answer *a, con
     prompt_set_add(r->set, row);
 }
 
-static sc_status ask(const struct round *r, sc_error *err)
+/* is_spent: the budget left some unanswered. */
+static sc_status ask(const struct round *r, bool *is_spent, sc_error *err)
 {
     const struct prompt_writer *w = r->writer;
     sc_judge_config j = *w->judge;
@@ -138,8 +141,13 @@ static sc_status ask(const struct round *r, sc_error *err)
     j.limit = 0;
     j.dry_run = false;
     TRY(write_requests(r, err));
-    TRY(sc_judge_answers(&summary, w->runtime, w->spec, w->model, &j, err));
+    sc_status status = answers_run(&summary, w->runtime, w->spec, w->model, &j, r->budget, err);
+    json_t *told = summary.data ? json_loadb(summary.data, summary.len, 0, NULL) : NULL;
+    const char *why = json_string_value(json_object_get(told, "why"));
+    *is_spent = why && !strcmp(why, "budget");
+    json_decref(told);
     sc_text_free(&summary);
+    if (status != SC_OK || !path_exists(r->answers)) return status;
     TRY(judge_answers_read(&answers, r->answers, NULL, err));
     for (size_t i = 0; i < answers.n; i++) take_answer(r, &answers.at[i], w->spec);
     judge_answers_release(&answers);
@@ -152,17 +160,17 @@ static void place_requests(struct round *r, size_t feedback)
     for (size_t i = 0; i < r->n; i++) r->place[i] = (struct request_place){ i < feedback, languages[(i + r->number * 5) % COUNT(languages)] };
 }
 
-static sc_status run_round(struct prompt_set *s, const struct prompt_writer *w, const char *directory, size_t number, size_t n, size_t feedback, sc_error *err)
+static sc_status run_round(struct prompt_set *s, const struct prompt_writer *w, struct budget *budget, bool *is_spent, const char *directory, size_t number, size_t n, size_t feedback, sc_error *err)
 {
     char name[64];
     size_t first = s->n;
-    struct round r = { .set = s, .writer = w, .number = number, .n = n, .place = mem_zero(n + 1, sizeof *r.place) };
+    struct round r = { .set = s, .writer = w, .budget = budget, .number = number, .n = n, .place = mem_zero(n + 1, sizeof *r.place) };
     snprintf(name, sizeof name, "round-%zu-prompts.jsonl", number);
     r.prompts = path_join(directory, name);
     snprintf(name, sizeof name, "round-%zu-answers.jsonl", number);
     r.answers = path_join(directory, name);
     place_requests(&r, feedback);
-    sc_status status = ask(&r, err);
+    sc_status status = ask(&r, is_spent, err);
     if (status == SC_OK && w->against && *w->against && s->n > first) status = prompt_set_against(s, first, w->against, err);
     mem_free(r.prompts);
     mem_free(r.answers);
@@ -179,19 +187,23 @@ static void count_new(const struct prompt_set *s, size_t first, size_t of[2])
 sc_status prompt_set_write(struct prompt_set *s, const struct prompt_writer *w, size_t n, sc_error *err)
 {
     size_t first = s->n, feedback = (size_t)lround(w->feedback * (double)n), of[2] = { 0 };
+    struct budget budget = budget_of(w->judge);                /* of all rounds together */
+    bool is_spent = false;
     char *directory = mem_zero(strlen(w->judge->out) + 16, 1);
     memcpy(directory, w->judge->out, strlen(w->judge->out));
     memcpy(directory + strlen(w->judge->out), ".writing", 8);
     remove_plain_directory(directory);
     sc_status status = path_make_directories(directory, err);
-    for (size_t round = 0; status == SC_OK && round < ROUNDS && of[0] + of[1] < n; round++) {
-        status = run_round(s, w, directory, round, n - of[0] - of[1], feedback - of[1], err);
+    for (size_t round = 0; status == SC_OK && !is_spent && round < ROUNDS && of[0] + of[1] < n; round++) {
+        status = run_round(s, w, &budget, &is_spent, directory, round, n - of[0] - of[1], feedback - of[1], err);
         count_new(s, first, of);
     }
     remove_plain_directory(directory);
     mem_free(directory);
     prompt_set_count(s, "written", (int64_t)(of[0] + of[1]));
+    budget_tell(s->counts, &budget);
     if (status != SC_OK || of[0] + of[1] == n) return status;
+    if (is_spent) return FAIL(err, SC_E_PEER, "the budget ended it: %zu of %zu prompts are written; the same command with a new budget goes on, what came back is kept", of[0] + of[1], n);
     return FAIL(err, SC_E_PEER, "%s wrote %zu of %zu prompts in %d rounds: %lld answers held none of the kind that was asked for; ask a larger model, or for fewer with --write", w->spec, of[0] + of[1], n, ROUNDS,
                 (long long)json_integer_value(json_object_get(s->counts, "invalid")));
 }

@@ -105,6 +105,18 @@ def test_a_model_writes_more():
     assert not (SCRATCH / "more.jsonl.writing").exists()
 
 
+def test_one_budget_for_all_rounds():
+    w = Writer(lambda n, wants_code: "No." if n % 2 else good(n, wants_code))
+    args = ("--write", 8, "--feedback", 0, "--count", 20, "--model", w.spec, "--parallel", 1, "--cache", SCRATCH / "rounds.sqlite", "--price-in", 1000, "--price-out", 1000)
+    done = run(*args, "--out", SCRATCH / "rounds.jsonl", "--most-calls", 11, ok=False)
+    assert len(w.requests) == 11 and "the budget ended it: 6 of 8 prompts are written" in done.stderr, (len(w.requests), done.stderr)
+    assert "11 answers of servers" in done.stderr and "cost 0.2200" in done.stderr and not (SCRATCH / "rounds.jsonl").exists(), done.stderr
+    summary = json.loads(run(*args, "--out", SCRATCH / "rounds.jsonl", "--json").stdout)
+    w.close()
+    asked = [json.dumps(r) for r in w.requests]
+    assert len(set(asked)) == len(asked) and summary["cached"] == 11 and summary["calls"] == len(asked) - 11 and summary["written"] == 8, (len(asked), summary)
+
+
 def test_a_model_that_cannot():
     w = Writer(lambda n, wants_code: "I am sorry, I cannot." if n % 2 else '{"prompt": 7}')
     done = run("--write", 4, "--model", w.spec, "--out", SCRATCH / "none.jsonl", ok=False)

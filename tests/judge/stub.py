@@ -106,6 +106,7 @@ class Stub:
         self.rng, self.lock = random.Random(seed), threading.Lock()
         self.answered, self.seen, self.headers, self.texts = {}, [], [], {}
         self.fixed = None                                  # (status, body, headers) for every request
+        self.refuse = None                                 # of a request as an object: (status, body), or None: it is answered
         self.in_flight = self.most_in_flight = self.n_faults = 0
         self.times = []
         self.server = Pool(("127.0.0.1", 0), Handler)
@@ -203,8 +204,11 @@ class Stub:
         try:
             if self.delay:
                 time.sleep(self.delay)
+            refused = self.refuse and self.refuse(json.loads(body))
             if self.fixed:
                 self.send(h, *self.fixed)
+            elif refused:
+                self.send(h, *refused)
             elif fault:
                 self.fail(h, fault, body)
             else:

@@ -70,6 +70,9 @@ TEST(answers_of_servers)
     CHECK_OK(reply_read(&r, refusal, strlen(refusal), err));
     CHECK_STR(r.text, "no");
     reply_release(&r);
+    const char *useless = "{\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}";
+    CHECK(reply_read(&r, useless, strlen(useless), NULL) == SC_E_FORMAT && !r.text);
+    CHECK_INT(r.tokens_out, 2);                                /* it was paid */
     static const char *const bad[] = { "", "{", "{\"choices\":[]}", "{\"choices\":[{\"message\":{}}]}", "<html>", "{\"error\":{\"message\":\"x\"}}", "{\"choices\":[{\"message\":{\"content\":5}}]}" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_FAILS(reply_read(&r, bad[i], strlen(bad[i]), err), SC_E_FORMAT, "the answer is");
     for (size_t n = 1; n < strlen(good); n++) CHECK(reply_read(&r, good, n, NULL) == SC_E_FORMAT);       /* cut anywhere */
@@ -142,7 +145,55 @@ TEST(cache_refuses_other_files)
     CHECK(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, "PRAGMA application_id = 7; CREATE TABLE t(x)", NULL, NULL, NULL) == SQLITE_OK);
     sqlite3_close(db);
     CHECK_FAILS(cache_open(&c, path, err), SC_E_FORMAT, "a database of another program");
+    unlink(path);
+    CHECK(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, "CREATE TABLE t(x); INSERT INTO t VALUES(1)", NULL, NULL, NULL) == SQLITE_OK);
+    sqlite3_close(db);
+    sc_text before, after;
+    CHECK_OK(file_read(&before, path, 1 << 20, err));
+    CHECK_FAILS(cache_open(&c, path, err), SC_E_FORMAT, "a database of another program");       /* most programs set no mark */
+    CHECK_OK(file_read(&after, path, 1 << 20, err));
+    CHECK(before.len == after.len && !memcmp(before.data, after.data, before.len));
+    sc_text_free(&before);
+    sc_text_free(&after);
+    unlink(path);
+    CHECK_OK(file_write(path, "", 0, err));                    /* an empty one is nobody's */
+    CHECK_OK(cache_open(&c, path, err));
+    cache_close(&c);
+    CHECK_OK(cache_open(&c, path, err));
+    cache_close(&c);
     mem_free(path);
+}
+
+/* ---- refusals ----------------------------------------------------------------------------------------------------------------------------------------- */
+
+static sc_status count_refusal(void *user, void *item, const char *why, sc_error *err)
+{
+    (void)err;
+    CHECK(!strcmp(why, "too long"));
+    *(size_t *)user += (size_t)item == 7;
+    return SC_OK;
+}
+
+/* Whose fault a refusal is shows by what else is answered. */
+TEST(refusals_wait_for_an_answer)
+{
+    size_t n = 0;
+    struct talk t = { 0 };
+    struct asker a = { NULL, NULL, count_refusal, &n };
+    sc_error why = { .status = SC_E_PEER, .message = "too long" }, err = { 0 };
+    struct refusals r = { .t = &t, .asker = &a, .most_in_a_row = 3 };
+    CHECK(refusals_add(&r, (void *)7, &why, &err) == SC_OK && refusals_add(&r, (void *)7, &why, &err) == SC_OK && n == 0);
+    CHECK(refusals_answered(&r, true, &err) == SC_OK && n == 2);       /* from the cache: requests of this kind were answered once */
+    CHECK(refusals_add(&r, (void *)7, &why, &err) == SC_E_PEER && n == 3);
+    CHECK_STR(err.message, "3 requests in a row were refused, the last: too long");
+    CHECK(refusals_answered(&r, false, &err) == SC_OK && refusals_add(&r, (void *)7, &why, &err) == SC_OK && n == 4);
+    CHECK_STR(t.refusal.message, "too long");
+    CHECK(refusals_end(&r, &err) == SC_OK);
+    struct talk other = { 0 };
+    r = (struct refusals){ .t = &other, .asker = &a };
+    CHECK(refusals_add(&r, (void *)7, &why, &err) == SC_OK);
+    CHECK(refusals_end(&r, &err) == SC_E_PEER && n == 4);              /* nothing was answered: not this request's fault */
+    CHECK_STR(err.message, "nothing was answered, 1 refused, the last: too long");
 }
 
 enum { PROCESSES = 6, ANSWERS = 60 };
@@ -234,6 +285,11 @@ TEST(budget_holds_with_many_on_their_way)
     NEAR(b.cost, (90 * 1000.0 + 2 * 10000) / 1e6, 1e-12);      /* eight characters are two tokens */
     CHECK(budget_reserve(&b, &reserved[0], 300, 20));
     CHECK_INT(b.calls, 1);
+    struct reply nothing = { .tokens_in = -1, .tokens_out = 7 };      /* paid, and of no use */
+    budget_settle(&b, reserved[0], 400, &nothing);
+    CHECK_INT(b.calls, 2);
+    CHECK_INT(b.tokens_in, 190);
+    CHECK_INT(b.tokens_out, 9);
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------------------------------------------------------------- */
