@@ -104,7 +104,7 @@ sc_status json_opt_string(const char **out, const json_t *object, const char *ke
 sc_status json_write(sc_text *out, const json_t *value, bool indent);
 json_t   *json_real_or_null(double x);                /* null where x is no finite number, which JSON cannot hold */
 void      json_put_real(json_t *object, const char *key, double x);      /* the same as a member */
-const char *json_kind(const json_t *v);               /* for messages: "a list", "a text"...; NULL: "missing" */
+const char *json_type_words(const json_t *v);               /* for messages: "a list", "a text"...; NULL: "missing" */
 
 /* ---- json_tree.c ---------------------------------------------------------------------------------------------------- */
 

@@ -188,7 +188,7 @@ json_t *json_real_or_null(double x) { return isfinite(x) ? json_real(x) : json_n
 
 void json_put_real(json_t *object, const char *key, double x) { json_object_set_new(object, key, json_real_or_null(x)); }
 
-const char *json_kind(const json_t *v)
+const char *json_type_words(const json_t *v)
 {
     if (!v) return "missing";
     return json_is_null(v) ? "null" : json_is_string(v) ? "a text" : json_is_number(v) ? "a number" : json_is_boolean(v) ? "true or false" : json_is_array(v) ? "a list" : "an object";

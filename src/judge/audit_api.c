@@ -77,9 +77,9 @@ sc_status sc_judge_parse(sc_text *out, const sc_judge_protocol *p, const char *l
     sc_status status = json_read(&o, line, len, "the line", err);
     if (status != SC_OK) return status;
     const json_t *text = json_object_get(o, "text"), *logprobs = json_object_get(o, "logprobs");
-    if (!json_is_object(o)) status = FAIL(err, SC_E_FORMAT, "the line is %s, expected an object with \"text\"", json_kind(o));
-    else if (!json_is_string(text)) status = FAIL(err, SC_E_FORMAT, "\"text\" is %s, expected a text", json_kind(text));
-    else if (logprobs && !json_is_object(logprobs) && !json_is_null(logprobs)) status = FAIL(err, SC_E_FORMAT, "\"logprobs\" is %s, expected {\"m\": -0.1, \"M\": -2.3}", json_kind(logprobs));
+    if (!json_is_object(o)) status = FAIL(err, SC_E_FORMAT, "the line is %s, expected an object with \"text\"", json_type_words(o));
+    else if (!json_is_string(text)) status = FAIL(err, SC_E_FORMAT, "\"text\" is %s, expected a text", json_type_words(text));
+    else if (logprobs && !json_is_object(logprobs) && !json_is_null(logprobs)) status = FAIL(err, SC_E_FORMAT, "\"logprobs\" is %s, expected {\"m\": -0.1, \"M\": -2.3}", json_type_words(logprobs));
     else status = judge_parse(&opinion, inside(p), json_string_value(text), json_string_length(text), json_is_object(logprobs) ? logprobs : NULL, err);
     json_decref(o);
     if (status != SC_OK) return status;

@@ -44,7 +44,7 @@ static void clean(json_t *odd, const char *file, json_t *whole)
         size_t n = 0;
         if (strcmp(parts[i].file, file) != 0 || (!part && parts[i].is_optional)) continue;
         if (!part) json_array_append_new(odd, json_sprintf("%s has no \"%s\", so this part cannot be shown.", file, parts[i].key));
-        else if (!json_is_array(part)) json_array_append_new(odd, json_sprintf("\"%s\" of %s is %s, expected a list, so this part cannot be shown.", parts[i].key, file, json_kind(part)));
+        else if (!json_is_array(part)) json_array_append_new(odd, json_sprintf("\"%s\" of %s is %s, expected a list, so this part cannot be shown.", parts[i].key, file, json_type_words(part)));
         if (!json_is_array(part)) {
             json_object_del(whole, parts[i].key);
             continue;
