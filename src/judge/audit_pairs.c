@@ -136,6 +136,47 @@ static void set_repeats(json_t *out, const struct call *c, size_t n)
 
 struct lengths { double x, y; enum judge_winner winner; };
 
+/* Decided verdicts on two models, names in their order: won[model], and of each whose answer was the longer one how many it won. */
+struct duel { const char *model[2]; uint64_t won[2], longer[2], longer_won[2]; };
+struct duels { struct duel *at; size_t n; };
+
+static void duel_add(struct duels *d, const struct call *c, bool first_is_longer, bool first_won)
+{
+    size_t k = 0;
+    while (k < d->n && (strcmp(d->at[k].model[0], c->first) != 0 || strcmp(d->at[k].model[1], c->second) != 0)) k++;
+    if (k == d->n) {
+        d->at = mem_grow(d->at, (d->n + 1) * sizeof *d->at);
+        d->at[d->n++] = (struct duel){ .model = { c->first, c->second } };
+    }
+    d->at[k].won[!first_won]++;
+    d->at[k].longer[!first_is_longer]++;
+    d->at[k].longer_won[!first_is_longer] += first_is_longer == first_won;
+}
+
+/* Where the better model also writes more, a judge of worth chooses the longer answers too. What tells are those of the model that wins less often (of both where they win alike). */
+static void set_longer(json_t *o, const struct duels *d)
+{
+    uint64_t longer = 0, shorter = 0, weaker = 0, weaker_won = 0;
+    for (size_t k = 0; k < d->n; k++)
+        for (int m = 0; m < 2; m++) {
+            const struct duel *one = &d->at[k];
+            bool is_weaker = one->won[m] <= one->won[!m];
+            longer += one->longer_won[m];
+            shorter += one->longer[m] - one->longer_won[m];
+            weaker += is_weaker ? one->longer[m] : 0;
+            weaker_won += is_weaker ? one->longer_won[m] : 0;
+        }
+    if (!(longer + shorter)) return;
+    struct stats_interval w = stats_clopper_pearson(longer, longer + shorter);
+    json_object_set_new(o, "longer", json_integer((json_int_t)longer));
+    json_object_set_new(o, "shorter", json_integer((json_int_t)shorter));
+    json_put_real(o, "longer_share", (double)longer / (double)(longer + shorter));
+    json_put_real(o, "longer_low", w.low);
+    json_put_real(o, "longer_high", w.high);
+    json_object_set_new(o, "weaker_longer", json_integer((json_int_t)weaker));
+    json_object_set_new(o, "weaker_longer_won", json_integer((json_int_t)weaker_won));
+}
+
 /* What calls [c, c + n) about the same answers say together, models in the order of their names: a winner only where all name it. False: a length is not known, or one of both orders has no
  * verdict, so that the place would count. */
 static bool take_lengths(struct lengths *out, const struct call *c, size_t n, const struct audit_group *g)
@@ -161,7 +202,7 @@ static void set_length(json_t *out, const struct call *c, size_t n, const struct
 {
     double *x = mem_alloc((n + 1) * sizeof *x), *y = mem_alloc((n + 1) * sizeof *y);
     size_t m = 0;
-    uint64_t longer = 0, shorter = 0;
+    struct duels duels = { NULL, 0 };
     for (size_t i = 0, end; i < n; i = end) {
         struct lengths one;
         for (end = i; end < n && is_same_subject(&c[i], &c[end]);) end++;
@@ -169,23 +210,15 @@ static void set_length(json_t *out, const struct call *c, size_t n, const struct
         x[m] = one.x;
         y[m++] = one.y;
         if (!g->is_pair || one.winner == WINNER_TIE || fabs(one.x) < 1e-9) continue;
-        bool longer_won = (one.x > 0) == (one.winner == WINNER_A);
-        longer += longer_won;
-        shorter += !longer_won;
+        duel_add(&duels, &c[i], one.x > 0, one.winner == WINNER_A);
     }
     if (m >= LINE_LEAST) {
         struct stats_slope s = stats_line(x, y, m);
         json_t *o = json_pack("{s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)m, "slope", json_real_or_null(s.slope), "low", json_real_or_null(s.interval.low), "high", json_real_or_null(s.interval.high), "p", json_real_or_null(s.p));
-        if (longer + shorter) {
-            struct stats_interval w = stats_clopper_pearson(longer, longer + shorter);
-            json_object_set_new(o, "longer", json_integer((json_int_t)longer));
-            json_object_set_new(o, "shorter", json_integer((json_int_t)shorter));
-            json_put_real(o, "longer_share", (double)longer / (double)(longer + shorter));
-            json_put_real(o, "longer_low", w.low);
-            json_put_real(o, "longer_high", w.high);
-        }
+        set_longer(o, &duels);
         json_object_set_new(out, "length", o);
     }
+    mem_free(duels.at);
     mem_free(x);
     mem_free(y);
 }

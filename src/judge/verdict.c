@@ -113,10 +113,12 @@ static void set_sentence(json_t *row)
     bool is_better = p < 0.05 && share > 0.5 && won > lost, is_worse = p < 0.05 && share < 0.5 && won < lost;
     int n = p < 1e-4 ? snprintf(chance, sizeof chance, "below 0.0001") : snprintf(chance, sizeof chance, "%.4f", p);
     if (tests > 1) snprintf(chance + n, sizeof chance - (size_t)n, " by Holm for %.0f tests", tests);
-    double prompts = number_of(row, "prompts");
+    double prompts = number_of(row, "prompts"), incomplete = number_of(rates, "incomplete");
+    char rest[80] = "";
+    if (incomplete > 0) snprintf(rest, sizeof rest, "; %.0f comparison%s incomplete and left out", incomplete, incomplete > 1 ? "s are" : " is");
     json_object_set_new(rates, "result", json_string(is_better ? "better" : is_worse ? "worse" : "open"));
-    snprintf(text, sizeof text, "%s%.200s %s %.200s: it wins %.1f %% (95 %% interval %.1f to %.1f %%) on %.0f prompt%s, p %s", rates == row ? "" : "if this judge were to be trusted, which it is not: ", text_of(row, "tuned"),
-             is_better ? "is better than" : is_worse ? "is worse than" : "cannot be told from", text_of(row, "base"), 100 * share, 100 * number_of(rates, "low"), 100 * number_of(rates, "high"), prompts, prompts > 1 ? "s" : "", chance);
+    snprintf(text, sizeof text, "%s%.200s %s %.200s: it wins %.1f %% (95 %% interval %.1f to %.1f %%) on %.0f prompt%s, p %s%s", rates == row ? "" : "if this judge were to be trusted, which it is not: ", text_of(row, "tuned"),
+             is_better ? "is better than" : is_worse ? "is worse than" : "cannot be told from", text_of(row, "base"), 100 * share, 100 * number_of(rates, "low"), 100 * number_of(rates, "high"), prompts, prompts > 1 ? "s" : "", chance, rest);
     struct buf whole;
     buf_init(&whole, 0);
     utf8_repair(&whole, text, strlen(text));                   /* names may be cut in a character */

@@ -211,7 +211,7 @@ def test_summary_in_markdown():
         row = f"| gpt-4 | StarChat-alpha | StarCoderBase |{' ' + name + ' |' if name else ''} {p['prompts']} | {p['win']} | {p['tie']} | {p['loss']} | {100 * p['win_rate']:.1f} % | {100 * p['low']:.1f} to {100 * p['high']:.1f} % | {p['p_adjusted']:.4f} | {p['result']} | {p['incomplete']} |"
         assert row in text, row
     p = pairs["gpt-4", ""]
-    lines = [json.loads(x) for x in (Runs.get("plain") / "judgements.jsonl").read_text().splitlines()]
+    lines = [json.loads(x) for x in (Runs.get("plain") / "judgements.jsonl").read_text().split("\n") if x]
     failed = {x["id"] for x in lines if x["judge"] == "gpt-4" and "error" in x and "canary" not in x}
     assert p["incomplete"] == len(failed) > 0 and p["prompts"] == 115 - len(failed), (p["incomplete"], failed)
     assert text.startswith("# Judged: plain\n") and "adjusted by Holm" in text and "tiny-7b, StarChat-alpha against StarCoderBase: no verdict" in text

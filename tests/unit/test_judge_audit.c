@@ -64,6 +64,35 @@ TEST(judges_of_length_are_refused)
     json_decref(audit);
 }
 
+/* tuned is nearly always better, and its answers are nearly always longer, though not in the same prompts: who sees worth is not who counts words. */
+static bool is_tuned_longer(int id) { return id % 16 != 1; }
+static enum judge_winner worth(int id, bool is_swapped, double length[2])
+{
+    length[is_swapped] = is_tuned_longer(id) ? 300 : 500;
+    length[!is_swapped] = 400;
+    return (id % 40 != 0) == is_swapped ? WINNER_A : WINNER_B;
+}
+static enum judge_winner words(int id, bool is_swapped, double length[2])
+{
+    worth(id, is_swapped, length);
+    return longer(id, is_swapped, length);
+}
+
+TEST(better_answers_that_are_longer_refuse_nobody)
+{
+    json_t *audit = pair_judge(worth, 80);
+    const json_t *j = judge_at(audit, 0), *length = json_object_get(j, "length");
+    CHECK(number(length, "longer_share") > 0.91 && number(length, "weaker_longer") == 5 && number(length, "weaker_longer_won") == 0);
+    CHECK(trusted(j) && found(j, "always-longer") < 0 && found(j, "prefers-longer") == 0);
+    json_decref(audit);
+    audit = pair_judge(words, 80);
+    j = judge_at(audit, 0);
+    length = json_object_get(j, "length");
+    CHECK(number(length, "longer_share") == 1 && number(length, "weaker_longer") == 5 && number(length, "weaker_longer_won") == 5);
+    CHECK(!trusted(j) && found(j, "always-longer") == 1);
+    json_decref(audit);
+}
+
 TEST(judges_of_chance_are_refused)
 {
     json_t *audit = pair_judge(coin, 150);

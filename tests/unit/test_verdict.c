@@ -75,6 +75,7 @@ TEST(an_order_without_a_verdict)
     CHECK_INT(whole(row, "incomplete"), 3);
     CHECK_INT(whole(row, "win"), 6);
     CHECK_INT(whole(row, "tie"), 1);
+    CHECK(strstr(text(row, "sentence"), "; 3 comparisons are incomplete and left out") && !strstr(text(pair(w, "J", "base", "tuned", ""), "sentence"), "incomplete"));
     CHECK_INT(whole(pair(w, "J", "base", "tuned", ""), "incomplete"), 0);
     CHECK(json_equal(json_object_get(v, "ratings"), json_object_get(w, "ratings")));
     CHECK(json_equal(json_object_get(v, "scores"), json_object_get(w, "scores")));
@@ -163,15 +164,18 @@ TEST(many_pairs)
 TEST(share_and_test_that_point_apart)
 {
     static struct made m;
-    for (int i = 0; i < 10; i++) add(&m, "J", i, 1, "base", "tuned", WINNER_B);
-    for (int turn = 1; turn <= 20; turn++) add(&m, "J", 10, turn, "base", "tuned", WINNER_A);
-    json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
-    CHECK(real(row, "p_adjusted") < 0.05 && real(row, "win_rate") < 0.5);
-    CHECK_INT(whole(row, "prompts_won"), 10);
-    CHECK_INT(whole(row, "prompts_lost"), 1);
-    CHECK_STR(text(row, "result"), "open");
-    json_decref(v);
-    forget(&m);
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < 10; i++) add(&m, "J", i, 1, "base", "tuned", k ? WINNER_A : WINNER_B);
+        for (int turn = 1; turn <= 20; turn++) add(&m, "J", 10, turn, "base", "tuned", k ? WINNER_B : WINNER_A);
+        json_t *v = verdict(&m, NULL), *row = pair(v, "J", "base", "tuned", "");
+        CHECK(real(row, "p_adjusted") < 0.05 && (real(row, "win_rate") < 0.5) == !k);
+        CHECK_INT(whole(row, "prompts_won"), k ? 1 : 10);
+        CHECK_INT(whole(row, "prompts_lost"), k ? 10 : 1);
+        CHECK_STR(text(row, "result"), "open");
+        CHECK(strstr(text(row, "sentence"), "tuned cannot be told from base"));
+        json_decref(v);
+        forget(&m);
+    }
 }
 
 /* One order asked twice as often counts no more than the other. */
