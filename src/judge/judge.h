@@ -96,7 +96,7 @@ struct judge_style judge_style_of(const char *text, size_t len);
 /* ---- audit.c: is the judge to be trusted ------------------------------------------------------------------------------------------------------- */
 
 /* *out, the caller's: {"judges":[{"judge","protocol","calls","failed","out_of_range","histogram":{MODEL:{"1":n}},"mean","sd","median","mode","extreme_share","middle_share",
- * "entropy","swap":{"pairs","consistent","share","low","high"},"slot":{"first","second","tie","share","low","high","p"},"length":{"slope","low","high","p"},
+ * "entropy","swap":{"pairs","consistent","share","low","high"},"slot":{"first","second","tie","share","low","high","p"},"length":{"slope","low","high","p","longer","shorter","longer_share","weaker_longer","weaker_longer_won"},
  * "canaries":{KIND:{"n","caught","scores"}},"contradictions":{"n","of","share"},"findings":[{"name","sentence"}],"is_calibrated":bool}],"agreement":[{"a","b","n","exact",
  * "within_1","kappa","weighted_kappa","spearman","kendall","alpha"}]}. findings: names always-first, always-longer, middle-only, contradictory, random, ... */
 sc_status judge_audit(json_t **out, const struct judgements *j, uint64_t seed, sc_error *err);
