@@ -50,7 +50,9 @@ static void put_pair(struct sheet *s, const json_t *p, bool has_slice)
     cell_number(s, p, "loss", 1, 0);
     cell_number(s, p, "win_rate", 100, 1);
     cell_range(s, p, "low", "high", 100, 1);
-    cell_number(s, p, "p_adjusted", 1, 4);
+    const json_t *chance = json_object_get(p, "p_adjusted");
+    if (json_is_number(chance) && json_number_value(chance) < 1e-4) cell_text(s, "below 0.0001");
+    else cell_number(s, p, "p_adjusted", 1, 4);
     cell_text(s, *text_of(p, "result") ? text_of(p, "result") : "\xE2\x80\x93");
     cell_number(s, p, "incomplete", 1, 0);
     if (!has_slice) cell_number(s, p, "length_controlled", 100, 1);

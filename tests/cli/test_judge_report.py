@@ -208,7 +208,7 @@ def test_summary_in_markdown():
     pairs = {(p["judge"], p["slice"]): p for p in data_of((Runs.get("plain") / "report.html").read_text())["verdict"]["pairs"]}
     for name in ("", "feedback"):
         p = pairs["gpt-4", name]
-        row = f"| gpt-4 | StarChat-alpha | StarCoderBase |{' ' + name + ' |' if name else ''} {p['prompts']} | {p['win']} | {p['tie']} | {p['loss']} | {100 * p['win_rate']:.1f} % | {100 * p['low']:.1f} to {100 * p['high']:.1f} % | {p['p_adjusted']:.4f} | {p['result']} | {p['incomplete']} |"
+        row = f"| gpt-4 | StarChat-alpha | StarCoderBase |{' ' + name + ' |' if name else ''} {p['prompts']} | {p['win']} | {p['tie']} | {p['loss']} | {100 * p['win_rate']:.1f} % | {100 * p['low']:.1f} to {100 * p['high']:.1f} % | {format(p['p_adjusted'], '.4f') if p['p_adjusted'] >= 1e-4 else 'below 0.0001'} | {p['result']} | {p['incomplete']} |"
         assert row in text, row
     p = pairs["gpt-4", ""]
     lines = [json.loads(x) for x in (Runs.get("plain") / "judgements.jsonl").read_text().split("\n") if x]
