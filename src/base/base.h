@@ -102,6 +102,9 @@ sc_status json_opt_real(double *out, const json_t *object, const char *key, doub
 sc_status json_opt_bool(bool *out, const json_t *object, const char *key, bool fallback, const char *what, sc_error *err);
 sc_status json_opt_string(const char **out, const json_t *object, const char *key, const char *fallback, const char *what, sc_error *err); /* borrowed */
 sc_status json_write(sc_text *out, const json_t *value, bool indent);
+json_t   *json_real_or_null(double x);                /* null where x is no finite number, which JSON cannot hold */
+void      json_put_real(json_t *object, const char *key, double x);      /* the same as a member */
+const char *json_type_words(const json_t *v);               /* for messages: "a list", "a text"...; NULL: "missing" */
 
 /* ---- json_tree.c ---------------------------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
  * what is good, jansson finds the words for what is not. */
 #include "base/base.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { JSON_DEPTH = 128, INTEGER_DIGITS = 19, LOAD_FLAGS = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL };
@@ -181,4 +182,14 @@ sc_status json_write(sc_text *out, const json_t *value, bool indent)
     json_dump_callback(value, append, &b, (indent ? JSON_INDENT(2) : JSON_COMPACT) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
     buf_take(&b, out);
     return SC_OK;
+}
+
+json_t *json_real_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+void json_put_real(json_t *object, const char *key, double x) { json_object_set_new(object, key, json_real_or_null(x)); }
+
+const char *json_type_words(const json_t *v)
+{
+    if (!v) return "missing";
+    return json_is_null(v) ? "null" : json_is_string(v) ? "a text" : json_is_number(v) ? "a number" : json_is_boolean(v) ? "true or false" : json_is_array(v) ? "a list" : "an object";
 }

@@ -113,8 +113,6 @@ static bool sum_clusters(struct measured *x, const struct eval_pairing *p, const
 /* What the metric shows for a mean of its sums. */
 static double shown(const struct eval_how *how, double mean) { return how->is_ratio ? exp(-mean) : how->scale * mean; }
 
-static void set_real(json_t *o, const char *key, double x) { json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null()); }
-
 static json_t *row_of(const struct comparing *c, const struct measured *x, const char *name, size_t questions)
 {
     struct stats_sums d = stats_paired_sums(x->pair, x->n, x->how.scale, (uint64_t)c->config->seed, (size_t)c->config->draws);
@@ -122,19 +120,19 @@ static json_t *row_of(const struct comparing *c, const struct measured *x, const
     int direction = eval_direction(c->a, x->task, x->metric);
     json_t *row = json_pack("{s:s, s:s, s:s, s:o, s:s, s:I, s:I}", "name", name, "metric", x->metric, "filter", x->filter, "higher_is_better", direction < 0 ? json_null() : json_boolean(direction), "kind",
                             x->how.is_ratio ? "log_ratio" : "difference", "pairs", (json_int_t)questions, "clusters", (json_int_t)x->n);
-    set_real(row, "a", shown(&x->how, d.a));
-    set_real(row, "b", shown(&x->how, d.b));
-    set_real(row, "difference", d.difference);
-    set_real(row, "stderr", d.error);
-    set_real(row, "low", d.interval.low);
-    set_real(row, "high", d.interval.high);
-    set_real(row, "smallest", d.error > 0 ? stats_smallest_difference(d.error) : (double)NAN);
+    json_put_real(row, "a", shown(&x->how, d.a));
+    json_put_real(row, "b", shown(&x->how, d.b));
+    json_put_real(row, "difference", d.difference);
+    json_put_real(row, "stderr", d.error);
+    json_put_real(row, "low", d.interval.low);
+    json_put_real(row, "high", d.interval.high);
+    json_put_real(row, "smallest", d.error > 0 ? stats_smallest_difference(d.error) : (double)NAN);
     json_object_set_new(row, "test", json_string(x->is_exact ? "mcnemar" : "sign_flip"));
     if (x->is_exact) {
         json_object_set_new(row, "only_a", json_integer((json_int_t)x->only_a));
         json_object_set_new(row, "only_b", json_integer((json_int_t)x->only_b));
     }
-    set_real(row, "p", p);
+    json_put_real(row, "p", p);
     return row;
 }
 
@@ -323,7 +321,7 @@ static void correct(json_t *list)
     json_t *row;
     json_array_foreach(list, i, row) p[i] = json_real_value(json_object_get(row, "p"));
     stats_holm(adjusted, p, n);
-    json_array_foreach(list, i, row) set_real(row, "p_holm", adjusted[i]);
+    json_array_foreach(list, i, row) json_put_real(row, "p_holm", adjusted[i]);
     mem_free(p);
     mem_free(adjusted);
 }

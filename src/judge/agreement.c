@@ -62,15 +62,15 @@ static void set_scores(json_t *row, const struct common *c)
     struct stats_bland_altman apart = stats_bland_altman(c->a, c->b, c->n);
     size_t near = 0;
     for (size_t i = 0; i < c->n; i++) near += fabs(c->a[i] - c->b[i]) < 1 + 1e-9;
-    audit_set(row, "within_1", (double)near / (double)c->n);
-    audit_set(row, "spearman", spearman.value);
-    audit_set(row, "spearman_p", spearman.p);
-    audit_set(row, "kendall", kendall.value);
-    audit_set(row, "kendall_p", kendall.p);
-    audit_set(row, "bias", apart.bias);
-    audit_set(row, "limits_low", apart.limits.low);
-    audit_set(row, "limits_high", apart.limits.high);
-    audit_set(row, "alpha", alpha_of(c, STATS_INTERVAL));
+    json_put_real(row, "within_1", (double)near / (double)c->n);
+    json_put_real(row, "spearman", spearman.value);
+    json_put_real(row, "spearman_p", spearman.p);
+    json_put_real(row, "kendall", kendall.value);
+    json_put_real(row, "kendall_p", kendall.p);
+    json_put_real(row, "bias", apart.bias);
+    json_put_real(row, "limits_low", apart.limits.low);
+    json_put_real(row, "limits_high", apart.limits.high);
+    json_put_real(row, "alpha", alpha_of(c, STATS_INTERVAL));
 }
 
 /* Without the things that one of the two calls a tie. */
@@ -83,25 +83,25 @@ static void set_verdicts(json_t *row, const struct common *c)
         same += is_decided && fabs(c->a[i] - c->b[i]) < 0.5;
     }
     json_object_set_new(row, "decided", json_integer((json_int_t)decided));
-    audit_set(row, "decided_exact", decided ? (double)same / (double)decided : (double)NAN);
-    audit_set(row, "alpha", alpha_of(c, STATS_NOMINAL));
+    json_put_real(row, "decided_exact", decided ? (double)same / (double)decided : (double)NAN);
+    json_put_real(row, "alpha", alpha_of(c, STATS_NOMINAL));
 }
 
 static json_t *row_of(const struct audit_group *a, const struct audit_group *b, bool of_scores)
 {
     struct agreement_items x, y;
     json_t *row = NULL;
-    agreement_items_of(&x, a, of_scores);
-    agreement_items_of(&y, b, of_scores);
+    agreement_items_of(&x, a, of_scores ? OF_SCORES : OF_CLASSES);
+    agreement_items_of(&y, b, of_scores ? OF_SCORES : OF_CLASSES);
     struct common c = common_of(&x, &y);
     if (c.n >= ITEMS_LEAST) {
         int *i = mem_alloc(c.n * sizeof *i), *k = mem_alloc(c.n * sizeof *k), n = classes_of(i, k, &c);
         size_t same = 0;
         for (size_t at = 0; at < c.n; at++) same += fabs(c.a[at] - c.b[at]) < 1e-9;
         row = json_pack("{s:s, s:s, s:s, s:s, s:I}", "a", a->judge, "b", b->judge, "protocol", a->is_people ? b->protocol : a->protocol, "kind", of_scores ? "scores" : "verdicts", "n", (json_int_t)c.n);
-        audit_set(row, "exact", (double)same / (double)c.n);
-        audit_set(row, "kappa", n ? stats_kappa(i, k, c.n, n) : (double)NAN);
-        if (of_scores) audit_set(row, "weighted_kappa", n ? stats_kappa_weighted(i, k, c.n, n) : (double)NAN);
+        json_put_real(row, "exact", (double)same / (double)c.n);
+        json_put_real(row, "kappa", n ? stats_kappa(i, k, c.n, n) : (double)NAN);
+        if (of_scores) json_put_real(row, "weighted_kappa", n ? stats_kappa_weighted(i, k, c.n, n) : (double)NAN);
         if (of_scores) set_scores(row, &c);
         else set_verdicts(row, &c);
         mem_free(i);
@@ -157,41 +157,40 @@ static double fleiss_of(const double *ratings, size_t items, size_t raters)
 
 static json_t *panel_of(const struct audit_group *const *g, size_t n, bool of_scores)
 {
-    struct agreement_items *x = mem_zero(n, sizeof *x), all = { 0 };
+    struct agreement_items *x = mem_zero(n, sizeof *x);
     size_t total = 0, items = 0;
     for (size_t i = 0; i < n; i++) {
-        agreement_items_of(&x[i], g[i], of_scores);
+        agreement_items_of(&x[i], g[i], of_scores ? OF_SCORES : OF_CLASSES);
         total += x[i].n;
     }
-    all.at = mem_alloc((total + 1) * sizeof *all.at);
     double *ratings = mem_alloc((total * n + 1) * sizeof *ratings);
     size_t *at = mem_zero(n, sizeof *at);
-    for (bool more = true; more;) {                              /* the least subject that is left, and who spoke of it */
-        const struct agreement_item *least = NULL;
+    for (;;) {                                                   /* the least subject that is left, and who spoke of it */
+        struct agreement_item least = { 0 };
         for (size_t i = 0; i < n; i++)
-            if (at[i] < x[i].n && (!least || agreement_item_order(&x[i].at[at[i]], least) < 0)) least = &x[i].at[at[i]];
-        more = least != NULL;
-        for (size_t i = 0; least && i < n; i++) {
-            bool has = at[i] < x[i].n && !agreement_item_order(&x[i].at[at[i]], least);
+            if (at[i] < x[i].n && (!least.id || agreement_item_order(&x[i].at[at[i]], &least) < 0)) least = x[i].at[at[i]];
+        if (!least.id) break;
+        for (size_t i = 0; i < n; i++) {
+            bool has = at[i] < x[i].n && !agreement_item_order(&x[i].at[at[i]], &least);
             ratings[items * n + i] = has ? x[i].at[at[i]].value : (double)NAN;
-            if (has && &x[i].at[at[i]] != least) at[i]++;
+            at[i] += has;
         }
-        for (size_t i = 0; least && i < n; i++)
-            if (at[i] < x[i].n && &x[i].at[at[i]] == least) { at[i]++; break; }
-        items += more;
+        items++;
     }
     json_t *names = json_array();
     for (size_t i = 0; i < n; i++) json_array_append_new(names, json_string(g[i]->judge));
     json_t *row = json_pack("{s:s, s:s, s:o, s:I}", "protocol", g[0]->protocol, "kind", of_scores ? "scores" : "verdicts", "judges", names, "items", (json_int_t)items);
-    audit_set(row, "alpha", stats_alpha(ratings, items, n, of_scores ? STATS_INTERVAL : STATS_NOMINAL));
-    if (!of_scores) audit_set(row, "fleiss", fleiss_of(ratings, items, n));
+    json_put_real(row, "alpha", stats_alpha(ratings, items, n, of_scores ? STATS_INTERVAL : STATS_NOMINAL));
+    if (!of_scores) json_put_real(row, "fleiss", fleiss_of(ratings, items, n));
     for (size_t i = 0; i < n; i++) mem_free(x[i].at);
     mem_free(x);
-    mem_free(all.at);
     mem_free(ratings);
     mem_free(at);
     return row;
 }
+
+/* Of one protocol, and of as many answers each: people give winners and scores under one name. */
+static bool is_alike(const struct audit_group *a, const struct audit_group *b) { return a->is_pair == b->is_pair && !strcmp(a->protocol, b->protocol); }
 
 json_t *judge_panels(const struct audit_groups *g)
 {
@@ -200,9 +199,9 @@ json_t *judge_panels(const struct audit_groups *g)
     for (size_t i = 0; i < g->n; i++) {
         size_t n = 0;
         bool is_first = true;
-        for (size_t k = 0; k < i; k++) is_first = is_first && strcmp(g->at[k].protocol, g->at[i].protocol) != 0;
+        for (size_t k = 0; k < i; k++) is_first = is_first && !is_alike(&g->at[k], &g->at[i]);
         for (size_t k = i; is_first && k < g->n; k++)
-            if (!strcmp(g->at[k].protocol, g->at[i].protocol)) panel[n++] = &g->at[k];
+            if (is_alike(&g->at[k], &g->at[i])) panel[n++] = &g->at[k];
         bool of_scores = n >= 3 && audit_has_scores(panel[0]);
         if (n >= 3) json_array_append_new(out, panel_of(panel, n, of_scores));
     }

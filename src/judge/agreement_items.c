@@ -24,7 +24,7 @@ bool audit_has_scores(const struct audit_group *g)
 static size_t scores_of(struct agreement_item *out, const struct judgement *j)
 {
     int n = j->opinion.n_scores;
-    for (int side = 0; side < n; side++) out[side] = (struct agreement_item){ j->id, j->model[side], n == 2 ? j->model[!side] : NULL, j->turn, j->opinion.score[side] };
+    for (int side = 0; side < n; side++) out[side] = (struct agreement_item){ j->id, j->model[side], n == 2 ? j->model[!side] : NULL, j->turn, 1u << side, j->opinion.score[side] };
     return (size_t)n;
 }
 
@@ -34,34 +34,41 @@ static size_t verdict_of(struct agreement_item *out, const struct judgement *j)
     if (!j->model[1] || w == WINNER_NONE) return 0;
     bool is_swapped = strcmp(j->model[0], j->model[1]) > 0;
     double value = w == WINNER_TIE ? 1 : (w == WINNER_B) != is_swapped ? 2 : 0;
-    *out = (struct agreement_item){ j->id, j->model[is_swapped], j->model[!is_swapped], j->turn, value };
+    *out = (struct agreement_item){ j->id, j->model[is_swapped], j->model[!is_swapped], j->turn, 1u << is_swapped, value };
     return 1;
 }
 
-/* Verdicts that differ become a tie; scores, and labels of several people, their mean. */
-static double joined(const struct agreement_item *x, size_t n, bool as_mean)
+static double mean_of(const struct agreement_item *x, size_t n)
 {
     double sum = 0;
-    bool is_same = true;
-    for (size_t i = 0; i < n; i++) {
-        sum += x[i].value;
-        is_same = is_same && !(x[i].value < x[0].value) && !(x[i].value > x[0].value);
-    }
-    return as_mean ? sum / (double)n : is_same ? x[0].value : 1;
+    for (size_t i = 0; i < n; i++) sum += x[i].value;
+    return sum / (double)n;
 }
 
-void agreement_items_of(struct agreement_items *out, const struct audit_group *g, bool of_scores)
+/* A judge's verdicts that differ become a tie; of people more count than fewer. */
+static double class_of(const struct agreement_item *x, size_t n, bool is_people)
+{
+    size_t votes[3] = { 0 };
+    for (size_t i = 0; i < n; i++) votes[(size_t)x[i].value]++;
+    for (size_t k = 0; k < 3; k += 2)
+        if (is_people ? votes[k] > votes[1] && votes[k] > votes[2 - k] : votes[k] == n) return (double)k;
+    return 1;
+}
+
+void agreement_items_of(struct agreement_items *out, const struct audit_group *g, enum agreement_of of)
 {
     size_t n = 0, to = 0;
     out->at = mem_alloc((2 * g->n + 1) * sizeof *out->at);
     for (size_t i = 0; i < g->n; i++) {
         const struct judgement *j = g->at[i];
-        if (!j->canary && !j->error) n += of_scores ? scores_of(&out->at[n], j) : verdict_of(&out->at[n], j);
+        if (!j->canary && !j->error) n += of == OF_SCORES ? scores_of(&out->at[n], j) : verdict_of(&out->at[n], j);
     }
     qsort(out->at, n, sizeof *out->at, agreement_item_order);
     for (size_t i = 0, end; i < n; i = end) {
-        for (end = i; end < n && !agreement_item_order(&out->at[i], &out->at[end]);) end++;
-        double value = joined(&out->at[i], end - i, of_scores || g->is_people);
+        unsigned orders = 0;
+        for (end = i; end < n && !agreement_item_order(&out->at[i], &out->at[end]); end++) orders |= out->at[end].orders;
+        if (g->is_both_ways && orders != 3) continue;
+        double value = of == OF_CLASSES ? class_of(&out->at[i], end - i, g->is_people) : mean_of(&out->at[i], end - i);
         out->at[to] = out->at[i];
         out->at[to++].value = value;
     }

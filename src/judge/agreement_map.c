@@ -11,13 +11,13 @@ enum { LABELS_LEAST = 20, FOLDS = 5 };
 /* The mean of all people who labelled a thing. */
 static void people_items(struct agreement_items *out, const struct audit_groups *g, bool of_scores)
 {
-    struct audit_group all = { .judge = "people", .protocol = "people" };
+    struct audit_group all = { .judge = "people", .protocol = "people", .is_people = true };
     size_t to = 0;
     for (size_t i = 0; i < g->n; i++) all.n += g->at[i].is_people ? g->at[i].n : 0;
     all.at = mem_alloc((all.n + 1) * sizeof *all.at);
     for (size_t i = 0; i < g->n; i++)
         for (size_t k = 0; g->at[i].is_people && k < g->at[i].n; k++) all.at[to++] = g->at[i].at[k];
-    agreement_items_of(out, &all, of_scores);
+    agreement_items_of(out, &all, of_scores ? OF_SCORES : OF_MEANS);
     mem_free(all.at);
 }
 
@@ -43,34 +43,6 @@ static struct labelled labelled_of(const struct agreement_items *judge, const st
     return l;
 }
 
-/* Root of the mean squared error on prompts that the map was not made of, of the judge's own values and of mapped ones; a prompt's fold is drawn by its number. The mapped values are means, which
- * squared errors are about: for labels of few classes the mean absolute error would praise the judge that is always sure. */
-static struct stats_held_out squared_folds(const struct labelled *l, uint64_t seed)
-{
-    struct stats_held_out sum = { 0, 0 };
-    double *x = mem_alloc((l->n + 1) * sizeof *x), *y = mem_alloc((l->n + 1) * sizeof *y);
-    for (uint32_t fold = 0; fold < FOLDS; fold++) {
-        struct stats_map map;
-        size_t n = 0;
-        for (size_t i = 0; i < l->n; i++) {
-            if (random_u32(seed, 0, l->cluster[i]) % FOLDS == fold) continue;
-            x[n] = l->x[i];
-            y[n++] = l->y[i];
-        }
-        stats_isotonic(&map, x, y, NULL, n);
-        for (size_t i = 0; i < l->n; i++) {
-            if (random_u32(seed, 0, l->cluster[i]) % FOLDS != fold) continue;
-            double raw = l->x[i] - l->y[i], mapped = stats_map_at(&map, l->x[i]) - l->y[i];
-            sum.raw += raw * raw;
-            sum.mapped += mapped * mapped;
-        }
-        stats_map_release(&map);
-    }
-    mem_free(x);
-    mem_free(y);
-    return (struct stats_held_out){ sqrt(sum.raw / (double)l->n), sqrt(sum.mapped / (double)l->n) };
-}
-
 static json_t *map_of(const struct audit_group *g, const struct labelled *l, bool of_scores, uint64_t seed)
 {
     struct stats_map map;
@@ -78,11 +50,10 @@ static json_t *map_of(const struct audit_group *g, const struct labelled *l, boo
     struct stats_held_out error = stats_isotonic_folds(l->x, l->y, l->cluster, l->n, FOLDS, seed);
     json_t *steps = json_array(), *row = json_pack("{s:s, s:s, s:s, s:I, s:i}", "judge", g->judge, "protocol", g->protocol, "kind", of_scores ? "scores" : "verdicts", "n", (json_int_t)l->n, "folds", FOLDS);
     for (size_t i = 0; i < map.n; i++) json_array_append_new(steps, json_pack("[f, f]", map.x[i], map.y[i]));
-    struct stats_held_out squared = squared_folds(l, seed);
-    audit_set(row, "raw", error.raw);
-    audit_set(row, "mapped", error.mapped);
-    audit_set(row, "raw_rms", squared.raw);
-    audit_set(row, "mapped_rms", squared.mapped);
+    json_put_real(row, "raw", error.raw);
+    json_put_real(row, "mapped", error.mapped);
+    json_put_real(row, "raw_rms", error.raw_rms);
+    json_put_real(row, "mapped_rms", error.mapped_rms);
     json_object_set_new(row, "map", steps);
     stats_map_release(&map);
     return row;
@@ -98,7 +69,7 @@ sc_status judge_calibrate(json_t **out, const struct judgements *j, uint64_t see
         people_items(&people, &g, of_scores);
         for (size_t i = 0; i < g.n && people.n; i++) {
             if (g.at[i].is_people) continue;
-            agreement_items_of(&judge, &g.at[i], of_scores);
+            agreement_items_of(&judge, &g.at[i], of_scores ? OF_SCORES : OF_CLASSES);
             struct labelled l = labelled_of(&judge, &people);
             if (l.n >= LABELS_LEAST) json_array_append_new(*out, map_of(&g.at[i], &l, of_scores, seed));
             mem_free(judge.at);

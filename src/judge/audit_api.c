@@ -66,11 +66,6 @@ static json_t *verdict_of(const struct judge_opinion *o)
     return out;
 }
 
-static const char *kind_of(const json_t *v)
-{
-    return !v ? "missing" : json_is_null(v) ? "null" : json_is_number(v) ? "a number" : json_is_boolean(v) ? "true or false" : json_is_array(v) ? "a list" : "an object";
-}
-
 sc_status sc_judge_parse(sc_text *out, const sc_judge_protocol *p, const char *line, size_t len, sc_error *err)
 {
     json_t *o = NULL;
@@ -82,9 +77,9 @@ sc_status sc_judge_parse(sc_text *out, const sc_judge_protocol *p, const char *l
     sc_status status = json_read(&o, line, len, "the line", err);
     if (status != SC_OK) return status;
     const json_t *text = json_object_get(o, "text"), *logprobs = json_object_get(o, "logprobs");
-    if (!json_is_object(o)) status = FAIL(err, SC_E_FORMAT, "the line is %s, expected an object with \"text\"", json_is_string(o) ? "a text" : kind_of(o));
-    else if (!json_is_string(text)) status = FAIL(err, SC_E_FORMAT, "\"text\" is %s, expected a text", kind_of(text));
-    else if (logprobs && !json_is_object(logprobs) && !json_is_null(logprobs)) status = FAIL(err, SC_E_FORMAT, "\"logprobs\" is %s, expected {\"m\": -0.1, \"M\": -2.3}", json_is_string(logprobs) ? "a text" : kind_of(logprobs));
+    if (!json_is_object(o)) status = FAIL(err, SC_E_FORMAT, "the line is %s, expected an object with \"text\"", json_type_words(o));
+    else if (!json_is_string(text)) status = FAIL(err, SC_E_FORMAT, "\"text\" is %s, expected a text", json_type_words(text));
+    else if (logprobs && !json_is_object(logprobs) && !json_is_null(logprobs)) status = FAIL(err, SC_E_FORMAT, "\"logprobs\" is %s, expected {\"m\": -0.1, \"M\": -2.3}", json_type_words(logprobs));
     else status = judge_parse(&opinion, inside(p), json_string_value(text), json_string_length(text), json_is_object(logprobs) ? logprobs : NULL, err);
     json_decref(o);
     if (status != SC_OK) return status;

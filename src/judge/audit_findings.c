@@ -8,7 +8,8 @@
  *   always-second    the answers three to one), not containing 0.5 is the warning prefers-first. A judge without favour has 0.5. Qwen2.5-7B on mt-bench-judged: 0.88, refused; 32B: 0.60, a warning.
  *   inconsistent     a pair shown both ways round gets the same verdict: below half of them refuses, and so does an agreement beyond chance below 0.2 ("random" where the interval of
  *                    the share contains what chance gives), as kappa below 0.2 is called slight at most. Below 0.75 is a warning. GPT-4 of 2023 kept 65 %; 7B: 20.8 %, 32B: 69.0 %.
- *   always-longer    the longer answer wins at least 90 % of decided verdicts (from 30 on): refuses; by its interval more than 64 %, what people did on AlpacaEval, is a warning.
+ *   always-longer    the longer answer wins at least 90 % of decided verdicts (from 30 on), and at least 75 % where it is the answer of the model that wins less often (from 5 on): refuses. Without
+ *                    the second a better model that writes more would make any judge of worth look so. By its interval more than 64 %, what people did on AlpacaEval, is a warning.
  *   middle-only      at least 80 % of scores on the two middle values refuse; same-score: 90 % on one value. An sd below an eighth of the scale's width is the warning narrow.
  *   contradictory    words against verdict in more than 10 % of what can be read (from 20 on) refuse, more than 3 % are a warning. Published judges: at most 2.2 %.
  *   fails-canaries   fewer than 80 % of mismatched and empty answers seen (from 5 on) refuse; fewer than half of truncated or identical ones are a warning.
@@ -19,7 +20,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CALLS_LEAST = 10, PAIRS_LEAST = 10, VERDICTS_LEAST = 20, LENGTHS_LEAST = 30, SCORES_LEAST = 20, CALLS_FEW = 30, WORDS_LEAST = 20, CANARIES_LEAST = 5, SHARED_LEAST = 50 };
+enum { CALLS_LEAST = 10, PAIRS_LEAST = 10, VERDICTS_LEAST = 20, LENGTHS_LEAST = 30, SCORES_LEAST = 20, CALLS_FEW = 30, WORDS_LEAST = 20, CANARIES_LEAST = 5, WEAKER_LEAST = 5, SHARED_LEAST = 50 };
 
 struct findings { json_t *list; bool refuses; };
 
@@ -80,10 +81,11 @@ static void of_lengths(struct findings *f, const json_t *m)
 {
     const json_t *length = json_object_get(m, "length");
     double share = real(length, "longer_share"), low = real(length, "longer_low");
-    long long longer = whole(length, "longer"), all = longer + whole(length, "shorter");
+    long long longer = whole(length, "longer"), all = longer + whole(length, "shorter"), weaker = whole(length, "weaker_longer"), weaker_won = whole(length, "weaker_longer_won");
+    bool is_blind = weaker >= WEAKER_LEAST && 4 * weaker_won >= 3 * weaker;
     if (all < LENGTHS_LEAST) return;
-    if (share >= 0.9) finding(f, "always-longer", true, "the longer answer won %lld of %lld verdicts that were no tie (%.1f %%)", longer, all, 100 * share);
-    else if (low > 0.64) finding(f, "prefers-longer", false, "the longer answer won %lld of %lld verdicts that were no tie (%.1f %%); people on AlpacaEval chose it in 64 %%", longer, all, 100 * share);
+    if (share >= 0.9 && is_blind) finding(f, "always-longer", true, "the longer answer won %lld of %lld verdicts that were no tie (%.1f %%), and %lld of %lld where it was of the model that wins less often", longer, all, 100 * share, weaker_won, weaker);
+    else if (low > 0.64) finding(f, "prefers-longer", false, "the longer answer won %lld of %lld verdicts that were no tie (%.1f %%; people on AlpacaEval chose it in 64 %%), and %lld of %lld where it was of the model that wins less often", longer, all, 100 * share, weaker_won, weaker);
 }
 
 static void of_scale(struct findings *f, const json_t *m, const struct audit_group *g)

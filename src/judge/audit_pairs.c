@@ -80,7 +80,7 @@ static void set_swap(json_t *out, const struct places *p)
     double share = (double)p->consistent / n, chance = 2 * first * second + tie * tie;
     struct stats_interval w = stats_wilson((double)p->consistent, n);
     json_object_set_new(out, "swap", json_pack("{s:I, s:I, s:f, s:f, s:f, s:f, s:o, s:I, s:I}", "pairs", (json_int_t)p->pairs, "consistent", (json_int_t)p->consistent, "share", share, "low", w.low, "high", w.high, "chance",
-                        chance, "beyond_chance", audit_real(chance < 1 ? (share - chance) / (1 - chance) : (double)NAN), "first_both", (json_int_t)p->same_place[0], "second_both", (json_int_t)p->same_place[1]));
+                        chance, "beyond_chance", json_real_or_null(chance < 1 ? (share - chance) / (1 - chance) : (double)NAN), "first_both", (json_int_t)p->same_place[0], "second_both", (json_int_t)p->same_place[1]));
 }
 
 /* The two verdicts on a pair are no independent witnesses: Wilson's interval of as many verdicts as the pairs' variance says that they are worth, never more than there are. */
@@ -105,8 +105,8 @@ static void set_slot(json_t *out, const struct places *p, const struct call *c, 
     struct stats_interval w = p->pairs && is_any ? place_interval(p, (double)first, (double)(first + second)) : stats_clopper_pearson(first, first + second);
     double chance = p->pairs ? stats_mcnemar(p->same_place[0], p->same_place[1]) : stats_binomial_test(first, first + second, 0.5);
     json_object_set_new(out, "slot", json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:b}", "verdicts", (json_int_t)(first + second + of[WINNER_TIE]), "first", (json_int_t)first, "second", (json_int_t)second, "tie",
-                        (json_int_t)of[WINNER_TIE], "share", audit_real(is_any ? (double)first / (double)(first + second) : (double)NAN), "low", audit_real(is_any ? w.low : (double)NAN), "high",
-                        audit_real(is_any ? w.high : (double)NAN), "p", audit_real(is_any ? chance : (double)NAN), "both_orders", p->pairs > 0));
+                        (json_int_t)of[WINNER_TIE], "share", json_real_or_null(is_any ? (double)first / (double)(first + second) : (double)NAN), "low", json_real_or_null(is_any ? w.low : (double)NAN), "high",
+                        json_real_or_null(is_any ? w.high : (double)NAN), "p", json_real_or_null(is_any ? chance : (double)NAN), "both_orders", p->pairs > 0));
 }
 
 /* ---- the same call again ------------------------------------------------------------------------------------------------------------------------------- */
@@ -136,12 +136,56 @@ static void set_repeats(json_t *out, const struct call *c, size_t n)
 
 struct lengths { double x, y; enum judge_winner winner; };
 
-/* What calls [c, c + n) about the same answers say together, models in the order of their names: a winner only where all name it. False: a length is not known. */
-static bool take_lengths(struct lengths *out, const struct call *c, size_t n, bool is_pair)
+/* Decided verdicts on two models, names in their order: won[model], and of each whose answer was the longer one how many it won. */
+struct duel { const char *model[2]; uint64_t won[2], longer[2], longer_won[2]; };
+struct duels { struct duel *at; size_t n; };
+
+static void duel_add(struct duels *d, const struct call *c, bool first_is_longer, bool first_won)
 {
+    size_t k = 0;
+    while (k < d->n && (strcmp(d->at[k].model[0], c->first) != 0 || strcmp(d->at[k].model[1], c->second) != 0)) k++;
+    if (k == d->n) {
+        d->at = mem_grow(d->at, (d->n + 1) * sizeof *d->at);
+        d->at[d->n++] = (struct duel){ .model = { c->first, c->second } };
+    }
+    d->at[k].won[!first_won]++;
+    d->at[k].longer[!first_is_longer]++;
+    d->at[k].longer_won[!first_is_longer] += first_is_longer == first_won;
+}
+
+/* Where the better model also writes more, a judge of worth chooses the longer answers too. What tells are those of the model that wins less often (of both where they win alike). */
+static void set_longer(json_t *o, const struct duels *d)
+{
+    uint64_t longer = 0, shorter = 0, weaker = 0, weaker_won = 0;
+    for (size_t k = 0; k < d->n; k++)
+        for (int m = 0; m < 2; m++) {
+            const struct duel *one = &d->at[k];
+            bool is_weaker = one->won[m] <= one->won[!m];
+            longer += one->longer_won[m];
+            shorter += one->longer[m] - one->longer_won[m];
+            weaker += is_weaker ? one->longer[m] : 0;
+            weaker_won += is_weaker ? one->longer_won[m] : 0;
+        }
+    if (!(longer + shorter)) return;
+    struct stats_interval w = stats_clopper_pearson(longer, longer + shorter);
+    json_object_set_new(o, "longer", json_integer((json_int_t)longer));
+    json_object_set_new(o, "shorter", json_integer((json_int_t)shorter));
+    json_put_real(o, "longer_share", (double)longer / (double)(longer + shorter));
+    json_put_real(o, "longer_low", w.low);
+    json_put_real(o, "longer_high", w.high);
+    json_object_set_new(o, "weaker_longer", json_integer((json_int_t)weaker));
+    json_object_set_new(o, "weaker_longer_won", json_integer((json_int_t)weaker_won));
+}
+
+/* What calls [c, c + n) about the same answers say together, models in the order of their names: a winner only where all name it. False: a length is not known, or one of both orders has no
+ * verdict, so that the place would count. */
+static bool take_lengths(struct lengths *out, const struct call *c, size_t n, const struct audit_group *g)
+{
+    bool is_pair = g->is_pair;
     const double *l = c->j->length;
     double first = l[c->is_swapped], second = is_pair ? l[!c->is_swapped] : 0, sum = 0;
     if (!isfinite(first) || !isfinite(second)) return false;
+    if (g->is_both_ways && c[0].is_swapped == c[n - 1].is_swapped) return false;
     out->winner = of_models(c);
     for (size_t i = 0; i < n; i++) {
         enum judge_winner w = of_models(&c[i]);
@@ -154,35 +198,27 @@ static bool take_lengths(struct lengths *out, const struct call *c, size_t n, bo
 }
 
 /* Two answers: share of wins of one on (a - b) / (a + b). One: score on the length in 1000 characters. Calls about the same answers, both ways round or repeated, are one point. */
-static void set_length(json_t *out, const struct call *c, size_t n, bool is_pair)
+static void set_length(json_t *out, const struct call *c, size_t n, const struct audit_group *g)
 {
     double *x = mem_alloc((n + 1) * sizeof *x), *y = mem_alloc((n + 1) * sizeof *y);
     size_t m = 0;
-    uint64_t longer = 0, shorter = 0;
+    struct duels duels = { NULL, 0 };
     for (size_t i = 0, end; i < n; i = end) {
         struct lengths one;
         for (end = i; end < n && is_same_subject(&c[i], &c[end]);) end++;
-        if (!take_lengths(&one, &c[i], end - i, is_pair)) continue;
+        if (!take_lengths(&one, &c[i], end - i, g)) continue;
         x[m] = one.x;
         y[m++] = one.y;
-        if (!is_pair || one.winner == WINNER_TIE || fabs(one.x) < 1e-9) continue;
-        bool longer_won = (one.x > 0) == (one.winner == WINNER_A);
-        longer += longer_won;
-        shorter += !longer_won;
+        if (!g->is_pair || one.winner == WINNER_TIE || fabs(one.x) < 1e-9) continue;
+        duel_add(&duels, &c[i], one.x > 0, one.winner == WINNER_A);
     }
     if (m >= LINE_LEAST) {
         struct stats_slope s = stats_line(x, y, m);
-        json_t *o = json_pack("{s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)m, "slope", audit_real(s.slope), "low", audit_real(s.interval.low), "high", audit_real(s.interval.high), "p", audit_real(s.p));
-        if (longer + shorter) {
-            struct stats_interval w = stats_clopper_pearson(longer, longer + shorter);
-            json_object_set_new(o, "longer", json_integer((json_int_t)longer));
-            json_object_set_new(o, "shorter", json_integer((json_int_t)shorter));
-            audit_set(o, "longer_share", (double)longer / (double)(longer + shorter));
-            audit_set(o, "longer_low", w.low);
-            audit_set(o, "longer_high", w.high);
-        }
+        json_t *o = json_pack("{s:I, s:o, s:o, s:o, s:o}", "n", (json_int_t)m, "slope", json_real_or_null(s.slope), "low", json_real_or_null(s.interval.low), "high", json_real_or_null(s.interval.high), "p", json_real_or_null(s.p));
+        set_longer(o, &duels);
         json_object_set_new(out, "length", o);
     }
+    mem_free(duels.at);
     mem_free(x);
     mem_free(y);
 }
@@ -203,7 +239,7 @@ static void set_contradictions(json_t *out, const struct call *c, size_t n, stru
         found++;
         if (json_array_size(examples) < 5) json_array_append_new(examples, json_pack("{s:s, s:i, s:[s,s], s:s, s:s}", "id", j->id, "turn", j->turn, "models", j->model[0], j->model[1], "verdict", winner_name(j->opinion.winner), "words", winner_name(side)));
     }
-    json_object_set_new(out, "contradictions", json_pack("{s:I, s:I, s:o, s:o}", "n", (json_int_t)found, "of", (json_int_t)of, "share", audit_real(of ? (double)found / (double)of : (double)NAN), "examples", examples));
+    json_object_set_new(out, "contradictions", json_pack("{s:I, s:I, s:o, s:o}", "n", (json_int_t)found, "of", (json_int_t)of, "share", json_real_or_null(of ? (double)found / (double)of : (double)NAN), "examples", examples));
 }
 
 /* ---- means of models that met ------------------------------------------------------------------------------------------------------------------------------------------ */
@@ -229,8 +265,8 @@ static void set_meetings(json_t *out, const struct call *c, size_t n)
     }
     for (k = 0; k < n_meetings; k++) {
         json_t *row = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "first", m[k].a, "second", m[k].b, "n", (json_int_t)m[k].n, "first_better", (json_int_t)m[k].count[WINNER_A], "second_better", (json_int_t)m[k].count[WINNER_B], "tie", (json_int_t)m[k].count[WINNER_TIE]);
-        if (m[k].has_scores) audit_set(row, "first_mean", m[k].sum[0] / (double)m[k].n);
-        if (m[k].has_scores) audit_set(row, "second_mean", m[k].sum[1] / (double)m[k].n);
+        if (m[k].has_scores) json_put_real(row, "first_mean", m[k].sum[0] / (double)m[k].n);
+        if (m[k].has_scores) json_put_real(row, "second_mean", m[k].sum[1] / (double)m[k].n);
         json_array_append_new(list, row);
     }
     mem_free(m);
@@ -243,7 +279,7 @@ void audit_pairs(json_t *out, const struct audit_group *g, struct audit_words *w
     struct places p = { 0 };
     size_t n = sort_calls(c, g);
     set_repeats(out, c, n);
-    set_length(out, c, n, g->is_pair);
+    set_length(out, c, n, g);
     if (g->is_pair) {
         count_places(&p, c, n);
         if (p.pairs) set_swap(out, &p);

@@ -7,9 +7,6 @@
 
 #include "stats/stats.h"
 
-json_t *audit_real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-void audit_set(json_t *out, const char *key, double x) { json_object_set_new(out, key, audit_real(x)); }
-
 /* ---- groups ---------------------------------------------------------------------------------------------------------------------------------------- */
 
 static struct audit_group *group_of(struct audit_groups *all, const struct judgement *j)
@@ -53,6 +50,29 @@ static bool *superseded(const struct judgements *j)
     return out;
 }
 
+/* Was a pair shown in both orders? Calls without a verdict count too. */
+static bool shows_both_ways(const struct audit_group *g)
+{
+    json_t *seen = json_object();
+    bool is_found = false;
+    struct buf key;
+    buf_init(&key, 0);
+    for (size_t i = 0; i < g->n && !is_found; i++) {
+        const struct judgement *j = g->at[i];
+        if (j->canary || !strcmp(j->model[0], j->model[1])) continue;
+        bool is_swapped = strcmp(j->model[0], j->model[1]) > 0;
+        for (int turned = 1; turned >= 0; turned--) {
+            key.len = 0;
+            buf_printf(&key, "%s\n%d\n%s\n%s\n%d", j->id, j->turn, j->model[is_swapped], j->model[!is_swapped], is_swapped != turned);
+            if (turned) is_found = json_object_getn(seen, key.data, key.len) != NULL;
+            else json_object_setn_new_nocheck(seen, key.data, key.len, json_true());
+        }
+    }
+    buf_release(&key);
+    json_decref(seen);
+    return is_found;
+}
+
 void audit_groups_make(struct audit_groups *out, const struct judgements *j)
 {
     struct protocol_cache protocols = { .n = 0 };
@@ -68,6 +88,7 @@ void audit_groups_make(struct audit_groups *out, const struct judgements *j)
         if (p) judge_protocol_range(p, &g->low, &g->high);
         else if (!j->at[i].error && j->at[i].opinion.n_scores) { g->low = j->low; g->high = j->high; }           /* a protocol of the user's */
     }
+    for (size_t i = 0; i < out->n; i++) out->at[i].is_both_ways = out->at[i].is_pair && !out->at[i].is_people && shows_both_ways(&out->at[i]);
     protocol_cache_release(&protocols);
     mem_free(is_old);
 }
@@ -114,9 +135,9 @@ static void describe(json_t *out, const double *sorted, size_t n)
         entropy -= share * log2(share);
         if (end - i > most) { most = end - i; mode = sorted[i]; }
     }
-    audit_set(out, "mode", mode);
+    json_put_real(out, "mode", mode);
     json_object_set_new(out, "mode_count", json_integer((json_int_t)most));
-    audit_set(out, "entropy", n ? entropy + 0.0 : (double)NAN);
+    json_put_real(out, "entropy", n ? entropy + 0.0 : (double)NAN);
 }
 
 /* What counts as an end of the scale: of 1 to 10 what the published measurements take, 3 and less or 9 and more; of other scales their two last values. The middle is the two values
@@ -131,8 +152,8 @@ static void shares(json_t *out, const struct audit_group *g, const double *x, si
         middle += fabs(x[i] - centre) < 1;
     }
     bool is_known = n && isfinite(g->low);
-    audit_set(out, "extreme_share", is_known ? (double)extreme / (double)n : (double)NAN);
-    audit_set(out, "middle_share", is_known ? (double)middle / (double)n : (double)NAN);
+    json_put_real(out, "extreme_share", is_known ? (double)extreme / (double)n : (double)NAN);
+    json_put_real(out, "middle_share", is_known ? (double)middle / (double)n : (double)NAN);
 }
 
 void audit_scale(json_t *out, const struct audit_group *g)
@@ -160,11 +181,11 @@ void audit_scale(json_t *out, const struct audit_group *g)
     json_object_set_new(out, "marked", json_integer((json_int_t)marked));
     if (n) {
         json_object_set(out, "histogram", histogram);
-        json_object_set_new(out, "range", json_pack("[o, o]", audit_real(g->low), audit_real(g->high)));
+        json_object_set_new(out, "range", json_pack("[o, o]", json_real_or_null(g->low), json_real_or_null(g->high)));
         json_object_set_new(out, "scores", json_integer((json_int_t)n));
-        audit_set(out, "mean", stats_mean(x, n));
-        audit_set(out, "sd", n > 1 ? stats_sd(x, n) : (double)NAN);
-        audit_set(out, "median", stats_quantile(x, n, 0.5));
+        json_put_real(out, "mean", stats_mean(x, n));
+        json_put_real(out, "sd", n > 1 ? stats_sd(x, n) : (double)NAN);
+        json_put_real(out, "median", stats_quantile(x, n, 0.5));
         shares(out, g, x, n);
         qsort(x, n, sizeof *x, by_value);
         describe(out, x, n);

@@ -102,7 +102,7 @@ struct judge_style judge_style_of(const char *text, size_t len);
 /* ---- audit.c: is the judge to be trusted ------------------------------------------------------------------------------------------------------- */
 
 /* *out, the caller's: {"judges":[{"judge","protocol","calls","failed","out_of_range","histogram":{MODEL:{"1":n}},"mean","sd","median","mode","extreme_share","middle_share",
- * "entropy","swap":{"pairs","consistent","share","low","high"},"slot":{"first","second","tie","share","low","high","p"},"length":{"slope","low","high","p"},
+ * "entropy","swap":{"pairs","consistent","share","low","high"},"slot":{"first","second","tie","share","low","high","p"},"length":{"slope","low","high","p","longer","shorter","longer_share","weaker_longer","weaker_longer_won"},
  * "canaries":{KIND:{"n","caught","scores"}},"contradictions":{"n","of","share"},"findings":[{"name","sentence"}],"is_calibrated":bool}],"agreement":[{"a","b","n","exact",
  * "within_1","kappa","weighted_kappa","spearman","kendall","alpha"}]}. findings: names always-first, always-longer, middle-only, contradictory, random, ... */
 sc_status judge_audit(json_t **out, const struct judgements *j, uint64_t seed, sc_error *err);
@@ -113,10 +113,11 @@ extern const struct sc_options judge_audit_options;
 /* *out, the caller's. Of judgements that are no canaries, by each judge with each protocol, and by "all judges" that may be trusted ("judges" names them; "people" never among them):
  * {"models":[NAME],"pairs":[PAIR],"ratings":[RATING],"scores":[SCORE],"withheld":[{"judge","protocol","why"}],"raw":{"ratings","scores"},"notes":[SENTENCE],"seed","draws"}.
  * PAIR: {"judge","protocol","base","tuned" (base: the model that the files name first),"by":"all"|"slice"|"language","slice" ("" for all),"prompts","sentence"} and rates of the tuned one:
- * "comparisons" (both orders of a prompt's turn are one: a winner if both name it, else a tie),"calls","win","tie","loss","inconsistent","rule":"orders"|"probability"|"strength" (how calls
- * count: AlpacaEval's shares, Arena-Hard's "much better" three times),"win_rate","low","high" (Wilson; by prompt where one has several comparisons),"n_effective","p" (exact sign test by
- * prompt),"p_adjusted" (Holm, over a judge's pairs),"smallest","score_base","score_tuned","score_difference","score_low","score_high" (only with scores),"length_controlled",
- * "style_controlled" (each with _low, _high, _extrapolated and _effects, or null and _why). RATING: {"judge","protocol","model","bradley_terry","low","high" (Elo's scale, mean 1000),"strength"
+ * "comparisons" (both orders of a prompt's turn are one: a winner if both name it, else a tie),"incomplete" (left out: an order or an answer has no verdict),"calls","win","tie","loss",
+ * "inconsistent","rule":"orders"|"probability"|"strength" (how calls count: AlpacaEval's shares, Arena-Hard's "much better" three times),"win_rate","low","high" (Wilson; by prompt where one
+ * has several comparisons),"n_effective","prompts_won","prompts_lost","p" (exact sign test of these),"p_adjusted" (Holm, over "tests" rows: a judge's pairs that are by the same),
+ * "result":"better"|"worse"|"open" (by p_adjusted, as the sentence),"smallest","score_base","score_tuned","score_difference","score_low","score_high" (only with scores, of one protocol),
+ * "length_controlled","style_controlled" (each with _low, _high, _extrapolated and _effects, or null and _why). RATING: {"judge","protocol","model","bradley_terry","low","high" (Elo's scale, mean 1000),"strength"
  * (natural logarithm),"elo","elo_low","elo_high"}. SCORE: {"judge","protocol","model","turn" (absent: all),"n","mean","low","high","sd","median"}.
  * audit: what judge_audit gave, or NULL: nothing is withheld. A judge that it does not call calibrated has "withheld": why, in place of rates, which stand under "raw" of its rows; its ratings and
  * scores stand under "raw" of the whole. SC_E_ARGUMENT if no judgement says anything. */

@@ -69,8 +69,8 @@ json_t   *judge_differences(const struct judgements *j, size_t *checked);
 /* ---- audit*.c ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* The calls of one judge under one protocol, of one answer each or of two (is_pair), in the order of the files; a call without a verdict that was asked again counts as asked_again, and
- * what came of it stands in `at`. low, high: NAN where there are no scores. */
-struct audit_group { const char *judge, *protocol; const struct judgement **at; size_t n, cap, asked_again; bool is_pair, is_people; double low, high; };
+ * what came of it stands in `at`. is_both_ways: some pair was shown in both orders, so that was meant for all (people see any). low, high: NAN where there are no scores. */
+struct audit_group { const char *judge, *protocol; const struct judgement **at; size_t n, cap, asked_again; bool is_pair, is_people, is_both_ways; double low, high; };
 struct audit_groups { struct audit_group *at; size_t n; };
 void audit_groups_make(struct audit_groups *out, const struct judgements *j);
 void audit_groups_release(struct audit_groups *g);
@@ -88,15 +88,14 @@ void audit_pairs(json_t *out, const struct audit_group *g, struct audit_words *w
 void audit_canaries(json_t *out, const struct audit_group *g);
 /* audit_findings.c: from all that was measured: "findings" and "is_calibrated". agreement: all rows. */
 void audit_findings(json_t *out, const struct audit_group *g, const json_t *agreement);
-/* A real, or null where it is not finite. */
-json_t *audit_real(double x);
-void audit_set(json_t *out, const char *key, double x);
 
 /* agreement_items.c: what a judge said of each thing, once: of a prompt's turn and a model's answer a score (the mean of repeats), or of two models a class: 0 the first by name is better,
- * 1 a tie (also where two orders disagree), 2 the second. Sorted by subject. */
-struct agreement_item { const char *id, *model, *other; int turn; double value; };
+ * 1 a tie (also where two orders disagree), 2 the second; or the mean of these, where several people may have chosen. Of people's labels the class is what more chose than each other one, else
+ * a tie. Of a judge that was shown pairs both ways round only what has a verdict in both orders. Sorted by subject. orders: bits of the places in which `model` stood. */
+enum agreement_of { OF_SCORES, OF_CLASSES, OF_MEANS };
+struct agreement_item { const char *id, *model, *other; int turn; unsigned orders; double value; };
 struct agreement_items { struct agreement_item *at; size_t n; };
-void agreement_items_of(struct agreement_items *out, const struct audit_group *g, bool of_scores);
+void agreement_items_of(struct agreement_items *out, const struct audit_group *g, enum agreement_of of);
 int  agreement_item_order(const void *a, const void *b);
 bool audit_has_scores(const struct audit_group *g);
 

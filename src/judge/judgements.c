@@ -153,8 +153,6 @@ void judgement_add(struct judgement_reading *r, struct judgement *j)
 
 /* ---- our own lines --------------------------------------------------------------------------------------------------------------------------------- */
 
-static json_t *real_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
-
 static json_t *style_json(const struct judge_style *s)
 {
     return json_pack("{s:f, s:f, s:f, s:f}", "tokens", s->tokens, "headers", s->headers, "lists", s->lists, "bold", s->bold);
@@ -181,7 +179,7 @@ json_t *judgement_json(const struct judgement *j)
     json_t *models = json_array(), *lengths = json_array(), *styles = json_array(), *marks = json_array();
     for (int i = 0; i < sides; i++) {
         json_array_append_new(models, json_string(j->model[i] ? j->model[i] : ""));
-        json_array_append_new(lengths, real_or_null(j->length[i]));
+        json_array_append_new(lengths, json_real_or_null(j->length[i]));
         if (isfinite(j->style[i].tokens)) json_array_append_new(styles, style_json(&j->style[i]));
         if (j->marks >> i & 1) json_array_append_new(marks, json_integer(i));
     }

@@ -30,6 +30,35 @@ static sc_status read_lists(struct report *r, sc_error *err)
     return status;
 }
 
+/* What the page shows of a file that somebody else may have written: lists of objects, of texts where is_text. */
+static const struct { const char *file, *key; bool is_text, is_optional; } parts[] = {
+    { "audit.json", "judges", false, false }, { "audit.json", "agreement", false, false }, { "verdict.json", "models", true, false }, { "verdict.json", "pairs", false, false },
+    { "verdict.json", "ratings", false, false }, { "verdict.json", "scores", false, false }, { "verdict.json", "notes", true, true },
+};
+
+/* Takes out what nothing can be made of, and says so. */
+static void clean(json_t *odd, const char *file, json_t *whole)
+{
+    for (size_t i = 0; whole && i < sizeof parts / sizeof *parts; i++) {
+        json_t *part = json_object_get(whole, parts[i].key);
+        size_t n = 0;
+        if (strcmp(parts[i].file, file) != 0 || (!part && parts[i].is_optional)) continue;
+        if (!part) json_array_append_new(odd, json_sprintf("%s has no \"%s\", so this part cannot be shown.", file, parts[i].key));
+        else if (!json_is_array(part)) json_array_append_new(odd, json_sprintf("\"%s\" of %s is %s, expected a list, so this part cannot be shown.", parts[i].key, file, json_type_words(part)));
+        if (!json_is_array(part)) {
+            json_object_del(whole, parts[i].key);
+            continue;
+        }
+        for (size_t k = json_array_size(part); k-- > 0;) {
+            const json_t *one = json_array_get(part, k);
+            if (parts[i].is_text ? json_is_string(one) : json_is_object(one)) continue;
+            json_array_remove(part, k);
+            n++;
+        }
+        if (n) json_array_append_new(odd, json_sprintf("\"%s\" of %s holds %zu of another kind than %s, which %s left out.", parts[i].key, file, n, parts[i].is_text ? "texts" : "objects", n == 1 ? "is" : "are"));
+    }
+}
+
 /* The number under settings.seed, else 0. */
 static uint64_t seed_of(const json_t *run)
 {
@@ -42,18 +71,22 @@ sc_status report_open(struct report *out, const char *directory, sc_error *err)
     sc_status status = SC_OK;
     char *lines = path_join(directory, "judgements.jsonl");
     char *whole = realpath(directory, NULL);                   /* its last name is the title, also of "." */
-    *out = (struct report){ .directory = whole ? whole : mem_strdup(directory) };
+    sc_error why = { 0 };
+    *out = (struct report){ .directory = whole ? whole : mem_strdup(directory), .odd = json_array() };
     if (!path_is_directory(directory)) TRY_DONE(FAIL(err, SC_E_IO, "%s is no directory; expected one that `starchat judge run --out DIR` wrote", directory));
     if (!path_exists(lines)) TRY_DONE(FAIL(err, SC_E_IO, "%s has no judgements.jsonl; expected a directory that `starchat judge run --out DIR` wrote", directory));
     TRY_DONE(read_object(&out->run, directory, "run.json", err));
     TRY_DONE(read_object(&out->audit, directory, "audit.json", err));
     TRY_DONE(read_object(&out->verdict, directory, "verdict.json", err));
     TRY_DONE(read_lists(out, err));
+    clean(out->odd, "audit.json", out->audit);
+    clean(out->odd, "verdict.json", out->verdict);
     if (!out->run) out->run = json_object();
     if (!out->audit) TRY_DONE(judge_audit(&out->audit, &out->judgements, seed_of(out->run), err));
-    if (!out->verdict) status = judge_verdict(&out->verdict, &out->judgements, out->audit, seed_of(out->run), err);
-    if (status == SC_E_ARGUMENT) {                             /* no judgement has a verdict: the page shows why */
+    if (!out->verdict) status = judge_verdict(&out->verdict, &out->judgements, out->audit, seed_of(out->run), &why);
+    if (status == SC_E_ARGUMENT) {                             /* no judgement has a verdict: the page says why */
         status = SC_OK;
+        json_array_append_new(out->odd, json_sprintf("There is no verdict: %s.", why.message));
         out->verdict = json_object();
     }
 done:
@@ -70,6 +103,7 @@ void report_close(struct report *r)
     json_decref(r->run);
     json_decref(r->audit);
     json_decref(r->verdict);
+    json_decref(r->odd);
     mem_free(r->directory);
     *r = (struct report){ 0 };
 }

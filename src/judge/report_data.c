@@ -131,8 +131,8 @@ json_t *report_data(const struct report *r)
     begin(&m, r);
     for (size_t i = 0; i < r->judgements.n; i++) json_array_append_new(judgements, judgement_value(&m, &r->judgements.at[i]));
     json_t *answers = answers_value(&m, &r->answers), *ranges = ranges_value(m.judges.list);
-    json_t *out = json_pack("{s:s, s:s, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O}", "title", title.data ? title.data : "", "version", SC_VERSION, "run", r->run, "models", m.models.list, "judges", m.judges.list, "ranges", ranges, "prompts", m.prompts.list,
-                            "answers", answers, "judgements", judgements, "audit", r->audit, "verdict", r->verdict);
+    json_t *out = json_pack("{s:s, s:s, s:O, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O}", "title", title.data ? title.data : "", "version", SC_VERSION, "run", r->run, "models", m.models.list, "judges", m.judges.list, "ranges", ranges, "prompts", m.prompts.list,
+                            "answers", answers, "judgements", judgements, "audit", r->audit, "verdict", r->verdict, "odd", r->odd);
     buf_release(&title);
     json_decref(m.models.place);
     json_decref(m.judges.place);

@@ -50,6 +50,11 @@ static void put_pair(struct sheet *s, const json_t *p, bool has_slice)
     cell_number(s, p, "loss", 1, 0);
     cell_number(s, p, "win_rate", 100, 1);
     cell_range(s, p, "low", "high", 100, 1);
+    const json_t *chance = json_object_get(p, "p_adjusted");
+    if (json_is_number(chance) && json_number_value(chance) < 1e-4) cell_text(s, "below 0.0001");
+    else cell_number(s, p, "p_adjusted", 1, 4);
+    cell_text(s, *text_of(p, "result") ? text_of(p, "result") : "\xE2\x80\x93");
+    cell_number(s, p, "incomplete", 1, 0);
     if (!has_slice) cell_number(s, p, "length_controlled", 100, 1);
     cell_number(s, p, "score_difference", 1, 2);
     cell_range(s, p, "score_low", "score_high", 1, 2);
@@ -58,7 +63,7 @@ static void put_pair(struct sheet *s, const json_t *p, bool has_slice)
 
 static void put_verdict(struct sheet *s, const json_t *pairs)
 {
-    static const char *const columns[] = { "judge", "tuned", "base", ">prompts", ">won", ">tied", ">lost", ">win rate", ">95 % interval", ">equal length", ">score difference", ">95 % interval" };
+    static const char *const columns[] = { "judge", "tuned", "base", ">prompts", ">won", ">tied", ">lost", ">win rate", ">95 % interval", ">p (Holm)", "result", ">incomplete", ">equal length", ">score difference", ">95 % interval" };
     const json_t *p;
     size_t i;
     sheet_heading(s, "Verdict");
@@ -66,7 +71,8 @@ static void put_verdict(struct sheet *s, const json_t *pairs)
         sheet_text(s, "No two models were compared with each other.");
         return;
     }
-    sheet_text(s, "A tie counts half. Verdicts that turned round with the order are ties, where the protocol gives no probabilities or strengths.");
+    sheet_text(s, "A tie counts half. Verdicts that turned round with the order are ties, where the protocol gives no probabilities or strengths. Comparisons of which an order or an answer has no verdict are incomplete and left out.");
+    sheet_text(s, "The result goes by p: the exact sign test by prompt, adjusted by Holm for all pairs of models that the judge compared (in slices and languages: for all of their rows); below 0.05 it is better or worse, else open.");
     sheet_table(s, columns, sizeof columns / sizeof *columns);
     json_array_foreach(pairs, i, p)
         if (is_overall(p) && !*text_of(p, "withheld")) put_pair(s, p, false);
@@ -83,7 +89,7 @@ static bool is_slice(const json_t *p)
 
 static void put_slices(struct sheet *s, const json_t *pairs)
 {
-    static const char *const columns[] = { "judge", "tuned", "base", "slice", ">prompts", ">won", ">tied", ">lost", ">win rate", ">95 % interval", ">score difference", ">95 % interval" };
+    static const char *const columns[] = { "judge", "tuned", "base", "slice", ">prompts", ">won", ">tied", ">lost", ">win rate", ">95 % interval", ">p (Holm)", "result", ">incomplete", ">score difference", ">95 % interval" };
     const json_t *p;
     size_t i, n = 0;
     json_array_foreach(pairs, i, p) n += is_slice(p);
@@ -178,6 +184,22 @@ static void put_settings(struct sheet *s, const json_t *run)
     sheet_table_end(s);
 }
 
+static void put_odd(struct sheet *s, const json_t *odd)
+{
+    const json_t *one;
+    size_t i;
+    if (json_array_size(odd)) sheet_heading(s, "What is missing");
+    json_array_foreach(odd, i, one) sheet_text(s, "%s", json_string_value(one));
+}
+
+static void put_notes(struct sheet *s, const json_t *notes)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(notes, i, one)
+        if (json_is_string(one)) sheet_text(s, "%s.", json_string_value(one));
+}
+
 void report_summary(struct buf *out, const struct report *r)
 {
     struct sheet s;
@@ -186,7 +208,9 @@ void report_summary(struct buf *out, const struct report *r)
     snprintf(title, sizeof title, "Judged: %s", slash && slash[1] ? slash + 1 : r->directory);
     sheet_begin(&s, false, title);
     sheet_text(&s, "%zu prompts, %zu judgements, by starchat %s.", r->prompts.n, r->judgements.n, SC_VERSION);
+    put_odd(&s, r->odd);
     put_verdict(&s, json_object_get(r->verdict, "pairs"));
+    put_notes(&s, json_object_get(r->verdict, "notes"));
     put_judges(&s, json_object_get(r->audit, "judges"));
     put_slices(&s, json_object_get(r->verdict, "pairs"));
     put_ratings(&s, json_object_get(r->verdict, "ratings"));

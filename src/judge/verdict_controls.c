@@ -10,8 +10,8 @@ enum { STYLE_TERMS = 4, TERMS_MOST = 1 + STYLE_TERMS };
 #define RIDGE 0.5                              /* on terms, not on the constant, as in the arena's */
 static const char *const style_names[STYLE_TERMS] = { "tokens", "headers", "lists", "bold" };
 
-/* Rows that have what is needed: x[row * k + term], the first term 1. */
-struct control { size_t k, n, *prompt; double *x, *share, *weight; };
+/* Rows that have what is needed: x[row * k + term], the first term 1. is_fixed: a term that is the same everywhere, and not 0: it cannot be told from being better. */
+struct control { size_t k, n, *prompt; double *x, *share, *weight; bool is_fixed; };
 
 static double apart(double a, double b) { return (a - b) / (a + b + 1); }
 
@@ -58,8 +58,8 @@ static void scale_term(struct control *c, size_t term)
     double mean = 0, squares = 0;
     for (size_t i = 0; i < c->n; i++) mean += c->x[i * c->k + term] / (double)c->n;
     for (size_t i = 0; i < c->n; i++) squares += (c->x[i * c->k + term] - mean) * (c->x[i * c->k + term] - mean) / (double)c->n;
-    if (squares <= 0) {
-        /* The same difference everywhere cannot be told from being better. */
+    if (squares <= 1e-20 * mean * mean) {                      /* beside rounding */
+        c->is_fixed = c->is_fixed || fabs(mean) > 0;
         for (size_t i = 0; i < c->n; i++) c->x[i * c->k + term] = 0;
         return;
     }
@@ -108,6 +108,7 @@ static void control_fit(json_t *row, const char *name, const char *const *terms,
     double all = 0;
     for (size_t i = 0; i < c->n; i++) all += c->share[i];
     if (prompts < least) why = "too few prompts with known answers";
+    else if (c->is_fixed) why = "the answers differ by the same everywhere, which cannot be told from being better";
     else if (all <= 0 || all >= (double)c->n) why = "one side won every time, so nothing can be told of what helped it";
     else if (stats_logistic_clusters(b, error, c->x, c->share, c->weight, c->n, c->k, penalised, RIDGE, c->prompt, &err) != SC_OK) why = err.message;
     json_object_set_new(row, name, why ? json_null() : json_real(logistic(b[0])));
@@ -119,16 +120,16 @@ static void control_fit(json_t *row, const char *name, const char *const *terms,
     double reach = stats_t_quantile(0.975, (double)prompts - 1);
     json_t *effects = json_object();
     snprintf(key, sizeof key, "%s_low", name);
-    set_real(row, key, logistic(b[0] - reach * error[0]));
+    json_put_real(row, key, logistic(b[0] - reach * error[0]));
     snprintf(key, sizeof key, "%s_high", name);
-    set_real(row, key, logistic(b[0] + reach * error[0]));
+    json_put_real(row, key, logistic(b[0] + reach * error[0]));
     snprintf(key, sizeof key, "%s_extrapolated", name);
     json_object_set_new(row, key, json_boolean(is_beyond(c)));
     for (size_t f = 1; f < c->k; f++) {
         json_t *one = json_object();
-        set_real(one, "coefficient", b[f]);
-        set_real(one, "low", b[f] - reach * error[f]);
-        set_real(one, "high", b[f] + reach * error[f]);
+        json_put_real(one, "coefficient", b[f]);
+        json_put_real(one, "low", b[f] - reach * error[f]);
+        json_put_real(one, "high", b[f] + reach * error[f]);
         json_object_set_new(effects, terms[f - 1], one);
     }
     snprintf(key, sizeof key, "%s_effects", name);

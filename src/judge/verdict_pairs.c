@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void set_real(json_t *o, const char *key, double x) { json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null()); }
 static void set_int(json_t *o, const char *key, size_t n) { json_object_set_new(o, key, json_integer((json_int_t)n)); }
 
 /* ---- a share with its interval ------------------------------------------------------------------------------------------------------------------------ */
@@ -72,8 +71,9 @@ struct verdict_rate verdict_rate_of(const struct comparison *const *at, size_t n
 
 /* ---- what a row tells ---------------------------------------------------------------------------------------------------------------------------------- */
 
-/* The exact sign test: by prompt, because comparisons of one prompt go together; a prompt counts for whom it has more wins. */
-static double sign_test(const struct comparison *const *at, size_t n)
+/* The exact sign test: by prompt, because comparisons of one prompt go together; a prompt counts for whom it has more wins. Which of the two it speaks for is not always who has the
+ * larger share: that counts comparisons. */
+static void set_sign_test(json_t *row, const struct comparison *const *at, size_t n)
 {
     size_t n_prompts;
     uint64_t tuned = 0, base = 0;
@@ -84,7 +84,9 @@ static double sign_test(const struct comparison *const *at, size_t n)
         base += net < -1e-12 * s[c].weight;
     }
     mem_free(s);
-    return stats_mcnemar(tuned, base);
+    set_int(row, "prompts_won", (size_t)tuned);
+    set_int(row, "prompts_lost", (size_t)base);
+    json_put_real(row, "p", stats_mcnemar(tuned, base));
 }
 
 static void set_scores(json_t *row, const struct verdict *v, const struct comparison *const *at, size_t n)
@@ -99,45 +101,36 @@ static void set_scores(json_t *row, const struct verdict *v, const struct compar
     }
     if (used > 0) {
         struct stats_difference d = stats_paired(base, tuned, prompt, used, v->n_prompts, v->seed, VERDICT_DRAWS);
-        set_real(row, "score_base", stats_mean(base, used));
-        set_real(row, "score_tuned", stats_mean(tuned, used));
-        set_real(row, "score_difference", d.value);
-        set_real(row, "score_low", d.interval.low);
-        set_real(row, "score_high", d.interval.high);
+        json_put_real(row, "score_base", stats_mean(base, used));
+        json_put_real(row, "score_tuned", stats_mean(tuned, used));
+        json_put_real(row, "score_difference", d.value);
+        json_put_real(row, "score_low", d.interval.low);
+        json_put_real(row, "score_high", d.interval.high);
     }
     mem_free(prompt);
     mem_free(base);
+}
+
+static bool is_of(const struct verdict *v, const struct verdict_part *part, const struct comparison *c)
+{
+    const struct verdict_prompt *q = &v->prompt[c->prompt];
+    return part->is_in[c->judge] && (!part->slice || !strcmp(q->slice, part->slice)) && (!part->language || !strcmp(q->language, part->language));
 }
 
 static const struct comparison **members(size_t *n, const struct verdict *v, const struct verdict_part *part)
 {
     const struct comparison **out = mem_alloc((part->n_of + 1) * sizeof *out);
     *n = 0;
-    for (size_t i = 0; i < part->n_of; i++) {
-        const struct verdict_prompt *q = &v->prompt[part->of[i]->prompt];
-        if (!part->is_in[part->of[i]->judge] || (part->slice && strcmp(q->slice, part->slice) != 0) || (part->language && strcmp(q->language, part->language) != 0)) continue;
-        out[(*n)++] = part->of[i];
-    }
+    for (size_t i = 0; i < part->n_of; i++)
+        if (is_of(v, part, part->of[i])) out[(*n)++] = part->of[i];
     return out;
 }
 
-/* Better or worse by the sign test: it leaves ties out, where the interval grows with them. */
-static void set_sentence(json_t *row, const struct verdict *v, const struct verdict_part *part, const struct verdict_rate *r, double p)
+static size_t incomplete_of(const struct verdict *v, const struct verdict_part *part)
 {
-    char text[700], chance[24];
-    if (p < 1e-4) snprintf(chance, sizeof chance, "below 0.0001");
-    else snprintf(chance, sizeof chance, "%.4f", p);
-    const char *tuned = v->model[part->of[0]->tuned], *base = v->model[part->of[0]->base];
-    bool is_open = p >= 0.05 || r->share == 0.5;
-    const char *how = is_open ? "cannot be told from" : r->share > 0.5 ? "is better than" : "is worse than";
-    json_object_set_new(row, "result", json_string(is_open ? "open" : r->share > 0.5 ? "better" : "worse"));
-    snprintf(text, sizeof text, "%.200s %s %.200s: it wins %.1f %% (95 %% interval %.1f to %.1f %%) on %zu prompt%s, p %s", tuned, how, base, 100 * r->share, 100 * r->interval.low, 100 * r->interval.high, r->n_prompts,
-             r->n_prompts == 1 ? "" : "s", chance);
-    struct buf whole;
-    buf_init(&whole, 0);
-    utf8_repair(&whole, text, strlen(text));                   /* names may be cut in a character */
-    json_object_set_new(row, "sentence", json_stringn(whole.data, whole.len));
-    buf_release(&whole);
+    size_t n = 0;
+    for (size_t i = 0; i < v->n_incomplete; i++) n += v->incomplete[i].base == part->of[0]->base && v->incomplete[i].tuned == part->of[0]->tuned && is_of(v, part, &v->incomplete[i]);
+    return n;
 }
 
 json_t *verdict_rates(size_t *prompts, const struct verdict *v, const struct verdict_part *part)
@@ -159,22 +152,21 @@ json_t *verdict_rates(size_t *prompts, const struct verdict *v, const struct ver
         *prompts = r.n_prompts;
         row = json_object();
         set_int(row, "comparisons", n);
+        set_int(row, "incomplete", incomplete_of(v, part));
         set_int(row, "calls", calls);
         set_int(row, "win", count[2]);
         set_int(row, "tie", count[1]);
         set_int(row, "loss", count[0]);
         set_int(row, "inconsistent", inconsistent);
         json_object_set_new(row, "rule", json_string(is_probability ? "probability" : is_weighted ? "strength" : "orders"));
-        set_real(row, "win_rate", r.share);
-        set_real(row, "low", r.interval.low);
-        set_real(row, "high", r.interval.high);
-        set_real(row, "n_effective", r.n_effective);
-        double p = sign_test(at, n);
-        set_real(row, "p", p);
-        set_real(row, "smallest", stats_smallest_difference((r.interval.high - r.interval.low) / 2 / STATS_Z));
-        set_scores(row, v, at, n);
+        json_put_real(row, "win_rate", r.share);
+        json_put_real(row, "low", r.interval.low);
+        json_put_real(row, "high", r.interval.high);
+        json_put_real(row, "n_effective", r.n_effective);
+        set_sign_test(row, at, n);
+        json_put_real(row, "smallest", stats_smallest_difference((r.interval.high - r.interval.low) / 2 / STATS_Z));
+        if (part->has_one_scale) set_scores(row, v, at, n);
         verdict_controls(row, v, at, n);
-        set_sentence(row, v, part, &r, p);
     }
     mem_free(at);
     return row;

@@ -60,7 +60,7 @@ static void add_row(json_t *out, const json_t *base, const char *model, const do
     static const char *const keys[] = { "bradley_terry", "low", "high", "strength", "elo", "elo_low", "elo_high" };
     json_t *row = json_copy((json_t *)(uintptr_t)base);
     json_object_set_new(row, "model", json_string(model));
-    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) set_real(row, keys[k], x[k]);
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) json_put_real(row, keys[k], x[k]);
     json_array_append_new(out, row);
 }
 
@@ -100,7 +100,7 @@ static size_t scores_of(double *x, size_t *prompt, const struct verdict *v, cons
     size_t n = 0;
     for (size_t i = 0; i < v->n_scores; i++) {
         const struct scored *s = &v->score[i];
-        if (!is_in[s->judge] || s->model != model || (turn && s->turn != turn)) continue;
+        if (!is_in[s->judge] || s->model != model || !s->n_calls || (turn && s->turn != turn)) continue;
         x[n] = s->score;
         prompt[n++] = s->prompt;
     }
@@ -137,11 +137,11 @@ void verdict_scores(json_t *out, const struct verdict *v, const bool *is_in, con
             json_object_set_new(row, "model", json_string(v->model[m]));
             if (turn) json_object_set_new(row, "turn", json_integer(turn));
             json_object_set_new(row, "n", json_integer((json_int_t)n));
-            set_real(row, "mean", mean.value);
-            set_real(row, "low", mean.interval.low);
-            set_real(row, "high", mean.interval.high);
-            set_real(row, "sd", stats_sd(x, n));
-            set_real(row, "median", stats_quantile(x, n, 0.5));
+            json_put_real(row, "mean", mean.value);
+            json_put_real(row, "low", mean.interval.low);
+            json_put_real(row, "high", mean.interval.high);
+            json_put_real(row, "sd", stats_sd(x, n));
+            json_put_real(row, "median", stats_quantile(x, n, 0.5));
             json_array_append_new(out, row);
         }
     mem_free(x);

@@ -36,6 +36,16 @@ static size_t number_of(json_t *map, const char *a, const char *b, bool *is_new)
     return n;
 }
 
+static bool is_seen(const json_t *map, const char *a, const char *b)
+{
+    struct buf key;
+    buf_init(&key, 0);
+    buf_printf(&key, "%s\n%s", a, b);
+    bool found = json_object_getn(map, key.data, key.len) != NULL;
+    buf_release(&key);
+    return found;
+}
+
 static const char *text_of(const char *s) { return s ? s : ""; }
 
 static size_t judge_number(struct verdict *v, struct seen *seen, const struct judgement *j)
@@ -95,6 +105,7 @@ static bool read_pair(struct comparison *out, struct verdict_judge *judge, const
     out->weight = o->strength == 2 ? 3 : 1;                    /* Arena-Hard counts "much better" three times */
     out->base = model[flip];
     out->tuned = model[!flip];
+    out->asked = out->answered = flip ? ORDER_TUNED_FIRST : ORDER_BASE_FIRST;
     for (int side = 0; side < 2; side++) {
         int slot = side ^ flip;
         out->score[side] = has_scores ? o->score[slot] : (double)NAN;
@@ -119,6 +130,22 @@ static void read_judgement(struct verdict *v, struct seen *seen, const struct ju
     struct comparison *c = &v->at[v->n];
     *c = (struct comparison){ .judge = judge, .prompt = prompt, .first = at, .turn = j->turn, .n_calls = 1 };
     v->n += read_pair(c, &v->judge[judge], j, model);
+}
+
+/* A call without a verdict, of a judge that gave some: it tells what was asked. */
+static void read_failure(struct verdict *v, struct seen *seen, const struct judgement *j, size_t at, size_t *cap)
+{
+    bool is_pair = j->model[1] != NULL;
+    if (j->canary || !j->error || !j->model[0] || (is_pair && !strcmp(j->model[0], j->model[1])) || !is_seen(seen->judges, text_of(j->judge), text_of(j->protocol))) return;
+    size_t judge = judge_number(v, seen, j), prompt = prompt_number(v, seen, j), first = model_number(v, seen, j->model[0]), second;
+    if (!is_pair) {
+        v->score[v->n_scores++] = (struct scored){ judge, prompt, first, at, 0, j->turn, (double)NAN, j->length[0], j->style[0] };
+        return;
+    }
+    second = model_number(v, seen, j->model[1]);
+    if (v->n == *cap) v->at = mem_grow(v->at, (*cap = 2 * *cap + 64) * sizeof *v->at);
+    v->at[v->n++] = (struct comparison){ .judge = judge, .prompt = prompt, .base = first < second ? first : second, .tuned = first < second ? second : first, .first = at, .turn = j->turn,
+                                         .asked = first < second ? ORDER_BASE_FIRST : ORDER_TUNED_FIRST };
 }
 
 /* ---- both orders become one -------------------------------------------------------------------------------------------------------------------------- */
@@ -159,28 +186,55 @@ static bool is_same(const struct comparison *x, const struct comparison *y)
     return x->judge == y->judge && x->base == y->base && x->tuned == y->tuned && x->prompt == y->prompt && x->turn == y->turn;
 }
 
-/* FastChat's rule: a winner only if all calls name it, else a tie. Where calls give probabilities or strengths, the mean of those counts instead, each call by its weight. */
+/* FastChat's rule: a winner only if all calls name it, else a tie. Where calls give probabilities or strengths, the mean of those counts instead, each call by its weight. Both orders count
+ * alike, however often each was asked. */
 static struct comparison combined(const struct verdict *v, const struct comparison *c, size_t n)
 {
     const struct verdict_judge *judge = &v->judge[c->judge];
-    struct comparison out = c[0];
+    size_t calls[4] = { 0 }, first = 0;
     double share = 0, weight = 0, score[2] = { 0, 0 };
-    for (size_t i = 0; i < n; i++) {
-        out.is_inconsistent = out.is_inconsistent || c[i].won != c[0].won;
-        share += c[i].weight * c[i].share;
-        weight += c[i].weight;
+    unsigned asked = 0, answered = 0;
+    for (size_t i = n; i-- > 0;) {
+        asked |= c[i].asked;
+        answered |= c[i].answered;
+        calls[c[i].answered]++;
+        if (c[i].answered) first = i;
+    }
+    struct comparison out = c[first];
+    out.asked = asked;
+    out.answered = answered;
+    if (!answered) return out;
+    for (size_t i = first; i < n; i++) {
+        if (!c[i].answered) continue;
+        double part = 1 / (double)calls[c[i].answered] / (answered == ORDER_BOTH ? 2 : 1);
+        out.is_inconsistent = out.is_inconsistent || c[i].won != c[first].won;
+        share += part * c[i].weight * c[i].share;
+        weight += part * c[i].weight;
         for (int side = 0; side < 2; side++) {
-            score[side] += c[i].score[side] / (double)n;
+            score[side] += part * c[i].score[side];
             if (isnan(out.length[side])) out.length[side] = c[i].length[side];
             if (isnan(out.style[side].tokens)) out.style[side] = c[i].style[side];
         }
     }
-    out.n_calls = n;
+    out.n_calls = n - calls[0];
     if (out.is_inconsistent) out.won = 0;
     out.share = judge->is_probability || judge->is_weighted ? share / weight : 0.5 + 0.5 * out.won;
-    out.weight = judge->is_weighted ? weight / (double)n : 1;
+    out.weight = judge->is_weighted ? weight : 1;
     for (int side = 0; side < 2; side++) out.score[side] = score[side];
     return out;
+}
+
+static size_t end_of(const struct verdict *v, size_t i)
+{
+    size_t end = i + 1;
+    while (end < v->n && is_same(&v->at[i], &v->at[end])) end++;
+    return end;
+}
+
+static void add_incomplete(struct verdict *v, const struct comparison *c)
+{
+    if (!(v->n_incomplete & (v->n_incomplete - 1))) v->incomplete = mem_grow(v->incomplete, (v->n_incomplete ? 2 * v->n_incomplete : 1) * sizeof *v->incomplete);      /* room doubles at powers of two */
+    v->incomplete[v->n_incomplete++] = *c;
 }
 
 static void combine_orders(struct verdict *v)
@@ -188,8 +242,17 @@ static void combine_orders(struct verdict *v)
     size_t n = 0;
     if (v->n) qsort(v->at, v->n, sizeof *v->at, by_answers);
     for (size_t i = 0, end; i < v->n; i = end) {
-        for (end = i + 1; end < v->n && is_same(&v->at[i], &v->at[end]); end++) {}
-        v->at[n++] = combined(v, &v->at[i], end - i);
+        unsigned asked = 0;
+        end = end_of(v, i);
+        for (size_t k = i; k < end; k++) asked |= v->at[k].asked;
+        struct verdict_judge *judge = &v->judge[v->at[i].judge];
+        judge->is_both_ways = judge->is_both_ways || (asked == ORDER_BOTH && strcmp(judge->protocol, VERDICT_PEOPLE) != 0);
+    }
+    for (size_t i = 0, end; i < v->n; i = end) {
+        end = end_of(v, i);
+        struct comparison c = combined(v, &v->at[i], end - i);
+        if (v->judge[c.judge].is_both_ways ? c.answered == ORDER_BOTH : c.answered != 0) v->at[n++] = c;
+        else add_incomplete(v, &c);
     }
     v->n = n;
 }
@@ -204,6 +267,8 @@ static void combine_scores(struct verdict *v)
         const struct scored *s = &v->score[i];
         struct scored *last = n > 0 ? &v->score[n - 1] : NULL;
         if (last && last->judge == s->judge && last->prompt == s->prompt && last->turn == s->turn && last->model == s->model) {
+            if (!s->n_calls) continue;
+            if (!last->n_calls) { *last = *s; continue; }
             last->score += (s->score - last->score) / (double)++last->n_calls;
             if (isnan(last->length)) last->length = s->length;
             if (isnan(last->style.tokens)) last->style = s->style;
@@ -221,10 +286,15 @@ static void pair_scores(struct verdict *v, size_t *cap)
         for (size_t k = i + 1; k < v->n_scores; k++) {
             const struct scored *b = &v->score[i], *t = &v->score[k];
             if (b->judge != t->judge || b->prompt != t->prompt || b->turn != t->turn) break;
+            if (!b->n_calls || !t->n_calls) {
+                add_incomplete(v, &(struct comparison){ .judge = b->judge, .prompt = b->prompt, .base = b->model, .tuned = t->model, .first = b->first, .turn = b->turn, .is_alone = true });
+                continue;
+            }
             if (v->n == *cap) v->at = mem_grow(v->at, (*cap = 2 * *cap + 64) * sizeof *v->at);
             int won = (t->score - b->score > VERDICT_TIE) - (b->score - t->score > VERDICT_TIE);
-            v->at[v->n++] = (struct comparison){ b->judge, b->prompt, b->model, t->model, b->first, b->turn, won, false, true, b->n_calls + t->n_calls, 0.5 + 0.5 * won, 1,
-                                                 { b->score, t->score }, { b->length, t->length }, { b->style, t->style } };
+            v->at[v->n++] = (struct comparison){ .judge = b->judge, .prompt = b->prompt, .base = b->model, .tuned = t->model, .first = b->first, .turn = b->turn, .won = won, .is_alone = true,
+                                                 .n_calls = b->n_calls + t->n_calls, .share = 0.5 + 0.5 * won, .weight = 1, .score = { b->score, t->score }, .length = { b->length, t->length },
+                                                 .style = { b->style, t->style } };
         }
 }
 
@@ -234,6 +304,7 @@ void verdict_units(struct verdict *v, const struct judgements *j)
     size_t cap = 0;
     *v = (struct verdict){ .judgements = j, .notes = json_array(), .score = mem_alloc((j->n + 1) * sizeof *v->score) };
     for (size_t i = 0; i < j->n; i++) read_judgement(v, &seen, &j->at[i], i, &cap);
+    for (size_t i = 0; i < j->n; i++) read_failure(v, &seen, &j->at[i], i, &cap);
     combine_orders(v);
     combine_scores(v);
     pair_scores(v, &cap);
@@ -250,6 +321,7 @@ void verdict_release(struct verdict *v)
     mem_free(v->prompt);
     mem_free(v->model);
     mem_free(v->at);
+    mem_free(v->incomplete);
     mem_free(v->score);
     json_decref(v->notes);
     *v = (struct verdict){ 0 };

@@ -96,21 +96,25 @@ static size_t deal(size_t **fold, const size_t *cluster, size_t n, size_t folds,
 
 struct stats_held_out stats_isotonic_folds(const double *x, const double *y, const size_t *cluster, size_t n, size_t folds, uint64_t seed)
 {
-    struct stats_held_out out = { (double)NAN, (double)NAN };
+    const double nan = (double)NAN;
+    struct stats_held_out out = { nan, nan, nan, nan };
     size_t *fold, used = deal(&fold, cluster, n, folds < 2 ? 2 : folds, seed);
-    double *weight = mem_alloc((n + 1) * sizeof *weight), mapped = 0, raw = 0;
-    if (used >= 2) {
-        for (size_t f = 0; f < (folds < 2 ? 2 : folds); f++) {
-            struct stats_map m;
-            for (size_t i = 0; i < n; i++) weight[i] = fold[cluster[i]] != f;
-            stats_isotonic(&m, x, y, weight, n);
-            for (size_t i = 0; i < n; i++)
-                if (fold[cluster[i]] == f) mapped += fabs(stats_map_at(&m, x[i]) - y[i]);
-            stats_map_release(&m);
+    double *weight = mem_alloc((n + 1) * sizeof *weight), sum[2] = { 0, 0 }, squares[2] = { 0, 0 };        /* raw, mapped */
+    for (size_t f = 0; used >= 2 && f < (folds < 2 ? 2 : folds); f++) {
+        struct stats_map m;
+        for (size_t i = 0; i < n; i++) weight[i] = fold[cluster[i]] != f;
+        stats_isotonic(&m, x, y, weight, n);
+        for (size_t i = 0; i < n; i++) {
+            if (fold[cluster[i]] != f) continue;
+            double error[2] = { x[i] - y[i], stats_map_at(&m, x[i]) - y[i] };
+            for (int k = 0; k < 2; k++) {
+                sum[k] += fabs(error[k]);
+                squares[k] += error[k] * error[k];
+            }
         }
-        for (size_t i = 0; i < n; i++) raw += fabs(x[i] - y[i]);
-        out = (struct stats_held_out){ raw / (double)n, mapped / (double)n };
+        stats_map_release(&m);
     }
+    if (used >= 2) out = (struct stats_held_out){ sum[0] / (double)n, sum[1] / (double)n, sqrt(squares[0] / (double)n), sqrt(squares[1] / (double)n) };
     mem_free(weight);
     mem_free(fold);
     return out;

@@ -183,6 +183,7 @@ void stats_elo_bootstrap(double *median, struct stats_interval *interval, const 
         for (size_t i = 0; i < n; i++) found[i * draws + d] = r[i];
     }
     summarise(interval, median, found, n, draws, stats_cut(by.n));
+    for (size_t i = 0; i < n && by.n < 2; i++) interval[i] = (struct stats_interval){ (double)NAN, (double)NAN };
     mem_free(order);
     mem_free(r);
     mem_free(found);

@@ -97,7 +97,7 @@ sc_status stats_bradley_terry(double *r, double *gradient, const struct stats_ma
 void      stats_bradley_terry_bootstrap(struct stats_interval *interval, const struct stats_match *m, size_t n_matches, size_t n, size_t n_clusters, double ridge, uint64_t seed, size_t draws);
 /* Elo in the order given: K times the match's weight, scale 400, base 10, start 1000. */
 void      stats_elo(double *r, const struct stats_match *m, size_t n_matches, size_t n, double k);
-/* Median and percentiles over clusters drawn again, their matches in drawn order. */
+/* Median and percentiles over clusters drawn again, their matches in drawn order; of fewer than two clusters the median over orders alone, and NaN for intervals. */
 void      stats_elo_bootstrap(double *median, struct stats_interval *interval, const struct stats_match *m, size_t n_matches, size_t n, double k, uint64_t seed, size_t draws);
 
 /* ---- plackett_luce.c ------------------------------------------------------------------------------------------------------------------------------------- */
@@ -121,8 +121,9 @@ struct stats_map { double *x, *y; size_t n; };
 void   stats_isotonic(struct stats_map *out, const double *x, const double *y, const double *weight, size_t n);
 double stats_map_at(const struct stats_map *m, double x);                  /* linear between steps, constant beyond; NaN of no steps */
 void   stats_map_release(struct stats_map *m);
-/* Mean absolute error of the map (raw: of x itself) on folds it has not seen; folds by cluster, seeded. */
-struct stats_held_out { double raw, mapped; };       /* NaN for fewer than two clusters */
+/* Mean absolute error of the map (raw: of x itself) on folds it has not seen, and root of the mean squared one; folds by cluster, seeded. Mapped values are means, which squared
+ * errors are about: of labels of few classes the absolute error praises what is always sure. NaN for fewer than two clusters. */
+struct stats_held_out { double raw, mapped, raw_rms, mapped_rms; };
 struct stats_held_out stats_isotonic_folds(const double *x, const double *y, const size_t *cluster, size_t n, size_t folds, uint64_t seed);
 
 #endif

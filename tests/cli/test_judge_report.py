@@ -205,7 +205,16 @@ def test_all_of_the_run_is_in_it():
 
 def test_summary_in_markdown():
     text = report(Runs.get("plain"), SCRATCH / "summary.md")
-    assert text.startswith("# Judged: plain\n") and "| gpt-4 | StarChat-alpha | StarCoderBase | 115 |" in text and "| gpt-4 | StarChat-alpha | StarCoderBase | feedback | 29 |" in text and "tiny-7b, StarChat-alpha against StarCoderBase: no verdict" in text
+    pairs = {(p["judge"], p["slice"]): p for p in data_of((Runs.get("plain") / "report.html").read_text())["verdict"]["pairs"]}
+    for name in ("", "feedback"):
+        p = pairs["gpt-4", name]
+        row = f"| gpt-4 | StarChat-alpha | StarCoderBase |{' ' + name + ' |' if name else ''} {p['prompts']} | {p['win']} | {p['tie']} | {p['loss']} | {100 * p['win_rate']:.1f} % | {100 * p['low']:.1f} to {100 * p['high']:.1f} % | {format(p['p_adjusted'], '.4f') if p['p_adjusted'] >= 1e-4 else 'below 0.0001'} | {p['result']} | {p['incomplete']} |"
+        assert row in text, row
+    p = pairs["gpt-4", ""]
+    lines = [json.loads(x) for x in (Runs.get("plain") / "judgements.jsonl").read_text().split("\n") if x]
+    failed = {x["id"] for x in lines if x["judge"] == "gpt-4" and "error" in x and "canary" not in x}
+    assert p["incomplete"] == len(failed) > 0 and p["prompts"] == 115 - len(failed), (p["incomplete"], failed)
+    assert text.startswith("# Judged: plain\n") and "adjusted by Holm" in text and "tiny-7b, StarChat-alpha against StarCoderBase: no verdict" in text
     assert "<script" not in text and "&lt;/script>" in text
     assert "## Agreement" in text and "## To repeat the run" in text
 
@@ -297,6 +306,57 @@ def browser_parts_and_pictures():
     assert p.v("document.querySelectorAll('#verdict .card.off').length") == sum("withheld" in x for x in data["verdict"]["pairs"] if x["by"] == "all")
     assert p.v("document.querySelectorAll('#slices .stack').length") == sum("withheld" not in x for x in data["verdict"]["pairs"] if x.get("judges", [1, 2]) != ["gpt-4"])
     assert not p.v("document.body.innerText.includes('[object') || document.body.innerText.includes('undefined') || document.body.innerText.includes('NaN')")
+    assert not p.complaints(), p.complaints()
+
+
+def browser_odd_files_are_shown_as_far_as_they_go():
+    base = Runs.get("plain")
+    good = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', (base / "report.html").read_text(), re.S)[1])
+    names, calls = good["models"], len(good["judgements"])
+    odd = {
+        "object": ({"judges": {}, "agreement": 1}, {"pairs": {}}, ["\"pairs\" of verdict.json is an object, expected a list", "verdict.json has no \"models\"", "\"judges\" of audit.json is an object"]),
+        "empty": ({}, {}, ["verdict.json has no \"pairs\"", "audit.json has no \"judges\""]),
+        "within": ({"judges": [{"judge": 7, "histogram": {names[0]: 3, names[1]: {"1": "x", "2": 5}}, "range": "all", "findings": {"a": 1}, "canaries": {"empty": None, "x": {"n": "3"}}, "swap": 1, "slot": [], "length": "long"}, {"judge": "gpt-4", "mean": "high", "calls": None}], "agreement": [{"a": None}]},
+                   {"models": names, "pairs": [{"tuned": 3, "by": "all", "judges": "all", "win_rate": "0.5", "raw": 4}, {"by": "all", "withheld": True, "raw": None}, *good["verdict"]["pairs"]], "ratings": [{"model": None, "bradley_terry": 3}], "scores": [{"mean": 5, "protocol": 9}], "notes": [{"a": 1}, "told"]}, ["\"notes\" of verdict.json holds 1 of another kind"]),
+    }
+    for name, (audit, verdict, said) in odd.items():
+        directory = SCRATCH / ("odd-" + name)
+        shutil.copytree(base, directory)
+        (directory / "audit.json").write_text(json.dumps(audit))
+        (directory / "verdict.json").write_text(json.dumps(verdict))
+        report(directory)
+        p = Look(directory)
+        text = p.v("document.body.innerText")
+        for words in said:
+            assert words in text, (name, words, text[:1500])
+        assert {"Verdict", "Are the judges to be trusted?", "Every judgement", "To repeat the run"} <= set(p.v("[...document.querySelectorAll('main h2')].map(h => h.textContent)")), name
+        assert p.shown() == 345 and p.v("document.querySelectorAll('.opinion').length") == 2 and calls == len(data_of((directory / "report.html").read_text())["judgements"])
+        assert not p.complaints(), (name, p.complaints())
+        if name == "within":
+            row = next(x for x in good["verdict"]["pairs"] if x["judge"] == "gpt-4" and x["by"] == "all")
+            assert f"{100 * row['win_rate']:.1f}" in text                    # what is whole is shown all the same
+    lone = SCRATCH / "odd-lines"                                             # a canary of one answer with a winner and no score
+    lone.mkdir()
+    (lone / "judgements.jsonl").write_text("".join(json.dumps(x) + "\n" for x in [{"judge": "j", "protocol": "fastchat-single", "id": "p", "models": ["a"], "winner": "A", "canary": "empty", "text": "?"}, {"judge": "j", "protocol": "fastchat-single", "id": "q", "models": ["a"], "scores": [7], "text": "[[7]]"}]))
+    report(lone)
+    p = Look(lone)
+    assert p.shown() == 1 and not p.complaints(), p.complaints()
+
+
+def browser_says_how_sure_it_is():
+    p = Look(Runs.get("plain"))
+    pair = next(x for x in data_of((Runs.get("plain") / "report.html").read_text())["verdict"]["pairs"] if x["judge"] == "gpt-4" and x["by"] == "all")
+    text = p.v("document.querySelector('#verdict').textContent")
+    assert f"{pair['incomplete']} comparison" in text and "without the verdict of an order or an answer, and left out" in text
+    four = Look(Runs.get("four", n=40, models=("base-1b", "tuned-1b", "tuned-7b", "tuned-15b")))
+    pairs = [x for x in data_of((Runs.get("four") / "report.html").read_text())["verdict"]["pairs"] if x["judge"] == "gpt-4" and x["by"] == "all"]
+    clear = sum(x["result"] != "open" for x in pairs)
+    assert len(pairs) == 6 and all(x["tests"] == 6 and (x["result"] == "open" or x["p_adjusted"] < 0.05) for x in pairs)
+    assert f"Of 6 pairs of models {clear} differ for sure, by the sign test with Holm\u2019s correction for as many." in four.v("document.querySelector('#verdict').textContent")
+    p = Look(Runs.get("plain"))
+    p.set("Judge", "gpt-4")
+    p.set("Outcome", "incomplete")
+    assert p.shown() == pair["incomplete"], (p.shown(), pair["incomplete"])
     assert not p.complaints(), p.complaints()
 
 

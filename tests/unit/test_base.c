@@ -145,6 +145,22 @@ static bool tree_agrees(const char *text, size_t len, bool is_taken)
     return is_good;
 }
 
+TEST(json_holds_no_number_that_is_none)
+{
+    json_t *o = json_object(), *list = json_array();
+    json_put_real(o, "x", 0.5);
+    json_put_real(o, "nan", (double)NAN);
+    json_put_real(o, "far", (double)INFINITY);
+    CHECK(json_real_value(json_object_get(o, "x")) == 0.5 && json_is_null(json_object_get(o, "nan")) && json_is_null(json_object_get(o, "far")));
+    CHECK_STR(json_type_words(NULL), "missing");
+    CHECK_STR(json_type_words(json_object_get(o, "nan")), "null");
+    CHECK_STR(json_type_words(json_object_get(o, "x")), "a number");
+    CHECK_STR(json_type_words(o), "an object");
+    CHECK_STR(json_type_words(list), "a list");
+    json_decref(list);
+    json_decref(o);
+}
+
 TEST(json_tree_equals_jansson)
 {
     static const char *const good[] = { "null", " true ", "false", "0", "-0", "-17", "123456789012345678", "1234567890123456789", "-9223372036854775808", "1.5e-3", "1E2", "\"\"", "\"a\\u00e9\\ud83d\\ude00\\n\\/\"",

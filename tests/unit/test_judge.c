@@ -70,7 +70,7 @@ TEST(parse_rating)
     CHECK(strstr(said("fastchat-single", "[[99999999999999999999]]"), "no number that a scale has"));
     CHECK(said("fastchat-single", "[[")[0] == '!');
     CHECK(said("fastchat-single", "[[7")[0] == '!');
-    CHECK(said("fastchat-single", "[[7]")[0] != 'x');
+    CHECK_STR(said("fastchat-single", "[[7]"), "7");
     CHECK_STR(said("pair-scores", "so [[7, 5]]"), "7 5");
     CHECK_STR(said("pair-scores", "so [[7.25,7.3]]"), "7.25 7.3");
     CHECK(said("pair-scores", "[[7,]] [[,5]] [[7 5]] [[7,5]")[0] == '!');

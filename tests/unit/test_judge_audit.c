@@ -64,13 +64,42 @@ TEST(judges_of_length_are_refused)
     json_decref(audit);
 }
 
+/* tuned is nearly always better, and its answers are nearly always longer, though not in the same prompts: who sees worth is not who counts words. */
+static bool is_tuned_longer(int id) { return id % 16 != 1; }
+static enum judge_winner worth(int id, bool is_swapped, double length[2])
+{
+    length[is_swapped] = is_tuned_longer(id) ? 300 : 500;
+    length[!is_swapped] = 400;
+    return (id % 40 != 0) == is_swapped ? WINNER_A : WINNER_B;
+}
+static enum judge_winner words(int id, bool is_swapped, double length[2])
+{
+    worth(id, is_swapped, length);
+    return longer(id, is_swapped, length);
+}
+
+TEST(better_answers_that_are_longer_refuse_nobody)
+{
+    json_t *audit = pair_judge(worth, 80);
+    const json_t *j = judge_at(audit, 0), *length = json_object_get(j, "length");
+    CHECK(number(length, "longer_share") > 0.91 && number(length, "weaker_longer") == 5 && number(length, "weaker_longer_won") == 0);
+    CHECK(trusted(j) && found(j, "always-longer") < 0 && found(j, "prefers-longer") == 0);
+    json_decref(audit);
+    audit = pair_judge(words, 80);
+    j = judge_at(audit, 0);
+    length = json_object_get(j, "length");
+    CHECK(number(length, "longer_share") == 1 && number(length, "weaker_longer") == 5 && number(length, "weaker_longer_won") == 5);
+    CHECK(!trusted(j) && found(j, "always-longer") == 1);
+    json_decref(audit);
+}
+
 TEST(judges_of_chance_are_refused)
 {
     json_t *audit = pair_judge(coin, 150);
     CHECK(!trusted(judge_at(audit, 0)) && found(judge_at(audit, 0), "random") == 1);
     json_decref(audit);
     audit = pair_judge(dice, 150);
-    CHECK(!trusted(judge_at(audit, 0)) && (found(judge_at(audit, 0), "random") == 1 || found(judge_at(audit, 0), "inconsistent") == 1));
+    CHECK(!trusted(judge_at(audit, 0)) && found(judge_at(audit, 0), "random") == 1 && found(judge_at(audit, 0), "inconsistent") < 0);
     json_decref(audit);
     struct judgements all = { 0 };                            /* scores of one answer: three judges that see worth, one that throws dice */
     for (int i = 0; i < 200; i++) {
@@ -249,6 +278,62 @@ TEST(both_orders_are_one_witness)
     CHECK(found(steady, "always-longer") < 0 && number(json_object_get(steady, "slot"), "p") > 0.99);
     CHECK(number(slot, "low") > 0.83 && number(slot, "low") < 0.85 && number(slot, "p") < 1e-5);                 /* Wilson's of 20, not of 40 */
     CHECK(found(first, "always-first") == 1 && found(first, "random") < 0 && found(first, "inconsistent") == 1);
+    json_decref(audit);
+}
+
+static const json_t *agreement_of(const json_t *audit, const char *a, const char *b, const char *kind)
+{
+    const json_t *row;
+    size_t i;
+    json_array_foreach(json_object_get(audit, "agreement"), i, row)
+        if (!strcmp(json_string_value(json_object_get(row, "a")), a) && !strcmp(json_string_value(json_object_get(row, "b")), b) && !strcmp(json_string_value(json_object_get(row, "kind")), kind)) return row;
+    return NULL;
+}
+
+/* A judge says what it says of a pair in both orders; where one has no verdict it says nothing, neither to other judges nor about length. */
+TEST(an_order_without_a_verdict_is_no_opinion)
+{
+    struct judgements all = { 0 };
+    for (int i = 0; i < 20; i++)
+        for (int swap = 0; swap < 2; swap++)
+            for (int k = 0; k < 2; k++) {
+                struct judgement *j = call(&all, k ? "other" : "j", "fastchat-pair", i, swap ? "b" : "a", swap ? "a" : "b");
+                j->length[swap] = 500;
+                j->length[!swap] = 300;
+                if (i < 15 || k || !swap) decide(j, (i % 4 > 0) != swap ? WINNER_A : WINNER_B);
+                else j->error = copy("no verdict");
+            }
+    json_t *audit = audited(&all);
+    CHECK_INT(number(agreement_of(audit, "j", "other", "verdicts"), "n"), 15);
+    CHECK_INT(number(json_object_get(judge_at(audit, 0), "length"), "n"), 15);
+    CHECK_INT(number(json_object_get(judge_at(audit, 1), "length"), "n"), 20);
+    CHECK_INT(number(json_object_get(judge_at(audit, 0), "swap"), "pairs"), 15);
+    json_decref(audit);
+}
+
+/* Several people under one name: what more of them chose, alike for either answer; and panels of pairs and of scores are two. */
+TEST(people_of_one_name_vote)
+{
+    struct judgements all = { 0 };
+    for (int i = 0; i < 12; i++) {
+        enum judge_winner most = i % 3 == 0 ? WINNER_A : i % 3 == 1 ? WINNER_B : WINNER_TIE, less = most == WINNER_A ? WINNER_B : WINNER_A;
+        for (int k = 0; k < 3; k++) decide(call(&all, "crowd", "people", i, "a", "b"), k < 2 ? most : less);
+        for (int k = 0; k < 2; k++) decide(call(&all, k ? "anna" : "ben", "people", i, "a", "b"), most);
+        for (int k = 0; k < 3; k++) {
+            struct judgement *j = call(&all, (const char *[]){ "crowd", "anna", "ben" }[k], "people", i, "a", NULL);
+            j->opinion.n_scores = 1;
+            j->opinion.score[0] = 1 + i % 5;
+        }
+    }
+    json_t *audit = audited(&all);
+    const json_t *row = agreement_of(audit, "crowd", "ben", "verdicts"), *panels = json_object_get(audit, "panels");
+    CHECK_INT(number(row, "n"), 12);
+    CHECK(fabs(number(row, "exact") - 1) < 1e-12 && fabs(number(row, "kappa") - 1) < 1e-12);
+    CHECK_INT(json_array_size(panels), 2);
+    CHECK_STR(json_string_value(json_object_get(json_array_get(panels, 0), "kind")), "verdicts");
+    CHECK_STR(json_string_value(json_object_get(json_array_get(panels, 1), "kind")), "scores");
+    for (size_t i = 0; i < 2; i++) CHECK(json_array_size(json_object_get(json_array_get(panels, i), "judges")) == 3 && fabs(number(json_array_get(panels, i), "alpha") - 1) < 1e-12);
+    CHECK(fabs(number(json_array_get(panels, 0), "fleiss") - 1) < 1e-12);
     json_decref(audit);
 }
 

@@ -175,3 +175,21 @@ TEST(maps_to_people)
     json_decref(audit);
     buf_release(&lines);
 }
+
+/* Two people of three for one answer: the map leads to the mean of what they chose, not to a tie. */
+TEST(maps_of_verdicts)
+{
+    struct judgements all = { 0 };
+    json_t *maps = NULL;
+    for (int i = 0; i < 40; i++) {
+        decide(call(&all, "sure", "fastchat-pair", i, "a", "b"), i % 2 ? WINNER_A : WINNER_B);
+        for (int k = 0; k < 3; k++) decide(call(&all, (const char *[]){ "anna", "ben", "cleo" }[k], "people", i, "a", "b"), (i % 2 != 0) == (k < 2) ? WINNER_A : WINNER_B);
+    }
+    CHECK_OK(judge_calibrate(&maps, &all, 1, err));
+    const json_t *steps = json_object_get(json_array_get(maps, 0), "map");
+    CHECK_INT(json_array_size(steps), 2);
+    for (size_t i = 0; i < 2; i++) CHECK(fabs(json_number_value(json_array_get(json_array_get(steps, i), 1)) - (i ? 4.0 : 2.0) / 3) < 1e-12);
+    CHECK(fabs(number(json_array_get(maps, 0), "raw_rms") - 2.0 / 3) < 1e-9 && number(json_array_get(maps, 0), "mapped_rms") < 1e-9);
+    json_decref(maps);
+    judgements_release(&all);
+}

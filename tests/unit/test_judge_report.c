@@ -65,7 +65,10 @@ TEST(page_and_summary)
     CHECK(strstr(data, "\\u003c/script\\u003e\\u003cb\\u003e") != NULL);
     CHECK(strstr(data, "\\u2028\\u2029 \\u0026") != NULL);
     CHECK(strstr(page, "default-src 'none'") != NULL);
-    CHECK(strstr(summary, "| j | a | b |") != NULL || strstr(summary, "| j | b | a |") != NULL || strstr(summary, "no verdict") != NULL);
+    CHECK(strstr(summary, "j, b against a: no verdict: 1 of 3 calls (33.3 %) gave no verdict") == NULL);      /* of few calls none refuses */
+    CHECK(strstr(summary, "| j | b | a | 1 | 0 | 0 | 1 | 0.0 % | 0.0 to 79.3 % | 1.0000 | open | 1 |") != NULL);
+    CHECK(strstr(summary, "adjusted by Holm for all pairs") && strstr(summary, "j: 1 comparison is incomplete and left out, since one of the orders or answers has no verdict: q."));
+    CHECK(strstr(summary, "What is missing") == NULL && strstr(page, "\"odd\":[]") != NULL);
     CHECK(strstr(summary, "<b>") == NULL);
     mem_free(page);
     mem_free(summary);
@@ -98,14 +101,36 @@ TEST(what_is_missing)
     mem_free(out);
 }
 
+/* Files that others wrote: what can be shown is, and a sentence stands for the rest. */
 TEST(any_shape_of_audit_and_verdict)
 {
-    static const char *const odd[] = { "{}", "{\"judges\":3,\"pairs\":{},\"agreement\":\"x\",\"ratings\":[[]],\"models\":7}", "{\"judges\":[1,null,{}],\"pairs\":[1,{\"withheld\":true}],\"agreement\":[{}],\"ratings\":[{}],\"models\":[1,{}]}" };
+    static const struct { const char *text, *said[4]; } odd[] = {
+        { "{}", { "verdict.json has no \\\"pairs\\\"", "audit.json has no \\\"judges\\\"", "verdict.json has no \\\"models\\\"" } },
+        { "{\"judges\":3,\"pairs\":{},\"agreement\":\"x\",\"ratings\":[[]],\"models\":7,\"notes\":[1]}",
+          { "\\\"pairs\\\" of verdict.json is an object, expected a list", "\\\"judges\\\" of audit.json is a number, expected a list", "\\\"ratings\\\" of verdict.json holds 1 of another kind than objects, which is left out", "\\\"notes\\\" of verdict.json holds 1 of another kind than texts" } },
+        { "{\"judges\":[1,null,{}],\"pairs\":[1,{\"withheld\":true}],\"agreement\":[{}],\"ratings\":[{}],\"models\":[1,{}]}",
+          { "\\\"judges\\\" of audit.json holds 2 of another kind than objects, which are left out", "\\\"pairs\\\" of verdict.json holds 1 of another kind", "verdict.json has no \\\"scores\\\"" } },
+    };
     make_run();
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
-        put("audit.json", odd[i]);
-        put("verdict.json", odd[i]);
-        mem_free(report_text("r.html"));
-        mem_free(report_text("s.md"));
+        put("audit.json", odd[i].text);
+        put("verdict.json", odd[i].text);
+        char *page = report_text("r.html"), *summary = report_text("s.md");
+        for (size_t k = 0; k < 4 && odd[i].said[k]; k++)
+            if (!strstr(page, odd[i].said[k])) test_failed(__FILE__, __LINE__, "%s: the page does not say %s", odd[i].text, odd[i].said[k]);
+        CHECK(strstr(summary, "## What is missing") && strstr(summary, i == 1 ? "of verdict.json is an object, expected a list" : "verdict.json has no"));
+        CHECK(strstr(page, "\"judgements\":[{") != NULL);
+        mem_free(page);
+        mem_free(summary);
     }
+}
+
+TEST(no_verdict_is_told)
+{
+    put("judgements.jsonl", strstr(LINES, "{\"judge\":\"j\",\"protocol\":\"starchat\",\"id\":\"q\""));
+    char *page = report_text("r.html"), *summary = report_text("s.md");
+    CHECK(strstr(page, "\"odd\":[\"There is no verdict: none of 1 judgements says who is better") != NULL);
+    CHECK(strstr(summary, "There is no verdict: none of 1 judgements says who is better") != NULL);
+    mem_free(page);
+    mem_free(summary);
 }

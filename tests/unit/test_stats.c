@@ -476,6 +476,9 @@ TEST(bootstraps_repeat)
     CHECK(a[0].low <= median[0] && median[0] <= a[0].high && a[0].low < a[0].high);
     stats_bradley_terry_bootstrap(a, m, 1, 2, 8, 0, 5, 300);
     CHECK(isnan(a[0].low));
+    stats_elo_bootstrap(median, a, m, 1, 2, 4, 5, 300);
+    CHECK(isnan(a[0].low) && isnan(a[1].high));               /* one prompt says nothing about others */
+    NEAR(median[0], 1002, 1e-9);
 }
 
 TEST(plackett_luce_of_two_is_bradley_terry)
@@ -574,6 +577,11 @@ TEST(isotonic_folds)
     struct stats_held_out found = stats_isotonic_folds(x, y, cluster, N, 5, 1), again = stats_isotonic_folds(x, y, cluster, N, 5, 1);
     CHECK(memcmp(&found, &again, sizeof found) == 0);
     CHECK(found.raw > 1.9 && found.mapped < 0.6 && found.mapped > 0.3);
+    double squares = 0;
+    for (size_t i = 0; i < N; i++) squares += (x[i] - y[i]) * (x[i] - y[i]) / N;
+    NEAR(found.raw_rms, sqrt(squares), 1e-12);
+    NEAR(found.mapped_rms, 0.65, 0.05);                       /* of steps of -1, 0 and 1 with a variance of 0.42 */
+    CHECK(isnan(stats_isotonic_folds(x, y, cluster, 3, 5, 1).mapped_rms));
     CHECK(isnan(stats_isotonic_folds(x, y, cluster, 3, 5, 1).mapped));        /* one cluster */
     CHECK(isfinite(stats_isotonic_folds(x, y, cluster, 6, 5, 1).mapped));     /* two, fewer than folds */
     CHECK(isnan(stats_isotonic_folds(x, y, cluster, 0, 5, 1).raw));

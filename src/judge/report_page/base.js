@@ -1,16 +1,23 @@
 'use strict';
 /* The page of `starchat judge report`. What models wrote becomes text nodes alone; the policy of the page lets no other script run. */
 
+/* Whatever fails in spite of all below, the page says so. */
+window.addEventListener('error', event => { const main = document.querySelector('main'); if (main && !main.querySelector('section')) main.textContent = 'The page cannot be drawn: ' + event.message + '. `starchat judge report DIR --out summary.md` makes a summary.'; });
+
 const DATA = JSON.parse(document.getElementById('data').textContent);
-const AUDIT = (DATA.audit && DATA.audit.judges) || [];
-const AGREEMENT = (DATA.audit && DATA.audit.agreement) || [];
+/* Files of a run may come from elsewhere, so nothing inside these parts is sure to be of the kind that is expected. */
+const list = x => Array.isArray(x) ? x : [];
+const map = x => x && typeof x === 'object' && !Array.isArray(x) ? x : {};
+const objects = x => list(x).filter(one => one && typeof one === 'object' && !Array.isArray(one));
+const AUDIT = objects(map(DATA.audit).judges).map(j => ({ ...j, findings: objects(j.findings), histogram: Object.fromEntries(Object.entries(map(j.histogram)).map(([model, of]) => [model, map(of)])) }));
+const AGREEMENT = objects(map(DATA.audit).agreement);
 /* "All judges" of which one alone may be trusted says nothing that this one does not. */
-const VERDICT = DATA.verdict || {};
-const isLone = (VERDICT.pairs || []).some(p => p.judges && p.judges.length === 1);
+const VERDICT = map(DATA.verdict), ALL_PAIRS = objects(VERDICT.pairs).map(p => ({ ...p, judges: Array.isArray(p.judges) ? p.judges : null, raw: map(p.raw) }));
+const isLone = ALL_PAIRS.some(p => p.judges && p.judges.length === 1);
 const tellsMore = row => !(isLone && row.judges) && !(isLone && row.judge === 'all judges');
-const PAIRS = (VERDICT.pairs || []).filter(tellsMore);
-const RATINGS = (VERDICT.ratings || []).filter(tellsMore);
-const SCORES = (VERDICT.scores || []).filter(tellsMore);
+const PAIRS = ALL_PAIRS.filter(tellsMore);
+const RATINGS = objects(VERDICT.ratings).filter(tellsMore);
+const SCORES = objects(VERDICT.scores).filter(tellsMore);
 const MODELS = DATA.models;
 
 /* ---- elements ---- */
@@ -56,6 +63,15 @@ function prose(text, name) {
   flush();
   if (!out.childNodes.length) out.append(el('p', { class: 'soft' }, 'Nothing.'));
   return out;
+}
+
+/* What `make` gives, or where it fails a sentence in its place: one odd value blanks no more than its own part. */
+function attempt(what, make) {
+  try {
+    return make();
+  } catch (error) {
+    return el('p', { class: 'note' }, `${what} cannot be shown: the run's files hold something unexpected here (${visible(error.message)}).`);
+  }
 }
 
 /* ---- numbers ---- */
@@ -133,7 +149,8 @@ function stack(title, parts) {
 }
 
 /* How often each score was given, one group of bars a score and a bar a model. */
-const shareOf = (of, m, b) => (of[m][b] || 0) / (Object.values(of[m]).reduce((x, y) => x + y, 0) || 1);
+const timesOf = (of, m, b) => isNumber(of[m][b]) ? of[m][b] : 0;
+const shareOf = (of, m, b) => timesOf(of, m, b) / (Object.keys(of[m]).reduce((sum, key) => sum + timesOf(of, m, key), 0) || 1);
 /* The same for all pictures, so that they can be compared. */
 const PEAK = Math.max(0.01, ...AUDIT.flatMap(j => Object.keys(j.histogram || {}).flatMap(m => Object.keys(j.histogram[m]).map(b => shareOf(j.histogram, m, b)))));
 
@@ -141,11 +158,11 @@ function histogram(judge) {
   const of = judge.histogram || {}, models = MODELS.filter(m => of[m]);
   const scores = [...new Set(models.flatMap(m => Object.keys(of[m]).map(Number)))].filter(Number.isFinite).sort((a, b) => a - b);
   if (!scores.length) return null;
-  const range = judge.range || DATA.ranges[judge.protocol] || null, least = range ? range[0] : scores[0], most = range ? range[1] : scores[scores.length - 1];
+  const range = [judge.range, DATA.ranges[judge.protocol]].find(x => Array.isArray(x) && x.length === 2 && x.every(isNumber) && x[0] < x[1]) || null, least = range ? range[0] : scores[0], most = range ? range[1] : scores[scores.length - 1];
   const whole = scores.every(Number.isInteger) && most - least <= 20, bins = whole ? Array.from({ length: most - least + 1 }, (_, i) => least + i) : scores.slice(0, 40);
   for (const s of scores) if (whole && !bins.includes(s)) bins.push(s);
   const share = (m, b) => shareOf(of, m, b), peak = Math.ceil(PEAK * 10) / 10, width = 360, height = 150, bottom = 122, slot = (width - 44) / bins.length, bar = Math.min(22, slot * 0.84 / models.length);
-  const title = `Scores that ${visible(judge.judge)} gave: ` + models.map(m => visible(m) + ' ' + bins.filter(b => of[m][b]).map(b => `${b}: ${of[m][b]}`).join(', ')).join('; ');
+  const title = `Scores that ${visible(judge.judge)} gave: ` + models.map(m => visible(m) + ' ' + bins.filter(b => timesOf(of, m, b)).map(b => `${b}: ${of[m][b]}`).join(', ')).join('; ');
   const picture = svg('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': title });
   for (let k = 0; k <= 2; k++) {
     const y = bottom - k / 2 * 110;

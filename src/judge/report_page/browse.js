@@ -2,6 +2,9 @@
 
 const WINNERS = ['none', 'a', 'b', 'tie'];
 
+/* Judges that were shown a pair both ways round: of these only what has a verdict in both orders counts, as in the verdict. */
+const BOTH_WAYS = new Set();
+
 /* An item is what one judge was asked of one turn of a prompt about the same models, in every order, with the same canary. */
 function makeItems() {
   const items = new Map();
@@ -36,7 +39,7 @@ function isSeen(g) {
   const pair = g.m.length > 1, range = DATA.ranges[DATA.judges[g.j].protocol], low = range ? range[0] + (range[1] - range[0]) / 7 : -Infinity;
   if (g.error) return false;
   if (g.canary === 'identical') return g.w === 3;
-  if (!pair) return g.canary === 'truncated' || !range ? null : g.s[0] <= low;
+  if (!pair) return g.canary === 'truncated' || !range || !g.s ? null : g.s[0] <= low;
   if (g.w === 3 && g.s && g.s[g.slot] <= low) return null;      // both are worthless to it
   if (g.w !== (g.slot ? 1 : 2)) return false;
   return g.canary === 'truncated' || !g.s || g.s[g.slot] <= low;
@@ -50,12 +53,13 @@ function judgeItem(item) {
   const good = item.list.filter(g => !g.error), verdicts = good.map(winnerOf).filter(Boolean), last = item.list.filter((g, i) => !g.error || !item.list.some((h, k) => k > i && h.m.join() === g.m.join() && h.slot === g.slot)), seen = last.map(isSeen);      // asked again, the last counts
   item.failed = item.list.some(g => g.error && !good.some(h => h.m.join() === g.m.join()));      /* asked again, it may have had one */
   if (item.canary) item.outcome = seen.includes(null) ? 'scored' : seen.every(Boolean) ? 'seen' : 'missed';
-  else item.outcome = !verdicts.length ? (item.single ? 'scored' : 'none') : new Set(verdicts).size === 1 ? verdicts[0] : 'inconsistent';
+  else item.outcome = !verdicts.length ? (item.single ? 'scored' : 'none') : BOTH_WAYS.has(item.j) && new Set(good.map(g => g.m.join())).size < 2 ? 'incomplete' : new Set(verdicts).size === 1 ? verdicts[0] : 'inconsistent';
   const scores = place => mean(good.filter(g => g.s).map(g => g.s[place(g)]).filter(isNumber));
   item.scores = item.canary ? [scores(g => g.slot), item.single ? null : scores(g => 1 - g.slot)] : item.models.map(m => scores(g => g.m.indexOf(m)));
 }
 
 const ITEMS = makeItems();
+for (const item of ITEMS) if (!item.canary && !item.single && DATA.judges[item.j].protocol !== 'people' && new Set(item.list.map(g => g.m.join())).size > 1) BOTH_WAYS.add(item.j);
 ITEMS.forEach(judgeItem);
 const BY_HASH = new Map(ITEMS.map(i => [i.hash, i]));
 const QUESTIONS = new Map();
@@ -65,7 +69,7 @@ for (const item of ITEMS) {
   QUESTIONS.get(item.question).push(item);
 }
 for (const list of QUESTIONS.values()) {
-  const outcomes = new Set(list.map(i => i.outcome).filter(o => !['none', 'scored', 'inconsistent', 'seen', 'missed'].includes(o)));
+  const outcomes = new Set(list.map(i => i.outcome).filter(o => !['none', 'scored', 'inconsistent', 'incomplete', 'seen', 'missed'].includes(o)));
   for (const item of list) item.disagree = outcomes.size > 1;
 }
 const ANSWERS = new Map(DATA.answers.map(a => [a.m + ' ' + a.p, a]));
@@ -79,7 +83,7 @@ function searchText(item) {
   return item.search;
 }
 
-const OUTCOMES = { inconsistent: ['turned round', 'warn'], none: ['no verdict', 'warn'], scored: ['scored', 'even'], tie: ['tie', 'even'], seen: ['seen', 'even'], missed: ['not seen', 'warn'] };
+const OUTCOMES = { inconsistent: ['turned round', 'warn'], incomplete: ['incomplete', 'warn'], none: ['no verdict', 'warn'], scored: ['scored', 'even'], tie: ['tie', 'even'], seen: ['seen', 'even'], missed: ['not seen', 'warn'] };
 const outcomeText = o => OUTCOMES[o] ? OUTCOMES[o][0] : visible(o) + ' wins';
 const outcomeClass = o => OUTCOMES[o] ? OUTCOMES[o][1] : 'chip-' + modelClass(o);
 const chip = o => el('span', { class: 'chip ' + outcomeClass(o) }, outcomeText(o));
@@ -236,7 +240,9 @@ function browseSection() {
 /* ---- the page ---- */
 
 function start() {
-  const main = document.querySelector('main'), sections = [verdictSection(), ratingsSection(), judgesSection(), scaleSection(), slicesSection(), agreementSection(), ITEMS.length ? browseSection() : null, settingsSection()].filter(Boolean);
+  const parts = [['odd', 'What is missing', oddSection], ['verdict', 'Verdict', verdictSection], ['ratings', 'Ratings', ratingsSection], ['judges', 'Are the judges to be trusted?', judgesSection], ['scale', 'How the judges use their scale', scaleSection],
+    ['slices', 'Wins, ties and losses', slicesSection], ['agreement', 'Do the judges agree?', agreementSection], ['judgements', 'Every judgement', () => ITEMS.length ? browseSection() : null], ['settings', 'To repeat the run', settingsSection]];
+  const main = document.querySelector('main'), sections = parts.map(([id, title, make]) => { const made = attempt(`\u201c${title}\u201d`, make); return made && made.tagName !== 'SECTION' ? section(id, title, made) : made; }).filter(Boolean);
   main.replaceChildren(el('nav', { 'aria-label': 'Parts of this page' }, sections.map(s => el('a', { href: '#' + s.id }, s.querySelector('h2').textContent))), ...sections);
   if (!ITEMS.length) return;
   applyFilters();

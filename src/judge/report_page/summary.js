@@ -17,14 +17,16 @@ const rowName = p => (hasOnePair ? '' : pairName(p) + ', ') + judgeName(p.judge,
 
 function sentence(p) {
   if (p.withheld) {
-    const audit = AUDIT.find(j => j.judge === p.judge && j.protocol === p.protocol), names = ((audit && audit.findings) || []).filter(f => f.refuses).map(f => visible(f.name));
-    return ['No verdict: this judge is ', el('a', { href: '#judges' }, 'not to be trusted'), names.length ? ` (${names.join(', ')}).` : `: ${visible(p.withheld)}.`, p.raw && p.raw.sentence ? el('details', {}, el('summary', {}, 'What it said all the same'), el('p', {}, visible(p.raw.sentence) + '.')) : ''];
+    const audit = AUDIT.find(j => j.judge === p.judge && j.protocol === p.protocol), names = (audit ? audit.findings : []).filter(f => f.refuses).map(f => visible(f.name));
+    return ['No verdict: this judge is ', el('a', { href: '#judges' }, 'not to be trusted'), names.length ? ` (${names.join(', ')}).` : `: ${visible(p.withheld)}.`, p.raw.sentence ? el('details', {}, el('summary', {}, 'What it said all the same'), el('p', {}, visible(p.raw.sentence) + '.')) : ''];
   }
   const n = [p.win, p.tie, p.loss].every(isNumber) ? ` ${count(p.win)} won, ${count(p.tie)} tied, ${count(p.loss)} lost` : '';
-  const clear = { better: 'better than', worse: 'worse than', open: 'not surely different from' }[p.result] || 'compared with';      // by the sign test, as the command says it
+  const clear = { better: 'better than', worse: 'worse than', open: 'not surely different from' }[p.result] || 'compared with';      // by the sign test with Holm's correction, as the command says it
   return [modelSpan(p.tuned), ` is ${clear} `, modelSpan(p.base), `: it wins ${percent(p.win_rate)} of ${plural(p.prompts, 'prompt')}${isNumber(p.comparisons) && p.comparisons !== p.prompts ? `, ${plural(p.comparisons, 'comparison')}` : ''}`,
     isNumber(p.low) ? ` (95 % interval ${percent(p.low)} to ${percent(p.high)})` : '', n ? ';' + n : '', '.',
     p.rule !== 'probability' && p.rule !== 'strength' && isNumber(p.inconsistent) && p.inconsistent > 0 ? ` ${plural(p.inconsistent, 'verdict')} turned round with the order and ${p.inconsistent === 1 ? 'counts' : 'count'} as ties.` : '',
+    isNumber(p.incomplete) && p.incomplete > 0 ? ` ${plural(p.incomplete, 'comparison')} ${p.incomplete === 1 ? 'is' : 'are'} incomplete, without the verdict of an order or an answer, and left out.` : '',
+    isNumber(p.p_adjusted) ? ` p ${probability(p.p_adjusted)}${p.tests > 1 ? `, adjusted by Holm for ${count(p.tests)} tests` : ''}.` : '',
     isNumber(p.smallest) ? ` So many prompts show differences from ${percent(p.smallest)} on.` : ''];
 }
 
@@ -49,7 +51,7 @@ function ratingCard(list) {
   if (p.withheld || !rated.length) return pairCard(p);
   const clear = list.filter(x => x.result === 'better' || x.result === 'worse').length;
   return el('article', { class: 'card' }, el('h3', {}, judgeName(p.judge, p.protocol), p.judges ? el('span', { class: 'soft' }, ` that may be trusted: ${p.judges.map(visible).join(', ')}`) : ''), el('p', { class: 'big' }, modelSpan(rated[0].model)),
-    el('p', {}, `is rated highest, before `, rated.slice(1).map((r, i) => [i ? ', ' : '', modelSpan(r.model)]), `. Of ${plural(list.length, 'pair')} of models ${count(clear)} differ for sure.`));
+    el('p', {}, `is rated highest, before `, rated.slice(1).map((r, i) => [i ? ', ' : '', modelSpan(r.model)]), `. Of ${plural(list.length, 'pair')} of models ${count(clear)} differ for sure, by the sign test with Holm\u2019s correction for as many.`));
 }
 
 function rateRows(p, name, withControls) {
@@ -67,13 +69,13 @@ function differenceRows(list, name) {
 }
 
 function verdictSection() {
-  const notes = (VERDICT.notes || []).map(n => el('p', { class: 'note' }, visible(typeof n === 'string' ? n.replace(/; what the judges said stands under "raw"$/, '') : JSON.stringify(n)))), groups = new Map();
+  const notes = list(VERDICT.notes).map(n => el('p', { class: 'note' }, visible(typeof n === 'string' ? n.replace(/; what the judges said stands under "raw"$/, '') : JSON.stringify(n)))), groups = new Map();
   if (!overallPairs.length) return section('verdict', 'Verdict', el('p', {}, 'No two models were compared with each other.'), notes, scoreMeans());
   const reading = 'A tie counts half. The dashed line is no difference; bars are 95 % intervals over prompts.';
   for (const p of overallPairs) groups.set(judgeName(p.judge, p.protocol), [...(groups.get(judgeName(p.judge, p.protocol)) || []), p]);
-  if (hasOnePair) return section('verdict', 'Verdict', el('div', { class: 'cards' }, overallPairs.map(pairCard)), notes, el('h3', {}, 'Win rates'), el('p', { class: 'soft' }, modelSpan(overallPairs[0].tuned), ' against ', modelSpan(overallPairs[0].base), '. ', reading),
+  if (hasOnePair) return section('verdict', 'Verdict', el('div', { class: 'cards' }, overallPairs.map(p => attempt('A verdict', () => pairCard(p)))), notes, el('h3', {}, 'Win rates'), el('p', { class: 'soft' }, modelSpan(overallPairs[0].tuned), ' against ', modelSpan(overallPairs[0].base), '. ', reading),
     intervals('Win rates', overallPairs.flatMap(p => rateRows(p, judgeName(p.judge, p.protocol), true)), 0, 1, 0.5, x => percent(x, 0)), differenceRows(overallPairs, p => judgeName(p.judge, p.protocol)), scoreMeans());
-  return section('verdict', 'Verdict', el('div', { class: 'cards' }, [...groups.values()].map(ratingCard)), notes, el('p', { class: 'soft' }, reading),
+  return section('verdict', 'Verdict', el('div', { class: 'cards' }, [...groups.values()].map(list => attempt('A verdict', () => ratingCard(list)))), notes, el('p', { class: 'soft' }, reading),
     [...groups].filter(([, list]) => !list[0].withheld).map(([name, list]) => [el('h3', {}, name), el('h4', {}, 'Win rates'), intervals(`Win rates, ${name}`, list.flatMap(p => rateRows(p, pairName(p), false)), 0, 1, 0.5, x => percent(x, 0)), differenceRows(list, pairName)]), scoreMeans());
 }
 
@@ -82,12 +84,12 @@ function verdictSection() {
 function measure(name, picture, text) { return el('div', { class: 'measure' }, el('dt', {}, name), el('dd', {}, picture, el('span', {}, text))); }
 
 function canaryRows(canaries) {
-  return Object.entries(canaries || {}).map(([kind, c]) => measure(`canaries: ${visible(kind)}`, stack('caught', [{ n: c.caught || 0, class: 'good', name: 'caught' }, { n: Math.max(0, (c.n || 0) - (c.caught || 0)), class: 'bad', name: 'not caught' }]),
+  return Object.entries(map(canaries)).filter(([, c]) => isNumber(map(c).n) && isNumber(c.caught)).map(([kind, c]) => measure(`canaries: ${visible(kind)}`, stack('caught', [{ n: c.caught, class: 'good', name: 'caught' }, { n: Math.max(0, c.n - c.caught), class: 'bad', name: 'not caught' }]),
     `${count(c.caught)} of ${count(c.n)} caught`));
 }
 
 function judgePanel(j) {
-  const swap = j.swap || {}, slot = j.slot || {}, length = j.length || {}, against = j.contradictions || {}, findings = j.findings || [];
+  const swap = map(j.swap), slot = map(j.slot), length = map(j.length), against = map(j.contradictions), findings = j.findings;
   const reach = Math.max(0.01, ...[length.slope, length.low, length.high].filter(isNumber).map(Math.abs));
   return el('article', { class: 'judge' },
     el('h3', {}, judgeName(j.judge, j.protocol), ' ', j.is_calibrated === false ? el('span', { class: 'badge bad' }, 'not to be trusted') : j.is_calibrated === true ? el('span', { class: 'badge good' }, 'may be trusted') : ''),
@@ -104,11 +106,11 @@ function judgePanel(j) {
 
 function judgesSection() {
   return section('judges', 'Are the judges to be trusted?', el('p', { class: 'soft' }, 'Each judge saw the pairs both ways round where the protocol compares pairs, and answers that are wrong on purpose (canaries). A judge that fails here has no say in the verdict.'),
-    AUDIT.length ? el('div', { class: 'panels' }, AUDIT.map(judgePanel)) : el('p', {}, 'There is no audit in this run.'));
+    AUDIT.length ? el('div', { class: 'panels' }, AUDIT.map(j => attempt('A judge', () => judgePanel(j)))) : el('p', {}, 'There is no audit in this run.'));
 }
 
 function scaleSection() {
-  const pictures = AUDIT.map(j => ({ j, picture: histogram(j) })).filter(x => x.picture);
+  const pictures = AUDIT.map(j => ({ j, picture: attempt('A scale', () => histogram(j)) })).filter(x => x.picture);
   if (!pictures.length) return null;
   return section('scale', 'How the judges use their scale', el('p', { class: 'soft' }, 'Some judges use the ends of a scale, others only its middle; a difference of one point means much with one and little with another.'),
     legend(MODELS.map(m => ({ name: visible(m), class: modelClass(m) }))),
@@ -134,14 +136,14 @@ function slicesSection() {
 
 function ratingsSection() {
   if (MODELS.length < 3 || !RATINGS.length) return null;
-  const judges = [...new Set(RATINGS.map(r => r.judge))];
+  const judges = [...new Map(RATINGS.map(r => [judgeName(r.judge, r.protocol), r])).values()];      // a judge with two protocols is two
   const pick = (r, key) => key === 'elo' ? [r.elo, r.elo_low, r.elo_high] : [r.bradley_terry, r.low, r.high];
   return section('ratings', 'Ratings', el('p', { class: 'soft' }, 'Strengths by Bradley and Terry\u2019s model from all comparisons, and Elo with all orders of the games averaged. Bars are 95 % intervals.'),
-    judges.map(judge => ['bradley_terry', 'elo'].map(key => {
-      const rows = RATINGS.filter(r => r.judge === judge && isNumber(pick(r, key)[0])).sort((a, b) => pick(b, key)[0] - pick(a, key)[0]);
+    judges.map(({ judge, protocol }) => ['bradley_terry', 'elo'].map(key => {
+      const rows = RATINGS.filter(r => r.judge === judge && r.protocol === protocol && isNumber(pick(r, key)[0])).sort((a, b) => pick(b, key)[0] - pick(a, key)[0]);
       if (!rows.length) return null;
       const all = rows.flatMap(r => pick(r, key)).filter(isNumber), low = Math.min(...all), high = Math.max(...all), pad = (high - low || 1) * 0.05, digits = high - low > 20 ? 0 : 2;
-      return [el('h3', {}, judgeName(judge), key === 'elo' ? ', Elo' : ', Bradley\u2013Terry'), intervals(`${key} of ${visible(judge || 'all judges')}`, rows.map(r => { const [v, l, h] = pick(r, key);
+      return [el('h3', {}, judgeName(judge, protocol), key === 'elo' ? ', Elo' : ', Bradley\u2013Terry'), intervals(`${key} of ${judgeName(judge, protocol)}`, rows.map(r => { const [v, l, h] = pick(r, key);
         return { name: r.model, value: v, low: l, high: h, text: `${number(v, digits)}` + (isNumber(l) ? `  (${number(l, digits)} \u2013 ${number(h, digits)})` : '') }; }), low - pad, high + pad, null, x => number(x, digits))];
     })));
 }
@@ -161,4 +163,10 @@ function flatten(value, name, out) {
 function settingsSection() {
   const rows = flatten(DATA.run || {}, '', []).filter(r => r[0]);
   return section('settings', 'To repeat the run', rows.length ? el('details', {}, el('summary', {}, plural(rows.length, 'setting')), table('Settings of the run', ['setting', 'value'], rows.map(r => [el('code', {}, r[0]), el('code', { class: 'long' }, r[1])]))) : el('p', {}, 'The run has no run.json.'));
+}
+
+/* What report.c found odd in the run's files. */
+function oddSection() {
+  const odd = list(DATA.odd);
+  return odd.length ? section('odd', 'What is missing', odd.map(text => el('p', { class: 'note' }, visible(text)))) : null;
 }
