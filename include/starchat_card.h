@@ -16,7 +16,7 @@ typedef struct {
     const char *name;             /* heading; NULL or "": the directory's own name                                */
     const char *repo;             /* "org/name" on the Hub, for the lines that tell how to run it; NULL or "": none yet           */
     const char *license;          /* identifier as the Hub has it ("apache-2.0"); NULL or "": the base's, where that is known      */
-    const char *language;         /* codes with commas ("en,de"); NULL or "": none are claimed                     */
+    const char *language;         /* codes with commas ("en,de"); NULL or "": those of at least a twentieth of the training data */
     const char *base;             /* Hub name of the base ("org/name"); NULL or "": as the lineage has it         */
     bool        overwrite;        /* takes the place of a README.md that somebody wrote                            */
 } sc_card_config;                 /* options "card" */
@@ -33,6 +33,7 @@ SC_API bool      sc_card_is_own(const char *text, size_t len);
 
 typedef struct {
     bool        verify;           /* reads everything that is at hand and compares digests                         */
+    const char *near;             /* directories with commas: where files that are not found are looked for by their names; NULL or "": none */
     sc_on_event on_event;         /* progress of reading; may be NULL                                              */
     void       *user;
 } sc_lineage_config;              /* options "lineage" */
