@@ -26,7 +26,9 @@ bool sc_card_is_own(const char *text, size_t len)
     if (!at || len - (size_t)(at - text) < mark + 64) return false;
     digest(hex, text, (size_t)(at - text));
     const char *rest = at + mark + 64, *end = text + len;
-    return memcmp(at + mark, hex, 64) == 0 && end - rest >= 4 && memcmp(rest, " -->", 4) == 0 && strspn(rest + 4, " \r\n") == (size_t)(end - rest - 4);
+    if (memcmp(at + mark, hex, 64) != 0 || end - rest < 4 || memcmp(rest, " -->", 4) != 0) return false;
+    for (rest += 4; rest < end && (*rest == '\r' || *rest == '\n' || *rest == ' ');) rest++;
+    return rest == end;
 }
 
 static void make(struct buf *out, const struct card_facts *f)

@@ -27,6 +27,7 @@ struct card_facts {
 };
 sc_status facts_read(struct card_facts *f, const char *directory, const sc_card_config *c, sc_error *err);
 void      facts_release(struct card_facts *f);
+void      facts_find_base(struct card_facts *f);                                     /* base, training, licence, relation from record, adapter and c */
 bool      facts_is_of(const struct card_facts *f, const struct eval_record *r);      /* whether the results are of this very model */
 const json_t *lineage_training(const json_t *record);                                /* the newest training run in a record; NULL: none */
 const char *text_member(const json_t *o, const char *key);                           /* "" if there is none */

@@ -31,7 +31,7 @@ static void count_put(char *out, size_t bytes, double n)
 {
     struct buf b;
     buf_init(&b, 0);
-    html_put_count(&b, (uint64_t)n);
+    html_put_count(&b, (uint64_t)fmin(fmax(n, 0), 1e18));
     snprintf(out, bytes, "%s", b.data);
     buf_release(&b);
 }

@@ -148,7 +148,7 @@ static const struct builtin_model *builtin_of(const char *repo)
 
 static char *copy_or_null(const char *text) { return text && *text ? mem_strdup(text) : NULL; }
 
-static void find_base(struct card_facts *f)
+void facts_find_base(struct card_facts *f)
 {
     bool is_drawn = false;
     const char *in_adapter = text_member(f->adapter, "base_model_name_or_path"), *step = text_member(f->record, "step");
@@ -281,7 +281,7 @@ static sc_status read_all(struct card_facts *f, sc_error *err)
     f->adapter = read_object(f->directory, "adapter_config.json");
     f->config = read_object(f->directory, "config.json");
     f->events = read_events(f->directory);
-    find_base(f);
+    facts_find_base(f);
     read_template(f);
     return read_measured(f, err);
 }
