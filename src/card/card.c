@@ -91,10 +91,10 @@ sc_status sc_card_write(const char *directory, const sc_card_config *c, sc_error
     struct card_facts f;
     struct buf text;
     char *path = path_join(directory, "README.md");
-    sc_status status = check_place(path, c->overwrite, err);
-    if (status == SC_OK) status = facts_read(&f, directory, c, err);
+    sc_status status = facts_read(&f, directory, c, err);
     if (status == SC_OK) {
-        status = write_curves(directory, &f, err);
+        status = check_place(path, c->overwrite, err);
+        if (status == SC_OK) status = write_curves(directory, &f, err);
         make(&text, &f);
         if (status == SC_OK) status = file_write(path, text.data, text.len, err);
         buf_release(&text);

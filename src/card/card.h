@@ -19,7 +19,7 @@ struct card_facts {
     json_t *record, *adapter, *config;      /* lineage.json (or of the .gguf file), adapter_config.json, config.json         */
     const json_t *training, *base;          /* the record of the training run that it all goes back to; the model that it began with */
     char *base_hub, *base_name, *licence;   /* "org/name" or NULL; what people call it; identifier or NULL                   */
-    const char *relation;                   /* base_model_relation of the Hub; NULL: made from nothing                       */
+    const char *relation; bool is_drawn;    /* base_model_relation of the Hub; NULL: unknown, or is_drawn: its weights began as random numbers of this program */
     json_t *events;                         /* of events.jsonl                                                               */
     struct eval_record eval[CARD_FILES_MAX]; size_t n_eval;
     struct report judge[CARD_FILES_MAX]; size_t n_judge;

@@ -68,7 +68,8 @@ static void put_model(struct sheet *s, const struct card_facts *f)
     size_t i;
     sheet_heading(s, "Model");
     sheet_table(s, columns, 2);
-    row(s, "base model", f->base_hub ? f->base_hub : f->base_name ? f->base_name : "none: the weights were drawn, or no record tells");
+    row(s, "base model", f->base_hub ? f->base_hub : f->base_name ? f->base_name : "unknown: no record tells");
+    if (f->is_drawn) row(s, "its weights", "began as random numbers (starchat init)");
     row(s, "taken from", text_member(f->base, "source"));
     row(s, "revision", f->base ? *text_member(f->base, "revision") ? text_member(f->base, "revision") : "unknown" : "");
     json_array_foreach(files, i, file)
