@@ -56,7 +56,7 @@ static json_t *languages_of(const struct card_facts *f)
         double all = real_member(counts, "dialogues");
         if (strcmp(text_member(origin, "role"), "data") != 0) continue;
         json_object_foreach(json_object_get(counts, "per_language"), code, one)
-            if (*code && LANGUAGE_SHARE * real_member(one, "dialogues") >= all) add_once(out, code);
+            if (*code && strlen(code) <= 3 && LANGUAGE_SHARE * real_member(one, "dialogues") >= all) add_once(out, code);
     }
     return out;
 }
