@@ -100,9 +100,9 @@ static void put_transformers(struct sheet *s, const struct card_facts *f, const 
     buf_init(&b, 0);
     buf_printf(&b, "from transformers import AutoModelForCausalLM, AutoTokenizer\n%s\ntokenizer = AutoTokenizer.from_pretrained(\"%s\")\n", f->form == CARD_ADAPTER ? "from peft import PeftModel\n" : "", name);
     buf_printf(&b, "model = AutoModelForCausalLM.from_pretrained(\"%s\")\n", f->form == CARD_ADAPTER ? plain(f->base_hub) : name);
-    if (f->form == CARD_ADAPTER && adds_rows) buf_puts(&b, "model.resize_token_embeddings(len(tokenizer))      # the template's tokens are new to the base\n");
+    if (f->form == CARD_ADAPTER && adds_rows) buf_puts(&b, "# the template's tokens are new to the base\nmodel.resize_token_embeddings(len(tokenizer))\n");
     if (f->form == CARD_ADAPTER) buf_printf(&b, "model = PeftModel.from_pretrained(model, \"%s\")\n", name);
-    if (f->has_template) buf_puts(&b, "\nprompt = tokenizer.apply_chat_template([{\"role\": \"user\", \"content\": \"Reverse a list in Python.\"}], add_generation_prompt=True, return_tensors=\"pt\", return_dict=True)\n"
+    if (f->has_template) buf_puts(&b, "\nmessages = [{\"role\": \"user\", \"content\": \"Reverse a list in Python.\"}]\nprompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors=\"pt\", return_dict=True)\n"
                                       "print(tokenizer.decode(model.generate(**prompt, max_new_tokens=256)[0]))\n");
     sheet_part(s, f->form == CARD_ADAPTER ? "With transformers and PEFT" : "With transformers");
     fence(s, "python", &b);
@@ -120,7 +120,7 @@ static void put_run(struct sheet *s, const struct card_facts *f)
     buf_init(&b, 0);
     if (f->c->repo && *f->c->repo) buf_printf(&b, "starchat pull %s\n", name);
     buf_printf(&b, "starchat chat %s\n", name);
-    if (f->form == CARD_ADAPTER) buf_printf(&b, "starchat merge %s %s merged.gguf --type q8_0      # one file for llama.cpp and Ollama\n", plain(f->base_name), name);
+    if (f->form == CARD_ADAPTER) buf_printf(&b, "\n# one file for llama.cpp and Ollama\nstarchat merge %s %s merged.gguf --type q8_0\n", plain(f->base_name), name);
     fence(s, "sh", &b);
     buf_clear(&b);
     if (f->form == CARD_DIRECTORY || (f->form == CARD_ADAPTER && f->base_hub)) put_transformers(s, f, name);
@@ -157,7 +157,7 @@ static void put_template(struct sheet *s, const struct card_facts *f)
 
 static void put_sources(struct sheet *s, const json_t *sources)
 {
-    static const char *const columns[] = { "file", ">records", "source", "version", "licence", "SHA-256" };
+    static const char *const columns[] = { "file", ">records", "source", "version", "licence", "SHA-256, first digits" };
     const json_t *one;
     size_t i;
     sheet_table(s, columns, 6);
@@ -167,7 +167,7 @@ static void put_sources(struct sheet *s, const json_t *sources)
         cell(s, *text_member(one, "source") ? text_member(one, "source") : "not recorded");
         cell(s, *text_member(one, "revision") ? text_member(one, "revision") : "not recorded");
         cell(s, *text_member(one, "licence") ? text_member(one, "licence") : "not recorded");
-        cell(s, text_member(one, "sha256"));
+        sheet_cellf(s, false, "%.16s", text_member(one, "sha256"));
         sheet_row_end(s);
     }
     sheet_table_end(s);

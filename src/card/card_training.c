@@ -13,11 +13,13 @@ static void time_put(char *out, size_t bytes, double seconds)
     else snprintf(out, bytes, "%.1f h", seconds / 3600);
 }
 
-static void energy_put(char *out, size_t bytes, double joules)
+/* One unit for both ends of a span; low NULL: one value. */
+static void energy_put(char *out, size_t bytes, const double *low, double high)
 {
-    if (joules < 360) snprintf(out, bytes, "%.2g J", joules);
-    else if (joules < 3.6e6) snprintf(out, bytes, "%.2g Wh", joules / 3600);
-    else snprintf(out, bytes, "%.3g kWh", joules / 3.6e6);
+    double scale = high < 3600 ? 1 : high < 3.6e6 ? 3600 : 3.6e6;
+    const char *unit = high < 3600 ? "J" : high < 3.6e6 ? "Wh" : "kWh";
+    if (low) snprintf(out, bytes, "%.3g to %.3g %s", *low / scale, high / scale, unit);
+    else snprintf(out, bytes, "%.3g %s", high / scale, unit);
 }
 
 static void memory_put(char *out, size_t bytes, double n)
@@ -36,17 +38,17 @@ static void row(struct sheet *s, const char *key, const char *value)
 static void put_energy(struct sheet *s, const json_t *cost, double ranks)
 {
     const json_t *energy = json_object_get(cost, "energy");
-    double processor = real_member(cost, "processor_seconds") * ranks;
-    char text[500], span[40], low[40], high[40];
-    energy_put(low, sizeof low, energy ? real_member(energy, "joules") : processor * WATTS_LOW);
-    energy_put(high, sizeof high, processor * WATTS_HIGH);
+    double processor = real_member(cost, "processor_seconds") * ranks, low = processor * WATTS_LOW;
+    char text[500], span[40], amount[80];
+    if (energy) energy_put(amount, sizeof amount, NULL, real_member(energy, "joules"));
+    else energy_put(amount, sizeof amount, &low, processor * WATTS_HIGH);
     if (energy) {
         time_put(span, sizeof span, real_member(energy, "seconds"));
-        snprintf(text, sizeof text, "%s in %s, measured: %.150s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", low, span, text_member(energy, "method"),
+        snprintf(text, sizeof text, "%s in %s, measured: %.150s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", amount, span, text_member(energy, "method"),
                  ranks > 1 ? "; of the first machine alone" : "");
     } else
-        snprintf(text, sizeof text, "%s to %s, an estimate: no energy counter of the processor could be read. It is the processor time above at %.0f to %.0f W for a busy core, an assumption that covers large servers "
-                                    "and desktops; memory, losses of the power supply and cooling are not in it.", low, high, WATTS_LOW, WATTS_HIGH);
+        snprintf(text, sizeof text, "%s, an estimate: no energy counter of the processor could be read. It is the processor time above at %.0f to %.0f W for a busy core, an assumption that covers large servers "
+                                    "and desktops; memory, losses of the power supply and cooling are not in it.", amount, WATTS_LOW, WATTS_HIGH);
     row(s, "energy", text);
 }
 

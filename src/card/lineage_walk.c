@@ -49,6 +49,17 @@ static const char *kind_of(const char *name)
     return strcmp(name, "events.jsonl") == 0 ? "journal" : "file";
 }
 
+/* An adapter's settings that name another place of the base and are the same in all else. */
+static bool is_sent_away(struct lineage_walk *w, const struct lineage_at *at, const json_t *file, const char *path)
+{
+    const char *expected = text_member(file, "settings");
+    char hex[65], *settings = w->c->verify && path && *expected && path_exists(path) ? lineage_settings(path) : NULL;
+    bool is = settings && strcmp(settings, expected) == 0 && lineage_digest(hex, NULL, path, NULL) == SC_OK && strcmp(hex, text_member(file, "sha256")) != 0;
+    if (is) link_add(w, at, "file", text_member(file, "name"), "verified", text_member(file, "sha256"), hex, "it names another place of its base, and all else is as recorded", NULL);
+    mem_free(settings);
+    return is;
+}
+
 /* directory NULL: not at hand. */
 static void add_files(struct lineage_walk *w, const struct lineage_at *at, const json_t *files, const char *directory)
 {
@@ -57,7 +68,7 @@ static void add_files(struct lineage_walk *w, const struct lineage_at *at, const
     json_array_foreach(files, i, file) {
         const char *name = text_member(file, "name");
         char *path = directory ? path_join(directory, name) : NULL;
-        link_add_file(w, at, kind_of(name), name, path, text_member(file, "sha256"), NULL);
+        if (!is_sent_away(w, at, file, path)) link_add_file(w, at, kind_of(name), name, path, text_member(file, "sha256"), NULL);
         mem_free(path);
     }
 }

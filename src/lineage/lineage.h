@@ -4,7 +4,8 @@
  *
  * {"format":"starchat-lineage","version":1,"step":"train|merge|convert","program","inputs":[ORIGIN],"outputs":[FILE] (of a directory), what the step adds,
  *  "sha256": of the record without this member, keys sorted}
- * FILE: {"name","bytes","sha256"}; ORIGIN: {"role":"base|adapter|model|data|eval_data","name","kind":"directory|adapter|gguf|dataset|unknown","source","revision","licence","at": relative
+ * FILE: {"name","bytes","sha256"}, of adapter_config.json also "settings": the digest of all its members but base_model_name_or_path, which whoever sends an adapter away has to change;
+ * ORIGIN: {"role":"base|adapter|model|data|eval_data","name","kind":"directory|adapter|gguf|dataset|unknown","source","revision","licence","at": relative
  * path, each where it is known,"files":[FILE],"made": the record that was with it}; a dataset's has {"dataset":{...}} instead of files (src/train/train_lineage.c). */
 #ifndef LINEAGE_H
 #define LINEAGE_H
@@ -41,6 +42,7 @@ void      lineage_describe(json_t *origin, const char *path, const char *out);
 /* The value of `license:` in the YAML header of a README.md; NULL: none. mem_free it. */
 char     *lineage_licence_of(const char *readme, size_t len);
 const char *lineage_base_name(const char *path);
+char     *lineage_settings(const char *path);              /* "settings" of the adapter_config.json at `path`; NULL: it cannot be read. mem_free it */
 sc_status lineage_digest(char hex[65], uint64_t *bytes, const char *path, sc_error *err);     /* of a file; bytes may be NULL */
 
 #endif

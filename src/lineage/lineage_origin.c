@@ -35,6 +35,23 @@ static json_t *file_entry(const char *name, uint64_t bytes, const char *hex)
     return json_pack("{s:s, s:I, s:s}", "name", name, "bytes", (json_int_t)bytes, "sha256", hex);
 }
 
+char *lineage_settings(const char *path)
+{
+    json_t *config = NULL;
+    struct sha256 s;
+    char hex[65], *text;
+    if (json_read_file(&config, path, README_MAX, NULL) != SC_OK) return NULL;
+    json_object_del(config, "base_model_name_or_path");
+    text = json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(15));
+    json_decref(config);
+    if (!text) return NULL;
+    sha256_begin(&s);
+    sha256_add(&s, text, strlen(text));
+    sha256_end(&s, hex);
+    mem_free(text);
+    return mem_strdup(hex);
+}
+
 /* What the store's manifest in this directory says of a file of that size; NULL: nothing. */
 static const char *known_digest(const json_t *manifest, const char *name, uint64_t bytes)
 {
@@ -55,7 +72,10 @@ static sc_status add_file(json_t *files, const char *directory, const char *name
     const char *known = known_digest(manifest, name, bytes);
     sc_status status = known ? SC_OK : lineage_digest(hex, &bytes, path, err);
     json_t *entry = status == SC_OK ? file_entry(name, bytes, known ? known : hex) : NULL;
+    char *settings = entry && strcmp(name, "adapter_config.json") == 0 ? lineage_settings(path) : NULL;
+    if (settings) json_object_set_new(entry, "settings", json_string(settings));
     if (entry) json_array_append_new(files, entry);
+    mem_free(settings);
     mem_free(path);
     return status;
 }

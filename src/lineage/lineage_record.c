@@ -59,10 +59,12 @@ static sc_status check_files(const json_t *files, const char *what, sc_error *er
     if (files && !json_is_array(files)) return FAIL(err, SC_E_FORMAT, "%s: a list of files is no list", what);
     json_array_foreach(files, i, file) {
         const char *name, *sha256;
+        const char *settings;
         int64_t bytes;
         char q[80];
         TRY(json_opt_string(&name, file, "name", "", what, err));
         TRY(json_opt_string(&sha256, file, "sha256", "", what, err));
+        TRY(json_opt_string(&settings, file, "settings", "", what, err));
         TRY(json_opt_int(&bytes, file, "bytes", 0, 0, INT64_MAX, what, err));
         if (!is_plain_name(name)) return FAIL(err, SC_E_FORMAT, "%s: \"%s\" is no plain file name", what, error_quote(q, sizeof q, name, strlen(name)));
         if (!is_hex(sha256)) return FAIL(err, SC_E_FORMAT, "%s: the sha256 of %s is not 64 hex digits", what, error_quote(q, sizeof q, name, strlen(name)));

@@ -88,7 +88,7 @@ def test_card_says_what_was_measured():
     record = json.loads((SCRATCH / "run/lineage.json").read_text())
     data = next(i for i in record["inputs"] if i["role"] == "data")["dataset"]
     assert data["splits"]["train"]["trained"] > 0 and data["sources"][0]["licence"] == "cc0-1.0", data
-    for part in (data["sources"][0]["sha256"], data["sha256"], "cc0-1.0", "learning_rate: 0.005", "assets/loss.svg", "not measured", "arc\\_easy", "win rate", "honest", "processor time", "an estimate" if "energy" not in record["cost"] else "measured:",
+    for part in (data["sources"][0]["sha256"][:16], data["sha256"], "cc0-1.0", "learning_rate: 0.005", "assets/loss.svg", "not measured", "arc\\_easy", "win rate", "honest", "processor time", "an estimate" if "energy" not in record["cost"] else "measured:",
                  "starchat pull me/tiny", "No preferences of people were trained", "Whether questions of these benchmarks stand in the training data was not checked", record["machine"]["processor"][:10]):
         assert part.lower() in text.lower(), (part, text)
     losses = [json.loads(line) for line in (SCRATCH / "run/events.jsonl").read_text().splitlines()]
@@ -194,7 +194,12 @@ def test_what_is_not_at_hand_is_told():
     found = lineage("away/sent", code=0)
     assert found["absent"] > 3 and not found["changed"], found
     assert any(x["what"] == "base" and x["name"] == "model" for x in found["links"]) and config, found
-    (away / "base").mkdir()
+    (away / "sent/adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "org/base"}, indent=1))
+    found = lineage("away/sent")
+    assert ("file", "adapter_config.json") in states(found, "verified"), found
+    (away / "sent/adapter_config.json").write_text(json.dumps({**config, "lora_alpha": 77}))
+    assert ("file", "adapter_config.json") in states(lineage("away/sent", code=1), "changed")
+    (away / "sent/adapter_config.json").write_text(json.dumps(config))
     near = lineage("away/sent", "--near", f"{SCRATCH},{SCRATCH / 'data'}")
     assert near["absent"] < found["absent"] and not near["changed"], near
 
