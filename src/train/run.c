@@ -1,5 +1,6 @@
 /* run.c - the output directory of a run: run.json says which recipe it belongs to and whether it is finished, so that a
  * run is resumed only by its own recipe. */
+#include "lineage/lineage.h"
 #include "train/train_internal.h"
 
 #include <dirent.h>
@@ -98,7 +99,7 @@ static void clear_parts(const char *output)
 static void clear(const char *output)
 {
     static const char *const files[] = { "reference.bin", "events.jsonl", "report.html", "adapter_config.json", "adapter_model.safetensors", "trainer_state.json", "all_results.json", "trace.json", "config.json", "generation_config.json",
-                                         "model.safetensors", "model.safetensors.index.json", "model.gguf", NULL };
+                                         "model.safetensors", "model.safetensors.index.json", "model.gguf", LINEAGE_FILE, NULL };
     checkpoint_sweep(output, 0, -1);
     for (size_t i = 0; directories[i]; i++) {
         char *path = path_join(output, directories[i]);

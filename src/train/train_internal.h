@@ -139,8 +139,17 @@ enum { LOSS_WINDOW = 128 };
 struct loss_window { double loss[LOSS_WINDOW]; int64_t n, skipped_in_a_row; };
 /* All that a checkpoint must know besides the parameters. */
 /* rows: of a step. */
-struct run_state { int64_t step, updates, total, warmup, best_step, last_eval, evals_without_gain, rows; double best_loss, seconds; uint64_t tokens; struct loss_window window; };
+struct run_state { int64_t step, updates, total, warmup, best_step, last_eval, evals_without_gain, rows; double best_loss, seconds, wall_seconds, processor_seconds, joules, metered_seconds; uint64_t tokens; struct loss_window window; };   /* see meter.c */
 sc_status step_run(struct step_result *out, struct losses *losses, struct learner *l, const struct corpus *data, const struct preference *p, struct order *order, struct run_state *s, sc_error *err);
+
+/* ---- meter.c: what it costs ------------------------------------------------------------------------------------------------------------- */
+
+/* Energy counters of the processor (micro-joules), and clocks, as they were read last. n 0: there are none that may be read. */
+enum { METER_ZONES = 16 };
+struct meter_zone { char name[48]; uint64_t last, range; };
+struct meter { struct meter_zone zone[METER_ZONES]; int n; double processor, clock; };
+void meter_begin(struct meter *m);
+void meter_add(struct meter *m, struct run_state *s);     /* what was used since, to s */
 
 /* ---- train_plan.c ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -199,7 +208,12 @@ sc_status report_write(const char *output, const sc_train_config *c, const json_
 /* ---- result.c: what others can use ------------------------------------------------------------------------------------------------------------ */
 
 /* The adapter or the model into output_dir (and a GGUF file if wanted), each read back and compared by its logits. */
-sc_status result_write(struct learner *l, struct journal *j, sc_error *err);
+sc_status result_write(struct learner *l, struct journal *j, json_t *lineage, sc_error *err);     /* lineage: for what is one file */
+
+/* ---- train_lineage.c: how it was made ---------------------------------------------------------------------------------------------------------- */
+
+/* The record of the run (lineage.h) without its outputs; the caller's. Reads all of the base where no manifest knows its digests. */
+sc_status train_lineage(json_t **out, const struct learner *l, const struct corpus *data, const struct run_state *s, const json_t *recipe, sc_error *err);
 
 /* ---- run.c: the output directory ------------------------------------------------------------------------------------------------------------ */
 

@@ -1,5 +1,6 @@
 /* trainer.c - the job `train`: opens data and model, resumes where a checkpoint is, steps, evaluates, saves, and writes
  * the result. */
+#include "lineage/lineage.h"
 #include "train/train_internal.h"
 
 #include <math.h>
@@ -13,7 +14,8 @@ struct trainer {
     struct losses losses; double window_loss; int64_t window_steps;      /* since the last line of the log */
     struct trace *trace; struct ranks_report ranks; struct comm_alive *alive;
     const sc_train_config *given;                                        /* with the caller's on_event on every rank */
-    json_t *recipe, *results, *base_tasks;                               /* base_tasks: see evaluate_tasks */
+    struct meter meter;
+    json_t *recipe, *results, *lineage, *base_tasks;                               /* base_tasks: see evaluate_tasks */
     int lock;
 };
 
@@ -173,6 +175,7 @@ static sc_status run_steps(struct trainer *t, sc_error *err)
     for (stop = false; t->s.step < t->s.total && !stop;) {
         struct step_result r;
         TRY(step_run(&r, &t->losses, &t->l, &t->data, &t->preference, &t->order, &t->s, err));
+        meter_add(&t->meter, &t->s);
         TRY(log_step(t, &r, err));
         TRY(after_step(t, &stop, err));
     }
@@ -261,6 +264,7 @@ static void trainer_close(struct trainer *t)
     corpus_close(&t->data);
     json_decref(t->recipe);
     json_decref(t->results);
+    json_decref(t->lineage);
     json_decref(t->base_tasks);
     if (t->lock >= 0) close(t->lock);
 }
@@ -270,7 +274,11 @@ static void trainer_close(struct trainer *t)
 static sc_status write_result(void *user, sc_error *err)
 {
     struct trainer *t = user;
-    return result_write(&t->l, &t->journal, err);
+    meter_add(&t->meter, &t->s);
+    TRY(train_lineage(&t->lineage, &t->l, &t->data, &t->s, t->recipe, err));
+    bool is_best = t->c->load_best_model_at_end && t->s.best_step >= 0;
+    json_object_set_new(t->lineage, "weights_of_step", json_integer(is_best ? t->s.best_step : t->s.step));
+    return result_write(&t->l, &t->journal, t->lineage, err);
 }
 
 /* What rank 0 writes when all is done. */
@@ -283,6 +291,7 @@ static sc_status write_end(struct trainer *t, sc_error *err)
     json_t *done = json_pack("{s:s, s:I, s:s, s:O}", "event", "done", "step", (json_int_t)t->s.step, "path", c->output_dir, "results", t->results);
     TRY(journal_put(&t->journal, done, err));
     TRY(journal_sync(&t->journal, err));
+    TRY(lineage_write(c->output_dir, t->lineage, err));
     return run_write(c, t->recipe, "finished", t->results, err);
 }
 
@@ -350,6 +359,7 @@ static sc_status train(struct trainer *t, sc_error *err)
     TRY(open_all(t, err));
     TRY(resume(t, found == RUN_RESUMES, err));
     TRY(comm_all_ok(comm, leads(t) ? run_write(t->c, t->recipe, "running", NULL, err) : SC_OK, err));
+    meter_begin(&t->meter);
     TRY(preference_open(&t->preference, &t->l, &t->data, t->c->output_dir, &t->journal, err));
     sc_status status = run_steps(t, err);
     if (status == SC_E_CANCELLED) status = stopped(t, err);
