@@ -210,5 +210,6 @@ static int run_whoami(const struct command *self, int argc, char **argv)
 
 const struct command command_whoami = {
     .name = "whoami", .operands = "", .summary = "who is logged in on the Hub", .run = run_whoami, .flags = json_flags,
-    .details = "Asks the Hub whose the token in use is. HF_TOKEN goes before the kept token; HF_HUB_DISABLE_IMPLICIT_TOKEN=1 sends none.",
+    .details = "Asks the Hub whose the token in use is. HF_TOKEN goes before the kept token; HF_HUB_DISABLE_IMPLICIT_TOKEN=1 sends\n"
+               "none.",
 };
