@@ -331,6 +331,7 @@ struct manifest {
     struct hub_file *files; size_t n_files;
 };
 sc_status manifest_read(struct manifest *out, const char *directory, sc_error *err);
+sc_status manifest_parse(struct manifest *out, const char *text, size_t len, const char *what, sc_error *err);   /* its text; `what` is for messages */
 sc_status manifest_write(const struct manifest *m, const char *directory, sc_error *err);
 void      manifest_release(struct manifest *m);
 /* SC_OK if every file of the manifest has its size. */

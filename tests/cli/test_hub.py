@@ -22,7 +22,7 @@ from pull_world import PROGRAM, BIG, GGUF, HF_FILES, each, main, make_gguf, same
 
 COMMIT, OTHER = "c" * 40, "d" * 40
 MIB = 1 << 20
-LARGE = make_gguf(5 * MIB + 12345)          # 20 MiB and some: three parts
+LARGE = make_gguf(4 * MIB + 12345)          # 16 MiB and some: three parts
 TOKEN = "hf_abcdefghijklmnop"
 USER = {"type": "user", "name": "ada", "fullname": "Ada L.", "email": "ada@example.org", "orgs": [{"name": "engines", "roleInOrg": "admin"}, {"name": "notes"}],
         "auth": {"type": "access_token", "accessToken": {"displayName": "laptop", "role": "write"}}}
