@@ -91,8 +91,9 @@ static const struct flag json_flags[] = { FLAG_JSON, FLAG_END };
 const struct command command_pull = {
     .name = "pull", .operands = "[MODEL]", .summary = "fetch a model to the local store",
     .max_operands = 1, .run = run_pull, .tables = pull_tables, .flags = json_flags,
-    .details = "MODEL is a built-in name, org/repo[@revision] on the Hugging Face Hub, a URL or a path. Without MODEL the\n"
-               "built-in names are listed. An interrupted download continues where it stopped. Prints the local path.\n\n"
+    .details = "MODEL is a built-in name, org/repo[@revision][:file.gguf] on the Hugging Face Hub, a URL or a path; data sets are\n"
+               "datasets/org/repo. Without MODEL the built-in names are listed. What comes from the Hub lies in the cache of the\n"
+               "Python clients, shared with them. An interrupted download continues where it stopped. Prints the local path.\n\n"
                "  starchat pull smollm2:135m-instruct",
 };
 

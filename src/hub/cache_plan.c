@@ -127,7 +127,7 @@ sc_status cache_plan(struct pull_plan *out, const struct hub_cache *c, const str
     source_what(&what, s);
     *out = (struct pull_plan){ 0 };
     sc_status status = hub_cache_commit(commit, c, s->revision) ? SC_OK
-                     : FAIL(err, SC_E_IO, "%s is not on this machine, neither in the store nor in %s, and offline nothing can be fetched: pull it once without --offline (and HF_HUB_OFFLINE)", what.data, c->root);
+                     : FAIL(err, SC_E_IO, "%s is not on this machine, neither in the store nor in huggingface_hub's cache, and offline nothing can be fetched: pull it once without --offline (and HF_HUB_OFFLINE)", what.data);
     if (status == SC_OK) status = list_cached(out, c, commit, err);
     if (status == SC_OK) {
         out->revision = mem_strdup(commit);

@@ -98,6 +98,7 @@ static void tidy(const char *repo, const char *commit)
     static const char *const parts[] = { "trees", ".no_exist", "snapshots", "blobs", "refs" };
     char *snapshot = below(repo, "snapshots", commit), *listing = below(repo, "trees", commit), *absent = below(repo, ".no_exist", commit), *refs = below(repo, "refs", "");
     struct buf json;
+    hub_cache_sweep(repo);
     buf_init(&json, 0);
     buf_printf(&json, "%s.json", listing);
     if (*commit && !path_exists(snapshot)) {
@@ -110,7 +111,7 @@ static void tidy(const char *repo, const char *commit)
         (void)rmdir(path);
         mem_free(path);
     }
-    (void)rmdir(repo);
+    (void)rmdir(repo);      /* stays while something is in it */
     buf_release(&json);
     mem_free(snapshot);
     mem_free(listing);

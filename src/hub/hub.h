@@ -259,6 +259,7 @@ sc_status hub_cache_open(struct hub_cache *out, bool is_dataset, const char *rep
 void      hub_cache_release(struct hub_cache *c);
 /* Makes the directory `part` of the repository's (NULL: that itself) and returns its path, with links resolved. */
 sc_status hub_cache_make(char **path, const struct hub_cache *c, const char *part, sc_error *err);
+void      hub_cache_sweep(const char *repo);      /* removes temporary files of processes that were killed */
 sc_status hub_cache_check_inside(const struct hub_cache *c, const char *path, sc_error *err);   /* of something that exists */
 /* The commit that a branch or tag meant when it was fetched; a full commit is its own. False if unknown. */
 bool      hub_cache_commit(char commit[41], const struct hub_cache *c, const char *revision);
@@ -330,6 +331,7 @@ struct manifest {
     struct hub_file *files; size_t n_files;
 };
 sc_status manifest_read(struct manifest *out, const char *directory, sc_error *err);
+sc_status manifest_parse(struct manifest *out, const char *text, size_t len, const char *what, sc_error *err);   /* its text; `what` is for messages */
 sc_status manifest_write(const struct manifest *m, const char *directory, sc_error *err);
 void      manifest_release(struct manifest *m);
 /* SC_OK if every file of the manifest has its size. */

@@ -4,6 +4,7 @@
  * Source: huggingface_hub file_download, _tree_cache, utils/_fixes (locks), guide "Understand caching"; bford.info/cachedir. */
 #include "hub/hub.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -70,16 +71,6 @@ sc_status hub_cache_check_inside(const struct hub_cache *c, const char *path, sc
     return status;
 }
 
-/* The root exists, and its mark for backup programs. */
-static sc_status make_root(const struct hub_cache *c, sc_error *err)
-{
-    TRY(path_make_directories(c->root, err));
-    char *tag = path_join(c->root, "CACHEDIR.TAG");
-    if (!path_exists(tag)) (void)file_write(tag, cachedir_tag, sizeof cachedir_tag - 1, NULL);   /* as the reference: best effort */
-    mem_free(tag);
-    return SC_OK;
-}
-
 static sc_status make_inside(const struct hub_cache *c, const char *path, sc_error *err)
 {
     /* From the front, so that no directory is made behind a link to outside. */
@@ -94,14 +85,57 @@ static sc_status make_inside(const struct hub_cache *c, const char *path, sc_err
     return hub_cache_check_inside(c, path, err);
 }
 
+/* ---- small files ------------------------------------------------------------------------------------------------------------- */
+
+#define TEMPORARY ".starchat-"
+
+/* Removes what killed processes left: the living hold locks on theirs. */
+void hub_cache_sweep(const char *repo)
+{
+    DIR *d = opendir(repo);
+    for (const struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        if (strncmp(e->d_name, TEMPORARY, strlen(TEMPORARY)) != 0) continue;
+        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) (void)unlinkat(dirfd(d), e->d_name, 0);
+        if (fd >= 0) close(fd);
+    }
+    if (d) closedir(d);
+}
+
+/* A file that is there whole or not at all; a link in its place is replaced, not followed. The repository's folder exists. */
+static sc_status write_whole(const struct hub_cache *c, const char *path, const char *text, size_t len, sc_error *err)
+{
+    struct buf temporary;
+    uint64_t random;
+    system_random(&random, sizeof random);
+    buf_init(&temporary, 0);
+    buf_printf(&temporary, "%s/" TEMPORARY "%016llx", c->repo, (unsigned long long)random);
+    int fd = open(temporary.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    bool is_fine = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    for (size_t done = 0; is_fine && done < len;) {
+        ssize_t n = write(fd, text + done, len - done);
+        if (n > 0) done += (size_t)n;
+        else is_fine = n < 0 && errno == EINTR;
+    }
+    is_fine = is_fine && rename(temporary.data, path) == 0;
+    sc_status status = is_fine ? SC_OK : FAIL(err, SC_E_IO, "cannot write %s: %s", path, strerror(errno));
+    if (!is_fine && fd >= 0) (void)unlink(temporary.data);
+    if (fd >= 0) close(fd);
+    buf_release(&temporary);
+    return status;
+}
+
 sc_status hub_cache_make(char **path, const struct hub_cache *c, const char *part, sc_error *err)
 {
-    char *wanted = part ? path_join(c->repo, part) : mem_strdup(c->repo);
+    char *wanted = part ? path_join(c->repo, part) : mem_strdup(c->repo), *tag = path_join(c->root, "CACHEDIR.TAG");
     *path = NULL;
-    sc_status status = make_root(c, err);
+    sc_status status = path_make_directories(c->root, err);
     if (status == SC_OK) status = make_inside(c, wanted, err);
     if (status == SC_OK) *path = resolved(wanted);
+    if (status == SC_OK && !path_exists(tag)) (void)write_whole(c, tag, cachedir_tag, sizeof cachedir_tag - 1, NULL);   /* as the reference: best effort */
+    if (status == SC_OK) hub_cache_sweep(c->repo);
     mem_free(wanted);
+    mem_free(tag);
     return status;
 }
 
@@ -145,7 +179,7 @@ sc_status hub_cache_set_ref(const struct hub_cache *c, const char *revision, con
     if (strcmp(revision, commit) == 0 || (hub_cache_commit(old, c, revision) && strcmp(old, commit) == 0)) return SC_OK;
     char *path = ref_path(c, revision), *directory = path ? mem_strndup(path, (size_t)(strrchr(path, '/') - path)) : NULL;
     sc_status status = path ? make_inside(c, directory, err) : FAIL(err, SC_E_ARGUMENT, "\"%s\" cannot be the name of a revision", revision);
-    if (status == SC_OK) status = file_write(path, commit, 40, err);      /* by rename: a link in its place is replaced, not followed */
+    if (status == SC_OK) status = write_whole(c, path, commit, 40, err);
     mem_free(directory);
     mem_free(path);
     return status;
@@ -179,19 +213,11 @@ sc_status hub_cache_find_file(char **path, const struct hub_cache *c, const char
     return status;
 }
 
-/* A link at `path`, in one step, whatever was there. */
+/* A link at `path`, whatever was there. */
 static sc_status put_link(const char *target, const char *path, sc_error *err)
 {
-    struct buf temporary;
-    uint64_t random;
-    system_random(&random, sizeof random);
-    buf_init(&temporary, 0);
-    buf_printf(&temporary, "%s.%08x.tmp", path, (unsigned)random);
-    sc_status status = symlink(target, temporary.data) == 0 && rename(temporary.data, path) == 0 ? SC_OK
-                     : FAIL(err, SC_E_IO, "cannot make the link %s: %s; the cache needs a file system with symbolic links (HF_HUB_CACHE)", path, strerror(errno));
-    if (status != SC_OK) (void)unlink(temporary.data);
-    buf_release(&temporary);
-    return status;
+    bool is_fine = symlink(target, path) == 0 || (errno == EEXIST && unlink(path) == 0 && symlink(target, path) == 0) || errno == EEXIST;   /* the last: another process was faster */
+    return is_fine ? SC_OK : FAIL(err, SC_E_IO, "cannot make the link %s: %s; the cache needs a file system with symbolic links (HF_HUB_CACHE)", path, strerror(errno));
 }
 
 sc_status hub_cache_link(const struct hub_cache *c, const char *commit, const struct hub_file *f, sc_error *err)
@@ -239,7 +265,7 @@ sc_status hub_cache_set_listing(const struct hub_cache *c, const char *commit, c
     qsort(keys, n, sizeof *keys, compare_names);
     for (i = 0; i < n; i++) json_object_set_nocheck(json_object_get(root, "files"), keys[i], json_object_get(files, keys[i]));
     char *text = json_dumps(root, JSON_INDENT(1) | JSON_ENSURE_ASCII);
-    sc_status status = path_exists(path.data) ? SC_OK : file_write(path.data, text ? text : "", text ? strlen(text) : 0, err);
+    sc_status status = path_exists(path.data) ? SC_OK : write_whole(c, path.data, text ? text : "", text ? strlen(text) : 0, err);
     free(text);
     json_decref(root);
     mem_free(keys);

@@ -128,16 +128,26 @@ static sc_status read_manifest_json(struct manifest *out, const json_t *root, co
     return SC_OK;
 }
 
-sc_status manifest_read(struct manifest *out, const char *directory, sc_error *err)
+sc_status manifest_parse(struct manifest *out, const char *text, size_t len, const char *what, sc_error *err)
 {
     json_t *root = NULL;
-    char *path = path_join(directory, "manifest.json");
     *out = (struct manifest){ 0 };
-    sc_status status = json_read_file(&root, path, MANIFEST_MAX, err);
-    if (status == SC_OK) status = read_manifest_json(out, root, path, err);
+    sc_status status = json_read(&root, text, len, what, err);
+    if (status == SC_OK) status = read_manifest_json(out, root, what, err);
     json_decref(root);
-    mem_free(path);
     if (status != SC_OK) manifest_release(out);
+    return status;
+}
+
+sc_status manifest_read(struct manifest *out, const char *directory, sc_error *err)
+{
+    char *path = path_join(directory, "manifest.json");
+    sc_text text = { 0 };
+    *out = (struct manifest){ 0 };
+    sc_status status = file_read(&text, path, MANIFEST_MAX, err);
+    if (status == SC_OK) status = manifest_parse(out, text.data ? text.data : "", text.len, path, err);
+    sc_text_free(&text);
+    mem_free(path);
     return status;
 }
 

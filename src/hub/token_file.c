@@ -26,9 +26,10 @@ char *token_clean(const char *text, size_t len)
     buf_init(&b, 0);
     for (size_t i = 0; i < len; i++)
         if (text[i] != '\r' && text[i] != '\n') buf_putc(&b, text[i] ? text[i] : '\x01');   /* a NUL is no end but no token either */
+    if (b.len == 0) return NULL;
     const char *begin = b.data, *end = b.data + b.len;
-    if (b.data) trim(&begin, &end);
-    char *token = b.data && begin < end ? mem_strndup(begin, (size_t)(end - begin)) : NULL;
+    trim(&begin, &end);
+    char *token = begin < end ? mem_strndup(begin, (size_t)(end - begin)) : NULL;
     buf_release(&b);
     return token;
 }

@@ -257,7 +257,7 @@ class Handler(BaseHTTPRequestHandler):
         if etag:
             self.send_header("ETag", '"%s"' % etag)
         if what == "gzip":
-            body = gzip.compress(body)
+            body = gzip.compress(body, 1)
             self.send_header("Content-Encoding", "gzip")
         if what in ("no length", "endless"):
             self.send_header("Connection", "close")

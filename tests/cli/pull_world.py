@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 from fake_hub import FakeHub, Repo, sha256
@@ -128,11 +129,12 @@ def run_one(test, arguments):
     hub = FakeHub()
     hub.repos["org/model"] = Repo(HF_FILES, lfs=[BIG])
     hub.repos["org/gguf"] = Repo({"m-Q4_0.gguf": make_gguf(100), "m-Q4_K_M.gguf": GGUF, "README.md": b"x"}, lfs=["m-Q4_K_M.gguf"])
+    begun = time.monotonic()
     try:
         test(World(directory, hub), **arguments)
-        return None
+        return None, time.monotonic() - begun
     except Exception:
-        return traceback.format_exc(limit=-4)
+        return traceback.format_exc(limit=-4), time.monotonic() - begun
     finally:
         hub.close()
         subprocess.run(["chmod", "-R", "u+w", str(directory)], check=False)
@@ -149,8 +151,8 @@ def main(functions):
             combinations = [{**c, key: v} for c in combinations for v in values]
         runs += [(name + (" " + repr(tuple(c.values())) if c else ""), test, c) for c in combinations]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        for (name, _, _), trouble in zip(runs, pool.map(lambda r: run_one(r[1], r[2]), runs)):
+        for (name, _, _), (trouble, seconds) in zip(runs, pool.map(lambda r: run_one(r[1], r[2]), runs)):
             failed += trouble is not None
-            print(f"FAILED {name[:150]}\n{trouble}" if trouble else f"ok     {name[:150]}", flush=True)
+            print(f"FAILED {name[:150]}\n{trouble}" if trouble else f"ok     {name[:150]} ({seconds:.1f} s)", flush=True)
     print(f"{len(runs) - failed} passed, {failed} failed")
     return 1 if failed or not runs else 0

@@ -1,5 +1,5 @@
 /* fuzz_hub_files.c - any bytes as the small files that the Hub's client finds on disk: a ref, a token, stored_tokens, the
- * notes of a pull, the counters of a partial download. The first byte chooses. */
+ * notes of a pull, the counters of a partial download, the manifest of a stored model. The first byte chooses. */
 #include <string.h>
 
 #include "fuzz_memory.h"
@@ -47,6 +47,21 @@ static void try_parts(const char *text, size_t len)
     if (sum > size) abort();
 }
 
+static void try_manifest(const char *text, size_t len)
+{
+    struct manifest m;
+    sc_error err = { 0 };
+    if (manifest_parse(&m, text, len, "fuzz", &err) != SC_OK) {
+        if (!err.message[0]) abort();
+        return;
+    }
+    for (size_t i = 0; i < m.n_files; i++) {
+        if (file_name_check(m.files[i].name, strlen(m.files[i].name), NULL) != SC_OK) abort();
+        if (*m.cache && (m.cache[0] != '/' || repo_path_check(m.files[i].path, strlen(m.files[i].path), NULL) != SC_OK)) abort();
+    }
+    manifest_release(&m);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -55,11 +70,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = malloc(size);
     memcpy(text, data + 1, size - 1);
     fuzz_memory_begin(size * 100 + 4096);
-    switch (data[0] % 5) {
+    switch (data[0] % 6) {
     case 0: if (ref_read(commit, text, size - 1) && !hex_is_valid(commit, 40)) abort(); break;
     case 1: try_token(text, size - 1); break;
     case 2: try_stored(text, size - 1); break;
     case 3: try_notes(text, size - 1); break;
+    case 4: try_manifest(text, size - 1); break;
     default: try_parts(text, size - 1); break;
     }
     fuzz_memory_end();
