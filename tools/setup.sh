@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need, if any is missing. Says what it does; asks first when a
-# person is at the terminal. Usage: tools/setup.sh [build|test|duckdb]
+# person is at the terminal. Usage: tools/setup.sh [build|test|docs|duckdb]
 # duckdb: fetches DuckDB's C library (for Parquet and CSV data sets) from npm into ~/.local/lib.
 set -eu
 if [ "${1:-}" = duckdb ]; then
@@ -19,8 +19,10 @@ if [ "${1:-}" = duckdb ]; then
 fi
 build="build-essential pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libxxhash-dev libzstd-dev liblz4-dev libyaml-dev libevent-dev libsqlite3-dev libseccomp-dev libreadline-dev ca-certificates"
 test="clang libclang-rt-dev python3 libsimde-dev openmpi-bin libopenmpi-dev mpich libmpich-dev openssh-client python3-venv chromium bubblewrap"
+docs="libmd4c-dev libmd4c-html0-dev doxygen"
 want=$build
-[ "${1:-build}" = test ] && want="$build $test"
+[ "${1:-build}" = docs ] && want="$build $docs"
+[ "${1:-build}" = test ] && want="$build $test $docs"
 missing=
 for package in $want; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
