@@ -262,12 +262,10 @@ def parts_of(*words):
 
 def check_names():
     """Commands and options that pages name in `code` and in blocks are there."""
-    options = {}
-    names = parts_of()
+    options, names = {}, parts_of()
+    common = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", help_of("--markdown").partition("## Common options")[2].partition("\n## ")[0]))
     for c in names:
-        options[c] = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", help_of(c)))
-        for part in parts_of(c) if c != "help" else []:
-            options[c] |= set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", help_of(c, part)))
+        options[c] = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", help_of("--markdown", c))) | common
     wrong = []
     for page in PAGES:
         for number, line in enumerate(page.read_text().splitlines(), 1):
