@@ -247,7 +247,7 @@ install: all
 	install -D -m 644 include/starchat_rank.h $(DESTDIR)$(PREFIX)/include/starchat_rank.h
 	for m in $(wildcard $(BUILD)/starchat-*.so); do install -D $$m $(DESTDIR)$(PREFIX)/lib/starchat/$$(basename $$m) || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PACKAGES@|$(PACKAGES)|' tools/starchat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/starchat.pc
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PRIVATE@|$(LIBS)|' tools/starchat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/starchat.pc
 
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	$(BUILD)/starchat help --man > $(DESTDIR)$(PREFIX)/share/man/man1/starchat.1

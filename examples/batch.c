@@ -74,7 +74,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n && status == SC_OK; i++) {
         status = sc_decode(&text, tokenizer, answer[i].id, answer[i].n, true, &err);
         if (status != SC_OK) break;
-        printf("> %s\n%s\n", argv[3 + i], text.data);
+        printf("> %s\n", argv[3 + i]);
+        fwrite(text.data, 1, text.len, stdout);
+        puts("");
         sc_text_free(&text);
     }
     if (status != SC_OK) fprintf(stderr, "batch: %s\n", err.message);

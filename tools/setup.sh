@@ -19,7 +19,7 @@ if [ "${1:-}" = duckdb ]; then
 fi
 build="build-essential pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libxxhash-dev libzstd-dev liblz4-dev libyaml-dev libevent-dev libsqlite3-dev libseccomp-dev libreadline-dev ca-certificates"
 test="clang libclang-rt-dev python3 libsimde-dev openmpi-bin libopenmpi-dev mpich libmpich-dev openssh-client python3-venv chromium bubblewrap"
-docs="libmd4c-dev libmd4c-html0-dev doxygen"
+docs="libmd4c-dev libmd4c-html0-dev doxygen jq"
 want=$build
 [ "${1:-build}" = docs ] && want="$build $docs"
 [ "${1:-build}" = test ] && want="$build $test $docs"
