@@ -226,6 +226,7 @@ static void make_body(struct page *p)
         if (at[0] == '<' && at[1] == 'h' && at[2] >= '1' && at[2] <= '6' && at[3] == '>') at = take_heading(p, &p->body, at);
         else if (strncmp(at, "<table>", 7) == 0) { add_text(&p->body, "<div class=\"wide\" tabindex=\"0\"><table>"); at += 7; }
         else if (strncmp(at, "</table>", 8) == 0) { add_text(&p->body, "</table></div>"); at += 8; }
+        else if (strncmp(at, "\\|", 2) == 0) add(&p->body, ++at, 1), at++;             /* in code in a table, where md4c leaves the escape */
         else if (strncmp(at, console, sizeof console - 1) == 0) {
             add_text(&p->body, console);
             at = take_console(&p->body, at + sizeof console - 1);
@@ -367,7 +368,7 @@ static void add_contents(struct text *t, const struct page *p)
     size_t n = 0;
     char line[64];
     for (size_t i = 0; i < p->n_headings; i++) n += p->heading[i].level == 2 || p->heading[i].level == 3;
-    if (n < 3) return;
+    if (n < 3 || strcmp(p->path, "docs/index.md") == 0) return;
     add_text(t, "<details class=\"contents\" open=\"open\"><summary>On this page</summary>\n<ul>\n");
     for (size_t i = 0; i < p->n_headings; i++) {
         if (p->heading[i].level != 2 && p->heading[i].level != 3) continue;

@@ -4,11 +4,19 @@
 #include <ctype.h>
 #include <string.h>
 
-/* Text with nothing in it that Markdown would take for its own but `code`, in which only a bar is escaped. */
+/* Text with nothing in it that Markdown would take for its own but `code`, in which only a bar is escaped; options become code. */
 static void print_escaped(FILE *to, const char *text)
 {
-    bool in_code = false;
+    bool in_code = false, at_word = true;
     for (; *text; text++) {
+        if (!in_code && at_word && strncmp(text, "--", 2) == 0 && islower((unsigned char)text[2])) {
+            int n = 2 + (int)strspn(text + 2, "abcdefghijklmnopqrstuvwxyz0123456789-");
+            fprintf(to, "`%.*s`", n, text);
+            text += n - 1;
+            at_word = false;
+            continue;
+        }
+        at_word = strchr(" \n(", *text) != NULL;
         if (*text == '`') in_code = !in_code;
         else if (*text == '|' || (!in_code && strchr("\\*_[]<>", *text))) putc('\\', to);
         putc(*text == '\n' ? ' ' : *text, to);
