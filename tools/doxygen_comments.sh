@@ -37,7 +37,9 @@ function each_member(s, at,    left, words, type, part, k, parts, out) {
 }
 { line[++n] = $0 }
 END {
-    print comment("/* \\file " substr(line[1], 3), "/**")
+    sub(/ - /, " \\brief ", line[1])
+    print "/** \\file" substr(line[1], 3)
+    inside = line[1] !~ /\*\//
     for (i = 2; i <= n; i++) {
         s = line[i]
         before = is_told

@@ -404,7 +404,9 @@ static void write_page(struct page *p, const char *out)
     add_text(&t, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
                  "<meta name=\"color-scheme\" content=\"light dark\"/>\n<link rel=\"stylesheet\" href=\"site.css\"/>\n<title>");
     for (const char *c = p->title; *c; c++) { if (*c == '<') c = strchr(c, '>'); else add(&t, c, 1); }
-    add_text(&t, " - starchat</title>\n</head>\n<body>\n<a class=\"skip\" href=\"#text\">To the text</a>\n<header><a href=\"index.html\">starchat</a>\n"
+    add_text(&t, " - starchat</title>\n</head>\n");
+    add_text(&t, strncmp(p->path, "docs/reference/", 15) == 0 ? "<body class=\"reference\">\n" : "<body>\n");
+    add_text(&t, "<a class=\"skip\" href=\"#text\">To the text</a>\n<header><a href=\"index.html\">starchat</a>\n"
                  "<input type=\"checkbox\" id=\"menu\"/><label for=\"menu\">All pages</label>\n<nav aria-label=\"all pages\">\n");
     add_menu(&t, p);
     add_text(&t, "</nav></header>\n<main id=\"text\">\n");

@@ -299,6 +299,16 @@ def check_environment():
     return f"{len(read)} variables"
 
 
+def check_targets():
+    """The page about tests names every fuzz target, and none that is gone."""
+    there = {p.stem[5:] for p in (ROOT / "tests/fuzz").glob("fuzz_*.c")}
+    section = (ROOT / "docs/assurance.md").read_text().partition("## Fuzz targets")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`([a-z0-9_]+)`", section))
+    if there != told:
+        raise Wrong(f"docs/assurance.md, fuzz targets: not named {sorted(there - told)}, named but not there {sorted(told - there)}")
+    return f"{len(there)} targets"
+
+
 def check_site():
     if subprocess.run(["pkg-config", "--exists", "md4c-html"]).returncode:
         raise Skipped("the pages need libmd4c-html0-dev and libmd4c-dev")
@@ -329,7 +339,7 @@ def main():
     passed = failed = 0
     checks = [(str(p.relative_to(ROOT)), lambda p=p: "{} commands, {} left out".format(*run_page(p))) for p in PAGES]
     if not any(a.endswith(".md") for a in sys.argv[2:]):
-        checks += [("names of commands and options", check_names), ("environment", check_environment), ("site", check_site), ("library", check_api)]
+        checks += [("names of commands and options", check_names), ("environment", check_environment), ("fuzz targets", check_targets), ("site", check_site), ("library", check_api)]
     for name, check in checks:
         began = time.monotonic()
         try:
