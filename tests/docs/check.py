@@ -285,6 +285,20 @@ def check_names():
     return f"{len(names)} commands"
 
 
+def check_paths():
+    """Files of the source tree that pages name in `code` are there (a "*" stands for anything)."""
+    wrong, n = [], 0
+    for page in PAGES:
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            for path in re.findall(r"`((?:bench|deploy|include|prompts|protocols|recipes|src|tasks|tests|tools|web)/[\w./*-]+)`", line):
+                n += 1
+                if not any(True for _ in ROOT.glob(path.rstrip("/"))):
+                    wrong.append(f"{page.relative_to(ROOT)}:{number}: there is no {path}")
+    if wrong:
+        raise Wrong("\n".join(wrong))
+    return f"{n} paths"
+
+
 def check_environment():
     """Every variable that the source reads stands in the reference."""
     told = help_of("--markdown").partition("## Environment")[2]
@@ -339,7 +353,7 @@ def main():
     passed = failed = 0
     checks = [(str(p.relative_to(ROOT)), lambda p=p: "{} commands, {} left out".format(*run_page(p))) for p in PAGES]
     if not any(a.endswith(".md") for a in sys.argv[2:]):
-        checks += [("names of commands and options", check_names), ("environment", check_environment), ("fuzz targets", check_targets), ("site", check_site), ("library", check_api)]
+        checks += [("names of commands and options", check_names), ("files of the tree", check_paths), ("environment", check_environment), ("fuzz targets", check_targets), ("site", check_site), ("library", check_api)]
     for name, check in checks:
         began = time.monotonic()
         try:
