@@ -343,6 +343,10 @@ def check_api():
     done = subprocess.run(["make", "-s", "api-docs", f"BUILD={PROGRAM.parent.relative_to(ROOT)}"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise Wrong(done.stderr)
+    site = PROGRAM.parent / "site"
+    links = {m for p in site.glob("*.html") for m in re.findall(r'href="(api/[^"#]*)', p.read_text())}
+    if not links or any(not (site / link).exists() for link in links):
+        raise Wrong(f"pages link to what Doxygen did not make: {sorted(links)}")
     return "no warnings"
 
 
