@@ -1,6 +1,12 @@
 # starchat: `make` builds build/starchat, `make test` runs the fast tests, `make check` everything. See README.md.
-VERSION := 0.1.0
-PREFIX  ?= /usr/local
+VERSION  := 0.1.0
+RELEASED := 2026-11-30
+# Where `make install` puts things, below DESTDIR.
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+SYSCONFDIR ?= $(PREFIX)/etc
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+ZSHDIR     ?= $(PREFIX)/share/zsh/site-functions
 CC      ?= cc
 BUILD   ?= build
 OPT     ?= -O2
@@ -9,8 +15,8 @@ JOBS    ?= $(shell nproc)
 
 PACKAGES := jansson libpcre2-8 libutf8proc libcurl libcrypto zlib libzstd liblz4 yaml-0.1 libevent sqlite3 libseccomp
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wdouble-promotion -Wvla -Werror
-CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) $(SANITIZE) $(WARN) -fno-math-errno -fno-trapping-math -fvisibility=hidden -pthread \
-             -Iinclude -Isrc -I$(BUILD) -DSC_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS)
+CFLAGS_ALL = -std=c11 -D_GNU_SOURCE -g $(OPT) $(SANITIZE) $(WARN) -fno-math-errno -fno-trapping-math -fvisibility=hidden -fPIC -fno-semantic-interposition -pthread \
+             -Iinclude -Isrc -I$(BUILD) -DSC_VERSION='"$(VERSION)"' -DSC_RELEASED='"$(RELEASED)"' $(CPPFLAGS) $(shell pkg-config --cflags $(PACKAGES)) $(CFLAGS)
 LIBS    = $(shell pkg-config --libs $(PACKAGES)) -lm -ldl -pthread
 # READLINE=0 builds without readline (GPL): plain lines, no history.
 READLINE ?= 1
@@ -26,25 +32,30 @@ TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c)
 SIMDE_TESTS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(addprefix $(BUILD)/simde_,kernels gradients learn))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all mpi test setup-test setup-docs check check-clients lint asan ubsan tsan fuzz fuzz-programs bench install clean demo docs site api-docs check-docs examples FORCE
+.PHONY: all mpi test setup-test setup-docs check check-clients lint asan ubsan tsan fuzz fuzz-programs bench install uninstall deb tarball clean demo docs site api-docs check-docs examples FORCE
 .SECONDARY:
-all: $(BUILD)/starchat $(BUILD)/libstarchat.a
+# The shared library is the static one's objects: a sanitizer has nothing to see in it, and could not be loaded with it.
+SONAME := libstarchat.so.$(firstword $(subst ., ,$(VERSION)))
+all: $(BUILD)/starchat $(BUILD)/libstarchat.a $(if $(SANITIZE),,$(BUILD)/libstarchat.so)
 
 $(BUILD)/starchat: $(CMD_OBJ) $(BUILD)/internal.a
-	$(CC) $(SANITIZE) -o $@ $(CMD_OBJ) $(BUILD)/internal.a $(LIBS) $(CMD_LIBS)
+	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $(CMD_OBJ) $(BUILD)/internal.a $(LIBS) $(CMD_LIBS)
 
 # All objects, with internal names visible: for tests and our own program.
 $(BUILD)/internal.a: $(LIB_OBJ)
-	rm -f $@ && ar rcs $@ $^
+	rm -f $@ && ar rcsD $@ $^
 
 # The commands without main: for their tests.
 $(BUILD)/cmd.a: $(filter-out $(BUILD)/cmd/main.o,$(CMD_OBJ))
-	rm -f $@ && ar rcs $@ $^
+	rm -f $@ && ar rcsD $@ $^
 
 # What users link: only sc_* can be seen.
 $(BUILD)/libstarchat.a: $(LIB_OBJ)
 	ld -r -o $(BUILD)/starchat_all.o $^ && objcopy --localize-hidden $(BUILD)/starchat_all.o
-	rm -f $@ && ar rcs $@ $(BUILD)/starchat_all.o
+	rm -f $@ && ar rcsD $@ $(BUILD)/starchat_all.o
+$(BUILD)/libstarchat.so: $(LIB_OBJ) tools/libstarchat.map
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=tools/libstarchat.map -Wl,-z,defs -o $(BUILD)/$(SONAME) $(LIB_OBJ) $(LIBS)
+	ln -sf $(SONAME) $@
 
 # Unrolled kernels take a minute to compile with a sanitizer at -O3.
 KERNEL_OPT := $(if $(SANITIZE),,-O3)
@@ -152,7 +163,7 @@ MPI_MODULES := $(foreach m,openmpi mpich,$(if $(shell pkg-config --exists $(MPI_
 mpi: $(MPI_MODULES)
 	@[ -n "$(MPI_MODULES)" ] || { echo "make mpi: no MPI is installed here; try: apt install libopenmpi-dev, or libmpich-dev" >&2; exit 1; }
 $(BUILD)/starchat-%.so: src/comm/mpi/comm_mpi.c src/comm/comm.h $(BUILD)/flags
-	$(CC) $(CFLAGS_ALL) -fPIC -shared -Wl,--no-undefined $$(pkg-config --cflags $(MPI_$*)) -o $@ src/comm/mpi/comm_mpi.c $$(pkg-config --libs $(MPI_$*))
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -shared -Wl,--no-undefined $$(pkg-config --cflags $(MPI_$*)) -o $@ src/comm/mpi/comm_mpi.c $$(pkg-config --libs $(MPI_$*))
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 test: setup-test
@@ -239,31 +250,33 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libstarchat.a
 demo:
 	@tools/demo.sh
 
+# Everything that is built (modules for MPI by `make mpi` before), below DESTDIR. uninstall removes what install would put there now.
+INSTALL = BUILD='$(BUILD)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' ZSHDIR='$(ZSHDIR)' \
+          VERSION='$(VERSION)' SONAME='$(SONAME)' PRIVATE='$(LIBS)' tools/install.sh
 install: all
-	install -D $(BUILD)/starchat $(DESTDIR)$(PREFIX)/bin/starchat
-	install -D -m 644 $(BUILD)/libstarchat.a $(DESTDIR)$(PREFIX)/lib/libstarchat.a
-	install -D -m 644 include/starchat.h $(DESTDIR)$(PREFIX)/include/starchat.h
-	install -D -m 644 include/starchat_judge.h $(DESTDIR)$(PREFIX)/include/starchat_judge.h
-	install -D -m 644 include/starchat_rank.h $(DESTDIR)$(PREFIX)/include/starchat_rank.h
-	for m in $(wildcard $(BUILD)/starchat-*.so); do install -D $$m $(DESTDIR)$(PREFIX)/lib/starchat/$$(basename $$m) || exit 1; done
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	sed -e 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@PRIVATE@|$(LIBS)|' tools/starchat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/starchat.pc
+	@$(INSTALL) install
+uninstall: all
+	@$(INSTALL) uninstall
 
-	install -d $(DESTDIR)$(PREFIX)/share/man/man1
-	$(BUILD)/starchat help --man > $(DESTDIR)$(PREFIX)/share/man/man1/starchat.1
-	names() { $(BUILD)/starchat help $$1 | sed -n '/^Commands:/,/^$$/s/^  \([a-z]*\) .*/\1/p'; }; \
-	for c in $$(names); do \
-	    $(BUILD)/starchat help --man $$c > $(DESTDIR)$(PREFIX)/share/man/man1/starchat-$$c.1 || exit 1; \
-	    for part in $$(names $$c); do \
-	        $(BUILD)/starchat help --man $$c $$part > $(DESTDIR)$(PREFIX)/share/man/man1/starchat-$$c-$$part.1 || exit 1; done; done
-	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	$(BUILD)/starchat completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/starchat
-	$(BUILD)/starchat completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_starchat
-	$(BUILD)/starchat completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/starchat.fish
+# Debian packages, in build/deb.
+deb:
+	@tools/make_deb.sh
+
+# The program with all libraries in it but the C library (which opens others at run time: MPI, DuckDB): for other distributions.
+STATIC_LIBS := -Wl,-Bstatic -lssl $(filter-out -lcurl,$(shell pkg-config --libs $(PACKAGES))) $(if $(filter 1,$(READLINE)),-lreadline -ltinfo) -lssl -lcrypto -lz -Wl,-Bdynamic
+$(BUILD)/static/libcurl.a:
+	@tools/make_curl.sh $(@D)/curl && cp $(@D)/curl/libcurl.a $@
+$(BUILD)/static/starchat: $(CMD_OBJ) $(BUILD)/internal.a $(BUILD)/static/libcurl.a
+	$(CC) $(LDFLAGS) -static-libgcc -o $@ $(CMD_OBJ) $(BUILD)/internal.a $(BUILD)/static/libcurl.a $(STATIC_LIBS) -lm -ldl -pthread
+tarball:
+	@tools/setup.sh tarball
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/static/starchat $(MPI_MODULES)
+	@READLINE=$(READLINE) tools/make_tarball.sh $(BUILD) $(VERSION) $${SOURCE_DATE_EPOCH:-$(shell date -u -d $(RELEASED) +%s)}
 
 # Rebuilds everything when compiler or flags change.
+FLAGS = $(subst ',,$(CC) $(CFLAGS_ALL) $(LDFLAGS) $(READLINE))
 $(BUILD)/flags: FORCE
-	@mkdir -p $(BUILD); echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS) $(READLINE)' | cmp -s - $@ || echo '$(CC) $(OPT) $(SANITIZE) $(CFLAGS) $(READLINE)' > $@
+	@mkdir -p $(BUILD); echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
 FORCE:
 
 clean:

@@ -592,6 +592,7 @@ SC_API sc_status sc_eval_report(const char *results, const char *out, sc_error *
 }
 #endif
 
+#include "starchat_doctor.h"    /* what the machine has */
 #include "starchat_judge.h"     /* judging */
 #include "starchat_rank.h"      /* human evaluation */
 #endif

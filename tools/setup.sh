@@ -1,26 +1,17 @@
 #!/bin/sh
 # Installs the Debian packages that building and testing need, if any is missing. Says what it does; asks first when a
-# person is at the terminal. Usage: tools/setup.sh [build|test|docs|duckdb]
+# person is at the terminal. Usage: tools/setup.sh [build|test|docs|deb|tarball|duckdb]
 # duckdb: fetches DuckDB's C library (for Parquet and CSV data sets) from npm into ~/.local/lib.
 set -eu
-if [ "${1:-}" = duckdb ]; then
-    package=@duckdb/node-bindings-linux-x64@1.5.6-r.1 digest=1b9f82478539bb9a1d1df44bd103121a12ae52142c07158dc52b97d2ec1d69ff
-    command -v npm >/dev/null || { echo "setup: npm is needed to fetch DuckDB's library:  apt-get install npm" >&2; exit 1; }
-    scratch=$(mktemp -d)
-    trap 'rm -rf "$scratch"' EXIT
-    echo "setup: fetching $package" >&2
-    archive=$scratch/$(cd "$scratch" && npm pack --silent "$package")
-    echo "$digest  $archive" | sha256sum --check --quiet
-    mkdir -p "$HOME/.local/lib"
-    tar -xzf "$archive" -C "$scratch" package/libduckdb.so
-    mv "$scratch/package/libduckdb.so" "$HOME/.local/lib/libduckdb.so"
-    echo "setup: $HOME/.local/lib/libduckdb.so" >&2
-    exit 0
-fi
+[ "${1:-}" != duckdb ] || exec "$(dirname "$0")/duckdb.sh"
 build="build-essential pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libxxhash-dev libzstd-dev liblz4-dev libyaml-dev libevent-dev libsqlite3-dev libseccomp-dev libreadline-dev ca-certificates"
-test="clang libclang-rt-dev python3 libsimde-dev openmpi-bin libopenmpi-dev mpich libmpich-dev openssh-client python3-venv chromium bubblewrap"
+test="clang libclang-rt-dev python3 libsimde-dev openmpi-bin libopenmpi-dev mpich libmpich-dev openssh-client python3-venv chromium bubblewrap zsh fish mandoc groff-base"
 docs="libmd4c-dev libmd4c-html0-dev doxygen jq"
+# What makes packages; lintian judges them.
+deb="debhelper dpkg-dev fakeroot lintian libopenmpi-dev libmpich-dev"
 want=$build
+[ "${1:-build}" = deb ] && want="$build $deb"
+[ "${1:-build}" = tarball ] && want="$build dpkg-dev libncurses-dev"
 [ "${1:-build}" = docs ] && want="$build $docs"
 [ "${1:-build}" = test ] && want="$build $test $docs"
 missing=

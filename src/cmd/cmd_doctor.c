@@ -58,18 +58,74 @@ static double free_disk(const char *path)
     return (double)fs.f_bavail * (double)fs.f_frsize;
 }
 
-static int find_tools(struct finding out[4])
+/* A path beside the program, where `make install` and the packages put things: program/../PLACE. False: it is not there, as in the source tree. */
+static bool beside_program(char *out, size_t out_bytes, const char *place)
 {
-    static const char *const mpi[] = { "libmpi.so.40", "libmpi.so.12", "libmpi.so", NULL }, *const cuda[] = { "libcuda.so.1", NULL };
+    char program[2048];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n <= 0) return false;
+    program[n] = 0;
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(program, '/');
+        if (!slash) return false;
+        *slash = 0;
+    }
+    int length = snprintf(out, out_bytes, "%s/%s", program, place);
+    return length > 0 && (size_t)length < out_bytes && access(out, R_OK) == 0;
+}
+
+static struct finding find_mpi(void)
+{
+    static const char *const libraries[] = { "libmpi.so.40", "libmpi.so.12", "libmpich.so.12", "libmpi.so", NULL };
     static char modules[32], found[160];
-    bool has_mpi = has_library(mpi), has_mpirun = has_program("mpirun");
+    bool has_mpirun = has_program("mpirun");
     sc_mpi_modules(modules);
-    snprintf(found, sizeof found, "library%s, %s%s", has_mpirun ? " and mpirun" : ", but no mpirun", *modules ? "modules: " : "but no module of this program; build it by `make mpi`", modules);
-    out[0] = (struct finding){ "MPI", has_mpi ? found : NULL, "training on several machines", "apt install openmpi-bin libopenmpi-dev, then `make mpi`" };
-    out[1] = (struct finding){ "CUDA", has_library(cuda) ? "driver" : NULL, "NVIDIA GPUs", "the NVIDIA driver, on a machine with such a GPU" };
-    out[2] = (struct finding){ "DuckDB", sc_tables_check(NULL) == SC_OK ? "library" : NULL, "Parquet and CSV data sets", "tools/setup.sh duckdb, or set STARCHAT_DUCKDB to the path of a libduckdb.so" };
-    out[3] = (struct finding){ "bubblewrap", has_program("bwrap") ? "program" : NULL, "running generated code in a sandbox", "apt install bubblewrap" };
-    return 4;
+    snprintf(found, sizeof found, "library%s, %s%s", has_mpirun ? " and mpirun" : ", but no mpirun",
+             *modules ? "modules: " : "but no module of this program: apt install starchat-mpi, or `make mpi` in the source tree", modules);
+    return (struct finding){ "MPI", has_library(libraries) ? found : NULL, "training on several machines", "apt install openmpi-bin starchat-mpi, or in the source tree libopenmpi-dev and `make mpi`" };
+}
+
+static struct finding find_duckdb(void)
+{
+    static char install[2300], script[2100];
+    bool has_script = beside_program(script, sizeof script, "share/starchat/duckdb.sh");
+    snprintf(install, sizeof install, "%s, or set STARCHAT_DUCKDB to the path of a libduckdb.so", has_script ? script : "tools/setup.sh duckdb");
+    return (struct finding){ "DuckDB", sc_tables_check(NULL) == SC_OK ? "library" : NULL, "Parquet and CSV data sets", install };
+}
+
+/* What a library's own check says; both texts stay until the program ends. */
+static struct finding find_checked(const char *name, const char *use, sc_status (*check)(sc_text *, sc_error *), sc_text *found, sc_error *err)
+{
+    return check(found, err) == SC_OK ? (struct finding){ name, found->data, use, NULL } : (struct finding){ name, NULL, use, err->message };
+}
+
+static struct finding find_compilers(void)
+{
+    static const char *const programs[] = { "g++", "node", "tsc", "go", "javac", "rustc", "lua", "perl", NULL };
+    static char found[96], missing[160], use[256];
+    size_t n = 0, m = 0;
+    for (size_t i = 0; programs[i]; i++)
+        if (has_program(programs[i])) n += (size_t)snprintf(found + n, sizeof found - n, "%s%s", n ? ", " : "", programs[i]);
+        else m += (size_t)snprintf(missing + m, sizeof missing - m, "%s%s", m ? ", " : "", programs[i]);
+    snprintf(use, sizeof use, "benchmarks in languages other than Python%s%s", n && m ? "; not there: " : "", n && m ? missing : "");
+    if (!n) snprintf(missing, sizeof missing, "apt install g++ nodejs node-typescript golang-go default-jdk-headless rustc lua5.4 perl, those that you need");
+    return (struct finding){ "languages", n ? found : NULL, use, missing };
+}
+
+enum { FINDINGS = 7 };
+
+static void find_tools(struct finding out[FINDINGS])
+{
+    static const char *const cuda[] = { "libcuda.so.1", NULL };
+    static sc_text certificates, sandbox;
+    static sc_error no_certificates, no_sandbox;
+    out[0] = find_checked("certificates", "downloads, judges on servers", sc_certificates_check, &certificates, &no_certificates);
+    out[1] = find_mpi();
+    out[2] = (struct finding){ "CUDA", has_library(cuda) ? "driver" : NULL, "NVIDIA GPUs", "the NVIDIA driver, on a machine with such a GPU" };
+    out[3] = find_duckdb();
+    out[4] = find_checked("bubblewrap", "running generated code in a sandbox", sc_sandbox_check, &sandbox, &no_sandbox);
+    out[5] = (struct finding){ "Python", has_program("python3") ? "program" : NULL, "judging generated Python, in the sandbox alone", "apt install python3" };
+    out[6] = find_compilers();
 }
 
 static void print_row(const char *name, const char *text)
@@ -130,11 +186,11 @@ static void print_cache(void)
     json_decref(cache);
 }
 
-static void print_plain(const json_t *runtime, const json_t *limits, const struct finding *f, int n, const char *home)
+static void print_plain(const json_t *runtime, const json_t *limits, const struct finding *f, const char *home)
 {
-    char text[512], bytes[32];
+    char text[4096], bytes[32];
     print_machine(runtime, limits);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < FINDINGS; i++) {
         if (f[i].found) snprintf(text, sizeof text, "%s found (%s)", f[i].found, f[i].use);
         else snprintf(text, sizeof text, "missing; for %s: %s", f[i].use, f[i].install);
         print_row(f[i].name, text);
@@ -145,10 +201,10 @@ static void print_plain(const json_t *runtime, const json_t *limits, const struc
     print_cache();
 }
 
-static void print_json(json_t *runtime, json_t *limits, const struct finding *f, int n, const char *home)
+static void print_json(json_t *runtime, json_t *limits, const struct finding *f, const char *home)
 {
     json_t *tools = json_object(), *all;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < FINDINGS; i++)
         json_object_set_new(tools, f[i].name, json_pack("{s:b, s:s?, s:s, s:s?}", "found", f[i].found != NULL, "what", f[i].found, "use", f[i].use, "install", f[i].found ? NULL : f[i].install));
     all = json_pack("{s:O?, s:O?, s:o, s:s, s:I}", "runtime", runtime, "limits", limits, "tools", tools, "home", home, "free_disk_bytes", (json_int_t)free_disk(home));
     json_object_set_new(all, "prompt_cache", cache_json());
@@ -162,7 +218,7 @@ static int run_doctor(const struct command *self, int argc, char **argv)
 {
     struct args a;
     struct opened o = { 0 };
-    struct finding f[4];
+    struct finding f[FINDINGS];
     sc_text home = { 0 };
     sc_error err = { 0 };
     int code = args_parse(&a, self, argc, argv, NULL);
@@ -173,11 +229,11 @@ static int run_doctor(const struct command *self, int argc, char **argv)
     }
     json_t *runtime = runtime_json(&o, false, &err), *limits = runtime_json(&o, true, &err);
     if (!limits && err.message[0]) note(&a.common, "starchat: %s", err.message);
-    int n = find_tools(f);
+    find_tools(f);
     code = sc_store_home(&home, &err) == SC_OK ? EXIT_DONE : fail_with(&a.common, &err);
     const char *where = home.data ? home.data : "";
-    if (a.common.json) print_json(runtime, limits, f, n, where);
-    else print_plain(runtime, limits, f, n, where);
+    if (a.common.json) print_json(runtime, limits, f, where);
+    else print_plain(runtime, limits, f, where);
     json_decref(runtime);
     json_decref(limits);
     sc_text_free(&home);

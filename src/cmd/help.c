@@ -205,20 +205,26 @@ static void option_roff(FILE *to, const struct option_text *t)
     putc('\n', to);
 }
 
-/* Paragraphs as they are; indented lines are examples. */
+/* Paragraphs as they are; indented lines are examples. A paragraph is begun by the text that is in it, so that none is empty. */
 static void details_roff(FILE *to, const char *text)
 {
-    bool in_example = false;
+    bool in_example = false, begins = false, has_text = false;
     char line[512];
     while (*text) {
         int n = (int)strcspn(text, "\n");
-        bool is_example = text[0] == ' ' && text[1] == ' ';
-        if (is_example != in_example) fputs(is_example ? ".PP\n.nf\n" : ".fi\n.PP\n", to);
-        in_example = is_example;
-        snprintf(line, sizeof line, "%.*s", n, text);
-        if (n == 0 && !in_example) fputs(".PP", to);
-        else print_roff(to, line);
-        putc('\n', to);
+        bool is_example = n ? text[0] == ' ' && text[1] == ' ' : in_example;
+        if (is_example != in_example || n == 0) begins = true;
+        if (n) {
+            if (in_example && !is_example) fputs(".fi\n", to);
+            if (begins && has_text) fputs(".PP\n", to);
+            if (is_example && !in_example) fputs(".nf\n", to);
+            snprintf(line, sizeof line, "%.*s", n, text);
+            print_roff(to, line);
+            putc('\n', to);
+            in_example = is_example;
+            begins = false;
+            has_text = true;
+        }
         text += n + (text[n] == '\n');
     }
     if (in_example) fputs(".fi\n", to);
@@ -226,7 +232,7 @@ static void details_roff(FILE *to, const char *text)
 
 static void manual_head(FILE *to, const char *page, const char *summary)
 {
-    fprintf(to, ".TH \"%s\" 1 \"\" \"starchat %s\" \"User Commands\"\n.SH NAME\n", page, sc_version());
+    fprintf(to, ".TH \"%s\" 1 \"" SC_RELEASED "\" \"starchat %s\" \"User Commands\"\n.SH NAME\n", page, sc_version());
     print_roff(to, page);
     fputs(" \\- ", to);
     print_roff(to, summary);

@@ -4,6 +4,7 @@
  * "Configuration". */
 #include "hub/hub.h"
 
+#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,6 +14,8 @@
 #define PACKAGE_INDEX "https://pypi.org/simple"
 
 enum { TOKEN_FILE_MAX = 4096, PIP_CONF_MAX = 1 << 20 };
+
+static const char *const certificate_variables[] = { "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", NULL };
 
 /* A variable that is set and not empty. */
 static const char *variable(const char *name)
@@ -217,14 +220,25 @@ static void read_pip(struct hub_env *e)
     }
 }
 
+/* Where distributions keep the certificates that they trust. A program that was built on one of them and runs on another must look. */
+static const char *usual_certificates(void)
+{
+    static const char *const places[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem", NULL };
+    const char *own = curl_version_info(CURLVERSION_NOW)->cainfo;
+    if (own && path_exists(own)) return own;
+    for (size_t i = 0; places[i]; i++)
+        if (path_exists(places[i])) return places[i];
+    return NULL;
+}
+
 sc_status hub_env_read(struct hub_env *out, sc_error *err)
 {
-    static const char *const certificates[] = { "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", NULL };
     *out = (struct hub_env){ 0 };
     const char *endpoint = variable("HF_ENDPOINT");
     out->endpoint = without_slash(endpoint ? endpoint : HUB_ENDPOINT);
     out->offline = variable_is_true("HF_HUB_OFFLINE");
-    if (first_of(certificates)) out->ca_file = expand_home(first_of(certificates));
+    const char *certificates = first_of(certificate_variables) ? first_of(certificate_variables) : usual_certificates();
+    if (certificates) out->ca_file = expand_home(certificates);
     read_pip(out);
     if (!out->index_ca_file && out->ca_file) out->index_ca_file = mem_strdup(out->ca_file);
     sc_status status = SC_OK;
@@ -244,4 +258,20 @@ void hub_env_release(struct hub_env *e)
     mem_free(e->index_url);
     mem_free(e->index_ca_file);
     *e = (struct hub_env){ 0 };
+}
+
+sc_status sc_certificates_check(sc_text *out, sc_error *err)
+{
+    struct hub_env e;
+    struct buf text = { 0 };
+    TRY(hub_env_read(&e, err));
+    sc_status status = SC_OK;
+    if (!e.ca_file || !path_exists(e.ca_file))
+        status = FAIL(err, SC_E_UNSUPPORTED, "%s%s, so no server can be trusted; apt install ca-certificates, or set SSL_CERT_FILE to a file of them", e.ca_file ? "there is no " : "no certificates are installed", e.ca_file ? e.ca_file : "");
+    else {
+        buf_puts(&text, e.ca_file);
+        buf_take(&text, out);
+    }
+    hub_env_release(&e);
+    return status;
 }

@@ -100,3 +100,14 @@ void sandbox_close(struct sandbox *s)
 }
 
 const char *sandbox_describe(const struct sandbox *s) { return s->describe; }
+
+sc_status sc_sandbox_check(sc_text *out, sc_error *err)
+{
+    struct sandbox *s = NULL;
+    struct buf text = { 0 };
+    TRY(sandbox_open(&s, &(struct sandbox_config){ 0 }, err));
+    buf_puts(&text, sandbox_describe(s));
+    sandbox_close(s);
+    buf_take(&text, out);
+    return SC_OK;
+}

@@ -238,6 +238,16 @@ TEST(environment_of_pip_and_hub)
     CHECK_STR(e.token, "hf_abc");
     CHECK(e.offline);
     hub_env_release(&e);
+    setenv("SSL_CERT_FILE", "/mine.pem", 1);
+    unsetenv("CURL_CA_BUNDLE");
+    unsetenv("REQUESTS_CA_BUNDLE");
+    CHECK_OK(hub_env_read(&e, err));
+    CHECK_STR(e.ca_file, "/mine.pem");
+    hub_env_release(&e);
+    unsetenv("SSL_CERT_FILE");
+    CHECK_OK(hub_env_read(&e, err));
+    CHECK(!e.ca_file || path_exists(e.ca_file));              /* the system's, wherever it has them */
+    hub_env_release(&e);
     setenv("PIP_INDEX_URL", "https://other.example/root", 1);
     setenv("HF_TOKEN", "hf_env", 1);
     CHECK_OK(hub_env_read(&e, err));
