@@ -32,7 +32,7 @@ TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c)
 SIMDE_TESTS := $(if $(wildcard /usr/include/simde/x86/avx512.h),$(addprefix $(BUILD)/simde_,kernels gradients learn))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 
-.PHONY: all mpi test setup-test check check-clients lint asan ubsan tsan fuzz fuzz-programs bench install uninstall deb tarball clean demo FORCE
+.PHONY: all mpi test setup-test setup-docs check check-clients lint asan ubsan tsan fuzz fuzz-programs bench install uninstall deb tarball clean demo docs site api-docs check-docs examples FORCE
 .SECONDARY:
 # The shared library is the static one's objects: a sanitizer has nothing to see in it, and could not be loaded with it.
 SONAME := libstarchat.so.$(firstword $(subst ., ,$(VERSION)))
@@ -213,6 +213,41 @@ check-clients: $(BUILD)/starchat
 
 bench: $(patsubst bench/%.c,$(BUILD)/bench_%,$(wildcard bench/*.c)) $(BUILD)/starchat
 	@for program in $(filter $(BUILD)/bench_%,$^); do $$program || exit 1; done
+
+# ---- documentation: pages in build/site, examples of the library ---------------------------------------------------------
+docs: setup-docs site api-docs
+	@echo "docs: $(BUILD)/site/index.html"
+
+setup-docs:
+	@tools/setup.sh docs
+
+# The text pages, and the reference that the program prints of itself. Every link must lead somewhere.
+PAGES := $(wildcard docs/*.md) README.md ARCHITECTURE.md MODELS.md STYLE.md recipes/README.md
+$(BUILD)/tools/site: tools/site.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -O1 $(WARN) -o $@ $< $$(pkg-config --cflags --libs md4c-html)
+site: $(BUILD)/starchat $(BUILD)/tools/site
+	@rm -rf $(BUILD)/reference $(BUILD)/site/*.html $(BUILD)/site/files && mkdir -p $(BUILD)/reference
+	@$(BUILD)/starchat help --markdown > $(BUILD)/reference/commands.md
+	@for c in $$($(BUILD)/starchat help | sed -n '/^Commands:/,/^$$/s/^  \([a-z]*\) .*/\1/p'); do \
+	    $(BUILD)/starchat help --markdown $$c > $(BUILD)/reference/command-$$c.md || exit 1; done
+	@$(BUILD)/tools/site $(BUILD)/site docs/site.css $(PAGES) \
+	    $$(cd $(BUILD)/reference && for f in *.md; do echo docs/reference/$$f=$(BUILD)/reference/$$f; done)
+
+# The headers as pages, by Doxygen; a public declaration that says nothing, or anything that Doxygen does not understand, fails.
+api-docs:
+	@mkdir -p $(BUILD)/site
+	@BUILD=$(BUILD) VERSION=$(VERSION) doxygen docs/Doxyfile > $(BUILD)/doxygen.log
+
+# Runs the commands that the pages show, as far as they are quick; DOCS=slow the slow ones too, DOCS="docs/x.md ..." single pages.
+check-docs: all site
+	@python3 tests/docs/check.py $(BUILD)/starchat $(DOCS)
+
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+examples: $(EXAMPLES)
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libstarchat.a
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -g $(OPT) $(SANITIZE) $(WARN) -Iinclude -o $@ $< $(BUILD)/libstarchat.a $(LIBS)
 
 # ---- use --------------------------------------------------------------------------------------------------------------
 demo:

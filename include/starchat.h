@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define SC_API __attribute__((visibility("default")))
+#define SC_API __attribute__((visibility("default")))   /* what leaves the library */
 
 /* ---- results and errors ------------------------------------------------------------------------------------- */
 
@@ -30,7 +30,7 @@ typedef enum {
     SC_E_DEVICE,      /* a device failed                                        */
     SC_E_PEER,        /* another process or machine failed                      */
     SC_E_CANCELLED    /* sc_cancel was called, or a callback asked to stop      */
-} sc_status;
+} sc_status;         /* how a call ended; all but SC_OK come with an sc_error  */
 
 /* Yours, on the stack; filled only on failure. `message` is one sentence for people: the object, the value found,
  * the value expected and, where there is one, the remedy. `where` is file:line for developers. */
@@ -50,9 +50,9 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
-typedef struct sc_options sc_options;
+typedef struct sc_options sc_options;                         /* one table; constant, never closed */
 SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare", "serve", "eval", "eval_compare", "judge", "judge_audit", "judge_prompts", "rank", "rank_server", "rank_export", "rank_report", "card", "lineage"; NULL if unknown */
-SC_API void      sc_options_defaults(const sc_options *o, void *config);
+SC_API void      sc_options_defaults(const sc_options *o, void *config);   /* `config`: the struct that the table is for */
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
 SC_API bool      sc_options_has(const sc_options *o, const char *key, bool *is_flag); /* is_flag: takes no value */
@@ -65,15 +65,15 @@ typedef struct {
     const char *fallback;  /* default; NULL: none                               */
     const char *help;
 } sc_option_row;
-SC_API bool      sc_options_row(sc_option_row *out, const sc_options *o, size_t i);
+SC_API bool      sc_options_row(sc_option_row *out, const sc_options *o, size_t i);    /* as sc_option_row says */
 SC_API int       sc_name_distance(const char *a, const char *b);       /* single-letter mistakes between two names, for "did you mean" */
 SC_API sc_status sc_options_record(sc_text *out, const sc_options *o, const void *config); /* JSON object       */
 
 /* A file of settings: YAML, one map. Scalars are as they are written, lists become "a,b", maps of scalars "a=b,c=d"; what is empty is left out. */
 typedef enum { SC_SETTING_TEXT, SC_SETTING_LIST, SC_SETTING_MAP } sc_setting_kind;
-typedef struct { const char *key, *value; sc_setting_kind kind; int line; } sc_setting;
-typedef struct { sc_setting *at; size_t n; void *memory; } sc_settings;
-SC_API sc_status sc_settings_read(sc_settings *out, const char *path, sc_error *err);
+typedef struct { const char *key, *value; sc_setting_kind kind; int line; } sc_setting;   /* and where it stands, from 1 */
+typedef struct { sc_setting *at; size_t n; void *memory; } sc_settings;   /* in the order of the file */
+SC_API sc_status sc_settings_read(sc_settings *out, const char *path, sc_error *err);   /* SC_E_FORMAT names the line */
 SC_API void      sc_settings_free(sc_settings *s);
 
 /* ---- runtime ------------------------------------------------------------------------------------------------- */
@@ -88,7 +88,7 @@ typedef struct {
     sc_on_event on_event;     /* may be NULL                                                   */
     void       *user;
 } sc_runtime_config;          /* options "runtime" */
-SC_API sc_status sc_runtime_open(sc_runtime **out, const sc_runtime_config *c, sc_error *err);
+SC_API sc_status sc_runtime_open(sc_runtime **out, const sc_runtime_config *c, sc_error *err);   /* starts the threads */
 /* The MPIs that this program can open: "openmpi, mpich", "" for none. Reads STARCHAT_MODULES. */
 SC_API void      sc_mpi_modules(char out[32]);
 /* Which of the processes that work together this one is, from 0, and how many there are. */
@@ -104,7 +104,7 @@ SC_API sc_status sc_runtime_measure(sc_text *out, sc_runtime *rt, sc_error *err)
 
 /* ---- tokenizer ----------------------------------------------------------------------------------------------- */
 
-typedef struct sc_tokenizer sc_tokenizer;
+typedef struct sc_tokenizer sc_tokenizer;       /* vocabulary and merges of a byte-level BPE; immutable */
 /* `path`: tokenizer.json, a directory that holds one, or a .gguf file. */
 SC_API sc_status sc_tokenizer_open(sc_tokenizer **out, const char *path, sc_error *err);
 SC_API void      sc_tokenizer_close(sc_tokenizer *t);
@@ -118,7 +118,7 @@ SC_API int32_t   sc_token_id(const sc_tokenizer *t, const char *content);   /* a
 
 /* ---- chat templates ------------------------------------------------------------------------------------------ */
 
-typedef struct sc_template sc_template;
+typedef struct sc_template sc_template;         /* a chat template without a model; immutable */
 /* `name`: a built-in (no_system = starchat, starchat-blog, default, alpaca, chatml), a Jinja file, a model directory
  * or .gguf that carries one. */
 SC_API sc_status sc_template_open(sc_template **out, const char *name, sc_error *err);
@@ -139,7 +139,7 @@ typedef struct {
  * adapter or from here, else the name as it stands. data NULL: `path` is no adapter. sc_model_open opens such a directory
  * with its base when that is a path. */
 SC_API sc_status sc_adapter_base(sc_text *out, const char *path, sc_error *err);
-SC_API sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c, sc_error *err);
+SC_API sc_status sc_model_open(sc_model **out, sc_runtime *rt, const sc_model_config *c, sc_error *err);   /* weights stay in the mapped file until they are used */
 /* A PEFT adapter on an open model without one, as a model of its own (tokenizer, template, end tokens ...) that shares the weights:
  * they are in memory once, and sc_sessions_append takes sessions of the base and its variants together. Its logits have the
  * bits of the adapter opened alone. What it replaces beyond low-rank pairs, token rows and the tables of tokens is
@@ -161,13 +161,13 @@ SC_API const char *sc_model_notice(const sc_model *m);              /* what open
 
 /* ---- session: one timeline of tokens and their cache ---------------------------------------------------------- */
 
-typedef struct sc_session sc_session;
+typedef struct sc_session sc_session;   /* opened on a model, which must outlive it */
 typedef struct {
     int64_t     context;     /* most tokens it can hold; 0: the model's own, capped at 8192 */
     const char *cache_type;  /* "f16", "f32" or "q8_0"                   */
     int64_t     chunk;       /* most rows in one forward pass            */
 } sc_session_config;         /* options "session" */
-SC_API sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config *c, sc_error *err);
+SC_API sc_status sc_session_open(sc_session **out, sc_model *m, const sc_session_config *c, sc_error *err);   /* its past is empty */
 SC_API void      sc_session_close(sc_session *s);
 /* Makes the past equal to id[0..n): keeps the common prefix, rewinds what differs, computes the rest. n >= 1.
  * More tokens than the context holds is SC_E_ARGUMENT with both numbers; nothing is cut silently. */
@@ -175,15 +175,15 @@ SC_API sc_status sc_session_sync(sc_session *s, const int32_t *id, size_t n, sc_
 /* Appends id[i] to session i of n, of one model and its variants, in one pass: the weights are read once for all. Each gets the logits that
  * it would get alone. Every session needs room for one more token. */
 SC_API sc_status sc_sessions_append(sc_session *const *s, const int32_t *id, size_t n, sc_error *err);
-SC_API size_t    sc_session_length(const sc_session *s);
-SC_API size_t    sc_session_capacity(const sc_session *s);
+SC_API size_t    sc_session_length(const sc_session *s);     /* tokens of the past */
+SC_API size_t    sc_session_capacity(const sc_session *s);   /* most it can hold   */
 SC_API size_t    sc_session_reused(const sc_session *s);   /* tokens the last sync did not have to compute */
 SC_API const float *sc_session_logits(const sc_session *s, size_t *vocab);   /* after the last token; until the next call */
 /* Log-probabilities of id[from..n) each given all before it; leaves the past at id[0..n). logprob has room for
  * n-from, and greedy (may be NULL) says for each whether it was the most probable. from >= 1. */
 SC_API sc_status sc_session_score(double *logprob, bool *greedy, sc_session *s, const int32_t *id, size_t n, size_t from, sc_error *err);
 
-typedef struct { int32_t id; float logprob; } sc_candidate;
+typedef struct { int32_t id; float logprob; } sc_candidate;   /* a token that might have come; natural logarithm */
 /* One generated token: its text bytes as decoded so far may be incomplete characters. */
 typedef struct { int32_t id; double logprob; const sc_candidate *top; size_t n_top; } sc_step;   /* logprob: NaN without config.logprobs */
 typedef int (*sc_on_step)(void *user, const sc_step *step);   /* nonzero ends generation */
@@ -215,14 +215,14 @@ typedef struct {
 /* Overwrites the values that the model's generation_config.json gives (temperature, top_k, top_p, min_p, penalty). */
 SC_API sc_status sc_model_sample_defaults(const sc_model *m, sc_sample_config *c, sc_error *err);
 
-typedef enum { SC_STOP_END, SC_STOP_STRING, SC_STOP_LENGTH, SC_STOP_CONTEXT, SC_STOP_CALLBACK } sc_stop;
+typedef enum { SC_STOP_END, SC_STOP_STRING, SC_STOP_LENGTH, SC_STOP_CONTEXT, SC_STOP_CALLBACK } sc_stop;   /* why generation ended */
 typedef struct {
     sc_stop reason;
     size_t  tokens;              /* generated, the end token not counted          */
     size_t  passes, guessed;     /* passes through the model; tokens that had been guessed right and took none */
     double  seconds;             /* of generating                                 */
     const char *stop_string;     /* borrowed from the config, with SC_STOP_STRING */
-} sc_generation;
+} sc_generation;                 /* what sc_session_generate did                  */
 /* Continues from the present past (which needs at least one token). Text goes to `emit` in whole characters, held
  * back while it may be the start of a stop string. After return the past ends with the last token whose text was
  * not cut off. Samplers run in the order documented in docs/sampling.md. */
@@ -280,7 +280,7 @@ SC_API sc_status sc_talks_create(sc_text *json, sc_talks *t, const char *fields,
 SC_API sc_status sc_talks_get(sc_text *json, sc_talks *t, const char *id, sc_error *err);
 /* As for create, and leaf (id of a message, or null). *json: the conversation without messages. */
 SC_API sc_status sc_talks_update(sc_text *json, sc_talks *t, const char *id, const char *fields, sc_error *err);
-SC_API sc_status sc_talks_delete(sc_talks *t, const char *id, sc_error *err);
+SC_API sc_status sc_talks_delete(sc_talks *t, const char *id, sc_error *err);   /* with all branches */
 typedef struct {
     const char *parent;          /* id; NULL: a root                                                       */
     const char *role;            /* "user", "assistant" (whose parent is a message of the user)            */
@@ -288,7 +288,7 @@ typedef struct {
     const char *model;           /* NULL: none                                                             */
     const char *status;          /* NULL: "done"; "generating": begins an answer, to be written by this handle */
     const char *stats, *error;   /* stats: a JSON object; NULL: none                                       */
-} sc_talks_message;
+} sc_talks_message;              /* a message to be added                                                  */
 /* A new message; the leaf moves to it, and the first one of the user gives the title if there is none. *json: the message. */
 SC_API sc_status sc_talks_add(sc_text *json, sc_talks *t, const char *id, const sc_talks_message *m, sc_error *err);
 /* One message, with the id of its conversation: {"conversation","id","parent","role","content",...}. */
@@ -303,7 +303,7 @@ SC_API sc_status sc_talks_answer_write(sc_talks *t, const char *message, const c
  * message first if there is one. Neighbours of one role are one message, its id that of the last; answers that are empty
  * because they failed are left out. id of a system message: NULL. */
 typedef struct { sc_message *message; const char **id; size_t n; } sc_talks_path;
-SC_API sc_status sc_talks_path_get(sc_talks_path *out, sc_talks *t, const char *id, const char *leaf, sc_error *err);
+SC_API sc_status sc_talks_path_get(sc_talks_path *out, sc_talks *t, const char *id, const char *leaf, sc_error *err);   /* of conversation `id` */
 SC_API void      sc_talks_path_free(sc_talks_path *p);
 /* `id` NULL: all. `format`: "json" (nothing is lost), "markdown" (one conversation, the path to its leaf). */
 SC_API sc_status sc_talks_export(sc_text *out, sc_talks *t, const char *id, const char *format, sc_error *err);
@@ -326,7 +326,7 @@ typedef struct {
     const char *imatrix;   /* file of an importance matrix (GGUF): written with `calibrate`, else read; NULL or "": none */
     sc_on_event on_event; void *user;
 } sc_convert_config;       /* options "convert" */
-SC_API sc_status sc_convert(sc_runtime *rt, const sc_convert_config *c, sc_error *err);
+SC_API sc_status sc_convert(sc_runtime *rt, const sc_convert_config *c, sc_error *err);   /* tensor by tensor; `out` appears when it is whole */
 
 typedef struct {
     const char *config, *out; /* config.json; a directory or a .gguf file                      */
@@ -336,7 +336,7 @@ typedef struct {
     bool        overwrite;
     sc_on_event on_event; void *user;
 } sc_init_config;             /* options "init" */
-SC_API sc_status sc_init(sc_runtime *rt, const sc_init_config *c, sc_error *err);
+SC_API sc_status sc_init(sc_runtime *rt, const sc_init_config *c, sc_error *err);   /* a model with random weights, by `seed` */
 
 /* ---- dialogues ---------------------------------------------------------------------------------------------------- */
 
@@ -372,13 +372,13 @@ SC_API sc_status sc_data_convert(sc_runtime *rt, const sc_prepare_config *c, sc_
 /* SC_OK if tables (Parquet, CSV) can be read: DuckDB's library is there. Reads STARCHAT_DUCKDB and HOME. */
 SC_API sc_status sc_tables_check(sc_error *err);
 typedef struct sc_dataset sc_dataset;    /* a prepared directory, memory-mapped */
-SC_API sc_status sc_dataset_open(sc_dataset **out, const char *directory, sc_error *err);
+SC_API sc_status sc_dataset_open(sc_dataset **out, const char *directory, sc_error *err);   /* as docs/dataset.md describes it */
 SC_API void      sc_dataset_close(sc_dataset *d);
 SC_API uint64_t  sc_dataset_samples(const sc_dataset *d, const char *split);   /* split NULL: all */
 /* JSON {"split","row","sample","source","line","tokens":[{"id","piece","role","trained","why"}...]}. Pieces joined are
  * the exact text: bytes that are no whole character stand with the token that completes it. */
 SC_API sc_status sc_dataset_sample(sc_text *json, const sc_dataset *d, const char *split, uint64_t i, sc_error *err);
-SC_API sc_status sc_dataset_stats(sc_text *json, const sc_dataset *d, sc_error *err);
+SC_API sc_status sc_dataset_stats(sc_text *json, const sc_dataset *d, sc_error *err);   /* of `data stats --json` */
 SC_API sc_status sc_dataset_html(sc_text *html, const sc_dataset *d, const char *split, uint64_t from, uint64_t n, sc_error *err);   /* n samples as a page; n 0: the statistics with plots */
 /* Checks checksums and labels: no untrained shard, no trained user token, no untrained end token, no unknown id. */
 SC_API sc_status sc_dataset_verify(const sc_dataset *d, sc_error *err);
@@ -465,9 +465,9 @@ SC_API sc_status sc_recipe_config(const sc_train_config **out, sc_recipe *r, sc_
 SC_API sc_status sc_recipe_record(sc_text *json, const sc_recipe *r, sc_error *err);                 /* all effective keys  */
 /* Fine-tunes; resumes by itself. Events: {"event":"step","step":n,"loss":x,...}, "eval", "sample", "save", "done". */
 SC_API sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err);
+typedef struct { int64_t ranks; double network_gbits; } sc_plan_config;      /* network_gbits: of each rank, 10^9 bits a second; 0: not asked */
 /* JSON: peak memory of a rank and what it is made of, before anything is loaded; for several ranks what they send, and with the speed
  * of their network how long that takes beside the computing, for which this machine is measured (about a second). */
-typedef struct { int64_t ranks; double network_gbits; } sc_plan_config;      /* network_gbits: of each rank, 10^9 bits a second; 0: not asked */
 SC_API sc_status sc_train_plan(sc_text *json, sc_runtime *rt, const sc_train_config *c, const sc_plan_config *plan, sc_error *err);
 
 typedef struct { const char *base, *adapter, *out, *type; bool overwrite; sc_on_event on_event; void *user; } sc_merge_config;   /* options "merge" */
@@ -505,12 +505,12 @@ typedef struct {
     sc_on_event on_log;           /* one JSON object a line of the log; any thread; may be NULL                */
     void       *user;
 } sc_server_config;               /* options "serve" */
-typedef struct sc_server sc_server;
+typedef struct sc_server sc_server;   /* of one model and its adapters */
 /* What can be seen to be wrong without a model: a public address without keys, a key file that cannot be used. */
 SC_API sc_status sc_server_check(const sc_server_config *c, sc_error *err);
 /* The model, and `cache` (NULL: none), must outlive the server. It listens when this returns. SC_E_ARGUMENT: a public address without keys. */
 SC_API sc_status sc_server_open(sc_server **out, sc_runtime *rt, sc_model *m, sc_prompt_cache *cache, const sc_server_config *c, sc_error *err);
-SC_API int       sc_server_port(const sc_server *s);
+SC_API int       sc_server_port(const sc_server *s);   /* where it listens */
 /* Gives up for the whole process and for good what a server does not need (Landlock, seccomp): no files but conversations, the prompt cache, the key file, the removing
  * of its socket, and all beneath `paths` (files or directories, which must be there); no programs, no processes, no connections to others, no code that was not
  * there before. Call it when all is open, before sc_server_run. What this kernel cannot do is logged and is no failure. */

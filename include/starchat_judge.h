@@ -24,7 +24,7 @@ typedef struct {
     int64_t     canaries;         /* trick questions of each kind, for each judge                               */
     int64_t     limit;            /* only the first so many prompts; 0: all                                     */
     double      temperature, top_p;          /* of answers                                                       */
-    int64_t     top_k, max_new_tokens, seed;
+    int64_t     top_k, max_new_tokens, seed; /* likewise                                                         */
     const char *system;           /* the system's message before each conversation; NULL or "": none            */
     const char *omit;             /* fields left out of requests to servers, with commas                         */
     const char *max_tokens_name;  /* what servers call the limit of an answer: max_tokens, max_completion_tokens */
@@ -37,12 +37,12 @@ typedef struct {
     int64_t     most_calls;       /* answers of servers that are paid in this run, useless ones too; 0: any      */
     double      most_cost, price_in, price_out;                                  /* prices: of 10^6 tokens; most_cost 0: any */
     bool        dry_run;          /* tells what would be asked and asks nothing                                  */
-    bool        overwrite;
+    bool        overwrite;        /* other settings in the same place: begins anew                                */
     /* no options */
     const char *(*key)(void *user, const char *origin, bool is_loopback);        /* of a server, borrowed; NULL: none; it goes to that origin alone and is kept nowhere */
     sc_status (*few_shot)(void *user, sc_text *prompt, const sc_message *m, size_t n, sc_error *err);   /* how a model without a chat template is asked; NULL: not at all */
     const char *const *few_shot_stops;       /* ends with NULL: where its answers end                            */
-    void       *user;
+    void       *user;             /* given to both                                                               */
 } sc_judge_config;                /* options "judge" */
 /* Answers of one model (a SPEC that is no file) to all prompts: lines of {"id","model","turns",...} in c->out. `m`: template and adapter of a local model; its path does
  * not count. few_shot is used whenever it is given. *out (JSON): {"model","prompts","answered","refused" (by the server for good),"leaks","cut","calls","unusable","cached","here","tokens_in","tokens_out","cost","left":[ids],"why","last_failure","last_refusal"};
@@ -60,7 +60,7 @@ SC_API sc_status sc_judge_run(sc_text *out, sc_runtime *rt, const sc_judge_confi
 
 /* How a judge is asked: a built-in protocol's name, or a file (.yaml). */
 typedef struct sc_judge_protocol sc_judge_protocol;
-SC_API sc_status sc_judge_protocol_open(sc_judge_protocol **out, const char *name_or_file, sc_error *err);
+SC_API sc_status sc_judge_protocol_open(sc_judge_protocol **out, const char *name_or_file, sc_error *err);   /* SC_E_ARGUMENT: an unknown name, with the nearest */
 SC_API void      sc_judge_protocol_close(sc_judge_protocol *p);
 /* Built-in ones: JSON [{"name","about","source","licence","kind","form","range"}]. */
 SC_API sc_status sc_judge_protocols(sc_text *out, sc_error *err);
@@ -94,7 +94,7 @@ typedef struct {
  * {"out","read","duplicate","near_duplicate","overlap","empty","too_long","not_about_code","rejected","instruction","feedback","languages":{NAME:n},"unknown_licence","written","invalid","pending"}, and with `write` what was paid in all rounds together, as sc_judge_answers has it, also where that fails (then only
  * counts). */
 SC_API sc_status sc_judge_prompts(sc_text *out, sc_runtime *rt, const sc_model_config *m, const sc_judge_config *j, const sc_judge_prompts_config *c, sc_error *err);
-typedef enum { SC_REVIEW_SKIP, SC_REVIEW_ACCEPT, SC_REVIEW_REJECT, SC_REVIEW_CHANGE, SC_REVIEW_END } sc_review;
+typedef enum { SC_REVIEW_SKIP, SC_REVIEW_ACCEPT, SC_REVIEW_REJECT, SC_REVIEW_CHANGE, SC_REVIEW_END } sc_review;   /* what a person decides about a prompt; END: no more questions */
 /* A prompt that waits: its line, where it stands among those that wait, and how many there are. For SC_REVIEW_CHANGE `text` becomes the new prompt (malloc), which is accepted. */
 typedef sc_review (*sc_on_review)(void *user, const char *json, size_t i, size_t n, sc_text *text);
 /* Asks about every prompt of a file that is "pending"; the file is written after each decision. *left (may be NULL): how many wait still. */

@@ -37,13 +37,13 @@ typedef struct {
     bool        lockdown;                /* whether the caller means to call sc_rank_server_lock_down           */
     sc_on_event on_log; void *user;      /* one JSON object a line; may be NULL                                 */
 } sc_rank_server_config;                 /* options "rank_server" */
-typedef struct sc_rank_server sc_rank_server;
+typedef struct sc_rank_server sc_rank_server;   /* of one study */
 /* The page of a study for its raters. It listens when this returns. */
 SC_API sc_status sc_rank_server_open(sc_rank_server **out, const char *study, const sc_rank_server_config *c, sc_error *err);
-SC_API int       sc_rank_server_port(const sc_rank_server *s);
+SC_API int       sc_rank_server_port(const sc_rank_server *s);         /* where it listens */
 SC_API const char *sc_rank_server_address(const sc_rank_server *s);    /* "http://127.0.0.1:8090": what links begin with; borrowed */
 SC_API sc_status sc_rank_server_lock_down(sc_rank_server *s, sc_error *err);      /* as sc_server_lock_down: no files but the study's */
-SC_API sc_status sc_rank_server_run(sc_rank_server *s, sc_error *err);
+SC_API sc_status sc_rank_server_run(sc_rank_server *s, sc_error *err);            /* until it is stopped */
 SC_API void      sc_rank_server_stop(sc_rank_server *s, bool now);     /* any thread */
 SC_API void      sc_rank_server_close(sc_rank_server *s);
 

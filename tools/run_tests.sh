@@ -48,13 +48,20 @@ if [ -n "$(command -v python3)" ]; then
         python3 tests/sandbox/run.py "$build/sandbox_judge" >"$log" 2>&1
         add sandbox $?
     fi
+    # The documentation: what its pages tell people to type, their links, the words of the headers; and the examples of the library.
+    if [ "$build" = build ]; then
+        python3 tests/docs/check.py "$build/starchat" >"$log" 2>&1
+        add docs $?
+        python3 tests/cli/test_examples.py "$build/starchat" >"$log" 2>&1
+        add examples $?
+    fi
     # Real clients of others: what they need is fetched once, and what cannot be fetched is named.
     if [ "$build" = build ]; then
         python3 tests/clients/run.py "$build/starchat" >"$log" 2>&1
         add clients $?
     fi
 else
-    echo "skipped: tests/cli/test_*.py and tests/clients need python3"
+    echo "skipped: tests/cli/test_*.py, tests/docs and tests/clients need python3"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" != 0 ]

