@@ -51,7 +51,7 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;
-SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare", "serve", "eval", "eval_compare", "judge", "judge_audit", "judge_prompts", "rank", "rank_server", "rank_export", "rank_report"; NULL if unknown */
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "push", "convert", "init", "merge", "prepare", "serve", "eval", "eval_compare", "judge", "judge_audit", "judge_prompts", "rank", "rank_server", "rank_export", "rank_report"; NULL if unknown */
 SC_API void      sc_options_defaults(const sc_options *o, void *config);
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
@@ -593,5 +593,6 @@ SC_API sc_status sc_eval_report(const char *results, const char *out, sc_error *
 #endif
 
 #include "starchat_judge.h"     /* judging */
+#include "starchat_push.h"      /* publishing */
 #include "starchat_rank.h"      /* human evaluation */
 #endif
