@@ -210,6 +210,7 @@ install: all
 	install -D -m 644 include/starchat.h $(DESTDIR)$(PREFIX)/include/starchat.h
 	install -D -m 644 include/starchat_judge.h $(DESTDIR)$(PREFIX)/include/starchat_judge.h
 	install -D -m 644 include/starchat_push.h $(DESTDIR)$(PREFIX)/include/starchat_push.h
+	install -D -m 644 include/starchat_card.h $(DESTDIR)$(PREFIX)/include/starchat_card.h
 	install -D -m 644 include/starchat_rank.h $(DESTDIR)$(PREFIX)/include/starchat_rank.h
 	for m in $(wildcard $(BUILD)/starchat-*.so); do install -D $$m $(DESTDIR)$(PREFIX)/lib/starchat/$$(basename $$m) || exit 1; done
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig

@@ -51,7 +51,7 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;
-SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "push", "convert", "init", "merge", "prepare", "serve", "eval", "eval_compare", "judge", "judge_audit", "judge_prompts", "rank", "rank_server", "rank_export", "rank_report"; NULL if unknown */
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "push", "convert", "init", "merge", "prepare", "serve", "eval", "eval_compare", "judge", "judge_audit", "judge_prompts", "rank", "rank_server", "rank_export", "rank_report", "card", "lineage"; NULL if unknown */
 SC_API void      sc_options_defaults(const sc_options *o, void *config);
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
@@ -469,6 +469,13 @@ typedef struct {
     const char *report_to;               /* none, tensorboard, all                                               */
     const char *activations;             /* f32                                                                  */
     const char *export_gguf;             /* "": none; storage type of a GGUF file beside the result              */
+    /* publishing, by sc_push: keys and meanings of transformers, but private by default */
+    bool        push_to_hub;             /* at the end, and as hub_strategy says; refused at the start if it could not be done    */
+    const char *hub_model_id;            /* "org/name"; "": the last part of output_dir, of the token's owner                     */
+    const char *hub_strategy;            /* end, every_save, checkpoint (and last-checkpoint/), all_checkpoints                   */
+    const char *hub_revision;            /* branch                                                                               */
+    const char *hub_allow;               /* as sc_push_config's allow, with commas                                               */
+    bool        hub_private_repo, hub_always_push;
     sc_on_event on_event; void *user;
 } sc_train_config;                       /* options "train"; lists are filled by sc_recipe */
 
@@ -594,5 +601,6 @@ SC_API sc_status sc_eval_report(const char *results, const char *out, sc_error *
 
 #include "starchat_judge.h"     /* judging */
 #include "starchat_push.h"      /* publishing */
+#include "starchat_card.h"      /* model cards and lineage */
 #include "starchat_rank.h"      /* human evaluation */
 #endif

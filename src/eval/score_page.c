@@ -92,7 +92,7 @@ static void put_table(struct sheet *page, const struct eval_record *r, const cha
     json_t *one;
     bool is_group = !strcmp(table, "groups");
     if (!json_object_size(json_object_get(r->all, table))) return;
-    sheet_heading(page, title);
+    if (title) sheet_heading(page, title);
     sheet_table(page, columns, sizeof columns / sizeof *columns);
     json_object_foreach(json_object_get(r->all, table), name, one) {
         size_t n;
@@ -266,17 +266,29 @@ static void put_found(struct sheet *page, const struct eval_record *r, const cha
     }
 }
 
-static void put_contamination(struct sheet *page, const struct eval_record *r)
+static void put_found_table(struct sheet *page, const struct eval_record *r)
 {
     static const char *const columns[] = { "task", ">training texts", ">questions checked", ">13 words alike", ">half of the 5-word pieces", ">found", "score", ">of all", ">without those found" };
     const char *task;
     json_t *found;
-    if (!json_object_size(json_object_get(r->all, "contamination"))) return;
-    sheet_heading(page, "Contamination");
     sheet_text(page, "Questions that stand in the training data that was given, word for word or nearly. Nothing is said of other data that the model has seen, nor of translations and paraphrases.");
     sheet_table(page, columns, sizeof columns / sizeof *columns);
     json_object_foreach(json_object_get(r->all, "contamination"), task, found) put_found(page, r, task, found);
     sheet_table_end(page);
+}
+
+static void put_contamination(struct sheet *page, const struct eval_record *r)
+{
+    if (!json_object_size(json_object_get(r->all, "contamination"))) return;
+    sheet_heading(page, "Contamination");
+    put_found_table(page, r);
+}
+
+void eval_score_tables(struct sheet *page, const struct eval_record *r)
+{
+    put_table(page, r, "groups", NULL);
+    put_table(page, r, "results", NULL);
+    if (json_object_size(json_object_get(r->all, "contamination"))) put_found_table(page, r);
 }
 
 /* ---- the page ---------------------------------------------------------------------------------------------------------------------------------------- */

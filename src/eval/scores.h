@@ -91,6 +91,7 @@ void  eval_score_pictures(struct sheet *s, const struct eval_record *r, const ch
 
 void eval_compare_page(struct sheet *s, const json_t *comparison);
 void eval_score_page(struct sheet *s, const struct eval_record *r);
+void eval_score_tables(struct sheet *s, const struct eval_record *r);       /* its tables of scores, and of questions found in training data, without headings */
 /* The questions of a task that teach most. */
 void eval_score_samples(struct sheet *s, const struct eval_record *r, const char *task);
 /* The page of results in memory, written to `path`. out: where the results were written, NULL: nowhere. */

@@ -108,6 +108,12 @@ void gguf_put_float32_array(struct gguf_writer *w, const char *key, const float 
 void gguf_put_value(struct gguf_writer *w, const struct gguf_value *v);     /* copies a value read from a file */
 void gguf_put_json(struct gguf_writer *w, const char *name, const json_t *value);   /* a file of model_jsons; NULL: nothing */
 void gguf_put_jsons(struct gguf_writer *w, const struct model_file *from);          /* all that `from` has, apart from tokenizer.json */
+/* Reserves the key GGUF_SEAL_KEY for the digest of the file, which finish puts there; before begin. */
+#define GGUF_SEAL_KEY "starchat.sha256"
+enum { GGUF_SEAL_DIGITS = 64 };
+void gguf_writer_seal(struct gguf_writer *w);
+/* gguf_seal.c: what the file says and what it is; both "" where it has no such key. */
+sc_status gguf_seal_check(char said[65], char found[65], const char *path, sc_error *err);
 sc_status gguf_writer_begin(struct gguf_writer *w, const struct tensor_plan *tensors, size_t n, sc_error *err);
 sc_status gguf_writer_data(struct gguf_writer *w, const void *data, size_t bytes, sc_error *err);
 sc_status gguf_writer_finish(struct gguf_writer *w, sc_error *err);         /* frees w, also on failure */

@@ -4,7 +4,9 @@
  * is complete before the first tensor byte, so nothing is ever held but the header; the file gets its name at finish. */
 #include "format/format_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 enum { ALIGNMENT = 32, GGUF_VERSION = 3 };
 
@@ -16,6 +18,8 @@ struct gguf_writer {
     size_t *bytes, n_tensors;               /* of each tensor */
     size_t at_tensor, at_byte;              /* where the next data goes */
     bool has_begun;
+    size_t seal_at;                         /* of the digits in `values`; 0: none */
+    struct sha256 digest;                   /* of what was written, while there is a seal */
 };
 
 sc_status gguf_writer_open(struct gguf_writer **out, const char *path, bool overwrite, sc_error *err)
@@ -33,7 +37,9 @@ sc_status gguf_writer_open(struct gguf_writer **out, const char *path, bool over
 
 void gguf_writer_discard(struct gguf_writer *w)
 {
+    char unused[65];
     if (!w) return;
+    if (w->digest.context) sha256_end(&w->digest, unused);
     file_writer_discard(&w->file);
     buf_release(&w->values);
     name_store_release(&w->names);
@@ -126,12 +132,27 @@ void gguf_put_value(struct gguf_writer *w, const struct gguf_value *v)
     else buf_append(&w->values, &v->v, gguf_element_bytes(v->type));       /* little endian: the low bytes come first */
 }
 
+void gguf_writer_seal(struct gguf_writer *w)
+{
+    char zeros[GGUF_SEAL_DIGITS];
+    memset(zeros, '0', sizeof zeros);
+    gguf_put_string(w, GGUF_SEAL_KEY, zeros, sizeof zeros);
+    w->seal_at = w->values.len - sizeof zeros;
+    sha256_begin(&w->digest);
+}
+
+static sc_status write_bytes(struct gguf_writer *w, const void *data, size_t len, sc_error *err)
+{
+    if (w->seal_at) sha256_add(&w->digest, data, len);
+    return file_writer_put(&w->file, data, len, err);
+}
+
 static size_t padding(size_t at) { return (ALIGNMENT - at % ALIGNMENT) % ALIGNMENT; }
 
 static sc_status put_padding(struct gguf_writer *w, size_t at, sc_error *err)
 {
     static const uint8_t zero[ALIGNMENT];
-    return file_writer_put(&w->file, zero, padding(at), err);
+    return write_bytes(w, zero, padding(at), err);
 }
 
 /* Appends the tensor infos; *total: bytes of the data section. */
@@ -184,7 +205,7 @@ sc_status gguf_writer_begin(struct gguf_writer *w, const struct tensor_plan *ten
     buf_append(&header, w->values.data, w->values.len);
     TRY_DONE(append_infos(w, &header, tensors, n, &total, err));
     TRY_DONE(file_writer_reserve(&w->file, header.len + padding(header.len) + total, err));
-    TRY_DONE(file_writer_put(&w->file, header.data, header.len, err));
+    TRY_DONE(write_bytes(w, header.data, header.len, err));
     TRY_DONE(put_padding(w, header.len, err));
     TRY_DONE(settle(w, err));
 done:
@@ -198,7 +219,7 @@ sc_status gguf_writer_data(struct gguf_writer *w, const void *data, size_t bytes
     while (bytes) {
         if (w->at_tensor == w->n_tensors) return FAIL(err, SC_E_ARGUMENT, "%s: %zu bytes more than its tensors hold", w->file.path, bytes);
         size_t room = w->bytes[w->at_tensor] - w->at_byte, now = bytes < room ? bytes : room;
-        TRY(file_writer_put(&w->file, p, now, err));
+        TRY(write_bytes(w, p, now, err));
         w->at_byte += now;
         p += now;
         bytes -= now;
@@ -207,12 +228,24 @@ sc_status gguf_writer_data(struct gguf_writer *w, const void *data, size_t bytes
     return SC_OK;
 }
 
+/* The digest takes the place of its zeros. */
+static sc_status put_seal(struct gguf_writer *w, sc_error *err)
+{
+    char hex[65];
+    enum { COUNTS = 24 };                                  /* magic, version, two counts: what stands before the values */
+    if (!w->seal_at) return SC_OK;
+    sha256_end(&w->digest, hex);
+    w->digest.context = NULL;
+    if (pwrite(w->file.fd, hex, GGUF_SEAL_DIGITS, (off_t)(COUNTS + w->seal_at)) == GGUF_SEAL_DIGITS) return SC_OK;
+    return FAIL(err, SC_E_IO, "cannot write the digest of %s into it: %s", w->file.path, strerror(errno));
+}
+
 sc_status gguf_writer_finish(struct gguf_writer *w, sc_error *err)
 {
     sc_status status;
     if (!w->has_begun || w->at_tensor != w->n_tensors)
         status = FAIL(err, SC_E_ARGUMENT, "%s: data of tensor %zu of %zu is missing", w->file.path, w->at_tensor + 1, w->n_tensors);
-    else
+    else if ((status = put_seal(w, err)) == SC_OK)
         status = file_writer_publish(&w->file, err);
     gguf_writer_discard(w);
     return status;

@@ -59,7 +59,7 @@ static bool is_document(const char *name)
 static bool is_setting(const char *name)
 {
     static const char *const names[] = { "config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-                                         "merges.txt", "dialogue_template.json", "chat_template.json", "chat_template.jinja" };
+                                         "merges.txt", "dialogue_template.json", "chat_template.json", "chat_template.jinja", "lineage.json" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return strncmp(name, "tokenizer", 9) == 0 && path_ends_with(name, ".json");

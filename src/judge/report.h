@@ -19,5 +19,7 @@ void      report_put_json(struct buf *out, const json_t *value);
 /* report_page.c, report_summary.c */
 void      report_page(struct buf *out, const struct report *r);
 void      report_summary(struct buf *out, const struct report *r);
+struct sheet;
+void      report_verdict(struct sheet *s, const struct report *r);       /* who won, and which judges are to be trusted, without headings */
 
 #endif

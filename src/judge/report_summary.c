@@ -56,12 +56,11 @@ static void put_pair(struct sheet *s, const json_t *p, bool has_slice)
     sheet_row_end(s);
 }
 
-static void put_verdict(struct sheet *s, const json_t *pairs)
+static void put_pairs(struct sheet *s, const json_t *pairs)
 {
     static const char *const columns[] = { "judge", "tuned", "base", ">prompts", ">won", ">tied", ">lost", ">win rate", ">95 % interval", ">equal length", ">score difference", ">95 % interval" };
     const json_t *p;
     size_t i;
-    sheet_heading(s, "Verdict");
     if (!json_array_size(pairs)) {
         sheet_text(s, "No two models were compared with each other.");
         return;
@@ -95,12 +94,11 @@ static void put_slices(struct sheet *s, const json_t *pairs)
     sheet_table_end(s);
 }
 
-static void put_judges(struct sheet *s, const json_t *judges)
+static void put_audit(struct sheet *s, const json_t *judges)
 {
     static const char *const columns[] = { "judge", "protocol", ">calls", ">no verdict", ">mean", ">sd", ">at the ends", ">in the middle", ">same verdict on swap", ">first wins", "to be trusted" };
     const json_t *j, *finding;
     size_t i, k;
-    sheet_heading(s, "Judges");
     sheet_table(s, columns, sizeof columns / sizeof *columns);
     json_array_foreach(judges, i, j) {
         const json_t *calibrated = json_object_get(j, "is_calibrated");
@@ -178,6 +176,12 @@ static void put_settings(struct sheet *s, const json_t *run)
     sheet_table_end(s);
 }
 
+void report_verdict(struct sheet *s, const struct report *r)
+{
+    put_pairs(s, json_object_get(r->verdict, "pairs"));
+    put_audit(s, json_object_get(r->audit, "judges"));
+}
+
 void report_summary(struct buf *out, const struct report *r)
 {
     struct sheet s;
@@ -186,8 +190,10 @@ void report_summary(struct buf *out, const struct report *r)
     snprintf(title, sizeof title, "Judged: %s", slash && slash[1] ? slash + 1 : r->directory);
     sheet_begin(&s, false, title);
     sheet_text(&s, "%zu prompts, %zu judgements, by starchat %s.", r->prompts.n, r->judgements.n, SC_VERSION);
-    put_verdict(&s, json_object_get(r->verdict, "pairs"));
-    put_judges(&s, json_object_get(r->audit, "judges"));
+    sheet_heading(&s, "Verdict");
+    put_pairs(&s, json_object_get(r->verdict, "pairs"));
+    sheet_heading(&s, "Judges");
+    put_audit(&s, json_object_get(r->audit, "judges"));
     put_slices(&s, json_object_get(r->verdict, "pairs"));
     put_ratings(&s, json_object_get(r->verdict, "ratings"));
     put_agreement(&s, json_object_get(r->audit, "agreement"));

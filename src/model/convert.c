@@ -74,7 +74,7 @@ static void note_unused(const struct job *j, const struct model_file *in)
 
 static bool is_key_renewed(const char *key)
 {
-    return !strcmp(key, "general.file_type") || !strcmp(key, "general.quantization_version") || !strncmp(key, "split.", 6) || !strncmp(key, "quantize.imatrix.", 17);
+    return !strcmp(key, "general.file_type") || !strcmp(key, "general.quantization_version") || !strncmp(key, "split.", 6) || !strncmp(key, "quantize.imatrix.", 17) || !strcmp(key, LINEAGE_KEY) || !strcmp(key, GGUF_SEAL_KEY);
 }
 
 /* Where the weights of the columns came from, as llama.cpp tells it. */
@@ -85,7 +85,7 @@ static void put_importance(struct gguf_writer *w, const struct imatrix *m)
     gguf_put_uint32(w, "quantize.imatrix.chunks_count", (uint32_t)m->chunks);
 }
 
-static sc_status write_gguf(struct job *j, const struct model_file *in, const struct target *target, const struct imatrix *importance, const char *path, sc_error *err)
+static sc_status write_gguf(struct job *j, const struct model_file *in, const struct target *target, const struct imatrix *importance, json_t *lineage, const char *path, sc_error *err)
 {
     struct gguf_writer *w = NULL;
     TRY(gguf_writer_open(&w, path, true, err));
@@ -97,13 +97,15 @@ static sc_status write_gguf(struct job *j, const struct model_file *in, const st
     if (status != SC_OK) { gguf_writer_discard(w); return status; }
     gguf_put_file_type(w, file_type_of(j, target));
     if (importance->n) put_importance(w, importance);
+    lineage_put(w, lineage);
     return output_put_gguf(j, w, err);
 }
 
-static sc_status write_directory(struct job *j, const struct model_file *in, const char *directory, sc_error *err)
+static sc_status write_directory(struct job *j, const struct model_file *in, json_t *lineage, const char *directory, sc_error *err)
 {
     TRY(output_put_safetensors(j, directory, err));
-    return in->kind == MODEL_HF ? hf_write_from_hf(directory, j, in, err) : hf_write_from_gguf(directory, j, in, err);
+    TRY(in->kind == MODEL_HF ? hf_write_from_hf(directory, j, in, err) : hf_write_from_gguf(directory, j, in, err));
+    return lineage_write(directory, lineage, err);
 }
 
 /* First setting that reads differently from the result; NULL if none. */
@@ -203,6 +205,18 @@ static sc_status bind_importance(struct job *j, const struct imatrix *m, const c
     return SC_OK;
 }
 
+/* What is converted, into what, and by which text or matrix columns were weighed. */
+static sc_status describe_lineage(json_t **out, const sc_convert_config *c, sc_error *err)
+{
+    const char *weighed = is_given(c->calibrate) ? c->calibrate : is_given(c->imatrix) ? c->imatrix : NULL;
+    char hex[65];
+    *out = lineage_new("convert");
+    if (is_given(c->type)) json_object_set_new(*out, "type", json_string(c->type));
+    if (weighed) TRY(lineage_digest(hex, NULL, weighed, err));
+    if (weighed) json_object_set_new(*out, "columns_weighed_by", json_pack("{s:s, s:s}", "name", lineage_base_name(weighed), "sha256", hex));
+    return lineage_add_model(*out, "model", c->in, c->out, err);
+}
+
 sc_status model_convert(const sc_convert_config *c, const struct calibrator *calibrator, struct pool *pool, const atomic_int *cancel, sc_error *err)
 {
     const struct target *target = c->type && c->type[0] ? target_by_name(c->type) : NULL;
@@ -210,6 +224,7 @@ sc_status model_convert(const sc_convert_config *c, const struct calibrator *cal
     struct model_config config = { 0 };
     struct output out = { 0 };
     struct imatrix importance = { 0 };
+    json_t *lineage = NULL;
     struct job j = { .what = "convert", .path = c->in, .config = &config, .pool = pool, .cancel = cancel, .on_event = c->on_event, .user = c->user, .make_row = make_divisors };
     sc_status status;
     if (c->type && c->type[0] && !target) return FAIL(err, SC_E_ARGUMENT, "unknown storage type %s; known are f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k_m q5_k_m q6_k", c->type);
@@ -225,15 +240,17 @@ sc_status model_convert(const sc_convert_config *c, const struct calibrator *cal
     TRY_DONE(bind_importance(&j, &importance, is_given(c->imatrix) ? c->imatrix : c->calibrate, err));
     if (out.kind == MODEL_GGUF) job_add_divisors(&j, in);
     note_unused(&j, in);
+    TRY_DONE(describe_lineage(&lineage, c, err));
     if (target) job_note_fallbacks(&j, target, out.kind);
-    if (out.kind == MODEL_GGUF) TRY_DONE(write_gguf(&j, in, target, &importance, out.path, err));
-    else TRY_DONE(write_directory(&j, in, out.building, err));
+    if (out.kind == MODEL_GGUF) TRY_DONE(write_gguf(&j, in, target, &importance, lineage, out.path, err));
+    else TRY_DONE(write_directory(&j, in, lineage, out.building, err));
     TRY_DONE(output_publish(&out, err));
     TRY_DONE(job_check_result(&j, out.path, err));
 done:
     output_discard(&out);
     job_release(&j);
     imatrix_release(&importance);
+    json_decref(lineage);
     model_config_release(&config);
     model_file_close(in);
     return status;

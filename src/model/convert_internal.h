@@ -3,6 +3,7 @@
 #ifndef CONVERT_INTERNAL_H
 #define CONVERT_INTERNAL_H
 
+#include "lineage/lineage.h"
 #include "model/model_internal.h"
 
 /* ---- job.c ------------------------------------------------------------------------------------------------------------ */

@@ -85,6 +85,24 @@ done:
     return status;
 }
 
+/* Nothing went in: weights are drawn. */
+static json_t *describe_lineage(const sc_init_config *c)
+{
+    json_t *record = lineage_new("init");
+    json_object_set_new(record, "seed", json_integer((json_int_t)(c->seed & INT64_MAX)));
+    return record;
+}
+
+static sc_status write_directory(struct job *j, const char *directory, json_t *config, const sc_init_config *c, sc_error *err)
+{
+    TRY(output_put_safetensors(j, directory, err));
+    TRY(write_files(j, directory, config, c->tokenizer, err));
+    json_t *lineage = describe_lineage(c);
+    sc_status status = lineage_write(directory, lineage, err);
+    json_decref(lineage);
+    return status;
+}
+
 static sc_status write_gguf(struct job *j, const char *path, json_t *config, const sc_init_config *c, const struct target *target, sc_error *err)
 {
     struct gguf_writer *w = NULL;
@@ -92,6 +110,9 @@ static sc_status write_gguf(struct job *j, const char *path, json_t *config, con
     sc_status status = put_keys(w, j, path, config, c, err);
     if (status != SC_OK) { gguf_writer_discard(w); return status; }
     gguf_put_file_type(w, file_type_of(j, target));
+    json_t *lineage = describe_lineage(c);
+    lineage_put(w, lineage);
+    json_decref(lineage);
     return output_put_gguf(j, w, err);
 }
 
@@ -128,12 +149,7 @@ sc_status model_init(const sc_init_config *c, struct pool *pool, const atomic_in
     }
     list_tensors(&j, target, out.kind);
     job_note_fallbacks(&j, target, out.kind);
-    if (out.kind == MODEL_GGUF) {
-        TRY_DONE(write_gguf(&j, out.path, json, c, target, err));
-    } else {
-        TRY_DONE(output_put_safetensors(&j, out.building, err));
-        TRY_DONE(write_files(&j, out.building, json, c->tokenizer, err));
-    }
+    TRY_DONE(out.kind == MODEL_GGUF ? write_gguf(&j, out.path, json, c, target, err) : write_directory(&j, out.building, json, c, err));
     TRY_DONE(output_publish(&out, err));
 done:
     json_decref(json);

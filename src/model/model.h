@@ -205,7 +205,7 @@ sc_status imatrix_write(const struct imatrix *m, const char *path, bool overwrit
  * as of sc_convert_config. `extras`: JSON files that replace or join those of the base (tokenizer.json,
  * generation_config.json ...), name and value; NULL at the end. */
 struct save_extra { const char *name; const json_t *value; };
-struct model_save_config { const char *out, *type; bool overwrite, with_adapters; const struct save_extra *extras; struct pool *pool; const atomic_int *cancel; sc_on_event on_event; void *user; };
+struct model_save_config { const char *out, *type; bool overwrite, with_adapters; const struct save_extra *extras; json_t *lineage; /* record without outputs, sealed and written beside the result or into the file; NULL: none */ struct pool *pool; const atomic_int *cancel; sc_on_event on_event; void *user; };
 sc_status model_save(const struct model *m, const struct model_file *base, const struct model_save_config *c, sc_error *err);
 /* The work behind them; a runtime lends its threads and its cancel flag. */
 /* `calibrator` runs the model at c->in over c->calibrate where that is given: NULL allowed where it is not. */

@@ -67,7 +67,7 @@ static void remove_model_file(const char *directory, const char *name, void *arg
 {
     bool is_of_model = is_weight_file(name);
     for (size_t i = 0; hf_companions[i] && !is_of_model; i++) is_of_model = !strcmp(name, hf_companions[i]);
-    if (is_of_model || !strcmp(name, "config.json")) remove_file(directory, name, arg);
+    if (is_of_model || !strcmp(name, "config.json") || !strcmp(name, LINEAGE_FILE)) remove_file(directory, name, arg);
 }
 
 struct move { const char *to; bool weights; int failed; };

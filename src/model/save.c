@@ -174,13 +174,14 @@ done:
     return status;
 }
 
-static sc_status write_gguf(struct job *j, const char *path, const struct model_file *base, const struct target *target, const struct save_extra *extras, sc_error *err)
+static sc_status write_gguf(struct job *j, const char *path, const struct model_file *base, const struct target *target, const struct model_save_config *c, sc_error *err)
 {
     struct gguf_writer *w = NULL;
     TRY(gguf_writer_open(&w, path, true, err));
-    sc_status status = put_keys(w, j, path, base, extras, err);
+    sc_status status = put_keys(w, j, path, base, c->extras, err);
     if (status != SC_OK) { gguf_writer_discard(w); return status; }
     gguf_put_file_type(w, file_type_of(j, target));
+    if (c->lineage) lineage_put(w, c->lineage);
     return output_put_gguf(j, w, err);
 }
 
@@ -200,10 +201,11 @@ sc_status model_save(const struct model *m, const struct model_file *base, const
     list_tensors(&j, base, target, out.kind);
     if (target) job_note_fallbacks(&j, target, out.kind);
     if (out.kind == MODEL_GGUF) {
-        TRY_DONE(write_gguf(&j, out.path, base, target, c->extras, err));
+        TRY_DONE(write_gguf(&j, out.path, base, target, c, err));
     } else {
         TRY_DONE(output_put_safetensors(&j, out.building, err));
         TRY_DONE(write_jsons(out.building, &j, base, c->extras, err));
+        if (c->lineage) TRY_DONE(lineage_write(out.building, c->lineage, err));
     }
     TRY_DONE(output_publish(&out, err));
     TRY_DONE(job_check_result(&j, out.path, err));

@@ -79,6 +79,11 @@ static const struct { const char *name; size_t offset; } state_numbers[] = {
 };
 enum { N_NUMBERS = sizeof state_numbers / sizeof *state_numbers };
 
+static const struct { const char *name; size_t offset; } state_costs[] = {
+    { "wall_seconds", offsetof(struct run_state, wall_seconds) }, { "processor_seconds", offsetof(struct run_state, processor_seconds) }, { "joules", offsetof(struct run_state, joules) }, { "metered_seconds", offsetof(struct run_state, metered_seconds) },
+};
+enum { N_COSTS = sizeof state_costs / sizeof *state_costs };
+
 enum { VERSION = 2 };
 
 static json_t *state_describe(const struct run_state *s, json_t *files)
@@ -86,6 +91,7 @@ static json_t *state_describe(const struct run_state *s, json_t *files)
     json_t *o = json_pack("{s:s, s:i, s:o, s:f, s:I}", "format", "starchat-checkpoint", "version", VERSION, "files", files, "seconds", s->seconds, "tokens", (json_int_t)s->tokens), *window = json_array();
     for (size_t i = 0; i < N_NUMBERS; i++) json_object_set_new(o, state_numbers[i].name, json_integer(*(const int64_t *)((const char *)s + state_numbers[i].offset)));
     for (int64_t i = 0; i < LOSS_WINDOW && i < s->window.n; i++) json_array_append_new(window, json_real(s->window.loss[i]));
+    for (size_t i = 0; i < N_COSTS; i++) json_object_set_new(o, state_costs[i].name, json_real(*(const double *)((const char *)s + state_costs[i].offset)));
     json_object_set_new(o, "window", window);
     json_object_set_new(o, "best_loss", isfinite(s->best_loss) ? json_real(s->best_loss) : json_null());
     return o;
@@ -99,6 +105,7 @@ static sc_status state_read(struct run_state *s, const json_t *o, const char *wh
     for (size_t i = 0; i < N_NUMBERS; i++) TRY(json_need_int((int64_t *)((char *)s + state_numbers[i].offset), o, state_numbers[i].name, -1, INT64_MAX, what, err));
     TRY(json_need_int(&tokens, o, "tokens", 0, INT64_MAX, what, err));
     TRY(json_opt_real(&s->seconds, o, "seconds", 0, 0, 1e18, what, err));
+    for (size_t i = 0; i < N_COSTS; i++) TRY(json_opt_real((double *)((char *)s + state_costs[i].offset), o, state_costs[i].name, 0, 0, 1e18, what, err));
     TRY(json_opt_real(&s->best_loss, o, "best_loss", HUGE_VAL, -1e300, HUGE_VAL, what, err));
     s->tokens = (uint64_t)tokens;
     int64_t expected = s->window.n < LOSS_WINDOW ? s->window.n : LOSS_WINDOW;

@@ -1,5 +1,6 @@
 /* run.c - the output directory of a run: run.json says which recipe it belongs to and whether it is finished, so that a
  * run is resumed only by its own recipe. */
+#include "lineage/lineage.h"
 #include "train/train_internal.h"
 
 #include <dirent.h>
@@ -13,7 +14,7 @@
 
 /* Keys that change nothing in what is learned. */
 static const char *const free_keys[] = { "output_dir", "overwrite_output_dir", "report_to", "logging_steps", "logging_first_step", "save_steps", "save_strategy", "save_total_limit", "eval_samples", "eval_tasks", "eval_data", "eval_tasks_limit", "eval_tasks_num_fewshot", "eval_tasks_apply_chat_template",
-                                         "export_gguf", "per_device_eval_batch_size", "zero", "heartbeat_seconds", "trace", NULL };
+                                         "push_to_hub", "hub_model_id", "hub_strategy", "hub_private_repo", "hub_revision", "hub_always_push", "hub_allow", "export_gguf", "per_device_eval_batch_size", "zero", "heartbeat_seconds", "trace", NULL };
 
 static bool is_free(const char *key)
 {
@@ -98,7 +99,7 @@ static void clear_parts(const char *output)
 static void clear(const char *output)
 {
     static const char *const files[] = { "reference.bin", "events.jsonl", "report.html", "adapter_config.json", "adapter_model.safetensors", "trainer_state.json", "all_results.json", "trace.json", "config.json", "generation_config.json",
-                                         "model.safetensors", "model.safetensors.index.json", "model.gguf", NULL };
+                                         "model.safetensors", "model.safetensors.index.json", "model.gguf", LINEAGE_FILE, NULL };
     checkpoint_sweep(output, 0, -1);
     for (size_t i = 0; directories[i]; i++) {
         char *path = path_join(output, directories[i]);

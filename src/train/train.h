@@ -163,4 +163,7 @@ void leaf_fill_pair(struct leaf *l, const struct shard *s, uint64_t row, bool wh
 
 extern const struct sc_options train_options, merge_options;
 
+/* The recipe of run.json as the record of the run has it: paths are names. The caller's. (train_lineage.c) */
+json_t *lineage_recipe(const json_t *recipe);
+
 #endif

@@ -139,8 +139,17 @@ enum { LOSS_WINDOW = 128 };
 struct loss_window { double loss[LOSS_WINDOW]; int64_t n, skipped_in_a_row; };
 /* All that a checkpoint must know besides the parameters. */
 /* rows: of a step. */
-struct run_state { int64_t step, updates, total, warmup, best_step, last_eval, evals_without_gain, rows; double best_loss, seconds; uint64_t tokens; struct loss_window window; };
+struct run_state { int64_t step, updates, total, warmup, best_step, last_eval, evals_without_gain, rows; double best_loss, seconds, wall_seconds, processor_seconds, joules, metered_seconds; uint64_t tokens; struct loss_window window; };   /* see meter.c */
 sc_status step_run(struct step_result *out, struct losses *losses, struct learner *l, const struct corpus *data, const struct preference *p, struct order *order, struct run_state *s, sc_error *err);
+
+/* ---- meter.c: what it costs ------------------------------------------------------------------------------------------------------------- */
+
+/* Energy counters of the processor (micro-joules), and clocks, as they were read last. n 0: there are none that may be read. */
+enum { METER_ZONES = 16 };
+struct meter_zone { char name[48]; uint64_t last, range; };
+struct meter { struct meter_zone zone[METER_ZONES]; int n; double processor, clock; };
+void meter_begin(struct meter *m);
+void meter_add(struct meter *m, struct run_state *s);     /* what was used since, to s */
 
 /* ---- train_plan.c ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -199,7 +208,25 @@ sc_status report_write(const char *output, const sc_train_config *c, const json_
 /* ---- result.c: what others can use ------------------------------------------------------------------------------------------------------------ */
 
 /* The adapter or the model into output_dir (and a GGUF file if wanted), each read back and compared by its logits. */
-sc_status result_write(struct learner *l, struct journal *j, sc_error *err);
+sc_status result_write(struct learner *l, struct journal *j, json_t *lineage, sc_error *err);     /* lineage: for what is one file */
+/* The adapter or the model alone as it is now, not read back: for a push beside the training. */
+sc_status result_write_now(struct learner *l, sc_error *err);
+
+/* ---- publish.c: push_to_hub, of rank 0 ---------------------------------------------------------------------------------------------------------- */
+
+struct publisher;
+/* *out NULL: nothing is published. Fails where a push would: no token, no right to write, a recipe that may not be seen. After run_open. */
+sc_status publisher_open(struct publisher **out, const sc_train_config *c, sc_error *err);
+bool      publisher_wants(struct publisher *p, struct journal *j);                    /* whether a checkpoint made now is to be published */
+void      publisher_begin(struct publisher *p, struct journal *j, int64_t step);      /* beside the training; the result's files stay as they are until it is settled */
+void      publisher_settle(struct publisher *p, struct journal *j);                   /* waits and tells; p may be NULL in all that follow */
+void      publisher_end(struct publisher *p, struct journal *j, int64_t step);        /* the result; step: of the newest checkpoint */
+void      publisher_close(struct publisher *p);
+
+/* ---- train_lineage.c: how it was made ---------------------------------------------------------------------------------------------------------- */
+
+/* The record of the run (lineage.h) without its outputs; the caller's. Reads all of the base where no manifest knows its digests. */
+sc_status train_lineage(json_t **out, const struct learner *l, const struct corpus *data, const struct run_state *s, const json_t *recipe, sc_error *err);
 
 /* ---- run.c: the output directory ------------------------------------------------------------------------------------------------------------ */
 

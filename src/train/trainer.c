@@ -1,5 +1,6 @@
 /* trainer.c - the job `train`: opens data and model, resumes where a checkpoint is, steps, evaluates, saves, and writes
  * the result. */
+#include "lineage/lineage.h"
 #include "train/train_internal.h"
 
 #include <math.h>
@@ -13,7 +14,8 @@ struct trainer {
     struct losses losses; double window_loss; int64_t window_steps;      /* since the last line of the log */
     struct trace *trace; struct ranks_report ranks; struct comm_alive *alive;
     const sc_train_config *given;                                        /* with the caller's on_event on every rank */
-    json_t *recipe, *results, *base_tasks;                               /* base_tasks: see evaluate_tasks */
+    struct meter meter; struct publisher *publisher; bool pushes_now;
+    json_t *recipe, *results, *lineage, *base_tasks;                               /* base_tasks: see evaluate_tasks */
     int lock;
 };
 
@@ -119,6 +121,31 @@ static sc_status run_evaluation(struct trainer *t, bool *stop, sc_error *err)
     return shards_alone(t->l.shards, answer_samples, t, err);
 }
 
+/* The result as it is now, for a push beside the training. What goes wrong with it alone is told, no more. */
+static sc_status write_now(void *user, sc_error *err)
+{
+    struct trainer *t = user;
+    sc_error why = { 0 };
+    t->pushes_now = publisher_wants(t->publisher, &t->journal);
+    if (!t->pushes_now) return SC_OK;
+    sc_status status = result_write_now(&t->l, &why);
+    t->pushes_now = status == SC_OK;
+    if (status == SC_E_PEER || status == SC_E_CANCELLED) {
+        if (err) *err = why;
+        return status;
+    }
+    if (status != SC_OK) journal_note(&t->journal, "step %lld is not published, training goes on: %s", (long long)t->s.step, why.message);
+    return SC_OK;
+}
+
+static sc_status push_step(struct trainer *t, sc_error *err)
+{
+    if (!t->c->push_to_hub || strcmp(t->c->hub_strategy, "end") == 0) return SC_OK;
+    TRY(shards_alone(t->l.shards, write_now, t, err));
+    if (leads(t) && t->pushes_now) publisher_begin(t->publisher, &t->journal, t->s.step);
+    return SC_OK;
+}
+
 /* A checkpoint that cannot be written is told, and training goes on; at the end it is an error. */
 static sc_status save(struct trainer *t, bool must, sc_error *err)
 {
@@ -134,7 +161,8 @@ static sc_status save(struct trainer *t, bool must, sc_error *err)
     }
     if (leads(t)) checkpoint_sweep(t->c->output_dir, t->c->save_total_limit, t->c->load_best_model_at_end ? t->s.best_step : -1);
     json_t *event = json_pack("{s:s, s:I}", "event", "save", "step", (json_int_t)t->s.step);
-    return journal_put(&t->journal, event, err);
+    TRY(journal_put(&t->journal, event, err));
+    return must ? SC_OK : push_step(t, err);               /* the last one goes with the result */
 }
 
 /* ---- the loop -------------------------------------------------------------------------------------------------------------------- */
@@ -173,6 +201,7 @@ static sc_status run_steps(struct trainer *t, sc_error *err)
     for (stop = false; t->s.step < t->s.total && !stop;) {
         struct step_result r;
         TRY(step_run(&r, &t->losses, &t->l, &t->data, &t->preference, &t->order, &t->s, err));
+        meter_add(&t->meter, &t->s);
         TRY(log_step(t, &r, err));
         TRY(after_step(t, &stop, err));
     }
@@ -261,6 +290,7 @@ static void trainer_close(struct trainer *t)
     corpus_close(&t->data);
     json_decref(t->recipe);
     json_decref(t->results);
+    json_decref(t->lineage);
     json_decref(t->base_tasks);
     if (t->lock >= 0) close(t->lock);
 }
@@ -270,7 +300,11 @@ static void trainer_close(struct trainer *t)
 static sc_status write_result(void *user, sc_error *err)
 {
     struct trainer *t = user;
-    return result_write(&t->l, &t->journal, err);
+    meter_add(&t->meter, &t->s);
+    TRY(train_lineage(&t->lineage, &t->l, &t->data, &t->s, t->recipe, err));
+    bool is_best = t->c->load_best_model_at_end && t->s.best_step >= 0;
+    json_object_set_new(t->lineage, "weights_of_step", json_integer(is_best ? t->s.best_step : t->s.step));
+    return result_write(&t->l, &t->journal, t->lineage, err);
 }
 
 /* What rank 0 writes when all is done. */
@@ -283,6 +317,7 @@ static sc_status write_end(struct trainer *t, sc_error *err)
     json_t *done = json_pack("{s:s, s:I, s:s, s:O}", "event", "done", "step", (json_int_t)t->s.step, "path", c->output_dir, "results", t->results);
     TRY(journal_put(&t->journal, done, err));
     TRY(journal_sync(&t->journal, err));
+    TRY(lineage_write(c->output_dir, t->lineage, err));
     return run_write(c, t->recipe, "finished", t->results, err);
 }
 
@@ -300,6 +335,7 @@ static sc_status finish(struct trainer *t, sc_error *err)
         mem_free(path);
         TRY(status);
     }
+    publisher_settle(t->publisher, &t->journal);
     arena_release(&t->l.step);                            /* room for the model that is read back */
     trainable_rest(&t->l.trainable);
     TRY(shards_alone(t->l.shards, write_result, t, err));
@@ -347,9 +383,11 @@ static sc_status train(struct trainer *t, sc_error *err)
         journal_note(&quiet, "%s holds the finished run of this recipe; nothing is left to do", t->c->output_dir);
         return SC_OK;
     }
+    TRY(comm_all_ok(comm, leads(t) ? publisher_open(&t->publisher, t->c, err) : SC_OK, err));
     TRY(open_all(t, err));
     TRY(resume(t, found == RUN_RESUMES, err));
     TRY(comm_all_ok(comm, leads(t) ? run_write(t->c, t->recipe, "running", NULL, err) : SC_OK, err));
+    meter_begin(&t->meter);
     TRY(preference_open(&t->preference, &t->l, &t->data, t->c->output_dir, &t->journal, err));
     sc_status status = run_steps(t, err);
     if (status == SC_E_CANCELLED) status = stopped(t, err);
@@ -362,7 +400,11 @@ sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err)
     if (rt->comm.rank) own.on_event = NULL;               /* rank 0 tells what happens */
     struct trainer t = { .rt = rt, .c = &own, .given = c, .lock = -1 };
     sc_status status = train(&t, err);
+    int64_t step = t.s.step;
     trainer_close(&t);                                    /* waits for messages on their way: somebody has to notice a rank that is gone */
     comm_alive_stop(t.alive);
+    struct journal quiet = { .config = &own, .rt = rt };
+    if (status == SC_OK) publisher_end(t.publisher, &quiet, step);
+    publisher_close(t.publisher);
     return status;
 }

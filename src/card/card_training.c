@@ -1,0 +1,117 @@
+/* card_training.c - how it was trained: machine, time, energy, curves, and the whole recipe. */
+#include "card/card.h"
+
+#include <string.h>
+
+/* What a busy core of a processor takes, socket and all its parts shared out: from servers with many cores to desktops with few. An assumption, and named as one. */
+static const double WATTS_LOW = 4, WATTS_HIGH = 16;
+
+static void time_put(char *out, size_t bytes, double seconds)
+{
+    if (seconds < 120) snprintf(out, bytes, "%.1f s", seconds);
+    else if (seconds < 7200) snprintf(out, bytes, "%.1f min", seconds / 60);
+    else snprintf(out, bytes, "%.1f h", seconds / 3600);
+}
+
+static void row(struct sheet *s, const char *key, const char *value)
+{
+    sheet_cell(s, false, key, strlen(key));
+    sheet_cell(s, false, value, strlen(value));
+    sheet_row_end(s);
+}
+
+static void put_energy(struct sheet *s, const json_t *cost, double ranks)
+{
+    const json_t *energy = json_object_get(cost, "energy");
+    double wh = real_member(energy, "joules") / 3600, low = real_member(cost, "processor_seconds") * ranks * WATTS_LOW / 3600, high = low * WATTS_HIGH / WATTS_LOW;
+    char text[500], span[40];
+    if (energy) {
+        time_put(span, sizeof span, real_member(energy, "seconds"));
+        snprintf(text, sizeof text, "%.3g Wh in %s, measured: %.150s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", wh, span, text_member(energy, "method"),
+                 ranks > 1 ? "; of the first machine alone" : "");
+    } else
+        snprintf(text, sizeof text, "%.2g to %.2g Wh, an estimate: no energy counter of the processor could be read. It is the processor time above at %.0f to %.0f W for a busy core, an assumption that covers large servers "
+                                    "and desktops; memory, losses of the power supply and cooling are not in it.", low, high, WATTS_LOW, WATTS_HIGH);
+    row(s, "energy", text);
+}
+
+static void put_machine(struct sheet *s, const json_t *training)
+{
+    static const char *const columns[] = { "", "" };
+    const json_t *machine = json_object_get(training, "machine"), *cost = json_object_get(training, "cost");
+    char text[300], a[40], b[40];
+    double ranks = real_member(machine, "ranks") > 0 ? real_member(machine, "ranks") : 1;
+    sheet_table(s, columns, 2);
+    snprintf(text, sizeof text, "%.80s, %.0f cores, %.0f threads used, kernels %.20s; no GPU", text_member(machine, "processor"), real_member(machine, "cores"), real_member(machine, "threads"), text_member(machine, "kernels"));
+    row(s, "hardware", text);
+    snprintf(text, sizeof text, "%.0f%s", ranks, ranks > 1 ? " processes that worked together; figures here are of the first one" : " process");
+    row(s, "ranks", text);
+    snprintf(text, sizeof text, "%.1f GB at most, of %.1f GB", 1e-9 * real_member(machine, "peak_memory_bytes"), 1e-9 * real_member(machine, "memory_bytes"));
+    row(s, "memory", text);
+    time_put(a, sizeof a, real_member(cost, "wall_seconds"));
+    time_put(b, sizeof b, real_member(cost, "step_seconds"));
+    snprintf(text, sizeof text, "%s, of which steps %s; ended %.30s", a, b, text_member(training, "ended"));
+    row(s, "time", text);
+    time_put(a, sizeof a, real_member(cost, "processor_seconds"));
+    row(s, "processor time", a);
+    put_energy(s, cost, ranks);
+    snprintf(text, sizeof text, "starchat %.40s, seed %.0f", text_member(training, "program"), real_member(training, "seed"));
+    row(s, "program", text);
+    sheet_table_end(s);
+}
+
+static const json_t *eval_at(const json_t *events, bool last)
+{
+    const json_t *found = NULL, *event;
+    size_t i;
+    json_array_foreach(events, i, event)
+        if (strcmp(text_member(event, "event"), "eval") == 0 && json_is_number(json_object_get(event, "loss"))) {
+            found = event;
+            if (!last) break;
+        }
+    return found;
+}
+
+static void put_held_out(struct sheet *s, const json_t *events)
+{
+    static const char *const columns[] = { "after step", ">loss on held-out dialogues", ">95 % interval", ">perplexity", ">dialogues" };
+    const json_t *at[2] = { eval_at(events, false), eval_at(events, true) };
+    if (!at[0]) return;
+    sheet_table(s, columns, 5);
+    for (size_t i = 0; i < 2 && (i == 0 || at[1] != at[0]); i++) {
+        sheet_cellf(s, false, "%.0f", real_member(at[i], "step"));
+        sheet_cellf(s, true, "%.4f", real_member(at[i], "loss"));
+        sheet_cellf(s, true, "%.4f to %.4f", real_member(at[i], "low"), real_member(at[i], "high"));
+        sheet_cellf(s, true, "%.2f", real_member(at[i], "perplexity"));
+        sheet_cellf(s, true, "%.0f", real_member(at[i], "dialogues"));
+        sheet_row_end(s);
+    }
+    sheet_table_end(s);
+}
+
+static void put_curves(struct sheet *s, const json_t *events)
+{
+    for (size_t i = 0; card_plots[i].name; i++) {
+        struct buf unused;
+        buf_init(&unused, 0);
+        if (svg_draw(&unused, card_plots[i].title, events, card_plots[i].line, card_plots[i].n)) buf_printf(&s->out, "\n![%s](assets/%s)\n", card_plots[i].title, card_plots[i].name);
+        buf_release(&unused);
+    }
+}
+
+void card_training(struct sheet *s, const struct card_facts *f)
+{
+    const json_t *recipe = json_object_get(f->training, "recipe");
+    struct buf yaml;
+    if (!f->training) return;
+    sheet_heading(s, "Training");
+    put_machine(s, f->training);
+    put_held_out(s, f->events);
+    put_curves(s, f->events);
+    buf_init(&yaml, 0);
+    yaml_put_object(&yaml, recipe);
+    buf_puts(&s->out, "\n<details><summary>The whole recipe</summary>\n");
+    markdown_put_fence(&s->out, "yaml", yaml.data ? yaml.data : "", yaml.len);
+    buf_puts(&s->out, "\n</details>\n");
+    buf_release(&yaml);
+}
