@@ -52,7 +52,13 @@ static void tell_push(const struct args_common *c, const json_t *answer)
     format_bytes(bytes, sizeof bytes, number(answer, "bytes"));
     format_bytes(sent, sizeof sent, number(answer, "sent"));
     if (json_is_true(json_object_get(answer, "unchanged"))) note(c, "Everything is there already, in commit %.12s.", member(answer, "commit"));
-    else note(c, "Commit %.12s: %.0f files, %s (%s of large files sent now), %.0f removed.", member(answer, "commit"), number(answer, "files"), bytes, sent, number(answer, "removed"));
+    else {
+        char more[120] = "";
+        size_t n = 0;
+        if (number(answer, "sent") > 0) n += (size_t)snprintf(more, sizeof more, ", %s of it sent to the store of large files now", sent);
+        if (number(answer, "removed") > 0) snprintf(more + n, sizeof more - n, "; %.0f removed", number(answer, "removed"));
+        note(c, "Commit %.12s: %.0f file%s, %s%s.", member(answer, "commit"), number(answer, "files"), number(answer, "files") == 1 ? "" : "s", bytes, more);
+    }
     if (!c->json) {
         print_safe(stdout, member(answer, "url"), strlen(member(answer, "url")));
         putchar('\n');

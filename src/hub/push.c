@@ -34,8 +34,8 @@ static sc_status refuse_findings(const struct push *p, const struct push_finding
     }
     const char *kind = found->at[0].kind;
     bool is_place = strcmp(kind, "local-path") == 0 || strcmp(kind, "home-directory") == 0;
-    sc_status status = FAIL(err, SC_E_ARGUMENT, "nothing was sent, because %s%s should not be published: %.250s; %s, leave the file out with --exclude, or give --allow if it is none", n > 1 ? "several things " : "this ",
-                            n > 1 ? "here" : "here", first, is_place ? "write a relative path or a name there" : "take it out, and make a new one if anybody has seen it");
+    sc_status status = FAIL(err, SC_E_ARGUMENT, "nothing was sent: %s should not be published: %.230s; %s, leave the file out with --exclude, or say with --allow that it is none", n > 1 ? "several things here" : "something here", first,
+                            is_place ? "write a relative path or a name there" : "take it out, and make a new one if anybody has seen it");
     mem_free(first);
     return status;
 }
@@ -203,13 +203,32 @@ static void answer(sc_text *out, const struct push *p, const struct outcome *o)
     mem_free(address);
 }
 
+/* Of a model or an adapter. A push without a card is still a push. */
+static void write_card(const struct push *p)
+{
+    static const char *const marks[] = { "config.json", "adapter_config.json" };
+    const sc_push_config *c = p->config;
+    bool is_model = false;
+    sc_error why = { 0 };
+    for (int i = 0; i < 2; i++) {
+        char *path = path_join(c->directory, marks[i]);
+        is_model |= path_exists(path);
+        mem_free(path);
+    }
+    if (!c->card || p->is_dataset || !is_model || c->include.n) return;
+    if (push_write_card(c->directory, strchr(p->repo, '/') ? p->repo : NULL, &why) != SC_OK) http_note(&p->http, "no card was written: %s", why.message);
+}
+
 static sc_status push_run(sc_text *out, struct push *p, sc_error *err)
 {
     const sc_push_config *c = p->config;
     struct push_findings found = { 0 };
     struct outcome o = { 0 };
     TRY(open_push(p, err));
-    if (!c->dry_run) TRY(may_push(p, err));
+    if (!c->dry_run) {
+        TRY(may_push(p, err));
+        write_card(p);
+    }
     TRY(push_files_read(&p->files, c, err));
     TRY(push_name_places(p, err));
     TRY(push_check(&found, &p->files, c, p->env.token, err));

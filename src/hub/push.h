@@ -124,6 +124,9 @@ sc_status push_large(struct push *p, sc_error *err);
 /* Gives what came from the Hub the name it has there, in the text that is sent: push_places.c. */
 sc_status push_name_places(struct push *p, sc_error *err);
 
+/* Writes README.md unless there is one of somebody else's. Which function does it is said in rows.c, since cards stand above. */
+extern sc_status (*const push_write_card)(const char *directory, const char *repo, sc_error *err);
+
 extern const struct sc_options push_options;
 
 #endif

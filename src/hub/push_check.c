@@ -45,6 +45,13 @@ static bool is_here(void *user, const char *path, size_t len)
 
 static bool is_key_char(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; }
 
+/* Whether only the blanks and dashes of YAML stand before it. */
+static bool begins_line(const char *text, size_t from, size_t at)
+{
+    while (at > from && (text[at - 1] == ' ' || text[at - 1] == '-')) at--;
+    return at == 0 || text[at - 1] == '\n';
+}
+
 /* The nearest name before `at` that is followed by a colon, in quotes or at the beginning of a line. */
 static char *key_before(const char *text, size_t at)
 {
@@ -56,7 +63,7 @@ static char *key_before(const char *text, size_t at)
         bool is_quoted = end > from && text[end - 1] == '"';
         if (is_quoted) end--;
         for (begin = end; begin > from && end - begin < 64 && is_key_char(text[begin - 1]);) begin--;
-        bool begins = is_quoted ? begin > from && text[begin - 1] == '"' : begin == 0 || strchr("\n -", text[begin - 1]);
+        bool begins = is_quoted ? begin > from && text[begin - 1] == '"' : begins_line(text, from, begin) && (text[colon + 1] == ' ' || text[colon + 1] == '\n');
         if (end > begin && end - begin < 64 && begins) return mem_strndup(text + begin, end - begin);
     }
     return NULL;
@@ -86,7 +93,7 @@ static bool on_found(void *user, const struct finding *f)
     out->at = mem_grow(out->at, (out->n + 1) * sizeof *out->at);
     struct push_finding *x = &out->at[out->n++];
     *x = (struct push_finding){ .file = c->file, .line = c->has_lines ? c->line : 0, .kind = f->kind, .key = c->has_keys ? key_before(c->text, f->at) : NULL };
-    error_quote(x->shown, 5, c->text + f->at, f->len < 4 ? f->len : 4);
+    for (size_t i = 0; i < 4 && i < f->len; i++) x->shown[i] = c->text[f->at + i] > ' ' && c->text[f->at + i] < 127 ? c->text[f->at + i] : '?';
     return true;
 }
 
@@ -174,6 +181,6 @@ char *push_finding_text(const struct push_files *f, const struct push_finding *x
     buf_puts(&b, f->at[x->file].path);
     if (x->line) buf_printf(&b, ", line %zu", x->line);
     if (x->key) buf_printf(&b, " (%s)", x->key);
-    buf_printf(&b, ": %s that begins with %s", x->kind, x->shown);
+    buf_printf(&b, ": %s beginning with %s", x->kind, x->shown);
     return b.data;
 }

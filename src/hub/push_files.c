@@ -171,11 +171,18 @@ sc_status push_files_read(struct push_files *out, const sc_push_config *c, sc_er
 
 /* ---- bytes -------------------------------------------------------------------------------------------------------------------------- */
 
+/* A file that only grew is still what was read of it. */
 bool push_file_changed(const struct push_file *f)
 {
     struct stat st;
+    char sha256[65] = "";
     if (f->has_content) return false;
-    return stat(f->local, &st) != 0 || (uint64_t)st.st_size < f->size || time_of(&st) != f->modified;
+    if (stat(f->local, &st) != 0 || (uint64_t)st.st_size < f->size) return true;
+    if (time_of(&st) == f->modified) return false;
+    int fd = open(f->local, O_RDONLY | O_CLOEXEC);
+    bool is_same = fd >= 0 && digest_file(fd, f->size, sha256, NULL, NULL) == SC_OK && strcmp(sha256, f->sha256) == 0;
+    if (fd >= 0) close(fd);
+    return !is_same;
 }
 
 sc_status push_file_load(struct buf *out, const struct push_file *f, sc_error *err)

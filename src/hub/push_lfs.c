@@ -3,6 +3,7 @@
  * that a push that was killed goes on with the next. Addresses expire; then new ones are asked for. Source: huggingface_hub lfs. */
 #include "hub/push.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -86,10 +87,15 @@ static void remember(const struct push *p, const struct lfs_action *a)
     mem_free(path);
 }
 
+/* With what a killed writing left of it. */
 static void forget(const struct push *p, const char *oid)
 {
-    char *path = state_path(p, oid);
-    (void)unlink(path);
+    char *path = state_path(p, oid), *slash = strrchr(path, '/');
+    *slash = 0;
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;)
+        if (strncmp(e->d_name, oid, strlen(oid)) == 0) (void)unlinkat(dirfd(d), e->d_name, 0);
+    if (d) closedir(d);
     mem_free(path);
 }
 

@@ -175,10 +175,11 @@ static sc_status wrong(const struct lfs_action *a, const char *what, sc_error *e
     return FAIL(err, SC_E_FORMAT, "the Hub's answer about the large file %.12s... %s", a->oid, what);
 }
 
-static bool make_parts(struct lfs_action *a, uint64_t part_bytes)
+/* named: how many are there at most, so that a number alone takes no memory. */
+static bool make_parts(struct lfs_action *a, uint64_t part_bytes, size_t named)
 {
-    uint64_t n = part_bytes ? (a->size + part_bytes - 1) / part_bytes : 0;
-    if (n == 0 || n > MAX_PARTS) return false;
+    uint64_t n = a->size / part_bytes + (a->size % part_bytes != 0);
+    if (n == 0 || n > MAX_PARTS || n > named) return false;
     a->part_bytes = part_bytes;
     a->n_parts = (size_t)n;
     a->part = mem_zero(a->n_parts, sizeof *a->part);
@@ -194,7 +195,7 @@ static sc_status read_parts(struct lfs_action *a, const json_t *header, bool is_
     char *end = NULL;
     int64_t bytes = json_is_integer(size) ? json_integer_value(size) : json_is_string(size) && json_string_length(size) < 16 ? strtoll(json_string_value(size), &end, 10) : 0;
     if (bytes < 1 || bytes > PART_BYTES_MAX || (end && *end)) return wrong(a, "has no usable size of its parts", err);
-    if (!make_parts(a, (uint64_t)bytes)) return wrong(a, "would cut it into more parts than there can be", err);
+    if (!make_parts(a, (uint64_t)bytes, json_object_size(header))) return wrong(a, "has parts that do not fit its size", err);
     size_t n = 0;
     json_object_foreach((json_t *)(uintptr_t)header, key, value) {
         size_t digits = strspn(key, "0123456789");
@@ -289,7 +290,7 @@ sc_status lfs_state_read(struct lfs_action *out, const char *text, size_t len, b
         a.size = (uint64_t)size;
         a.href = mem_strdup(href);
         a.verify = verify ? mem_strdup(verify) : NULL;
-        is_whole = make_parts(&a, (uint64_t)bytes) && json_array_size(parts) == a.n_parts && json_array_size(etags) == a.n_parts;
+        is_whole = make_parts(&a, (uint64_t)bytes, json_array_size(parts)) && json_array_size(parts) == a.n_parts && json_array_size(etags) == a.n_parts;
     }
     for (size_t i = 0; is_whole && i < a.n_parts; i++) {
         const char *part = json_string_value(json_array_get(parts, i)), *etag = json_string_value(json_array_get(etags, i));

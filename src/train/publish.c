@@ -106,7 +106,7 @@ sc_status publisher_open(struct publisher **out, const sc_train_config *c, sc_er
     split_allow(p);
     sc_push_config push = config_of(p);
     sc_status status = check_recipe(p, err);
-    if (status == SC_OK && (status = sc_push_check(&repo, &push, err)) != SC_OK) (void)error_prefix(err, status, "push_to_hub");
+    if (status == SC_OK && (status = sc_push_check(&repo, &push, err)) != SC_OK) (void)error_prefix(err, status, "push_to_hub is true (set it to false to train alone)");
     if (status == SC_OK) p->repo = mem_strndup(repo.data, repo.len);
     sc_text_free(&repo);
     if (status == SC_OK) *out = p;

@@ -10,8 +10,10 @@ import fnmatch
 import hashlib
 import json
 import re
+import sys
 import threading
 import time
+import traceback
 import uuid
 from http.server import ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -31,7 +33,7 @@ def tracks(attributes, path):
         words = line.split()
         if len(words) < 2 or words[0].startswith("#"):
             continue
-        pattern = words[0].replace("[[:space:]]", " ").lstrip("/")
+        pattern = re.sub(r"\\(.)", r"[\1]", words[0].replace("[[:space:]]", " ")).lstrip("/")
         if fnmatch.fnmatch(path if "/" in pattern else path.rsplit("/", 1)[-1], pattern):
             for word in words[1:]:
                 found = True if word == "filter=lfs" else False if word.startswith("filter=") or word == "-filter" else found
@@ -71,11 +73,16 @@ class UploadHandler(Handler):
         path = unquote(urlsplit(self.path).path)
         hub = self.server.hub
         match = re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+?)(?:/revision/(.+))?", path)
+        tree = re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+?)/tree/(.+)", path)
+        if tree and (tree[1], tree[2]) in hub.stored:
+            return self.logged(lambda: self.send_tree(hub.stored[tree[1], tree[2]], tree[3]))
         raw = re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if self.server.role == "hub" and path == "/api/whoami-v2" and self.rights():
             return self.reply(200, {"name": "alice", "type": "user", "auth": {"accessToken": {"role": self.rights()}}})
         if match and (match[1], match[2]) in hub.stored:
             return self.logged(lambda: self.send_info((match[1], match[2]), match[3] or "main"))
+        if match and match[2] not in hub.repos:
+            return self.logged(lambda: self.reply(404, {"error": "Repository not found"}, [("X-Error-Code", "RepoNotFound")]))
         if raw and ("datasets" if raw[1] else "models", raw[2]) in hub.stored:
             return self.logged(lambda: self.send_stored(hub.stored["datasets" if raw[1] else "models", raw[2]], raw[3], raw[4]))
         return super().do_GET()
@@ -233,6 +240,14 @@ class UploadHandler(Handler):
             return self.reply(404, {"error": "Invalid rev id"}, [("X-Error-Code", "RevisionNotFound")])
         head = repo.head(revision)
         return self.reply(200, {"id": key[1], "sha": head.oid, "private": repo.private, "siblings": [{"rfilename": p} for p in head.files]})
+
+    def send_tree(self, repo, revision):
+        rows = []
+        for path, f in repo.head(revision).files.items():
+            rows.append({"type": "file", "path": path, "size": len(f[1]) if f[0] == "regular" else f[2], "oid": git_sha1(f[1]) if f[0] == "regular" else "0" * 40})
+            if f[0] == "lfs":
+                rows[-1]["lfs"] = {"oid": f[1], "size": f[2], "pointerSize": 130}
+        return self.reply(200, rows)
 
     def send_stored(self, repo, revision, path):
         commit = repo.commits.get(revision) or (repo.head(revision) if revision in repo.branches else None)
@@ -404,8 +419,14 @@ class UploadHub(FakeHub):
         server = ThreadingHTTPServer(("127.0.0.1", 0), UploadHandler)
         server.daemon_threads = True
         server.hub, server.role = self, role
+        server.handle_error = self.note_error
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         return server
+
+    def note_error(self, request, client_address):
+        """A client that is gone is no mistake; all else is one, of the test or of this hub."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            self.broken.append(traceback.format_exc())
 
     def commits(self, name, branch="main", kind="models"):
         """Commits behind the first one, oldest first."""
