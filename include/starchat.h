@@ -469,13 +469,7 @@ typedef struct {
     const char *report_to;               /* none, tensorboard, all                                               */
     const char *activations;             /* f32                                                                  */
     const char *export_gguf;             /* "": none; storage type of a GGUF file beside the result              */
-    /* publishing, by sc_push: keys and meanings of transformers, but private by default */
-    bool        push_to_hub;             /* at the end, and as hub_strategy says; refused at the start if it could not be done    */
-    const char *hub_model_id;            /* "org/name"; "": the last part of output_dir, of the token's owner                     */
-    const char *hub_strategy;            /* end, every_save, checkpoint (and last-checkpoint/), all_checkpoints                   */
-    const char *hub_revision;            /* branch                                                                               */
-    const char *hub_allow;               /* as sc_push_config's allow, with commas                                               */
-    bool        hub_private_repo, hub_always_push;
+    bool push_to_hub; const char *hub_model_id, *hub_strategy, *hub_revision, *hub_allow; bool hub_private_repo, hub_always_push;   /* publishing by sc_push, as transformers does: docs/push.md */
     sc_on_event on_event; void *user;
 } sc_train_config;                       /* options "train"; lists are filled by sc_recipe */
 

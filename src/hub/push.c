@@ -118,9 +118,9 @@ static sc_status decide(struct push *p, sc_error *err)
 
 struct outcome { struct push_commit commit; size_t files, removed; uint64_t bytes; bool is_unchanged; };
 
-static sc_status decide_and_commit(struct outcome *o, bool *again, struct push *p, sc_error *err)
+static sc_status decide_and_commit(struct outcome *o, enum push_again *again, struct push *p, sc_error *err)
 {
-    *again = false;
+    *again = AGAIN_NO;
     o->files = o->removed = 0;
     o->bytes = 0;
     TRY(decide(p, err));
@@ -144,16 +144,16 @@ static sc_status commit_once(struct outcome *o, struct push *p, sc_error *err)
 {
     int moved = 0, passing = 0;
     for (;;) {
-        bool again;
+        enum push_again again;
         sc_error why = { 0 };
         sc_status status = decide_and_commit(o, &again, p, &why);
-        bool is_moved = again && strstr(why.message, "answer 412") != NULL;
         if (status == SC_OK) return SC_OK;
-        if (!again || (is_moved ? moved++ == TRIES_MOVED : passing++ == TRIES_PASSING)) {
+        if (again == AGAIN_NO || (again == AGAIN_MOVED ? moved++ == TRIES_MOVED : passing++ == TRIES_PASSING)) {
             if (err) *err = why;
             return status;
         }
-        http_note(&p->http, is_moved ? "%s was changed by somebody else meanwhile; looking at it again" : "no answer to the commit; looking whether %s has it", p->repo);
+        if (again == AGAIN_MOVED) http_note(&p->http, "%s was changed by somebody else meanwhile; looking at it again", p->repo);
+        else http_note(&p->http, "no answer to the commit; looking whether %s has it", p->repo);
     }
 }
 

@@ -112,8 +112,9 @@ sc_status push_name(struct push *p, const char *repo, sc_error *err);           
 sc_status push_create(struct push *p, sc_error *err);
 sc_status push_read_head(struct push *p, sc_error *err);                        /* makes the branch if need be */
 sc_status push_ask_modes(struct push *p, sc_error *err);
-/* *again: the branch moved, or nobody knows whether the commit came to be: look at the head and decide anew. */
-sc_status push_commit(struct push_commit *out, bool *again, struct push *p, char *const *remove, size_t n_remove, sc_error *err);
+/* *again: after a failure, whether looking at the head and deciding anew may help. */
+enum push_again { AGAIN_NO, AGAIN_MOVED /* the branch is another one */, AGAIN_UNKNOWN /* nobody knows whether the commit came to be */ };
+sc_status push_commit(struct push_commit *out, enum push_again *again, struct push *p, char *const *remove, size_t n_remove, sc_error *err);
 sc_status push_remote_text(struct buf *out, struct push *p, const char *path, sc_error *err);   /* a small file of the head; empty if there is none */
 char     *push_address(const struct push *p);                                   /* of the repository, for people; mem_free it */
 /* A sentence for an answer that is no success. */

@@ -285,7 +285,7 @@ static sc_status commit_text(struct buf *b, const struct push *p, char *const *r
     return SC_OK;
 }
 
-static sc_status send_commit(struct push_commit *out, bool *again, struct push *p, const struct buf *text, sc_error *err)
+static sc_status send_commit(struct push_commit *out, enum push_again *again, struct push *p, const struct buf *text, sc_error *err)
 {
     struct http_reply r = { 0 };
     char *url = branch_address(p, "commit", true);
@@ -293,19 +293,19 @@ static sc_status send_commit(struct push_commit *out, bool *again, struct push *
     const struct http_request q = { .url = url, .accept = "application/json", .max_body = REPLY_MAX, .body = &body };
     sc_status status = http_once(&p->http, &q, &r, err);
     bool is_passing = (status != SC_OK && r.transport != CURLE_OK && http_is_passing(&p->http, &r)) || (status == SC_OK && http_is_passing(&p->http, &r));
-    *again = is_passing || (status == SC_OK && r.status == 412);
+    *again = is_passing ? AGAIN_UNKNOWN : status == SC_OK && r.status == 412 ? AGAIN_MOVED : AGAIN_NO;
     if (status == SC_OK && is_done(&r)) status = push_parse_commit(out, r.body.data ? r.body.data : "", r.body.len, err);
     else if (status == SC_OK) status = push_refusal(p, &r, "the commit", err);
-    if (is_passing && http_wait(&p->http, &r, 1, err) != SC_OK) *again = false;
+    if (is_passing && http_wait(&p->http, &r, 1, err) != SC_OK) *again = AGAIN_NO;
     mem_free(url);
     http_reply_release(&r);
     return status;
 }
 
-sc_status push_commit(struct push_commit *out, bool *again, struct push *p, char *const *remove, size_t n_remove, sc_error *err)
+sc_status push_commit(struct push_commit *out, enum push_again *again, struct push *p, char *const *remove, size_t n_remove, sc_error *err)
 {
     struct buf text;
-    *again = false;
+    *again = AGAIN_NO;
     *out = (struct push_commit){ 0 };
     buf_init(&text, COMMIT_MAX);
     sc_status status = commit_text(&text, p, remove, n_remove, err);

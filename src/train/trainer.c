@@ -126,6 +126,7 @@ static sc_status write_now(void *user, sc_error *err)
 {
     struct trainer *t = user;
     sc_error why = { 0 };
+    if (!leads(t)) return SC_OK;
     t->pushes_now = publisher_wants(t->publisher, &t->journal);
     if (!t->pushes_now) return SC_OK;
     sc_status status = result_write_now(&t->l, &why);
@@ -404,6 +405,7 @@ sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err)
     trainer_close(&t);                                    /* waits for messages on their way: somebody has to notice a rank that is gone */
     comm_alive_stop(t.alive);
     struct journal quiet = { .config = &own, .rt = rt };
+    publisher_settle(t.publisher, &quiet);
     if (status == SC_OK) publisher_end(t.publisher, &quiet, step);
     publisher_close(t.publisher);
     return status;

@@ -376,6 +376,73 @@ def test_killed_at_random_moments(w):
     print(f"       {kills} kills in {runs} pushes of {length:.2f} s")
 
 
+# ---- from a recipe -------------------------------------------------------------------------------------------------------------------------
+
+CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 267, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 64,
+          "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu", "tie_word_embeddings": True, "initializer_range": 0.1, "bos_token_id": 261, "eos_token_id": 261}
+RECIPE = {"model_name_or_path": "base", "dataset_name": "dialogues.jsonl", "dialogue_template": "no_system", "block_size": 64, "max_steps": 10, "total_train_batch_size": 2, "lora_r": 4, "learning_rate": 0.005,
+          "evaluation_strategy": "no", "save_steps": 4, "save_total_limit": 1, "logging_steps": 5, "output_dir": "out", "push_to_hub": True, "hub_model_id": "org/run"}
+RESULT = {"adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "run.json", "events.jsonl", "report.html", "README.md", ".gitattributes"}
+
+
+def prepare_training(w):
+    (w.place / "config.json").write_text(json.dumps(CONFIG))
+    p = w.run("init", "config.json", "base", "--tokenizer", ROOT / "tests/golden/tokenizers/bytes/tokenizer.json", "--seed", 7)
+    assert p.returncode == 0, p.err
+    with open(w.place / "dialogues.jsonl", "w") as f:
+        for i in range(60):
+            f.write(json.dumps({"messages": [{"role": "user", "content": f"say {i}"}, {"role": "assistant", "content": f"{i} " * (1 + i % 5)}]}) + "\n")
+
+
+def train(w, code=0, **changes):
+    env = changes.pop("env", {})
+    recipe = {**RECIPE, **changes}
+    (w.place / "recipe.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in recipe.items()))
+    p = w.run("train", "recipe.yaml", **env)
+    assert p.returncode == code, p.err
+    return p
+
+
+def test_training_publishes(w):
+    prepare_training(w)
+    p = train(w, code=1, env={"HF_TOKEN": "hf_reads"})
+    assert "push_to_hub" in p.err and "answer 403" in p.err and not list(w.place.glob("out/checkpoint-*")), p.err
+    p = train(w, code=1, env={"HF_TOKEN": ""})
+    assert "set it to false to train alone" in p.err and "HF_TOKEN" in p.err
+    p = train(w, code=1, output_dir=str(w.place / "absolute"))
+    assert "output_dir of the recipe" in p.err and "hub_allow" in p.err and not list(w.place.glob("absolute/checkpoint-*")), p.err
+    p = train(w, hub_strategy="checkpoint", hub_always_push=True)
+    assert f"published: {w.hub.url}/org/run" in p.err, p.err
+    state, titles = w.state("org/run"), [c.title for c in w.hub.commits("org/run")]
+    assert RESULT <= set(state), RESULT - set(state)
+    assert {n for n in state if "checkpoint" in n} and all(n.startswith("last-checkpoint/") for n in state if "checkpoint" in n), state
+    assert titles == ["Training in progress, step 4", "Training in progress, step 8", "End of training"], titles
+    assert w.hub.stored["models", "org/run"].private
+    weights = (w.place / "out/adapter_model.safetensors").read_bytes()
+    assert state["adapter_model.safetensors"] == ("lfs", sha256(weights), len(weights))
+    checkpoint = next(w.place.glob("out/checkpoint-10"))
+    assert {n.removeprefix("last-checkpoint/") for n in state if n.startswith("last-checkpoint/")} == {f.name for f in checkpoint.iterdir()}
+    assert not list(w.place.glob("out/*.tmp-*"))
+    p = w.run("push", "out", "org/run")
+    assert p.returncode == 0 and "Everything is there already" in p.err, p.err
+
+
+def test_training_survives_the_hub(w):
+    prepare_training(w)
+    w.hub.upload_faults = {"/commit/": [("status", 413)] * 9}
+    p = train(w, hub_strategy="every_save")
+    assert "the result is in out, but could not be published" in p.err and "starchat push out org/run" in p.err and "training goes on" in p.err, p.err
+    assert (w.place / "out/adapter_model.safetensors").exists() and not w.hub.commits("org/run")
+    w.hub.upload_faults = {}
+    p = w.run("push", "out", "org/run")
+    assert p.returncode == 0 and RESULT <= set(w.state("org/run")), p.err
+    p = train(w, hub_strategy="end", output_dir="two", hub_model_id="")
+    assert [c.title for c in w.hub.commits("alice/two")] == ["End of training"], p.err
+    p = train(w, hub_strategy="all_checkpoints", output_dir="three", hub_model_id="org/three", hub_always_push=True, hub_private_repo=False, lora_r=0)
+    state = w.state("org/three")
+    assert {n.split("/")[0] for n in state if n.startswith("checkpoint-")} == {"checkpoint-4", "checkpoint-8", "checkpoint-10"} and "model.safetensors" in state and not w.hub.stored["models", "org/three"].private
+
+
 def main():
     tests = [(n, f) for n, f in globals().items() if n.startswith("test_") and (len(sys.argv) < 3 or n in sys.argv[2:])]
     passed = failed = 0
