@@ -89,6 +89,7 @@ static int run_push(const struct command *self, int argc, char **argv)
     push.exclude = take(&a, "exclude", lists.exclude);
     push.remove = take(&a, "delete", lists.remove);
     push.allow = take(&a, "allow", lists.allow);
+    push.card = !args_has(&a, "no-card");
     push.on_event = draw_event;
     push.user = &a.common;
     sc_status status = sc_push(&text, &push, &err);
@@ -105,23 +106,24 @@ static int run_push(const struct command *self, int argc, char **argv)
 }
 
 static const char *const push_tables[] = { "push", NULL };
-static const char *const push_hidden[] = { "home", NULL };
+static const char *const push_hidden[] = { "home", "card", NULL };
 static const struct flag push_flags[] = {
     { "include", NULL, "PATTERN", "only files whose path fits, also of what is left out by itself; may be given several times", NULL },
     { "exclude", NULL, "PATTERN", "not these files; may be given several times", NULL },
     { "delete", NULL, "PATTERN", "remove these from the repository unless they are here; may be given several times", NULL },
     { "allow", NULL, "PATTERN", "no secret after all: a path, PATH:LINE, a kind, or the text itself; may be given several times", NULL },
+    { "no-card", NULL, NULL, "write no README.md; without this one is written unless somebody else wrote one", NULL },
     FLAG_JSON,
     FLAG_END,
 };
 const struct command command_push = {
     .name = "push", .operands = "DIR ORG/NAME", .summary = "publish a model, a training's result or data on the Hugging Face Hub",
     .min_operands = 1, .max_operands = 2, .run = run_push, .tables = push_tables, .flags = push_flags, .hidden = push_hidden,
-    .details = "Makes the repository if it is not there, private unless --public, and one commit; datasets/ORG/NAME is a data set. Of a\n"
-               "training goes what others need: weights or adapter, tokenizer, template, configuration, recipe and curves; not its\n"
-               "checkpoints, prepared data and optimiser. A push that was interrupted goes on when the same command is given again:\n"
-               "what the Hub has is not sent twice. Files that hold keys, passwords or places of this machine are refused.\n"
-               "HF_TOKEN must be a token that may write. Prints the address.\n\n"
+    .details = "Makes the repository if it is not there, private unless --public, and one commit; datasets/ORG/NAME is a data set.\n"
+               "Of a training goes what others need: weights or adapter, tokenizer, template, configuration, recipe and curves;\n"
+               "not its checkpoints, prepared data and optimiser. A push that was interrupted goes on when the same command is\n"
+               "given again: what the Hub has is not sent twice. Files that hold keys, passwords or places of this machine are\n"
+               "refused. HF_TOKEN must be a token that may write. Prints the address.\n\n"
                "  starchat push runs/mine org/mine-7b --dry-run\n"
                "  starchat push runs/mine org/mine-7b --public --message \"First version\"\n"
                "  starchat push answers.jsonl datasets/org/answers --pull-request",

@@ -160,7 +160,7 @@ TEST(batches_must_hold_together)
         { OBJECT("10", "{\"href\":\"https://s/x\",\"header\":{\"chunk_size\":\"0\",\"1\":\"https://s/1\"}}"), "size of its parts" },
         { OBJECT("10", "{\"href\":\"https://s/x\",\"header\":{\"chunk_size\":10,\"1\":\"file:///etc/passwd\"}}"), "parts" },
         { OBJECT("1000000000", "{\"href\":\"https://s/x\",\"header\":{\"chunk_size\":1,\"1\":\"https://s/1\"}}"), "parts" },
-        { "{\"objects\":[{\"oid\":\"" SHA_A "\",\"size\":1,\"error\":{\"code\":413,\"message\":\"too \\u001b[31mlarge\"}}]}", "too \\x1b[31mlarge" },
+        { "{\"objects\":[{\"oid\":\"" SHA_A "\",\"size\":1,\"error\":{\"code\":413,\"message\":\"too \\u001b[31mlarge\"}}]}", "too \\x1B[31mlarge" },
         { "{\"objects\":[{\"oid\":\"xyz\",\"size\":1}]}", "SHA-256" }, { "{\"objects\":3}", "list" }, { "no", "large files" } };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         sc_error e = { 0 };
