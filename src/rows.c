@@ -1,4 +1,5 @@
 /* rows.c - the one list of all that plugs in: backends, architectures, option tables. It may include every header. */
+#include "card/card.h"
 #include "cpu/cpu.h"
 #include "data/data.h"
 #include "eval/eval.h"
@@ -35,5 +36,5 @@ sc_status (*const measure_live)(json_t **out, sc_model *m, const struct live_tas
 const struct sc_options *const option_tables[] = {
     &runtime_options, &model_options, &session_options, &prompt_cache_options, &sample_options, &pull_options, &push_options, &convert_options, &init_options, &prepare_options, &train_options,
     &merge_options, &serve_options, &eval_options, &eval_compare_options, &judge_options, &judge_audit_options, &judge_prompts_options,
-    &rank_options, &rank_server_options, &rank_export_options, &rank_report_options, NULL,
+    &rank_options, &rank_server_options, &rank_export_options, &rank_report_options, &card_options, &lineage_options, NULL,
 };

@@ -26,7 +26,9 @@ bool sc_card_is_own(const char *text, size_t len)
     if (!at || len - (size_t)(at - text) < mark + 64) return false;
     digest(hex, text, (size_t)(at - text));
     const char *rest = at + mark + 64, *end = text + len;
-    return memcmp(at + mark, hex, 64) == 0 && end - rest >= 4 && memcmp(rest, " -->", 4) == 0 && strspn(rest + 4, " \r\n") == (size_t)(end - rest - 4);
+    if (memcmp(at + mark, hex, 64) != 0 || end - rest < 4 || memcmp(rest, " -->", 4) != 0) return false;
+    for (rest += 4; rest < end && (*rest == '\r' || *rest == '\n' || *rest == ' ');) rest++;
+    return rest == end;
 }
 
 static void make(struct buf *out, const struct card_facts *f)
@@ -89,10 +91,10 @@ sc_status sc_card_write(const char *directory, const sc_card_config *c, sc_error
     struct card_facts f;
     struct buf text;
     char *path = path_join(directory, "README.md");
-    sc_status status = check_place(path, c->overwrite, err);
-    if (status == SC_OK) status = facts_read(&f, directory, c, err);
+    sc_status status = facts_read(&f, directory, c, err);
     if (status == SC_OK) {
-        status = write_curves(directory, &f, err);
+        status = check_place(path, c->overwrite, err);
+        if (status == SC_OK) status = write_curves(directory, &f, err);
         make(&text, &f);
         if (status == SC_OK) status = file_write(path, text.data, text.len, err);
         buf_release(&text);

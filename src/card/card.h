@@ -19,7 +19,7 @@ struct card_facts {
     json_t *record, *adapter, *config;      /* lineage.json (or of the .gguf file), adapter_config.json, config.json         */
     const json_t *training, *base;          /* the record of the training run that it all goes back to; the model that it began with */
     char *base_hub, *base_name, *licence;   /* "org/name" or NULL; what people call it; identifier or NULL                   */
-    const char *relation;                   /* base_model_relation of the Hub; NULL: made from nothing                       */
+    const char *relation; bool is_drawn;    /* base_model_relation of the Hub; NULL: unknown, or is_drawn: its weights began as random numbers of this program */
     json_t *events;                         /* of events.jsonl                                                               */
     struct eval_record eval[CARD_FILES_MAX]; size_t n_eval;
     struct report judge[CARD_FILES_MAX]; size_t n_judge;
@@ -27,6 +27,7 @@ struct card_facts {
 };
 sc_status facts_read(struct card_facts *f, const char *directory, const sc_card_config *c, sc_error *err);
 void      facts_release(struct card_facts *f);
+void      facts_find_base(struct card_facts *f);                                     /* base, training, licence, relation from record, adapter and c */
 bool      facts_is_of(const struct card_facts *f, const struct eval_record *r);      /* whether the results are of this very model */
 const json_t *lineage_training(const json_t *record);                                /* the newest training run in a record; NULL: none */
 const char *text_member(const json_t *o, const char *key);                           /* "" if there is none */

@@ -31,7 +31,7 @@ static void count_put(char *out, size_t bytes, double n)
 {
     struct buf b;
     buf_init(&b, 0);
-    html_put_count(&b, (uint64_t)n);
+    html_put_count(&b, (uint64_t)fmin(fmax(n, 0), 1e18));
     snprintf(out, bytes, "%s", b.data);
     buf_release(&b);
 }
@@ -68,7 +68,8 @@ static void put_model(struct sheet *s, const struct card_facts *f)
     size_t i;
     sheet_heading(s, "Model");
     sheet_table(s, columns, 2);
-    row(s, "base model", f->base_hub ? f->base_hub : f->base_name ? f->base_name : "none: the weights were drawn, or no record tells");
+    row(s, "base model", f->base_hub ? f->base_hub : f->base_name ? f->base_name : "unknown: no record tells");
+    if (f->is_drawn) row(s, "its weights", "began as random numbers (starchat init)");
     row(s, "taken from", text_member(f->base, "source"));
     row(s, "revision", f->base ? *text_member(f->base, "revision") ? text_member(f->base, "revision") : "unknown" : "");
     json_array_foreach(files, i, file)
@@ -143,7 +144,8 @@ static void put_template(struct sheet *s, const struct card_facts *f)
     sheet_heading(s, "Chat template");
     if (!f->has_template) sheet_text(s, "The model carries no chat template, so it continues texts and does not answer messages.");
     else {
-        sheet_text(s, "%s A question and its answer look like this, white space and all:", *f->template_name ? f->template_name : *used ? used : "The model's own template.");
+        const char *name = *f->template_name ? f->template_name : lineage_base_name(used);
+        sheet_text(s, "%s%s%s A question and its answer look like this, white space and all:", *name ? "Template \"" : "The model's own template", name, *name ? "\"." : ".");
         if (jinja_render(&r, f->template.jinja, variables, 0, NULL, NULL) == SC_OK) markdown_put_fence(&s->out, "text", r.text.data, r.text.len);
         else sheet_text(s, "(the template refuses this example)");
         rendered_release(&r);
@@ -173,11 +175,12 @@ static void put_sources(struct sheet *s, const json_t *sources)
 
 static void put_dataset(struct sheet *s, const json_t *origin)
 {
-    static const char *const columns[] = { "split", ">samples", ">tokens", ">of which trained" };
+    static const char *const columns[] = { "part", ">samples", ">tokens", ">of which in answers" };
+    bool is_trained = strcmp(text_member(origin, "role"), "data") == 0;
     const json_t *dataset = json_object_get(origin, "dataset"), *counts = json_object_get(dataset, "counts"), *split, *language;
     const char *name;
     struct buf languages;
-    sheet_part(s, strcmp(text_member(origin, "role"), "data") == 0 ? "Trained on" : "Held out");
+    sheet_part(s, is_trained ? "Trained on" : "Held out");
     char dialogues[40], turns[40];
     count_put(dialogues, sizeof dialogues, real_member(counts, "dialogues"));
     count_put(turns, sizeof turns, real_member(counts, "turns"));
@@ -188,7 +191,7 @@ static void put_dataset(struct sheet *s, const json_t *origin)
     put_sources(s, json_object_get(dataset, "sources"));
     sheet_table(s, columns, 4);
     json_object_foreach(json_object_get(dataset, "splits"), name, split) {
-        cell(s, name);
+        cell(s, !is_trained || strcmp(name, "test") == 0 ? "held out" : "trained on");
         cell_count(s, split, "samples");
         cell_count(s, split, "tokens");
         cell_count(s, split, "trained");
@@ -231,6 +234,7 @@ static void put_judgements(struct sheet *s, const struct card_facts *f)
 {
     sheet_heading(s, "Judged by models");
     if (!f->n_judge) { sheet_text(s, "No judge compared its answers with another model's, or no verdicts were given to this page."); return; }
+    sheet_text(s, "Models are called here what the run called them; the records do not tell whether one of them is this very model.");
     for (size_t i = 0; i < f->n_judge; i++) {
         if (f->n_judge > 1) sheet_part(s, "%s", lineage_base_name(f->judge[i].directory));
         report_verdict(s, &f->judge[i]);

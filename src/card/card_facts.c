@@ -139,6 +139,16 @@ static const json_t *base_of(const json_t *record, bool *is_drawn)
     return NULL;
 }
 
+/* The model that the step began with. */
+static const json_t *nearest_of(const json_t *record)
+{
+    size_t i;
+    const json_t *origin;
+    json_array_foreach(json_object_get(record, "inputs"), i, origin)
+        if (strcmp(text_member(origin, "role"), "base") == 0 || strcmp(text_member(origin, "role"), "model") == 0) return origin;
+    return NULL;
+}
+
 static const struct builtin_model *builtin_of(const char *repo)
 {
     for (size_t i = 0; repo && builtin_models[i].name; i++)
@@ -148,12 +158,14 @@ static const struct builtin_model *builtin_of(const char *repo)
 
 static char *copy_or_null(const char *text) { return text && *text ? mem_strdup(text) : NULL; }
 
-static void find_base(struct card_facts *f)
+void facts_find_base(struct card_facts *f)
 {
     bool is_drawn = false;
     const char *in_adapter = text_member(f->adapter, "base_model_name_or_path"), *step = text_member(f->record, "step");
     f->training = lineage_training(f->record);
     f->base = base_of(f->training ? f->training : f->record, &is_drawn);
+    if (is_drawn) f->base = nearest_of(f->training ? f->training : f->record);
+    f->is_drawn = is_drawn;
     const char *hub = f->c->base && *f->c->base ? f->c->base : f->base ? hub_of(f->base) : NULL;
     if (!hub && !is_drawn && repo_id_is_valid(in_adapter, strlen(in_adapter)) && !path_exists(in_adapter)) hub = in_adapter;
     f->base_hub = copy_or_null(hub);
@@ -161,7 +173,7 @@ static void find_base(struct card_facts *f)
     const struct builtin_model *builtin = builtin_of(hub);
     const char *licence = f->c->license && *f->c->license ? f->c->license : f->base && *text_member(f->base, "licence") ? text_member(f->base, "licence") : builtin ? builtin->licence : NULL;
     f->licence = copy_or_null(licence);
-    bool has_base = f->base || f->base_hub;
+    bool has_base = (f->base && !is_drawn) || f->base_hub;
     if (has_base) f->relation = f->form == CARD_ADAPTER ? "adapter" : f->training || strcmp(step, "merge") == 0 ? "finetune" : strcmp(step, "convert") == 0 ? "quantized" : "finetune";
 }
 
@@ -281,7 +293,7 @@ static sc_status read_all(struct card_facts *f, sc_error *err)
     f->adapter = read_object(f->directory, "adapter_config.json");
     f->config = read_object(f->directory, "config.json");
     f->events = read_events(f->directory);
-    find_base(f);
+    facts_find_base(f);
     read_template(f);
     return read_measured(f, err);
 }

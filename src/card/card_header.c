@@ -56,7 +56,7 @@ static json_t *languages_of(const struct card_facts *f)
         double all = real_member(counts, "dialogues");
         if (strcmp(text_member(origin, "role"), "data") != 0) continue;
         json_object_foreach(json_object_get(counts, "per_language"), code, one)
-            if (*code && LANGUAGE_SHARE * real_member(one, "dialogues") >= all) add_once(out, code);
+            if (*code && strlen(code) <= 3 && LANGUAGE_SHARE * real_member(one, "dialogues") >= all) add_once(out, code);
     }
     return out;
 }
@@ -89,14 +89,13 @@ static json_t *tags_of(const struct card_facts *f)
 
 /* ---- results ----------------------------------------------------------------------------------------------------------------------------------- */
 
-static void put_metric(struct buf *out, const char *key, const char *metric, double value, double error)
+static void put_metric(struct buf *out, const char *key, const char *metric, double value)
 {
     buf_puts(out, "    - type: ");
     yaml_put_string(out, metric);
     buf_puts(out, "\n      name: ");
     yaml_put_string(out, key);
     buf_printf(out, "\n      value: %.6g\n", value);
-    if (error > 0) buf_printf(out, "      stderr: %.6g\n", error);
 }
 
 /* A task's scores; the data set is the Hub's where the task says so. */
@@ -107,9 +106,7 @@ static bool put_task(struct buf *out, const struct eval_record *r, const char *t
     bool has_any = false;
     char *metric;
     json_object_foreach((json_t *)(uintptr_t)scores, key, value) {
-        char error_key[200];
         if (!eval_score_key(&metric, &filter, key, value)) continue;
-        snprintf(error_key, sizeof error_key, "%s_stderr,%s", metric, filter);
         if (isfinite(json_number_value(value))) {
             if (!has_any) {
                 buf_puts(out, "  - task:\n      type: text-generation\n    dataset:\n      name: ");
@@ -119,7 +116,7 @@ static bool put_task(struct buf *out, const struct eval_record *r, const char *t
                 buf_puts(out, "\n    metrics:\n");
             }
             has_any = true;
-            put_metric(out, key, metric, json_number_value(value), real_member(scores, error_key));
+            put_metric(out, key, metric, json_number_value(value));
         }
         mem_free(metric);
     }

@@ -47,7 +47,9 @@ static void put_training(struct sheet *s, const struct card_facts *f)
     if (strcmp(loss, "dpo") != 0 && strcmp(loss, "orpo") != 0) item(s, "It was trained to imitate answers alone. No preferences of people were trained (neither DPO nor ORPO), so nothing taught it which of two answers is better, or when to refuse.");
     json_object_foreach(json_object_get(counts, "per_language"), code, one)
         if (real_member(one, "dialogues") > most) { most = real_member(one, "dialogues"); first = code; }
-    if (most > 0) item(s, "%.0f of %.0f dialogues were recognised as language \"%s\"; in others it was trained little or not at all.", most, real_member(counts, "dialogues"), *first ? first : "unsure");
+    bool is_known = *first && strlen(first) <= 3;
+    if (most > 0 && !is_known) item(s, "The language of most dialogues (%.0f of %.0f) was not recognised, so nothing is said here of languages.", most, real_member(counts, "dialogues"));
+    else if (most > 0) item(s, "%.0f of %.0f dialogues were recognised as language \"%s\"; in others it was trained little or not at all.", most, real_member(counts, "dialogues"), first);
 }
 
 static void put_held_out(struct sheet *s, const struct card_facts *f)

@@ -44,7 +44,10 @@ void yaml_put_object(struct buf *out, const json_t *object)
     size_t i;
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         if (json_is_object(value)) continue;
-        buf_printf(out, "%s:", key);
+        bool is_plain = *key && strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(key);
+        if (is_plain) buf_puts(out, key);
+        else yaml_put_string(out, key);
+        buf_putc(out, ':');
         if (!json_array_size(value)) buf_putc(out, ' ');
         if (!json_is_array(value)) put_scalar(out, value);
         else if (!json_array_size(value)) buf_puts(out, "[]");

@@ -13,6 +13,19 @@ static void time_put(char *out, size_t bytes, double seconds)
     else snprintf(out, bytes, "%.1f h", seconds / 3600);
 }
 
+static void energy_put(char *out, size_t bytes, double joules)
+{
+    if (joules < 360) snprintf(out, bytes, "%.2g J", joules);
+    else if (joules < 3.6e6) snprintf(out, bytes, "%.2g Wh", joules / 3600);
+    else snprintf(out, bytes, "%.3g kWh", joules / 3.6e6);
+}
+
+static void memory_put(char *out, size_t bytes, double n)
+{
+    if (n < 1e9) snprintf(out, bytes, "%.0f MB", 1e-6 * n);
+    else snprintf(out, bytes, "%.1f GB", 1e-9 * n);
+}
+
 static void row(struct sheet *s, const char *key, const char *value)
 {
     sheet_cell(s, false, key, strlen(key));
@@ -23,14 +36,16 @@ static void row(struct sheet *s, const char *key, const char *value)
 static void put_energy(struct sheet *s, const json_t *cost, double ranks)
 {
     const json_t *energy = json_object_get(cost, "energy");
-    double wh = real_member(energy, "joules") / 3600, low = real_member(cost, "processor_seconds") * ranks * WATTS_LOW / 3600, high = low * WATTS_HIGH / WATTS_LOW;
-    char text[500], span[40];
+    double processor = real_member(cost, "processor_seconds") * ranks;
+    char text[500], span[40], low[40], high[40];
+    energy_put(low, sizeof low, energy ? real_member(energy, "joules") : processor * WATTS_LOW);
+    energy_put(high, sizeof high, processor * WATTS_HIGH);
     if (energy) {
         time_put(span, sizeof span, real_member(energy, "seconds"));
-        snprintf(text, sizeof text, "%.3g Wh in %s, measured: %.150s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", wh, span, text_member(energy, "method"),
+        snprintf(text, sizeof text, "%s in %s, measured: %.150s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", low, span, text_member(energy, "method"),
                  ranks > 1 ? "; of the first machine alone" : "");
     } else
-        snprintf(text, sizeof text, "%.2g to %.2g Wh, an estimate: no energy counter of the processor could be read. It is the processor time above at %.0f to %.0f W for a busy core, an assumption that covers large servers "
+        snprintf(text, sizeof text, "%s to %s, an estimate: no energy counter of the processor could be read. It is the processor time above at %.0f to %.0f W for a busy core, an assumption that covers large servers "
                                     "and desktops; memory, losses of the power supply and cooling are not in it.", low, high, WATTS_LOW, WATTS_HIGH);
     row(s, "energy", text);
 }
@@ -46,7 +61,9 @@ static void put_machine(struct sheet *s, const json_t *training)
     row(s, "hardware", text);
     snprintf(text, sizeof text, "%.0f%s", ranks, ranks > 1 ? " processes that worked together; figures here are of the first one" : " process");
     row(s, "ranks", text);
-    snprintf(text, sizeof text, "%.1f GB at most, of %.1f GB", 1e-9 * real_member(machine, "peak_memory_bytes"), 1e-9 * real_member(machine, "memory_bytes"));
+    memory_put(a, sizeof a, real_member(machine, "peak_memory_bytes"));
+    memory_put(b, sizeof b, real_member(machine, "memory_bytes"));
+    snprintf(text, sizeof text, "%s at most, of %s", a, b);
     row(s, "memory", text);
     time_put(a, sizeof a, real_member(cost, "wall_seconds"));
     time_put(b, sizeof b, real_member(cost, "step_seconds"));

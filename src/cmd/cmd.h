@@ -46,7 +46,7 @@ int  command_run_part(const struct command *self, int argc, char **argv);
 
 /* ORDER commands.c */
 extern const struct command command_pull, command_push, command_list, command_show, command_rm, command_init, command_convert, command_merge,
-    command_tokenize, command_template, command_complete, command_score, command_eval, command_judge, command_rank, command_chat, command_talks, command_serve, command_key, command_data, command_train, command_plan, command_bench,
+    command_tokenize, command_template, command_complete, command_score, command_eval, command_judge, command_rank, command_card, command_lineage, command_chat, command_talks, command_serve, command_key, command_data, command_train, command_plan, command_bench,
     command_cache, command_doctor, command_help, command_completion;
 extern const struct command command_eval_compare, command_eval_report;   /* parts of command_eval: a MODEL of that name is ./compare */
 

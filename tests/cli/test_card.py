@@ -1,0 +1,231 @@
+"""Model card and lineage from the command line: a tiny model is made, trained, merged, converted, evaluated and judged by the stub; its card must say what was stored, hold nothing that a stranger
+put into it, and parse as the Hub parses it (where huggingface_hub is installed); and every file of its lineage that is changed must be found. Standard library only.
+
+Run: python3 tests/cli/test_card.py build/starchat [TEST...]      Last line: "N passed, N failed"
+"""
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/serve"), str(ROOT / "tests/judge"), str(ROOT / "tools/oracle")]
+import served  # noqa: E402
+import stub  # noqa: E402
+import card_check  # noqa: E402
+
+PROGRAM = str(pathlib.Path(sys.argv[1]).resolve())
+HOLDER = tempfile.TemporaryDirectory(prefix="starchat-card-")
+SCRATCH = pathlib.Path(HOLDER.name)
+HOSTILE = "a<script>alert(1)</script> | `x` \"q\": - #.jsonl"
+RECIPE = {"model_name_or_path": "model", "dataset_name": f"data/{HOSTILE}", "eval_dataset_name": "data/held.jsonl", "dialogue_template": "no_system", "block_size": 64, "max_steps": 4, "total_train_batch_size": 2,
+          "lora_r": 4, "learning_rate": 0.005, "evaluation_strategy": "steps", "eval_steps": 2, "save_steps": 4, "eval_samples": 0, "output_dir": "run", "export_gguf": "f16"}
+
+
+def run(*args, code=0):
+    env = {k: v for k, v in served.environment(SCRATCH).items() if "proxy" not in k.lower()}
+    p = subprocess.run([PROGRAM, *map(str, args)], cwd=SCRATCH, capture_output=True, text=True, env=env, timeout=600, stdin=subprocess.DEVNULL)
+    assert p.returncode == code, (args, p.returncode, p.stdout[-2000:], p.stderr[-2000:])
+    return p
+
+
+def lineage(model, *args, code=0):
+    return json.loads(run("lineage", model, "--json", "--verify", *args, code=code).stdout)
+
+
+def states(found, state):
+    return {(link["what"], link["name"]) for link in found["links"] if link["state"] == state}
+
+
+def write_dialogues(path, first, n):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps({"messages": [{"role": "user", "content": f"say {i}"}, {"role": "assistant", "content": f"{i} " * (1 + i % 5)}]}) + "\n" for i in range(first, first + n)))
+
+
+def set_up():
+    served.make_model(PROGRAM, SCRATCH, "model")
+    write_dialogues(SCRATCH / "data" / HOSTILE.replace("/", "_"), 0, 40)
+    RECIPE["dataset_name"] = "data/" + HOSTILE.replace("/", "_")
+    write_dialogues(SCRATCH / "data/held.jsonl", 100, 10)
+    (SCRATCH / "data/README.md").write_text("---\nlicense: cc0-1.0\n---\n")
+    (SCRATCH / "model/README.md").write_text("---\nlicense: apache-2.0\n---\n# Base\n")
+    (SCRATCH / "recipe.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in RECIPE.items()))
+    run("train", "recipe.yaml", "-q")
+    run("merge", "model", "run", "merged", "-q")
+    run("convert", "merged", "small.gguf", "--type", "q8_0", "-q")
+
+
+# ---- the card ------------------------------------------------------------------------------------------------------------------------
+
+def evaluated():
+    out = SCRATCH / "run/scores.json"
+    if not out.exists():
+        run("eval", "run", "--tasks", "arc_easy", "--data", ROOT / "tests/golden/eval/data", "--limit", "5", "--out", out, "-q")
+
+
+def judged():
+    if (SCRATCH / "judged").exists():
+        return
+    rng = random.Random(3)
+    stub.write_prompts(SCRATCH / "p.jsonl", 30)
+    for name, mean in (("base", 3.5), ("tuned", 5.5)):
+        stub.write_answers(SCRATCH / f"{name}.jsonl", name, [rng.gauss(mean, 1) for _ in range(30)], len(name))
+    with stub.Stub() as s:
+        run("judge", "run", "--prompts", "p.jsonl", "--base", "base.jsonl", "--tuned", "tuned.jsonl", "--judge", s.spec("honest"), "--out", "judged", "--cache", "cache.sqlite", "--retry-seconds", "0.02")
+
+
+def test_card_says_what_was_measured():
+    evaluated()
+    judged()
+    run("card", "run", "--judge", "judged", "--repo", "me/tiny")
+    text = (SCRATCH / "run/README.md").read_text(encoding="utf-8")
+    record = json.loads((SCRATCH / "run/lineage.json").read_text())
+    data = next(i for i in record["inputs"] if i["role"] == "data")["dataset"]
+    assert data["splits"]["train"]["trained"] > 0 and data["sources"][0]["licence"] == "cc0-1.0", data
+    for part in (data["sources"][0]["sha256"], data["sha256"], "cc0-1.0", "learning_rate: 0.005", "assets/loss.svg", "not measured", "arc\\_easy", "win rate", "honest", "processor time", "an estimate" if "energy" not in record["cost"] else "measured:",
+                 "starchat pull me/tiny", "No preferences of people were trained", "Whether questions of these benchmarks stand in the training data was not checked", record["machine"]["processor"][:10]):
+        assert part.lower() in text.lower(), (part, text)
+    losses = [json.loads(line) for line in (SCRATCH / "run/events.jsonl").read_text().splitlines()]
+    held = [e["loss"] for e in losses if e["event"] == "eval"]
+    assert f"{held[0]:.4f}" in text and f"{held[-1]:.4f}" in text
+    svg = (SCRATCH / "run/assets/loss.svg").read_text()
+    assert svg.startswith("<svg") and svg.count("<polyline") == 2 and len(re.findall(r"<circle", svg)) == 4 + len(held), svg
+    results = json.loads((SCRATCH / "run/scores.json").read_text())["results"]["arc_easy"]
+    header = card_check.header_of(text)
+    metrics = {m["name"]: m["value"] for r in header["model-index"][0]["results"] for m in r["metrics"]}
+    assert abs(metrics["acc,none"] - results["acc,none"]) < 1e-6, metrics
+    assert header["license"] == "apache-2.0" and header["library_name"] == "peft" and header["pipeline_tag"] == "text-generation", header
+    card_check.check(text)
+
+
+def test_strangers_act_in_nothing():
+    run("card", "run", "--overwrite")
+    text = (SCRATCH / "run/README.md").read_text(encoding="utf-8")
+    assert "<script" not in re.sub(r"(?ms)^(`{3,}).*?^\1$", "", text), "HTML of a file's name"
+    run("card", "run", "--name", "x\n---\n<img src=x onerror=alert(1)> \"q\" `c`", "--overwrite")
+    text = (SCRATCH / "run/README.md").read_text(encoding="utf-8")
+    assert "<img" not in text.split("\n---\n", 1)[1] and card_check.header_of(text)["pipeline_tag"] == "text-generation"
+    assert str(SCRATCH) not in text and str(SCRATCH) not in (SCRATCH / "run/lineage.json").read_text(), "a path of this machine"
+
+
+def test_card_keeps_what_somebody_wrote():
+    run("card", "run")
+    page = SCRATCH / "run/README.md"
+    page.write_text(page.read_text().replace("# run", "# My run"))
+    p = run("card", "run", code=1)
+    assert "--overwrite" in p.stderr and "# My run" in page.read_text(), p.stderr
+    run("card", "run", "--overwrite")
+    assert "# run" in page.read_text()
+    p = run("card", "data", code=1)
+    assert "holds no model" in p.stderr, p.stderr
+
+
+def test_cards_of_other_forms():
+    (SCRATCH / "one").mkdir(exist_ok=True)
+    shutil.copy(SCRATCH / "small.gguf", SCRATCH / "one/small.gguf")
+    for directory, relation, library in (("merged", "finetune", "transformers"), ("one", "finetune", None)):
+        run("card", directory, "--base", "org/base")
+        text = (SCRATCH / directory / "README.md").read_text()
+        header = card_check.header_of(text)
+        assert header["base_model_relation"] == relation and header.get("library_name") == library and header["base_model"] == "org/base", header
+        assert "made by train" in text and "learning_rate: 0.005" in text, "the run is not told"
+        card_check.check(text)
+
+
+# ---- the lineage -------------------------------------------------------------------------------------------------------------------------
+
+def test_everything_at_hand_is_verified():
+    for model in ("run", "merged", "small.gguf"):
+        found = lineage(model)
+        assert not found["changed"] and not found["absent"] and not found["unknown"], (model, [x for x in found["links"] if x["state"] not in ("verified", "found")])
+        kinds = {x["what"] for x in found["links"]}
+        assert {"record", "recipe", "dataset", "source", "weights", "base"} <= kinds, kinds
+    text = run("lineage", "small.gguf").stdout
+    assert "made by convert" in text and "made by merge" in text and "made by train" in text and "made by init" in text, text
+
+
+def changed(model, path, edit, *expected):
+    """Changes one file, looks whether that is found, and puts it back."""
+    path = SCRATCH / path
+    before = path.read_bytes()
+    path.write_bytes(edit(before))
+    try:
+        found = lineage(model, code=1)
+        names = states(found, "changed")
+        assert names and all(any(e in name or e in what for what, name in names) for e in expected), (path, names)
+    finally:
+        path.write_bytes(before)
+
+
+def flip(data):
+    at = len(data) // 2
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+
+
+def test_every_changed_file_is_found():
+    source = pathlib.Path(RECIPE["dataset_name"])
+    for path, name in (("run/adapter_model.safetensors", "adapter_model.safetensors"), ("run/adapter_config.json", "adapter_config.json"), ("run/tokenizer.json", "tokenizer.json"), ("run/data/train-00000.sct", "train-00000.sct"),
+                       ("run/data/tokens.bin", "tokens.bin"), (source, source.name), ("data/held.jsonl", "held.jsonl"), ("model/model.safetensors", "model.safetensors"), ("run/events.jsonl", "events.jsonl")):
+        changed("run", path, flip, name)
+    changed("run", "run/data/dataset.json", lambda b: b.replace(b'"seed": 42', b'"seed": 43'), "dataset")
+    changed("run", "run/run.json", lambda b: b.replace(b'"learning_rate": 0.005', b'"learning_rate": 0.006'), "recipe")
+    changed("run", "run/lineage.json", lambda b: b.replace(b'"learning_rate": 0.005', b'"learning_rate": 0.006'), "record", "recipe")
+    changed("run", "run/lineage.json", lambda b: b[:-20], "record")
+    changed("merged", "merged/model.safetensors", flip, "model.safetensors")
+    changed("merged", "run/adapter_model.safetensors", flip, "adapter_model.safetensors")
+    changed("small.gguf", "small.gguf", lambda b: b[:-3] + b"\x55" + b[-2:], "small.gguf")
+    changed("small.gguf", "small.gguf", lambda b: b.replace(b'"step":"convert"', b'"step":"converT"'), "small.gguf", "record")
+    changed("small.gguf", "merged/model.safetensors", flip, "model.safetensors")
+    p = run("lineage", "run", "--verify")
+    assert " 0 changed" in p.stdout, p.stdout
+
+
+def test_what_is_not_at_hand_is_told():
+    away = SCRATCH / "away"
+    away.mkdir()
+    shutil.copytree(SCRATCH / "run", away / "sent", ignore=shutil.ignore_patterns("data", "eval_data", "run.json", "checkpoint-*"))
+    config = json.loads((away / "sent/adapter_config.json").read_text())
+    found = lineage("away/sent", code=0)
+    assert found["absent"] > 3 and not found["changed"], found
+    assert any(x["what"] == "base" and x["name"] == "model" for x in found["links"]) and config, found
+    (away / "base").mkdir()
+    near = lineage("away/sent", "--near", f"{SCRATCH},{SCRATCH / 'data'}")
+    assert near["absent"] < found["absent"] and not near["changed"], near
+
+
+def test_stored_names():
+    run("pull", SCRATCH / "small.gguf", "-q")
+    name = json.loads(run("list", "--json").stdout)
+    name = (name["models"] if isinstance(name, dict) else name)[0]["name"]
+    found = lineage(name, "--near", str(SCRATCH))
+    assert not found["changed"] and any(x["what"] == "recipe" for x in found["links"]), found
+    p = run("lineage", "nobody-has-this", code=1)
+    assert len(p.stderr.strip().splitlines()) == 1, p.stderr
+
+
+def main():
+    wanted, passed, failed = sys.argv[2:], 0, 0
+    set_up()
+    for name, test in list(globals().items()):
+        if not name.startswith("test_") or (wanted and name not in wanted and name[5:] not in wanted):
+            continue
+        try:
+            test()
+            passed += 1
+            print(f"ok     {name}")
+        except Exception:
+            failed += 1
+            print(f"FAILED {name}")
+            traceback.print_exc(file=sys.stdout)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

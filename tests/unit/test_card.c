@@ -1,0 +1,166 @@
+/* test_card.c - records of lineages, texts of strangers in cards, the mark of a card, the digest inside a GGUF file. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "card/card.h"
+#include "test.h"
+
+#define DIGITS "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define RECORD(more) "{\"format\":\"starchat-lineage\",\"version\":1,\"step\":\"train\",\"program\":\"x\",\"inputs\":[" more "]}"
+
+static sc_status parse(json_t **out, const char *text, sc_error *err) { return lineage_parse(out, text, strlen(text), "FILE", err); }
+
+TEST(records_of_strangers_are_checked)
+{
+    json_t *r = NULL;
+    CHECK_OK(parse(&r, RECORD("{\"role\":\"base\",\"name\":\"a\",\"files\":[{\"name\":\"model.safetensors\",\"bytes\":3,\"sha256\":\"" DIGITS "\"}]}"), err));
+    json_decref(r);
+    CHECK_FAILS(parse(&r, "[]", err), SC_E_FORMAT, "FILE is no JSON object");
+    CHECK_FAILS(parse(&r, "{\"format\":\"other\",\"version\":1,\"inputs\":[]}", err), SC_E_FORMAT, "no record of a lineage");
+    CHECK_FAILS(parse(&r, "{\"format\":\"starchat-lineage\",\"version\":2,\"inputs\":[]}", err), SC_E_UNSUPPORTED, "version 2");
+    CHECK_FAILS(parse(&r, RECORD("{\"files\":[{\"name\":\"../x\",\"sha256\":\"" DIGITS "\"}]}"), err), SC_E_FORMAT, "\"../x\" is no plain file name");
+    CHECK_FAILS(parse(&r, RECORD("{\"files\":[{\"name\":\"x\",\"sha256\":\"12\"}]}"), err), SC_E_FORMAT, "not 64 hex digits");
+    CHECK_FAILS(parse(&r, RECORD("{\"dataset\":{\"sources\":{}}}"), err), SC_E_FORMAT, "\"sources\" is no list");
+    CHECK_FAILS(parse(&r, RECORD("3"), err), SC_E_FORMAT, "an input is no object");
+}
+
+TEST(records_in_records_end)
+{
+    struct buf b;
+    json_t *r = NULL;
+    buf_init(&b, 0);
+    for (int i = 0; i < LINEAGE_DEPTH + 2; i++) buf_puts(&b, "{\"format\":\"starchat-lineage\",\"version\":1,\"inputs\":[{\"made\":");
+    buf_puts(&b, "{\"format\":\"starchat-lineage\",\"version\":1,\"inputs\":[]}");
+    for (int i = 0; i < LINEAGE_DEPTH + 2; i++) buf_puts(&b, "}]}");
+    CHECK_FAILS(parse(&r, b.data, err), SC_E_FORMAT, "deep");
+    buf_release(&b);
+}
+
+TEST(seal_knows_every_change)
+{
+    json_t *r = NULL;
+    CHECK_OK(parse(&r, "{\"format\":\"starchat-lineage\",\"version\":1,\"step\":\"train\",\"seed\":42,\"recipe\":{\"learning_rate\":0.001,\"b\":[1,2]},\"inputs\":[]}", err));
+    CHECK(!lineage_is_intact(r));
+    lineage_seal(r);
+    CHECK(lineage_is_intact(r));
+    char *text = json_dumps(r, JSON_INDENT(3) | JSON_REAL_PRECISION(17));         /* another form, the same record */
+    json_t *again = NULL;
+    CHECK_OK(parse(&again, text, err));
+    CHECK(lineage_is_intact(again));
+    json_object_set_new(json_object_get(again, "recipe"), "learning_rate", json_real(0.002));
+    CHECK(!lineage_is_intact(again));
+    json_decref(again);
+    json_decref(r);
+    mem_free(text);
+}
+
+TEST(yaml_gives_back_any_text)
+{
+    static const char *const hostile[] = { "plain", "", "a: b # c", "---\nlicense: mit", "\"quoted\" \\ back", "tab\tbell\x07 del\x7f", "\xE2\x80\xA8line\xE2\x80\xAEturned", "- item", "\xC3\xA9\xF0\x9F\x98\x80", "yes", "null", "*alias &anchor !tag" };
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        struct buf b;
+        json_t *back = NULL;
+        buf_init(&b, 0);
+        buf_puts(&b, "key: ");
+        yaml_put_string(&b, hostile[i]);
+        buf_puts(&b, "\nlast: 1\n");
+        CHECK_OK(yaml_read(&back, NULL, b.data, b.len, "test", err));
+        CHECK_STR(json_string_value(json_object_get(back, "key")), hostile[i]);
+        CHECK_INT(json_integer_value(json_object_get(back, "last")), 1);
+        json_decref(back);
+        buf_release(&b);
+    }
+}
+
+TEST(fence_is_longer_than_what_stands_in_it)
+{
+    struct buf b;
+    const char *text = "a\n```\n<script>\n`````\nb\x1b[31m";
+    buf_init(&b, 0);
+    markdown_put_fence(&b, "text", text, strlen(text));
+    CHECK(strncmp(b.data, "\n``````text\na\n", 14) == 0);
+    CHECK(strstr(b.data, "\n``````\n") != NULL);
+    CHECK(strchr(b.data, '\x1b') == NULL);
+    buf_release(&b);
+}
+
+TEST(licence_of_a_readme)
+{
+    static const struct { const char *text, *licence; } cases[] = {
+        { "---\nlicense: mit\ntags: [a]\n---\n# x", "mit" }, { "---\nlicense:\n- apache-2.0\n- mit\n---\n", "apache-2.0" }, { "# no header\nlicense: mit\n", NULL }, { "---\nlicense: mit\n", NULL }, { "---\nlicense: {a: b}\n---\n", NULL }, { "---\n---\n", NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *licence = lineage_licence_of(cases[i].text, strlen(cases[i].text));
+        CHECK((licence == NULL) == (cases[i].licence == NULL));
+        if (licence && cases[i].licence) CHECK_STR(licence, cases[i].licence);
+        mem_free(licence);
+    }
+}
+
+/* ---- a directory with a record ------------------------------------------------------------------------------------------------------ */
+
+static void write_text(const char *directory, const char *name, const char *text)
+{
+    char *path = path_join(directory, name);
+    sc_error e = { 0 };
+    CHECK(file_write(path, text, strlen(text), &e) == SC_OK);
+    mem_free(path);
+}
+
+TEST(card_keeps_what_others_wrote)
+{
+    char directory[] = "/tmp/starchat-card-XXXXXX";
+    sc_card_config c;
+    sc_text text = { 0 };
+    CHECK(mkdtemp(directory) != NULL);
+    sc_card_init(&c);
+    CHECK_FAILS(sc_card_write(directory, &c, err), SC_E_ARGUMENT, "holds no model");
+    write_text(directory, "adapter_config.json", "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"base_model_name_or_path\":\"org/base\"}");
+    CHECK_OK(sc_card_write(directory, &c, err));
+    CHECK_OK(sc_card_write(directory, &c, err));                               /* our own page is written anew */
+    CHECK_OK(sc_card_text(&text, directory, &c, err));
+    CHECK(sc_card_is_own(text.data, text.len));
+    CHECK(strstr(text.data, "base_model: \"org/base\"") && strstr(text.data, "base_model_relation: \"adapter\""));
+    CHECK(strstr(text.data, "No benchmark was run"));
+    text.data[text.len / 2] ^= 1;
+    CHECK(!sc_card_is_own(text.data, text.len));
+    sc_text_free(&text);
+    write_text(directory, "README.md", "# mine\n");
+    CHECK_FAILS(sc_card_write(directory, &c, err), SC_E_ARGUMENT, "--overwrite");
+    c.overwrite = true;
+    CHECK_OK(sc_card_write(directory, &c, err));
+    write_text(directory, "lineage.json", "{\"format\":\"starchat-lineage\"");
+    CHECK_FAILS(sc_card_write(directory, &c, err), SC_E_FORMAT, "lineage.json");
+    remove_plain_directory(directory);
+}
+
+TEST(digest_inside_a_gguf_file)
+{
+    char directory[] = "/tmp/starchat-card-XXXXXX", said[65], found[65];
+    CHECK(mkdtemp(directory) != NULL);
+    char *path = path_join(directory, "a.gguf");
+    struct gguf_writer *w = NULL;
+    float data[64] = { 1, 2, 3 };
+    const struct tensor_plan plan = { "t", DTYPE_F32, 2, { 8, 8 } };
+    json_t *record = lineage_new("init"), *back = NULL;
+    CHECK_OK(gguf_writer_open(&w, path, true, err));
+    gguf_put_string(w, "general.architecture", "llama", 5);
+    lineage_put(w, record);
+    CHECK_OK(gguf_writer_begin(w, &plan, 1, err));
+    CHECK_OK(gguf_writer_data(w, data, sizeof data, err));
+    CHECK_OK(gguf_writer_finish(w, err));
+    CHECK_OK(gguf_seal_check(said, found, path, err));
+    CHECK_INT(strlen(said), 64);
+    CHECK_STR(said, found);
+    CHECK_OK(lineage_read(&back, path, err));
+    CHECK(back && lineage_is_intact(back));
+    int fd = open(path, O_RDWR);
+    CHECK(fd >= 0 && pwrite(fd, "\x7f", 1, lseek(fd, 0, SEEK_END) - 9) == 1);   /* one byte of the last tensor */
+    close(fd);
+    CHECK_OK(gguf_seal_check(said, found, path, err));
+    CHECK(strcmp(said, found) != 0);
+    json_decref(back);
+    json_decref(record);
+    mem_free(path);
+    remove_plain_directory(directory);
+}
