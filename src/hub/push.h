@@ -16,7 +16,7 @@ struct secrets_rules {
     const char *token; size_t token_len;                     /* the one in use; NULL: none */
     bool (*is_here)(void *user, const char *path, size_t len); void *user;   /* whether this machine has the path */
 };
-/* Calls `found` for each, in rising order of `at`, until it returns false. Time grows with `len` alone. Kinds: hub-token,
+/* Calls `found` for each, in the order of lines, until it returns false. Time grows with `len` alone. Kinds: hub-token,
  * openai-key, anthropic-key, github-token, aws-key, slack-token, google-key, private-key, url-password, home-directory, local-path. */
 void secrets_scan(const char *text, size_t len, const struct secrets_rules *rules, bool (*found)(void *user, const struct finding *f), void *user);
 

@@ -16,7 +16,7 @@ import time
 import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from fake_hub import git_sha1, sha256                 # noqa: E402
+from fake_hub import Repo, git_sha1, sha256                 # noqa: E402
 from fake_hub_upload import UploadHub                 # noqa: E402
 
 PROGRAM = str(pathlib.Path(sys.argv[1]).resolve())
@@ -293,6 +293,26 @@ def test_somebody_else_commits_meanwhile(w):
     out, err = p.communicate(timeout=60)
     assert p.returncode == 0, err
     assert [c.title for c in w.hub.commits("org/model")][-2:] == ["theirs", "Upload by starchat"] and "theirs.txt" in w.state() and "somebody else" in err, err
+
+
+def test_names_instead_of_places(w):
+    """What came from the Hub is called by its name there, in what is sent alone."""
+    files = {n: (ROOT / "tests/golden/models/llama_bf16" / n).read_bytes() for n in ("config.json", "model.safetensors")}
+    w.hub.repos["org/base"] = Repo(files)
+    p = w.run("pull", "org/base")
+    assert p.returncode == 0, p.err
+    base, cache = p.out.strip(), w.place / ".cache/huggingface/hub/models--them--other/snapshots/0123abc"
+    (w.model / "config.json").unlink()
+    w.write("adapter_config.json", json.dumps({"base_model_name_or_path": base, "r": 4}).encode())
+    w.write("run.json", json.dumps({"recipe": {"model_name_or_path": str(cache), "dataset_name": ["data.jsonl"]}}).encode())
+    p = w.pushed("--no-card")
+    head = w.hub.stored["models", "org/model"].head().files
+    assert json.loads(head["adapter_config.json"][1])["base_model_name_or_path"] == "org/base", head["adapter_config.json"]
+    assert json.loads(head["run.json"][1])["recipe"]["model_name_or_path"] == "them/other", head["run.json"]
+    assert json.loads((w.model / "adapter_config.json").read_text())["base_model_name_or_path"] == base
+    w.write("adapter_config.json", json.dumps({"base_model_name_or_path": str(w.place / "home/models/nothing"), "r": 4}).encode())
+    (w.place / "home/models/nothing").mkdir()
+    w.refused("adapter_config.json, line 1 (base_model_name_or_path): local-path", words=("--no-card",))
 
 
 # ---- going on -------------------------------------------------------------------------------------------------------------------------
