@@ -90,7 +90,7 @@ static sc_status check_recipe(struct publisher *p, sc_error *err)
     const json_t *first = json_array_get(json_object_get(root, "findings"), 0);
     const char *key = json_string_value(json_object_get(first, "key")), *kind = json_string_value(json_object_get(first, "kind"));
     if (status == SC_OK && first)
-        status = FAIL(err, SC_E_ARGUMENT, "push_to_hub is true, but %s of the recipe, which is published too, holds what should not be (%s); write a relative path or a name there, or set hub_allow to run.json", key ? key : "a key", kind ? kind : "");
+        status = FAIL(err, SC_E_ARGUMENT, "push_to_hub is true, but %s of the recipe, which is published too, holds what should not be (%s); write a relative path or a name there, or set hub_allow to %s, if all may see it", key ? key : "a key", kind ? kind : "", kind ? kind : "its kind");
     json_decref(root);
     sc_text_free(&text);
     return status;
