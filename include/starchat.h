@@ -51,7 +51,7 @@ SC_API void        sc_tokens_free(sc_tokens *t);   /* likewise                  
 /* ---- options: one table per config struct gives flags, help, defaults and the run record ---------- */
 
 typedef struct sc_options sc_options;                         /* one table; constant, never closed */
-SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "convert", "init", "merge", "prepare", "serve", "eval", "eval_compare", "judge", "judge_audit", "judge_prompts", "rank", "rank_server", "rank_export", "rank_report", "card", "lineage"; NULL if unknown */
+SC_API const sc_options *sc_options_for(const char *name);   /* "runtime", "model", "session", "prompt_cache", "sample", "pull", "push", "convert", "init", "merge", "prepare", "serve", "eval", "eval_compare", "judge", "judge_audit", "judge_prompts", "rank", "rank_server", "rank_export", "rank_report", "card", "lineage"; NULL if unknown */
 SC_API void      sc_options_defaults(const sc_options *o, void *config);   /* `config`: the struct that the table is for */
 /* Sets one field by name ('-' and '_' are the same). Strings are borrowed: `value` must outlive `config`. */
 SC_API sc_status sc_options_set(const sc_options *o, void *config, const char *key, const char *value, sc_error *err);
@@ -449,6 +449,7 @@ typedef struct {
     const char *report_to;               /* none, tensorboard, all                                               */
     const char *activations;             /* f32                                                                  */
     const char *export_gguf;             /* "": none; storage type of a GGUF file beside the result              */
+    bool push_to_hub; const char *hub_model_id, *hub_strategy, *hub_revision, *hub_allow; bool hub_private_repo, hub_always_push;   /* publishing by sc_push, as transformers does: docs/push.md */
     sc_on_event on_event; void *user;
 } sc_train_config;                       /* options "train"; lists are filled by sc_recipe */
 
@@ -575,6 +576,7 @@ SC_API sc_status sc_eval_report(const char *results, const char *out, sc_error *
 #include "starchat_doctor.h"    /* what the machine has */
 #include "starchat_hub.h"       /* the account on the Hub */
 #include "starchat_judge.h"     /* judging */
+#include "starchat_push.h"      /* publishing */
 #include "starchat_card.h"      /* model cards and lineage */
 #include "starchat_rank.h"      /* human evaluation */
 #include "starchat_store.h"     /* the store of models */

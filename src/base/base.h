@@ -178,6 +178,7 @@ char     *path_join(const char *directory, const char *name);          /* mem_fr
 bool      path_ends_with(const char *path, const char *suffix);
 sc_status path_make_directories(const char *path, sc_error *err);      /* like mkdir -p */
 void      remove_plain_directory(const char *path);                    /* with the files in it; directories in it stay, and it too then */
+bool      path_link_files(const char *from, const char *to);             /* makes `to` with links to the plain files of `from`; false if one could not be linked */
 double    clock_seconds(void);                                         /* monotonic */
 void      system_random(void *out, size_t bytes);                      /* from the kernel */
 int       system_cores(void);                                          /* this process may run on */

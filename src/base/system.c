@@ -191,6 +191,21 @@ sc_status path_make_directories(const char *path, sc_error *err)
     return status;
 }
 
+bool path_link_files(const char *from, const char *to)
+{
+    DIR *d = mkdir(to, 0777) == 0 ? opendir(from) : NULL;
+    bool is_whole = d != NULL;
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        if (e->d_name[0] == '.') continue;
+        char *old = path_join(from, e->d_name), *copy = path_join(to, e->d_name);
+        is_whole &= link(old, copy) == 0;
+        mem_free(old);
+        mem_free(copy);
+    }
+    if (d) closedir(d);
+    return is_whole;
+}
+
 void remove_plain_directory(const char *path)
 {
     DIR *d = opendir(path);

@@ -45,7 +45,7 @@ const char *command_word(const struct command *c);    /* what is typed: "show" o
 int  command_run_part(const struct command *self, int argc, char **argv);
 
 /* ORDER commands.c */
-extern const struct command command_pull, command_list, command_show, command_rm, command_alias, command_import, command_disk, command_init, command_convert, command_merge,
+extern const struct command command_pull, command_push, command_list, command_show, command_rm, command_alias, command_import, command_disk, command_init, command_convert, command_merge,
     command_tokenize, command_template, command_complete, command_score, command_eval, command_judge, command_rank, command_card, command_lineage, command_chat, command_talks, command_serve, command_key, command_data, command_train, command_plan, command_bench,
     command_cache, command_doctor, command_help, command_completion;
 extern const struct command command_login, command_logout, command_whoami;

@@ -5,7 +5,7 @@
 
 const struct command *const commands[] = {
     &command_pull, &command_list, &command_show, &command_rm, &command_alias, &command_import, &command_disk,
-    &command_login, &command_logout, &command_whoami,
+    &command_push, &command_login, &command_logout, &command_whoami,
     &command_chat, &command_talks, &command_serve, &command_key, &command_complete, &command_score, &command_eval, &command_judge, &command_rank, &command_tokenize, &command_template,
     &command_data, &command_train, &command_plan, &command_merge, &command_card, &command_lineage, &command_init, &command_convert, &command_bench, &command_cache, &command_doctor,
     &command_help, &command_completion, NULL,

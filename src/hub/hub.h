@@ -153,6 +153,7 @@ struct http_request {
     const char *accept;                /* NULL: anything                                        */
     bool     is_head;                  /* follows redirects to the same server alone            */
     uint64_t range_from, range_to;     /* both 0: the whole; range_to 0: to the end; else its last byte */
+    struct http_body *body;            /* what is sent (hub_send.c); NULL: nothing, a GET or HEAD; follows 307 and 308 to the same server alone */
     size_t   max_body;                 /* of reply->body                                        */
     sc_status (*sink)(void *user, const struct http_reply *reply, const void *data, size_t len, sc_error *err); /* 2xx bodies */
     void *user;
@@ -167,6 +168,22 @@ double    http_retry_after(const char *value);        /* of that header (NULL: n
 sc_status http_wait(const struct http *h, const struct http_reply *r, int tries, sc_error *err);
 /* A sentence for an answer that is no success; `what` is the thing asked for. */
 sc_status http_refusal(const struct http *h, const struct http_reply *r, const char *what, sc_error *err);
+
+/* ---- hub_send.c: what a request carries ------------------------------------------------------------------------------------ */
+
+/* Bytes in memory, or a part of an open file, which is read anew for every try. */
+struct http_body {
+    const char *method;                /* "POST", "PUT"                                         */
+    const char *type;                  /* Content-Type; NULL: none is said                      */
+    const char *const *headers;        /* further ones, "Name: value"; ends with NULL; NULL: none */
+    const void *data; size_t len;
+    bool is_file; int fd; uint64_t from, bytes;
+    void (*on_sent)(void *user, int64_t bytes); void *user;   /* bytes of a file on their way; less than 0 when they are sent again; may be NULL */
+    uint64_t at;                       /* how far a file is sent                                */
+};
+struct curl_slist *http_body_headers(struct curl_slist *list, const struct http_body *b);
+void               http_body_options(CURL *curl, struct http_body *b);
+void               base64_put(struct buf *out, const void *data, size_t len);
 
 /* ---- hub_download.c: one file, resumable ---------------------------------------------------------------------------------- */
 

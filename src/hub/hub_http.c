@@ -156,7 +156,7 @@ static struct curl_slist *request_headers(const struct http *h, const struct htt
         else snprintf(range, sizeof range, "bytes=%llu-", (unsigned long long)q->range_from);
         list = header_add(list, "Range", range);
     }
-    return list;
+    return q->body ? http_body_headers(list, q->body) : list;
 }
 
 static sc_status transport_failure(CURLcode code, const char *detail, const char *url, sc_error *err)
@@ -207,6 +207,7 @@ static void set_options(struct exchange *x, const char *url, struct curl_slist *
     curl_easy_setopt(c, CURLOPT_WRITEDATA, x);
     if (x->request->is_head) curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
     if (x->http->ca_file) curl_easy_setopt(c, CURLOPT_CAINFO, x->http->ca_file);
+    if (x->request->body) http_body_options(c, x->request->body);
 }
 
 static sc_status exchange_run(struct exchange *x, const char *url)
@@ -234,14 +235,16 @@ static sc_status next_hop(char **next, const struct exchange *x, sc_error *err)
     long s = r->status;
     *next = NULL;
     if ((s != 301 && s != 302 && s != 303 && s != 307 && s != 308) || !r->header[HTTP_LOCATION]) return SC_OK;
+    if (x->request->body && s != 307 && s != 308) return SC_OK;
     char *target = url_join(r->url, r->header[HTTP_LOCATION]);
     char *here = url_origin(r->url), *there = target ? url_origin(target) : NULL;
+    bool stays = x->request->is_head || x->request->body;
     sc_status status = SC_OK;
     if (!target || !here || !there) {
         status = FAIL(err, SC_E_FORMAT, "the server redirects to what is no http address");
     } else if (strncmp(here, "https:", 6) == 0 && strncmp(there, "https:", 6) != 0) {
         status = FAIL(err, SC_E_FORMAT, "%s redirects to %s without encryption; refused", here, there);
-    } else if (!x->request->is_head || strcmp(here, there) == 0) {
+    } else if (!stays || strcmp(here, there) == 0) {
         *next = target;
         target = NULL;
     }

@@ -66,7 +66,7 @@ bool recipe_is_neutral(const json_t *value, const char *neutral);
 /* ---- recipe_translate.c ------------------------------------------------------------------------------------------------------ */
 
 key_setter set_dataset, set_eval_dataset, set_target_modules, set_packing, set_packing_strategy, set_report_to, set_dtype, set_use_peft, set_revision,
-    set_4bit, set_8bit, set_deepspeed, set_push, set_do_eval, set_loss_type, set_assistant_only, set_split_percentage, set_template, set_eval_tasks;
+    set_4bit, set_8bit, set_deepspeed, set_do_eval, set_loss_type, set_assistant_only, set_split_percentage, set_template, set_eval_tasks;
 
 /* ---- recipe_deepspeed.c ------------------------------------------------------------------------------------------------------ */
 

@@ -12,7 +12,6 @@
 
 static const char on_cpu[] = "not needed, the processor computes everything, in float32";
 static const char by_mpi[] = "not needed, there is no torch.distributed here";
-static const char by_command[] = "publishing is a command of its own, after training";
 static const char verbosity[] = "not needed, --quiet and --verbose say how much is shown";
 static const char one_file[] = "not needed, data is read once into shards that are mapped";
 static const char always[] = "not needed, it is always so";
@@ -83,7 +82,7 @@ const struct recipe_key recipe_keys[] = {
     NOTE("full_determinism", always), NOTE("average_tokens_across_devices", "not needed, the loss is always the mean over all trained tokens of a step"),
     NOTE("auto_find_batch_size", "not needed, rows are computed one by one; `starchat plan` says what they need"),
     /* when and where */
-    CALL("do_eval", set_do_eval), CALL("report_to", set_report_to), CALL("deepspeed", set_deepspeed), CALL("push_to_hub", set_push),
+    CALL("do_eval", set_do_eval), CALL("report_to", set_report_to), CALL("deepspeed", set_deepspeed),
     CALL("eval_tasks", set_eval_tasks),
     ONLY("do_train", "true", "this command trains; `starchat score` measures"), ONLY("do_predict", "false", "this command trains; `starchat complete` generates"),
     ONLY("eval_delay", "0", "evaluation begins with the first step that evaluation_strategy names"), ONLY("eval_on_start", "false", "evaluation begins with the first step that evaluation_strategy names"),
@@ -112,9 +111,8 @@ const struct recipe_key recipe_keys[] = {
     NOTE("dataloader_num_workers", one_file), NOTE("dataloader_pin_memory", one_file), NOTE("dataloader_persistent_workers", one_file), NOTE("dataloader_prefetch_factor", one_file),
     NOTE("remove_unused_columns", "not needed, a record holds what its form says"), NOTE("length_column_name", "not needed, rows are packed"), NOTE("use_legacy_prediction_loop", always),
     /* the Hub */
-    NOTE("hub_model_id", by_command), NOTE("hub_private_repo", by_command), NOTE("hub_strategy", by_command), NOTE("hub_always_push", by_command), NOTE("hub_revision", by_command),
     NOTE("hub_token", "not needed, HF_TOKEN says who you are; better take the token out of the recipe"), NOTE("push_to_hub_token", "not needed, HF_TOKEN says who you are; better take the token out of the recipe"),
-    NOTE("push_to_hub_model_id", by_command), NOTE("push_to_hub_organization", by_command), NOTE("push_to_hub_revision", by_command),
+    ALIAS("push_to_hub_model_id", "hub_model_id"), ALIAS("push_to_hub_revision", "hub_revision"), ONLY("push_to_hub_organization", "", "write hub_model_id: org/name instead"),
     { 0 },
 };
 

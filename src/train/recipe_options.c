@@ -75,5 +75,12 @@ static const struct option rows[] = {
     { "report_to", OPT_CHOICE, AT(report_to), 0, 0, "tensorboard", "none|tensorboard|all", "files of events beside events.jsonl" },
     { "activations", OPT_CHOICE, AT(activations), 0, 0, "f32", "f32", "what matrix products multiply with" },
     { "export_gguf", OPT_STRING, AT(export_gguf), 0, 0, "", NULL, "also write the result as a GGUF file of this type: f16, q8_0, q4_k_m, ..." },
+    { "push_to_hub", OPT_BOOL, AT(push_to_hub), 0, 0, "false", NULL, "publish the result on the Hugging Face Hub" },
+    { "hub_model_id", OPT_STRING, AT(hub_model_id), 0, 0, "", NULL, "org/name there; without it the last part of output_dir, of the token's owner" },
+    { "hub_strategy", OPT_CHOICE, AT(hub_strategy), 0, 0, "every_save", "end|every_save|checkpoint|all_checkpoints", "when: at the end alone, or beside the training at every checkpoint too, with the newest or all checkpoints" },
+    { "hub_private_repo", OPT_BOOL, AT(hub_private_repo), 0, 0, "true", NULL, "make the repository private, if it is made now" },
+    { "hub_revision", OPT_STRING, AT(hub_revision), 0, 0, "main", NULL, "branch" },
+    { "hub_always_push", OPT_BOOL, AT(hub_always_push), 0, 0, "false", NULL, "wait for a push that is still under way instead of leaving the next one out" },
+    { "hub_allow", OPT_STRING, AT(hub_allow), 0, 0, "", NULL, "what may be published though it looks like a secret or a place of this machine, as push --allow, with commas" },
 };
 const struct sc_options train_options = { "train", sizeof(sc_train_config), rows, sizeof rows / sizeof *rows };

@@ -165,13 +165,6 @@ sc_status set_deepspeed(struct sc_recipe *r, const char *key, const json_t *valu
     return sc_recipe_deepspeed(r, json_string_value(value), err);
 }
 
-sc_status set_push(struct sc_recipe *r, const char *key, const json_t *value, sc_error *err)
-{
-    if (!json_is_null(value) && !json_is_boolean(value)) return wrong(key, value, "true or false", err);
-    if (json_is_true(value)) recipe_note(r, key, "nothing is sent while training; publishing is not in the program yet and will be `starchat push OUTPUT_DIR ORG/NAME`");
-    return SC_OK;
-}
-
 sc_status set_eval_tasks(struct sc_recipe *r, const char *key, const json_t *value, sc_error *err)
 {
     if (recipe_is_neutral(value, "none")) return SC_OK;

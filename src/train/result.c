@@ -12,7 +12,7 @@ static sc_status check(const struct learner *l, struct journal *j, const char *p
     return SC_OK;
 }
 
-static sc_status save_model(const struct learner *l, struct journal *j, const char *out, const char *type, json_t *lineage, sc_error *err)
+static sc_status save_model(const struct learner *l, const char *out, const char *type, json_t *lineage, sc_error *err)
 {
     struct companions companions = { 0 };
     sc_status status = companions_make(&companions, l->model, err);
@@ -22,20 +22,25 @@ static sc_status save_model(const struct learner *l, struct journal *j, const ch
         status = model_save(&l->model->model, l->model->file, &save, err);
     }
     companions_release(&companions);
-    return status == SC_OK ? check(l, j, out, err) : status;
+    return status;
+}
+
+sc_status result_write_now(struct learner *l, sc_error *err)
+{
+    const sc_train_config *c = l->config;
+    if (l->what.is_full) return save_model(l, c->output_dir, l->what.values == VALUE_F32 ? "" : "bf16", NULL, err);
+    return adapter_save(c->output_dir, l->model, &l->adapter, c->model_name_or_path, l->what.new_rows, err);
 }
 
 sc_status result_write(struct learner *l, struct journal *j, json_t *lineage, sc_error *err)
 {
     const sc_train_config *c = l->config;
-    if (l->what.is_full) TRY(save_model(l, j, c->output_dir, l->what.values == VALUE_F32 ? "" : "bf16", NULL, err));
-    else {
-        TRY(adapter_save(c->output_dir, l->model, &l->adapter, c->model_name_or_path, l->what.new_rows, err));
-        TRY(check(l, j, c->output_dir, err));
-    }
+    TRY(result_write_now(l, err));
+    TRY(check(l, j, c->output_dir, err));
     if (!c->export_gguf || !*c->export_gguf) return SC_OK;
     char *path = path_join(c->output_dir, "model.gguf");
-    sc_status status = save_model(l, j, path, c->export_gguf, lineage, err);
+    sc_status status = save_model(l, path, c->export_gguf, lineage, err);
+    if (status == SC_OK) status = check(l, j, path, err);
     mem_free(path);
     return status;
 }

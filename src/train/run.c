@@ -14,7 +14,7 @@
 
 /* Keys that change nothing in what is learned. */
 static const char *const free_keys[] = { "output_dir", "overwrite_output_dir", "report_to", "logging_steps", "logging_first_step", "save_steps", "save_strategy", "save_total_limit", "eval_samples", "eval_tasks", "eval_data", "eval_tasks_limit", "eval_tasks_num_fewshot", "eval_tasks_apply_chat_template",
-                                         "export_gguf", "per_device_eval_batch_size", "zero", "heartbeat_seconds", "trace", NULL };
+                                         "push_to_hub", "hub_model_id", "hub_strategy", "hub_private_repo", "hub_revision", "hub_always_push", "hub_allow", "export_gguf", "per_device_eval_batch_size", "zero", "heartbeat_seconds", "trace", NULL };
 
 static bool is_free(const char *key)
 {

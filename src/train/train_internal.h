@@ -209,6 +209,19 @@ sc_status report_write(const char *output, const sc_train_config *c, const json_
 
 /* The adapter or the model into output_dir (and a GGUF file if wanted), each read back and compared by its logits. */
 sc_status result_write(struct learner *l, struct journal *j, json_t *lineage, sc_error *err);     /* lineage: for what is one file */
+/* The adapter or the model alone as it is now, not read back: for a push beside the training. */
+sc_status result_write_now(struct learner *l, sc_error *err);
+
+/* ---- publish.c: push_to_hub, of rank 0 ---------------------------------------------------------------------------------------------------------- */
+
+struct publisher;
+/* *out NULL: nothing is published. Fails where a push would: no token, no right to write, a recipe that may not be seen. After run_open. */
+sc_status publisher_open(struct publisher **out, const sc_train_config *c, sc_error *err);
+bool      publisher_wants(struct publisher *p, struct journal *j);                    /* whether a checkpoint made now is to be published */
+void      publisher_begin(struct publisher *p, struct journal *j, int64_t step);      /* beside the training; the result's files stay as they are until it is settled */
+void      publisher_settle(struct publisher *p, struct journal *j);                   /* waits and tells; p may be NULL in all that follow */
+void      publisher_end(struct publisher *p, struct journal *j, int64_t step);        /* the result; step: of the newest checkpoint */
+void      publisher_close(struct publisher *p);
 
 /* ---- train_lineage.c: how it was made ---------------------------------------------------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@ struct trainer {
     struct losses losses; double window_loss; int64_t window_steps;      /* since the last line of the log */
     struct trace *trace; struct ranks_report ranks; struct comm_alive *alive;
     const sc_train_config *given;                                        /* with the caller's on_event on every rank */
-    struct meter meter;
+    struct meter meter; struct publisher *publisher; bool pushes_now;
     json_t *recipe, *results, *lineage, *base_tasks;                               /* base_tasks: see evaluate_tasks */
     int lock;
 };
@@ -121,6 +121,32 @@ static sc_status run_evaluation(struct trainer *t, bool *stop, sc_error *err)
     return shards_alone(t->l.shards, answer_samples, t, err);
 }
 
+/* The result as it is now, for a push beside the training. What goes wrong with it alone is told, no more. */
+static sc_status write_now(void *user, sc_error *err)
+{
+    struct trainer *t = user;
+    sc_error why = { 0 };
+    if (!leads(t)) return SC_OK;
+    t->pushes_now = publisher_wants(t->publisher, &t->journal);
+    if (!t->pushes_now) return SC_OK;
+    sc_status status = result_write_now(&t->l, &why);
+    t->pushes_now = status == SC_OK;
+    if (status == SC_E_PEER || status == SC_E_CANCELLED) {
+        if (err) *err = why;
+        return status;
+    }
+    if (status != SC_OK) journal_note(&t->journal, "step %lld is not published, training goes on: %s", (long long)t->s.step, why.message);
+    return SC_OK;
+}
+
+static sc_status push_step(struct trainer *t, sc_error *err)
+{
+    if (!t->c->push_to_hub || strcmp(t->c->hub_strategy, "end") == 0) return SC_OK;
+    TRY(shards_alone(t->l.shards, write_now, t, err));
+    if (leads(t) && t->pushes_now) publisher_begin(t->publisher, &t->journal, t->s.step);
+    return SC_OK;
+}
+
 /* A checkpoint that cannot be written is told, and training goes on; at the end it is an error. */
 static sc_status save(struct trainer *t, bool must, sc_error *err)
 {
@@ -136,7 +162,8 @@ static sc_status save(struct trainer *t, bool must, sc_error *err)
     }
     if (leads(t)) checkpoint_sweep(t->c->output_dir, t->c->save_total_limit, t->c->load_best_model_at_end ? t->s.best_step : -1);
     json_t *event = json_pack("{s:s, s:I}", "event", "save", "step", (json_int_t)t->s.step);
-    return journal_put(&t->journal, event, err);
+    TRY(journal_put(&t->journal, event, err));
+    return must ? SC_OK : push_step(t, err);               /* the last one goes with the result */
 }
 
 /* ---- the loop -------------------------------------------------------------------------------------------------------------------- */
@@ -309,6 +336,7 @@ static sc_status finish(struct trainer *t, sc_error *err)
         mem_free(path);
         TRY(status);
     }
+    publisher_settle(t->publisher, &t->journal);
     arena_release(&t->l.step);                            /* room for the model that is read back */
     trainable_rest(&t->l.trainable);
     TRY(shards_alone(t->l.shards, write_result, t, err));
@@ -356,6 +384,7 @@ static sc_status train(struct trainer *t, sc_error *err)
         journal_note(&quiet, "%s holds the finished run of this recipe; nothing is left to do", t->c->output_dir);
         return SC_OK;
     }
+    TRY(comm_all_ok(comm, leads(t) ? publisher_open(&t->publisher, t->c, err) : SC_OK, err));
     TRY(open_all(t, err));
     TRY(resume(t, found == RUN_RESUMES, err));
     TRY(comm_all_ok(comm, leads(t) ? run_write(t->c, t->recipe, "running", NULL, err) : SC_OK, err));
@@ -372,7 +401,12 @@ sc_status sc_train(sc_runtime *rt, const sc_train_config *c, sc_error *err)
     if (rt->comm.rank) own.on_event = NULL;               /* rank 0 tells what happens */
     struct trainer t = { .rt = rt, .c = &own, .given = c, .lock = -1 };
     sc_status status = train(&t, err);
+    int64_t step = t.s.step;
     trainer_close(&t);                                    /* waits for messages on their way: somebody has to notice a rank that is gone */
     comm_alive_stop(t.alive);
+    struct journal quiet = { .config = &own, .rt = rt };
+    publisher_settle(t.publisher, &quiet);
+    if (status == SC_OK) publisher_end(t.publisher, &quiet, step);
+    publisher_close(t.publisher);
     return status;
 }

@@ -90,6 +90,7 @@ CLIENTS = [
     ("editors", "plain", "editors.py", False),
     ("page", "plain", "page.py", False),
     ("huggingface_hub", "venv", "hub_python.py", False),
+    ("huggingface_hub-push", "venv", "hub_upload.py", False),
 ]
 MORE = [("llm", "more", "more_llm.py", False), ("litellm", "more", "more_litellm.py", False), ("lm-eval", "more", "more_lm_eval.py", False)]
 
