@@ -51,12 +51,15 @@ void   plan_choose(size_t *out, size_t shown, const size_t *models, size_t n, si
 
 /* ---- gold.c: items whose best and worst answer are known ---------------------------------------------------------------------------------------- */
 
-/* Texts are owned. answer[0] is the best, answer[1] the worst; then others. */
-struct gold_item { char *id, *prompt, *answer[RANK_SHOWN_MAX]; size_t n; };
+/* prompt and answers are lists of texts, one for each turn, owned. answer[0] is the best, answer[1] the worst; then others. */
+struct gold_item { char *id; json_t *prompt, *answer[RANK_SHOWN_MAX]; size_t n, line; };
 struct gold_list { struct gold_item *at; size_t n; };
-/* Lines of {"id","prompt","best","worst","others":[...]}; id may be absent. */
+/* Lines of {"id","prompt","best","worst","others":[...]}; id may be absent; prompt and each answer: a text, or a list with one for each turn. */
 sc_status gold_read(struct gold_list *out, const char *text, size_t len, const char *path, sc_error *err);
 void      gold_release(struct gold_list *g);
+/* sizes[i]: how many answers gold item i shows, so that those of gold items are distributed as those of ordinary ones: ordinary[k] of them show k. SC_E_ARGUMENT names an item
+ * that has too few. */
+sc_status gold_sizes(size_t *sizes, const struct gold_list *g, const size_t ordinary[RANK_SHOWN_MAX + 1], const char *path, sc_error *err);
 
 /* ---- rating.c: what a rater says of one item -------------------------------------------------------------------------------------------------------- */
 
@@ -78,7 +81,7 @@ void      rating_release(struct rating *r);
 /* ---- study_sql.c: SQLite with our errors -------------------------------------------------------------------------------------------------------------- */
 
 enum { STUDY_APPLICATION = 0x53435261, STUDY_FORMAT = 1, STUDY_WAIT_MS = 10000 };
-struct study { sqlite3 *db; char *path; char id[2 * RANK_ID_BYTES + 1]; struct flag_list flags; json_t *settings; uint64_t seed; };
+struct study { sqlite3 *db; char *path, *temporary; char id[2 * RANK_ID_BYTES + 1]; struct flag_list flags; json_t *settings; uint64_t seed; };
 /* types: i int64_t, t text (NULL: null), b bytes and their size_t, r double. */
 sc_status sql_query(sqlite3_stmt **out, struct study *s, sc_error *err, const char *sql, const char *types, ...);
 /* Next row; finalizes *q (NULL then) at the end or on failure. */
@@ -95,7 +98,10 @@ int64_t   time_ms(void);
 /* ---- study_open.c ----------------------------------------------------------------------------------------------------------------------------------------- */
 
 sc_status study_open(struct study **out, const char *path, sc_error *err);               /* one that is there */
-sc_status study_new(struct study **out, const char *path, sc_error *err);                /* an empty file with tables; SC_E_ARGUMENT if the path is taken */
+/* Empty tables under a temporary name beside `path`; study_publish closes the file and gives it its name, study_close without that takes it away, so that nothing that is
+ * not whole is ever at `path`. SC_E_ARGUMENT if the path is taken. */
+sc_status study_new(struct study **out, const char *path, sc_error *err);
+sc_status study_publish(struct study *s, sc_error *err);                                  /* study_close is still owed */
 void      study_close(struct study *s);
 sc_status study_get(char **out, struct study *s, const char *name, sc_error *err);        /* a value of the study; NULL: not there; mem_free */
 sc_status study_set(struct study *s, const char *name, const char *value, sc_error *err);

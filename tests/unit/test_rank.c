@@ -141,10 +141,13 @@ TEST(tokens_are_all_different)
 TEST(gold_files)
 {
     static const char good[] = "{\"prompt\":\"p\",\"best\":\"b\",\"worst\":\"w\"}\n\n{\"id\":\"x\",\"prompt\":\"q\",\"best\":\"1\",\"worst\":\"2\",\"others\":[\"3\",\"4\"]}";
+    static const char turns[] = "{\"prompt\":[\"p\",\"q\"],\"best\":[\"a\",\"b\"],\"worst\":[\"c\",\"d\"]}";
     static const struct { const char *text, *part; } bad[] = {
         { "", "no items" }, { "{\"prompt\":\"p\",\"best\":\"b\"}", "line 1: \"worst\" is missing" }, { "[]", "no JSON object" }, { "{", "not valid JSON" },
         { "\n{\"prompt\":\"p\",\"best\":\"b\",\"worst\":\"b\"}", "line 2: \"best\" and \"worst\" are the same" }, { "{\"prompt\":\"p\",\"best\":1,\"worst\":\"b\"}", "\"best\"" },
         { "{\"prompt\":\"p\",\"best\":\"a\",\"worst\":\"b\",\"others\":[1]}", "\"others\"" }, { "{\"prompt\":\"p\",\"best\":\"a\",\"worst\":\"b\",\"others\":[\"\",\"\",\"\",\"\",\"\",\"\",\"\",\"\"]}", "at most 7" },
+        { "{\"prompt\":\"p\",\"best\":[\"a\",\"b\"],\"worst\":\"b\"}", "\"best\" has 2 turns, expected 1" }, { "{\"prompt\":[],\"best\":\"a\",\"worst\":\"b\"}", "\"prompt\" has 0 turns" },
+        { "{\"prompt\":[\"p\",\"q\"],\"best\":[\"a\",\"\"],\"worst\":[\"b\",\"c\"]}", "turn 2 of \"best\"" }, { "{\"id\":\"\",\"prompt\":\"p\",\"best\":\"a\",\"worst\":\"b\"}", "\"id\"" },
     };
     struct gold_list g;
     CHECK_OK(gold_read(&g, good, strlen(good), "g", err));
@@ -152,9 +155,35 @@ TEST(gold_files)
     CHECK_STR(g.at[0].id, "gold-1");
     CHECK_STR(g.at[1].id, "x");
     CHECK_INT(g.at[1].n, 4);
-    CHECK_STR(g.at[1].answer[3], "4");
+    CHECK_STR(json_string_value(json_array_get(g.at[1].answer[3], 0)), "4");
+    CHECK_INT(g.at[1].line, 3);
+    gold_release(&g);
+    CHECK_OK(gold_read(&g, turns, strlen(turns), "g", err));
+    CHECK_INT(json_array_size(g.at[0].prompt), 2);
+    CHECK_STR(json_string_value(json_array_get(g.at[0].answer[1], 1)), "d");
     gold_release(&g);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_FAILS(gold_read(&g, bad[i].text, strlen(bad[i].text), "g", err), SC_E_FORMAT, bad[i].part);
+}
+
+/* Gold items show as many answers as ordinary ones do, in the same shares. */
+TEST(gold_items_have_the_sizes_of_others)
+{
+    static const char text[] = "{\"prompt\":\"p\",\"best\":\"b\",\"worst\":\"w\"}\n{\"prompt\":\"p\",\"best\":\"b\",\"worst\":\"w\",\"others\":[\"1\",\"2\"]}\n"
+                               "{\"prompt\":\"p\",\"best\":\"b\",\"worst\":\"w\",\"others\":[\"1\"]}\n{\"prompt\":\"p\",\"best\":\"b\",\"worst\":\"w\",\"others\":[\"1\",\"2\",\"3\"]}";
+    static const struct { size_t ordinary[RANK_SHOWN_MAX + 1], sizes[4]; const char *part; } rows[] = {
+        { { [2] = 5 }, { 2, 2, 2, 2 }, NULL }, { { [2] = 30, [3] = 30 }, { 2, 3, 2, 3 }, NULL }, { { [2] = 10, [3] = 10, [4] = 10, [5] = 10 }, { 2, 4, 3, 5 }, NULL },
+        { { [2] = 99, [4] = 1 }, { 2, 2, 2, 2 }, NULL }, { { [2] = 6, [4] = 3 }, { 2, 2, 2, 4 }, NULL }, { { [3] = 40 }, { 0 }, "g, line 1: the gold item has 2 answers and has to show 3" },
+        { { [2] = 1, [4] = 30 }, { 0 }, "has to show 4" },
+    };
+    struct gold_list g;
+    CHECK_OK(gold_read(&g, text, strlen(text), "g", err));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t sizes[4] = { 0 };
+        if (rows[i].part) { CHECK_FAILS(gold_sizes(sizes, &g, rows[i].ordinary, "g", err), SC_E_ARGUMENT, rows[i].part); continue; }
+        CHECK_OK(gold_sizes(sizes, &g, rows[i].ordinary, "g", err));
+        for (size_t k = 0; k < 4; k++) CHECK_INT(sizes[k], rows[i].sizes[k]);
+    }
+    gold_release(&g);
 }
 
 static sc_status rating_of(struct rating *out, const char *text, size_t n, const struct flag_list *flags, sc_error *err)
@@ -264,7 +293,7 @@ static void write_files(void)
         mem_free(path);
     }
     buf_clear(&b);
-    for (int i = 0; i < GOLD; i++) buf_printf(&b, "{\"prompt\":\"Gold %d\",\"best\":\"good %d\",\"worst\":\"poor %d\"}\n", i, i, i);
+    for (int i = 0; i < GOLD; i++) buf_printf(&b, "{\"prompt\":\"Gold %d\",\"best\":\"good %d\",\"worst\":\"poor %d\",\"others\":[\"fair %d\",\"unused %d\"]}\n", i, i, i, i, i);
     CHECK_INT(file_write(path = scratch("gold.jsonl"), b.data, b.len, &problem), SC_OK);
     mem_free(path);
     buf_release(&b);
@@ -315,11 +344,11 @@ static double worth(const char *turns)
         snprintf(end, sizeof end, "of %c\"]", 'x' + m);
         if (strstr(turns, end)) return truth[m];
     }
-    return strstr(turns, "good") ? 3 : -3;
+    return strstr(turns, "good") ? 3 : strstr(turns, "fair") ? 0 : -3;
 }
 
 /* Which of them it is, whatever place it was shown in: the key, and so the places, are new in each run, the noise must not be. */
-static uint64_t kind_of(const char *turns) { return worth(turns) == 3 ? 3 : worth(turns) == -3 ? 4 : (uint64_t)(1 - worth(turns)); }
+static uint64_t kind_of(const char *turns) { return strstr(turns, "good") ? 3 : strstr(turns, "poor") ? 4 : strstr(turns, "fair") ? 5 : (uint64_t)(1 - worth(turns)); }
 
 static double gumbel(uint64_t seed, uint64_t stream, uint64_t i) { return -log(-log(random_unit(seed, stream, i) + 1e-18)); }
 
