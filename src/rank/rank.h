@@ -147,6 +147,12 @@ sc_status results_read(struct results *out, struct study *s, sc_error *err);
 void      results_release(struct results *r);
 /* -1: the first is better, 1: the second, 0: a tie. */
 int       rated_compare(const struct rated *r, size_t a, size_t b);
+/* Ranks from 1 as places: ties have the middle of theirs, so that 1, 1, 2 and 1, 1, 3 are both 1.5, 1.5, 3. */
+void      rated_places(double places[RANK_SHOWN_MAX], const struct rated *r);
+/* Ratings that count, by item: by_item[of_item[i] .. of_item[i + 1]), and by rater; indices of results.rated, rising. */
+struct rated_index { size_t *of_item, *by_item, *of_rater, *by_rater; };
+void      rated_index_init(struct rated_index *out, const struct results *r);
+void      rated_index_release(struct rated_index *x);
 /* Gold, repeats, speed of each rater, and who is left out by the rules. */
 void      results_judge_raters(struct results *r);
 const char *exclusion_name(int bit);
@@ -157,7 +163,7 @@ bool      rated_counts(const struct results *r, const struct rated *x);
 
 json_t   *agreement_of(const struct results *r, uint64_t seed, size_t draws);
 sc_status models_of(json_t *report, const struct results *r, uint64_t seed, size_t draws, sc_error *err);      /* sets "models", "pairs", "slices" */
-sc_status judged_of(json_t **out, const struct results *r, const char *directory, sc_error *err);
+sc_status judged_of(json_t **out, const struct results *r, const char *directory, uint64_t seed, size_t draws, sc_error *err);
 void      set_number(json_t *o, const char *key, double x);                           /* null where it is not finite */
 /* Preference of two answers of an item by one rating: -1, 0, 1, or 2 where it does not show both. */
 int       rated_pair(const struct rated *r, size_t a, size_t b);

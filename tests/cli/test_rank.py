@@ -54,7 +54,7 @@ def set_up():
                 f.write(json.dumps({"id": f"prompt-{i}", "model": name, "turns": [text.format(i)]}) + "\n")
     with open(SCRATCH / "gold.jsonl", "w") as f:
         for i in range(3):
-            f.write(json.dumps({"prompt": f"What is {i} + 1?", "best": f"It is {i + 1}.", "worst": f"It is {i + 7}."}) + "\n")
+            f.write(json.dumps({"prompt": f"What is {i} + 1?", "best": f"It is {i + 1}.", "worst": f"It is {i + 7}.", "others": [f"It is perhaps {i + 2}."]}) + "\n")
 
 
 class Study:
@@ -146,7 +146,7 @@ def taste(text, prompt):
     """Somebody who likes slicing, and knows sums."""
     m = re.search(r"What is (\d)", prompt)
     if m:
-        return 7 if text == f"It is {int(m[1]) + 1}." else 1
+        return 7 if text == f"It is {int(m[1]) + 1}." else 4 if "perhaps" in text else 1
     return 6 if "slicing" in text else 4 if "loop" in text else 1
 
 
@@ -156,7 +156,7 @@ def taste(text, prompt):
 def test_what_is_printed_and_kept(s):
     with Study(raters=2) as own:
         t = own.told
-        assert t["items"] == PROMPTS and t["gold"] == 3 and t["answers"] == PROMPTS * 3 + 6
+        assert t["items"] == PROMPTS and t["gold"] == 3 and t["answers"] == PROMPTS * 3 + 3 * 3
         assert re.fullmatch("owner-[0-9a-f]{64}", t["key"]) and all(re.fullmatch("rater-[0-9a-f]{48}", x) for x in own.tokens) and len(set(own.tokens)) == 2
         assert own.links[0] == f"{own.address}/#{own.tokens[0]}", "the token must not stand where servers and proxies log it"
         assert stat.S_IMODE(own.path.stat().st_mode) == 0o600
@@ -269,10 +269,13 @@ def test_raters_are_blind(s):
         study = s.call("GET", "/api/study", token=token)
         assert len(study["items"]) == PROMPTS + 3 + 2 and study["closed"] is False and study["scores"] == 7
         whole = json.dumps(study)
+        sizes = set()
         for position in range(1, len(study["items"]) + 1):
             item = s.call("GET", f"/api/items/{position}", token=token)
             assert set(item) == {"answers", "position", "turns", "rating"} and all(set(a) == {"turns"} for a in item["answers"])
             whole += json.dumps(item)
+            sizes.add(len(item["answers"]))
+        assert sizes == {len(MODELS)}, "items that check raters show another number of answers"
         for word in (*MODELS, "gold", "prompt-", "best", "repeat", "duplicate", "slice"):
             assert word not in whole, word
 
@@ -403,7 +406,7 @@ def test_export(s):
     for r in ratings:
         assert r["excluded"] == (["gold"] if r["rater"] == "rater-3" else []) and r["seconds"] == 12 and len(r["revision"]) == r["revisions"] == 1
         for a in r["answers"]:
-            assert ("model" in a) != r["is_gold"] and (a["gold"] in ("best", "worst") if r["is_gold"] else a["model"] in MODELS)
+            assert ("model" in a) != r["is_gold"] and (a["gold"] in ("best", "worst", "other") if r["is_gold"] else a["model"] in MODELS)
     own_plain = [r for r in ratings if r["rater"] == "rater-1" and not r["is_gold"] and r["repeats"] is None]
     assert len(own_plain) == PROMPTS and all({a["model"]: a["rank"] for a in r["answers"]} == {"good-model": 1, "plain-model": 2, "evil-model": 3} for r in own_plain)
     pairs = [json.loads(line) for line in open(SCRATCH / "pairs.jsonl")]
