@@ -328,6 +328,25 @@ TEST(order_of_few)
 }
 
 /* Alpha of numbers by its definition: coincidences of all values. */
+/* The gradient of very many rankings rounds above what few can reach. */
+TEST(strengths_of_very_many_rankings)
+{
+    enum { ITEMS = 200000, PLAYERS = 3 };
+    int *rank = mem_alloc(ITEMS * PLAYERS * sizeof *rank);
+    double r[PLAYERS];
+    for (size_t i = 0; i < ITEMS; i++) {
+        double worth[PLAYERS];
+        for (size_t k = 0; k < PLAYERS; k++) worth[k] = (double)k + 2 * random_unit(1, i, k);
+        for (size_t k = 0; k < PLAYERS; k++) {
+            rank[i * PLAYERS + k] = 1;
+            for (size_t j = 0; j < PLAYERS; j++) rank[i * PLAYERS + k] += worth[j] > worth[k];
+        }
+    }
+    CHECK_OK(stats_plackett_luce(r, rank, ITEMS, PLAYERS, STATS_RIDGE, err));
+    CHECK(r[0] < -1 && fabs(r[1]) < 0.1 && r[2] > 1);
+    mem_free(rank);
+}
+
 TEST(alpha_by_definition)
 {
     for (uint64_t s = 0; s < 50; s++) {
