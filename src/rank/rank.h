@@ -16,7 +16,8 @@ enum {
     RANK_FLAGS_MAX = 16, RANK_FLAG_BYTES = 60, RANK_TEXT_BYTES = 12000,     /* of a reason or a note: 4,000 characters of any script */
     RANK_TOKEN_BYTES = 24,                  /* 192 bits */
     RANK_KEY_BYTES = 32, RANK_ID_BYTES = 16,
-    RANK_SCORES = 7, RANK_ID_MAX = 64
+    RANK_SCORES = 7, RANK_ID_MAX = 64,
+    RANK_ITEM_REVISIONS = 1000, RANK_RATER_REVISIONS = 100000, RANK_RATER_MIB = 64      /* what is kept of one item of a rater, and of one rater */
 };
 
 /* ---- seal.c: keys, tokens, and what is hidden until the end ------------------------------------------------------------------------------ */
@@ -178,26 +179,27 @@ sc_status rank_page_write(const json_t *report, const char *path, sc_error *err)
 struct http_head;
 /* NULL, or why a request is refused: a Host that is no name of this server (DNS rebinding), another site's page (CSRF). `hosts`: further names, with commas. */
 const char *gate_refuses(const struct http_head *h, const char *host, const char *hosts, const char *url);
-/* Wrong tokens by address. */
-enum { GATE_ADDRESSES = 256, GATE_KNOWN = 256, GATE_WRONG = 20 };
+/* Wrong tokens by address. They alone are limited, and a right one is never refused: many raters may sit behind one proxy. 192 bits cannot be guessed at any rate; what is limited
+ * is what a stranger can make the log say. */
+enum { GATE_ADDRESSES = 256, GATE_WRONG = 20 };
 struct gate {
     struct { char address[64]; double since; int wrong; } at[GATE_ADDRESSES]; size_t n, next;
-    uint8_t known[GATE_KNOWN][32]; size_t n_known, next_known;      /* digests that were right: their raters go on where another guesses from the same address */
 };
 bool gate_is_blocked(const struct gate *g, const char *address, double now);      /* GATE_WRONG within a minute */
 void gate_wrong(struct gate *g, const char *address, double now);
-bool gate_knows(const struct gate *g, const uint8_t digest[32]);
-void gate_right(struct gate *g, const uint8_t digest[32]);
 
 /* ---- rank_server.c, rank_calls.c --------------------------------------------------------------------------------------------------------------------------------------------------- */
 
 struct http; struct http_exchange;
 struct sc_rank_server { struct study *study; sc_rank_server_config c; struct http *http; struct gate gate; char *address, *hosts; };
-/* What a rater asked: a status and a body. arg: position of an item. */
-struct rank_call { struct sc_rank_server *server; struct http_exchange *x; int64_t rater; int64_t position; int status; json_t *body; };
+/* What a rater asked: a status and a body. position: of an item; is_shown: to note that the rater saw it. */
+struct rank_call { struct sc_rank_server *server; struct http_exchange *x; int64_t rater; int64_t position; bool is_shown; int status; json_t *body; };
 void call_study(struct rank_call *c);
 void call_item(struct rank_call *c);
 void call_rate(struct rank_call *c);
+void call_shown(struct rank_call *c);
+/* Makes the table of what each rater wrote, and fills it for those who are not in it; before the first call. */
+sc_status calls_open(struct study *s, sc_error *err);
 void call_fail(struct rank_call *c, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void call_error(struct rank_call *c, const sc_error *err);                             /* 500 and the log, or 400 for what the rater sent */
 
