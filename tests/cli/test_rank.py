@@ -637,6 +637,7 @@ def test_browser_by_keyboard(s):
                    or (e.get("method") == "Network.requestWillBeSent" and not e["params"]["request"]["url"].startswith((own.address, "about:", "data:")))]
             assert not bad, bad
             assert own.call("GET", "/api/study", token=own.tokens[0])["done"] == n
+            assert all(opened and opened <= received for opened, received in own.rows("SELECT a.opened, min(v.received) FROM assignments a JOIN revisions v ON v.assignment = a.n GROUP BY a.n"))
             got = own.rows("SELECT rating FROM revisions WHERE n = (SELECT max(n) FROM revisions)")[0][0]
             assert [(a["rank"], a["score"]) for a in json.loads(got)["answers"]] == [(k + 1, 7 - k) for k in range(cards)]
         finally:
@@ -650,7 +651,7 @@ def test_browser_by_playwright(s):
     if not shutil.which("node") or not modules:
         raise Skip("needs node and the packages of web/package.json (npm ci in web, or STARCHAT_NODE_MODULES=DIRECTORY)")
     with Study() as own:
-        given = json.dumps({"address": own.address, "links": own.links, "attack": [ATTACK, "javascript:window.hacked=1"]})
+        given = json.dumps({"address": own.address, "links": own.links, "attack": [ATTACK, "javascript:window.hacked=1"], "program": PROGRAM, "study": str(own.path)})
         done = subprocess.run(["node", str(ROOT / "tests/cli/rank_page.mjs"), str(modules), CHROMIUM, given, *([os.environ["STARCHAT_SHOTS"]] if os.environ.get("STARCHAT_SHOTS") else [])], capture_output=True, text=True, timeout=600)
         print(done.stdout, end="")
         assert done.returncode == 0, done.stdout + done.stderr
