@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -102,14 +103,47 @@ static void take_back(const struct serving *s)
     }
 }
 
+/* A maker that is stopped before it printed anything leaves nothing. */
+enum { MAKER_MAKES, MAKER_TELLS, MAKER_STOPS };
+struct making { const struct serving *s; atomic_int state; sigset_t stops; };
+
+static void *watch_maker(void *arg)
+{
+    struct making *m = arg;
+    char path[4200];
+    int number, state = MAKER_MAKES;
+    while (sigwait(&m->stops, &number) != 0) { }
+    if (!atomic_compare_exchange_strong(&m->state, &state, MAKER_STOPS)) return NULL;
+    snprintf(path, sizeof path, "%s.tmp-%ld", m->s->make.out, (long)getpid());
+    unlink(path);
+    take_back(m->s);
+    _exit(EXIT_INTERRUPTED);
+}
+
+static void watch_stops(struct making *m)
+{
+    pthread_t thread;
+    sigemptyset(&m->stops);
+    sigaddset(&m->stops, SIGINT);
+    sigaddset(&m->stops, SIGTERM);
+    sigaddset(&m->stops, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &m->stops, NULL);
+    signal(SIGXFSZ, SIG_IGN);                                  /* beyond a limit of file sizes: an error with a sentence */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);                          /* without the server there is nothing to make a study for */
+    if (pthread_create(&thread, NULL, watch_maker, m) == 0) pthread_detach(thread);
+}
+
 /* The maker: makes the study, says so, waits for the address, prints. If none comes, the server could not begin. */
 static int make(const struct serving *s, int to, int from)
 {
+    struct making m = { .s = s };
     sc_text text = { 0 };
     sc_error err = { 0 };
     char address[600];
     size_t n = 0;
     uint8_t code = EXIT_DONE;
+    int state = MAKER_MAKES;
+    watch_stops(&m);
     sc_status status = sc_rank_make(&text, &s->make, &err);
     if (status != SC_OK) code = (uint8_t)fail_with(&s->args.common, &err);
     json_t *made = status == SC_OK ? json_loadb(text.data, text.len, 0, NULL) : NULL;
@@ -118,6 +152,7 @@ static int make(const struct serving *s, int to, int from)
     bool is_heard = write(from, &code, 1) == 1;
     for (ssize_t got = 1; made && is_heard && got > 0 && n + 1 < sizeof address; n += (size_t)(got > 0 ? got : 0)) got = read(to, address + n, sizeof address - 1 - n);
     address[n] = 0;
+    if (!atomic_compare_exchange_strong(&m.state, &state, MAKER_TELLS)) pause();      /* until the watcher has ended us */
     if (made && n) tell(s, made, address);
     else if (made) take_back(s);
     if (made && (!n || ferror(stdout))) code = EXIT_FAILED;
@@ -145,7 +180,11 @@ static bool maker_start(struct serving *s, int *code)
     if (s->maker.pid < 0) { *code = fail_text("cannot start a process that makes the study: %s", strerror(errno)); return false; }
     bool is_made = read(s->maker.from, &told, 1) == 1 && told == EXIT_DONE;
     *code = told;
-    if (!is_made) waitpid(s->maker.pid, NULL, 0);
+    if (!is_made) {
+        int status = 0;
+        while (waitpid(s->maker.pid, &status, 0) < 0 && errno == EINTR) { }
+        if (WIFSIGNALED(status)) *code = fail_text("the process that makes the study was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    }
     return is_made;
 }
 

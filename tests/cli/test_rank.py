@@ -197,6 +197,31 @@ def test_the_server_has_no_key(s):
         assert seen, "this test reads no memory"
 
 
+def test_making_that_is_stopped(s):
+    """Ctrl-C while the study is made, and a limit of file sizes: a sentence or silence, but no file."""
+    with open(SCRATCH / "many.jsonl", "w") as f:
+        f.writelines(json.dumps({"id": f"m{i}", "prompt": "x" * 100}) + "\n" for i in range(4000))
+    for name in "ab":
+        with open(SCRATCH / f"many-{name}.jsonl", "w") as f:
+            f.writelines(json.dumps({"id": f"m{i}", "model": name, "turns": ["y" * 100]}) + "\n" for i in range(4000))
+    command = [PROGRAM, "rank", "serve", "--prompts", "many.jsonl", "--answers", "many-a.jsonl,many-b.jsonl", "--out", "stopped.sqlite", "--port", "0", "--raters", "2"]
+    p = subprocess.Popen(command, cwd=SCRATCH, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(lambda: list(SCRATCH.glob("stopped.sqlite.tmp-*")) or p.poll() is not None)
+    os.killpg(p.pid, signal.SIGINT)
+    out, _ = p.communicate(timeout=WAIT)
+    assert p.returncode in (130, -signal.SIGINT) and out == "", (p.returncode, out)
+    wait_for(lambda: not list(SCRATCH.glob("stopped.sqlite*")))
+    done = subprocess.run(["sh", "-c", "ulimit -f 100; exec \"$@\"", "sh", *command], cwd=SCRATCH, capture_output=True, text=True, timeout=WAIT)
+    assert done.returncode == 1 and "stopped.sqlite: cannot" in done.stderr and done.stdout == "" and not list(SCRATCH.glob("stopped.sqlite*")), done
+
+
+def wait_for(what):
+    end = time.monotonic() + WAIT
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def test_output_that_cannot_be_written(s):
     """A key that nobody could read: there is no study either."""
     path = SCRATCH / "full.sqlite"
