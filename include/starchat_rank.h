@@ -23,7 +23,7 @@ typedef struct {
     int64_t     rules_least;
     int64_t     seed;
 } sc_rank_config;                        /* options "rank" */
-/* Makes a study. *out: JSON {"study","key","items","gold","answers","raters":[{"name","token"}]}. The key alone says whose the answers are; neither it nor a token is kept. */
+/* Makes a study; until it is whole its file is called OUT.tmp-PID. *out: JSON {"study","key","items","gold","answers","raters":[{"name","token"}]}. The key alone says whose the answers are; neither it nor a token is kept. */
 SC_API sc_status sc_rank_make(sc_text *out, const sc_rank_config *c, sc_error *err);
 typedef enum { SC_RANK_NEW, SC_RANK_AGAIN, SC_RANK_REVOKE } sc_rank_invitation;       /* one more rater; a new link in place of the old; none any more */
 /* *out: {"name","token","address"}; address: where the server last listened, or null. Also while a server runs. */

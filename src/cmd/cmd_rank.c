@@ -1,17 +1,24 @@
 /* cmd_rank.c - human evaluation: people rank answers blind, on a page of this machine's own. */
 #include "cmd/cmd.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- serve ------------------------------------------------------------------------------------------------------------------------------- */
 
+/* The study is made in a process of its own, which prints the key and the links once it is told the address, and ends: the process that serves never has them in its memory.
+ * to: the address goes there; from: a byte comes, the maker's exit code, when the study is made. pid 0: a study that was there. */
+struct maker { pid_t pid; int to, from; };
 enum { WATCH_ENDS = SIGUSR2 };
-struct serving { struct args args; sc_rank_config make; sc_rank_server_config config; sc_rank_server *server; atomic_bool has_ended; json_t *made; bool is_told; };
+struct serving { struct args args; sc_rank_config make; sc_rank_server_config config; sc_rank_server *server; atomic_bool has_ended; struct maker maker; };
 
 static sigset_t watched(void)
 {
@@ -49,34 +56,40 @@ static void print_link(const char *address, const json_t *rater)
     printf("%s\t%s/#%s\n", json_string_value(json_object_get(rater, "name")), address, json_string_value(json_object_get(rater, "token")));
 }
 
-/* What is printed once and kept nowhere: links and the key. */
-static void tell(const struct serving *s)
+/* ---- what is printed once and kept nowhere: links and the key ---- */
+
+static void tell_json(json_t *all, const char *address)
 {
-    const char *address = sc_rank_server_address(s->server);
-    json_t *raters = json_object_get(s->made, "raters"), *rater;
+    json_t *raters = json_object_get(all, "raters"), *rater;
+    size_t i;
+    json_object_set_new(all, "address", json_string(address));
+    json_array_foreach(raters, i, rater) {
+        char link[600];
+        snprintf(link, sizeof link, "%s/#%s", address, json_string_value(json_object_get(rater, "token")));
+        json_object_set_new(rater, "link", json_string(link));
+    }
+    json_dumpf(all, stdout, JSON_COMPACT);
+    putchar('\n');
+    fflush(stdout);
+}
+
+/* made NULL: of a study that was there. */
+static void tell(const struct serving *s, json_t *made, const char *address)
+{
+    const json_t *rater;
     size_t i;
     if (s->args.common.json) {
-        json_t *all = s->made ? json_incref(s->made) : json_object();
-        json_object_set_new(all, "address", json_string(address));
-        json_array_foreach(raters, i, rater) {
-            char link[600];
-            snprintf(link, sizeof link, "%s/#%s", address, json_string_value(json_object_get(rater, "token")));
-            json_object_set_new(rater, "link", json_string(link));
-        }
-        json_dumpf(all, stdout, JSON_COMPACT);
-        putchar('\n');
+        json_t *all = made ? json_incref(made) : json_object();
+        tell_json(all, address);
         json_decref(all);
     } else {
         printf("%s\n", address);
-        if (s->made) printf("key\t%s\n", json_string_value(json_object_get(s->made, "key")));
-        json_array_foreach(raters, i, rater) print_link(address, rater);
+        if (made) printf("key\t%s\n", json_string_value(json_object_get(made, "key")));
+        json_array_foreach(json_object_get(made, "raters"), i, rater) print_link(address, rater);
+        fflush(stdout);
     }
-    fflush(stdout);
-    if (s->made) note(&s->args.common, "The key opens whose the answers are when the study is closed. Keep it: it is printed this once, and so is each rater's link. Send each rater one.");
+    if (made) note(&s->args.common, "The key opens whose the answers are when the study is closed. Keep it: it is printed this once, and so is each rater's link. Send each rater one.");
     else note(&s->args.common, "Going on with %s; links that were sent stay valid. `starchat rank invite` makes more.", s->make.out);
-    bool is_loopback = strncmp(s->config.host, "127.", 4) == 0 || !strcmp(s->config.host, "::1") || !strcmp(s->config.host, "localhost") || strncmp(s->config.host, "unix:", 5) == 0;
-    if (!is_loopback) fprintf(stderr, "starchat: warning: %s can be reached from other machines, and without TLS: who can listen on the way reads links and answers; put a proxy with TLS before it and give --url\n", s->config.host);
-    note(&s->args.common, "Ctrl-C stops the server; the same command goes on with the study.");
 }
 
 /* A study whose key nobody saw is of no use: the same command makes it anew. */
@@ -90,6 +103,111 @@ static void take_back(const struct serving *s)
     }
 }
 
+/* A maker that is stopped before it printed anything leaves nothing. */
+enum { MAKER_MAKES, MAKER_TELLS, MAKER_STOPS };
+struct making { const struct serving *s; atomic_int state; sigset_t stops; };
+
+static void *watch_maker(void *arg)
+{
+    struct making *m = arg;
+    char path[4200];
+    int number, state = MAKER_MAKES;
+    while (sigwait(&m->stops, &number) != 0) { }
+    if (!atomic_compare_exchange_strong(&m->state, &state, MAKER_STOPS)) return NULL;
+    snprintf(path, sizeof path, "%s.tmp-%ld", m->s->make.out, (long)getpid());
+    unlink(path);
+    take_back(m->s);
+    _exit(EXIT_INTERRUPTED);
+}
+
+static void watch_stops(struct making *m)
+{
+    pthread_t thread;
+    sigemptyset(&m->stops);
+    sigaddset(&m->stops, SIGINT);
+    sigaddset(&m->stops, SIGTERM);
+    sigaddset(&m->stops, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &m->stops, NULL);
+    signal(SIGXFSZ, SIG_IGN);                                  /* beyond a limit of file sizes: an error with a sentence */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);                          /* without the server there is nothing to make a study for */
+    if (pthread_create(&thread, NULL, watch_maker, m) == 0) pthread_detach(thread);
+}
+
+/* The maker: makes the study, says so, waits for the address, prints. If none comes, the server could not begin. */
+static int make(const struct serving *s, int to, int from)
+{
+    struct making m = { .s = s };
+    sc_text text = { 0 };
+    sc_error err = { 0 };
+    char address[600];
+    size_t n = 0;
+    uint8_t code = EXIT_DONE;
+    int state = MAKER_MAKES;
+    watch_stops(&m);
+    sc_status status = sc_rank_make(&text, &s->make, &err);
+    if (status != SC_OK) code = (uint8_t)fail_with(&s->args.common, &err);
+    json_t *made = status == SC_OK ? json_loadb(text.data, text.len, 0, NULL) : NULL;
+    if (made) note(&s->args.common, "%s: %" JSON_INTEGER_FORMAT " items and %" JSON_INTEGER_FORMAT " gold items with %" JSON_INTEGER_FORMAT " answers.", s->make.out, json_integer_value(json_object_get(made, "items")),
+                   json_integer_value(json_object_get(made, "gold")), json_integer_value(json_object_get(made, "answers")));
+    bool is_heard = write(from, &code, 1) == 1;
+    for (ssize_t got = 1; made && is_heard && got > 0 && n + 1 < sizeof address; n += (size_t)(got > 0 ? got : 0)) got = read(to, address + n, sizeof address - 1 - n);
+    address[n] = 0;
+    if (!atomic_compare_exchange_strong(&m.state, &state, MAKER_TELLS)) pause();      /* until the watcher has ended us */
+    if (made && n) tell(s, made, address);
+    else if (made) take_back(s);
+    if (made && (!n || ferror(stdout))) code = EXIT_FAILED;
+    json_decref(made);
+    sc_text_free(&text);
+    return code;
+}
+
+/* False: the study could not be made, and the maker said why; *code is what the command ends with. */
+static bool maker_start(struct serving *s, int *code)
+{
+    int to[2] = { -1, -1 }, from[2] = { -1, -1 };
+    uint8_t told = EXIT_FAILED;
+    fflush(NULL);                                              /* or it would be printed twice */
+    signal(SIGPIPE, SIG_IGN);
+    bool ok = pipe2(to, O_CLOEXEC) == 0 && pipe2(from, O_CLOEXEC) == 0;
+    s->maker = (struct maker){ ok ? fork() : -1, to[1], from[0] };
+    if (s->maker.pid == 0) {
+        close(to[1]);
+        close(from[0]);
+        exit(make(s, to[0], from[1]));
+    }
+    close(to[0]);
+    close(from[1]);
+    if (s->maker.pid < 0) { *code = fail_text("cannot start a process that makes the study: %s", strerror(errno)); return false; }
+    bool is_made = read(s->maker.from, &told, 1) == 1 && told == EXIT_DONE;
+    *code = told;
+    if (!is_made) {
+        int status = 0;
+        while (waitpid(s->maker.pid, &status, 0) < 0 && errno == EINTR) { }
+        if (WIFSIGNALED(status)) *code = fail_text("the process that makes the study was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    }
+    return is_made;
+}
+
+/* address NULL: there is no server, so the maker takes the study back. False: it did not print. */
+static bool maker_end(struct maker *m, const char *address)
+{
+    int status = 0;
+    size_t n = address ? strlen(address) : 0;
+    bool ok = n > 0 && write(m->to, address, n) == (ssize_t)n;
+    close(m->to);
+    close(m->from);
+    while (waitpid(m->pid, &status, 0) < 0 && errno == EINTR) { }
+    m->pid = 0;
+    return ok && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_DONE;
+}
+
+static void warn_and_note(const struct serving *s)
+{
+    bool is_loopback = strncmp(s->config.host, "127.", 4) == 0 || !strcmp(s->config.host, "::1") || !strcmp(s->config.host, "localhost") || strncmp(s->config.host, "unix:", 5) == 0;
+    if (!is_loopback) fprintf(stderr, "starchat: warning: %s can be reached from other machines, and without TLS: who can listen on the way reads links and answers; put a proxy with TLS before it and give --url\n", s->config.host);
+    note(&s->args.common, "Ctrl-C stops the server; the same command goes on with the study.");
+}
+
 static int serve(struct serving *s)
 {
     sc_error err = { 0 };
@@ -99,47 +217,36 @@ static int serve(struct serving *s)
     signal(SIGPIPE, SIG_IGN);
     s->config.on_log = on_log;
     s->config.user = s;
+    bool is_told = true, is_made = s->maker.pid != 0;
     sc_status status = sc_rank_server_open(&s->server, s->make.out, &s->config, &err);
     bool is_watched = status == SC_OK && pthread_create(&watcher, NULL, watch, s) == 0;
-    if (status == SC_OK && s->config.lockdown) status = sc_rank_server_lock_down(s->server, &err);
-    else if (status == SC_OK) fputs("starchat: warning: --no-lockdown leaves this server all files and programs of its user\n", stderr);
-    if (status == SC_OK) {
-        tell(s);
-        s->is_told = true;
-        status = sc_rank_server_run(s->server, &err);
-    }
+    if (is_made) is_told = maker_end(&s->maker, status == SC_OK ? sc_rank_server_address(s->server) : NULL);
+    else if (status == SC_OK) tell(s, NULL, sc_rank_server_address(s->server));
+    if (status == SC_OK && is_told) warn_and_note(s);
+    if (status == SC_OK && is_told && s->config.lockdown) status = sc_rank_server_lock_down(s->server, &err);
+    else if (status == SC_OK && is_told) fputs("starchat: warning: --no-lockdown leaves this server all files and programs of its user\n", stderr);
+    if (status == SC_OK && is_told) status = sc_rank_server_run(s->server, &err);
     if (is_watched) {
         atomic_store(&s->has_ended, true);
         pthread_kill(watcher, WATCH_ENDS);
         pthread_join(watcher, NULL);
     }
-    int code = status == SC_OK ? EXIT_DONE : fail_with(&s->args.common, &err);
+    int code = status != SC_OK ? fail_with(&s->args.common, &err) : is_told ? EXIT_DONE : fail_text("the key and the links could not be printed");
     sc_rank_server_close(s->server);
-    if (s->made && !s->is_told) take_back(s);
+    if (!is_told && status == SC_OK) take_back(s);
     return code;
 }
 
 static int run_serve(const struct command *self, int argc, char **argv)
 {
     struct serving s = { 0 };
-    sc_text text = { 0 };
-    sc_error err = { 0 };
     int code = args_parse(&s.args, self, argc, argv, (void *const[]){ &s.make, &s.config });
     if (code != ARGS_GO) return code;
     if (!*s.make.out) return usage_error(self, "--out is missing: the file of the study");
     bool is_there = access(s.make.out, F_OK) == 0;
     if (is_there && *s.make.prompts) return usage_error(self, "the study %s is already there; leave out --prompts and --answers to go on with it, or give another --out", s.make.out);
     if (!is_there && !*s.make.prompts) return usage_error(self, "there is no study %s; --prompts and --answers make one", s.make.out);
-    if (!is_there) {
-        if (sc_rank_make(&text, &s.make, &err) != SC_OK) return fail_with(&s.args.common, &err);
-        s.made = json_loadb(text.data, text.len, 0, NULL);
-        sc_text_free(&text);
-        note(&s.args.common, "%s: %" JSON_INTEGER_FORMAT " items and %" JSON_INTEGER_FORMAT " gold items with %" JSON_INTEGER_FORMAT " answers.", s.make.out, json_integer_value(json_object_get(s.made, "items")),
-             json_integer_value(json_object_get(s.made, "gold")), json_integer_value(json_object_get(s.made, "answers")));
-    }
-    code = serve(&s);
-    json_decref(s.made);
-    return code;
+    return is_there || maker_start(&s, &code) ? serve(&s) : code;
 }
 
 static const char *const serve_tables[] = { "rank", "rank_server", NULL };

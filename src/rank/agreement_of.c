@@ -8,142 +8,183 @@
 
 void set_number(json_t *o, const char *key, double x) { json_object_set_new(o, key, isfinite(x) ? json_real(x) : json_null()); }
 
-/* One comparison of two raters: classes 0 first, 1 second, 2 tie; the prompt. */
-struct seen { int *a, *b; size_t *prompt, n, cap; };
+/* ---- two raters --------------------------------------------------------------------------------------------------------------------------- */
 
-static void seen_add(struct seen *s, int a, int b, size_t prompt)
-{
-    if (s->n == s->cap) {
-        s->cap = s->cap ? 2 * s->cap : 256;
-        s->a = mem_grow(s->a, s->cap * sizeof *s->a);
-        s->b = mem_grow(s->b, s->cap * sizeof *s->b);
-        s->prompt = mem_grow(s->prompt, s->cap * sizeof *s->prompt);
-    }
-    s->a[s->n] = a;
-    s->b[s->n] = b;
-    s->prompt[s->n++] = prompt;
-}
-
-static void seen_release(struct seen *s)
-{
-    mem_free(s->a);
-    mem_free(s->b);
-    mem_free(s->prompt);
-}
-
+enum { CLASSES = 3 };                                          /* of a pair of answers: 0 the first is better, 1 the second, 2 a tie */
 static int class_of(int compare) { return compare < 0 ? 0 : compare > 0 ? 1 : 2; }
 
-static void compare_pairs(struct seen *to, struct seen *scores, const struct results *r, const struct rated *x, const struct rated *y)
+/* Counts of what the first said against what the second said. */
+struct tally { size_t preference[CLASSES * CLASSES], score[RANK_SCORES * RANK_SCORES], pairs, scores; };
+/* of_prompt: of pairs, how many both order alike; clear: without those in which anybody sees a tie. As sums of clusters, the side b. */
+struct agreeing { struct tally all, *with; struct stats_pair *of_prompt, *clear; };
+
+/* A rating by the answers' places among the item's numbers, which are the same for all raters; rank 0: not shown. */
+struct opinion { int rank[RANK_SHOWN_MAX], score[RANK_SHOWN_MAX]; };
+
+static void add_same(struct stats_pair *sum, bool is_same)
 {
-    size_t prompt = r->item[x->item].prompt;
-    for (size_t i = 0; i < x->n; i++) {
-        for (size_t k = 0; k < y->n; k++)
-            if (y->answer[k] == x->answer[i]) seen_add(scores, x->rating.answer[i].score - 1, y->rating.answer[k].score - 1, prompt);
-        for (size_t j = 0; j < x->n; j++)                     /* by the number of the answer, which is the same for both */
-            if (x->answer[i] < x->answer[j]) seen_add(to, class_of(rated_compare(x, i, j)), class_of(rated_pair(y, x->answer[i], x->answer[j])), prompt);
+    sum->a_weight++;
+    sum->b_weight++;
+    sum->b += is_same;
+}
+
+static void compare_opinions(struct agreeing *g, struct tally *t, const struct opinion *x, const struct opinion *y, size_t prompt)
+{
+    for (size_t i = 0; i < RANK_SHOWN_MAX; i++) {
+        if (!x->rank[i] || !y->rank[i]) continue;
+        t->score[(x->score[i] - 1) * RANK_SCORES + y->score[i] - 1]++;
+        t->scores++;
+        for (size_t j = i + 1; j < RANK_SHOWN_MAX; j++) {
+            if (!x->rank[j] || !y->rank[j]) continue;
+            int a = class_of((x->rank[i] > x->rank[j]) - (x->rank[i] < x->rank[j])), b = class_of((y->rank[i] > y->rank[j]) - (y->rank[i] < y->rank[j]));
+            t->preference[a * CLASSES + b]++;
+            t->pairs++;
+            add_same(&g->of_prompt[prompt], a == b);
+            if (a != 2 && b != 2) add_same(&g->clear[prompt], a == b);
+        }
     }
 }
 
-/* All that raters a and b both did. */
-static void compare_raters(struct seen *pairs, struct seen *scores, const struct results *r, size_t a, size_t b)
+static void add_tally(struct tally *to, const struct tally *t)
 {
-    for (size_t i = 0; i < r->n_rated; i++) {
-        const struct rated *x = &r->rated[i];
-        if (x->rater != a || !rated_counts(r, x)) continue;
-        for (size_t k = 0; k < r->n_rated; k++)
-            if (r->rated[k].rater == b && r->rated[k].item == x->item && rated_counts(r, &r->rated[k])) compare_pairs(pairs, scores, r, x, &r->rated[k]);
+    for (size_t i = 0; i < CLASSES * CLASSES; i++) to->preference[i] += t->preference[i];
+    for (size_t i = 0; i < RANK_SCORES * RANK_SCORES; i++) to->score[i] += t->score[i];
+    to->pairs += t->pairs;
+    to->scores += t->scores;
+}
+
+static double share_of(const struct tally *t)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < CLASSES; i++) same += t->preference[i * CLASSES + i];
+    return (double)same / (double)t->pairs;
+}
+
+static void tell_pair(json_t *list, const struct results *r, size_t a, size_t b, const struct tally *t)
+{
+    json_t *row = json_pack("{s:s, s:s, s:I, s:f}", "a", r->rater[a].name, "b", r->rater[b].name, "pairs", (json_int_t)t->pairs, "share", share_of(t));
+    set_number(row, "kappa", stats_kappa_table(t->preference, CLASSES));
+    set_number(row, "score_kappa", stats_kappa_table_weighted(t->score, RANK_SCORES));
+    json_array_append_new(list, row);
+}
+
+/* All that two raters both did: work in proportion to the pairs of ratings of one item, memory to the raters. */
+static void compare_raters(struct agreeing *g, json_t *list, const struct results *r, const struct rated_index *index, const struct opinion *opinion)
+{
+    for (size_t a = 0; a < r->n_raters; a++) {
+        memset(g->with, 0, r->n_raters * sizeof *g->with);
+        for (size_t i = index->of_rater[a]; i < index->of_rater[a + 1]; i++) {
+            size_t x = index->by_rater[i], item = r->rated[x].item;
+            for (size_t k = index->of_item[item]; k < index->of_item[item + 1]; k++) {
+                size_t y = index->by_item[k], b = r->rated[y].rater;
+                if (b > a) compare_opinions(g, &g->with[b], &opinion[x], &opinion[y], r->item[item].prompt);
+            }
+        }
+        for (size_t b = a + 1; b < r->n_raters; b++) {
+            if (!g->with[b].pairs) continue;
+            tell_pair(list, r, a, b, &g->with[b]);
+            add_tally(&g->all, &g->with[b]);
+        }
     }
 }
 
-static size_t same(const struct seen *s)
+/* first[item]: the item's first answer; answers of an item lie together, in the order of their numbers. The caller's. */
+static size_t *first_answers(const struct results *r)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s->n; i++) n += s->a[i] == s->b[i];
-    return n;
+    size_t *first = mem_alloc((r->n_items + 1) * sizeof *first);
+    for (size_t i = r->n_answers; i-- > 0;) first[r->answer[i].item] = i;
+    return first;
 }
 
-/* The share of comparisons on which both agree, with an interval over prompts. ties: false leaves those out in which anybody sees a tie. */
-static void set_share(json_t *o, const char *name, const struct seen *s, bool ties, size_t n_prompts, uint64_t seed, size_t draws)
+static struct opinion *opinions_of(const struct results *r, const size_t *first)
 {
-    double *zero = mem_zero(s->n + 1, sizeof *zero), *is_same = mem_alloc((s->n + 1) * sizeof *is_same);
-    size_t *prompt = mem_alloc((s->n + 1) * sizeof *prompt), n = 0;
+    struct opinion *out = mem_zero(r->n_rated + 1, sizeof *out);
+    for (size_t i = 0; i < r->n_rated; i++)
+        for (size_t k = 0; k < r->rated[i].n; k++) {
+            size_t at = r->rated[i].answer[k] - first[r->rated[i].item];
+            out[i].rank[at] = r->rated[i].rating.answer[k].rank;
+            out[i].score[at] = r->rated[i].rating.answer[k].score;
+        }
+    return out;
+}
+
+/* The share of comparisons on which both agree, with an interval over prompts. */
+static void set_share(json_t *o, const char *name, const struct stats_pair *of_prompt, size_t n_prompts, uint64_t seed, size_t draws)
+{
+    struct stats_difference d = stats_paired_clusters(of_prompt, n_prompts, seed, draws);
     char low[64], high[64];
-    for (size_t i = 0; i < s->n; i++) {
-        if (!ties && (s->a[i] == 2 || s->b[i] == 2)) continue;
-        is_same[n] = s->a[i] == s->b[i];
-        prompt[n++] = s->prompt[i];
-    }
-    struct stats_difference d = stats_paired(zero, is_same, prompt, n, n_prompts, seed, draws);
     snprintf(low, sizeof low, "%s_low", name);
     snprintf(high, sizeof high, "%s_high", name);
     set_number(o, name, d.value);
     set_number(o, low, d.interval.low);
     set_number(o, high, d.interval.high);
-    mem_free(zero);
-    mem_free(is_same);
-    mem_free(prompt);
 }
 
-/* Krippendorff's alpha of preferences (nominal), ranks (ordinal) and scores (interval): units are pairs of answers, or answers; raters who did not see one are missing. */
+/* ---- all raters: Krippendorff's alpha of preferences (nominal), ranks (ordinal), scores (interval) ------------------------------------------------------ */
+
+/* Units are answers; raters who did not see one are missing. Who ranks 1, 1, 2 says what another says by 1, 1, 3: ties take the middle of their places. */
 static double alpha_of_answers(const struct results *r, bool ranks)
 {
     double *x = mem_alloc((r->n_answers * r->n_raters + 1) * sizeof *x), out;
     for (size_t i = 0; i < r->n_answers * r->n_raters; i++) x[i] = (double)NAN;
     for (size_t i = 0; i < r->n_rated; i++) {
         const struct rated *one = &r->rated[i];
-        for (size_t k = 0; k < one->n && rated_counts(r, one); k++) x[one->answer[k] * r->n_raters + one->rater] = ranks ? one->rating.answer[k].rank : one->rating.answer[k].score;
+        double middle[RANK_SHOWN_MAX];
+        if (!rated_counts(r, one)) continue;
+        rated_places(middle, one);
+        for (size_t k = 0; k < one->n; k++) x[one->answer[k] * r->n_raters + one->rater] = ranks ? middle[k] : one->rating.answer[k].score;
     }
     out = stats_alpha(x, r->n_answers, r->n_raters, ranks ? STATS_ORDINAL : STATS_INTERVAL);
     mem_free(x);
     return out;
 }
 
-static double alpha_of_pairs(const struct results *r)
+/* Units are pairs of answers. */
+static double alpha_of_pairs(const struct results *r, const struct opinion *opinion)
 {
     enum { PAIRS = RANK_SHOWN_MAX * (RANK_SHOWN_MAX - 1) / 2 };
-    size_t *first = mem_alloc((r->n_items + 1) * sizeof *first), units = 0;
-    for (size_t i = 0; i < r->n_items; i++) first[i] = RANK_NONE;
-    for (size_t i = r->n_answers; i-- > 0;) first[r->answer[i].item] = i;
-    double *x = mem_alloc((r->n_items * PAIRS * r->n_raters + 1) * sizeof *x), out;
-    for (size_t i = 0; i < r->n_items * PAIRS * r->n_raters; i++) x[i] = (double)NAN;
+    size_t cells = r->n_items * PAIRS * r->n_raters;
+    double *x = mem_alloc((cells + 1) * sizeof *x), out;
+    for (size_t i = 0; i < cells; i++) x[i] = (double)NAN;
     for (size_t i = 0; i < r->n_rated; i++) {
         const struct rated *one = &r->rated[i];
+        const int *rank = opinion[i].rank;
         size_t at = 0;
-        for (size_t a = 0; a < one->n && rated_counts(r, one); a++)      /* answers of an item lie together, in the order of their numbers */
-            for (size_t b = a + 1; b < one->n; b++, at++) x[(one->item * PAIRS + at) * r->n_raters + one->rater] = class_of(rated_pair(one, first[one->item] + a, first[one->item] + b));
+        for (size_t a = 0; a < RANK_SHOWN_MAX && rated_counts(r, one); a++)
+            for (size_t b = a + 1; b < RANK_SHOWN_MAX; b++, at++)
+                if (rank[a] && rank[b]) x[(one->item * PAIRS + at) * r->n_raters + one->rater] = class_of((rank[a] > rank[b]) - (rank[a] < rank[b]));
     }
-    units = r->n_items * PAIRS;
-    out = stats_alpha(x, units, r->n_raters, STATS_NOMINAL);
-    mem_free(first);
+    out = stats_alpha(x, r->n_items * PAIRS, r->n_raters, STATS_NOMINAL);
     mem_free(x);
     return out;
 }
 
+/* ---- both ------------------------------------------------------------------------------------------------------------------------------------------ */
+
 json_t *agreement_of(const struct results *r, uint64_t seed, size_t draws)
 {
-    struct seen all = { 0 }, scores = { 0 };
+    struct agreeing g = { .with = mem_zero(r->n_raters + 1, sizeof *g.with), .of_prompt = mem_zero(r->n_prompts + 1, sizeof *g.of_prompt), .clear = mem_zero(r->n_prompts + 1, sizeof *g.clear) };
+    struct rated_index index;
     json_t *out = json_object(), *list = json_array();
-    for (size_t a = 0; a < r->n_raters; a++)
-        for (size_t b = a + 1; b < r->n_raters; b++) {
-            size_t from = all.n, scored = scores.n;
-            compare_raters(&all, &scores, r, a, b);
-            struct seen own = { all.a + from, all.b + from, all.prompt + from, all.n - from, 0 };
-            if (!own.n) continue;
-            json_t *row = json_pack("{s:s, s:s, s:I, s:f}", "a", r->rater[a].name, "b", r->rater[b].name, "pairs", (json_int_t)own.n, "share", (double)same(&own) / (double)own.n);
-            set_number(row, "kappa", stats_kappa(own.a, own.b, own.n, 3));
-            set_number(row, "score_kappa", stats_kappa_weighted(scores.a + scored, scores.b + scored, scores.n - scored, RANK_SCORES));
-            json_array_append_new(list, row);
-        }
-    json_object_set_new(out, "pairs", json_integer((json_int_t)all.n));
-    set_share(out, "share", &all, true, r->n_prompts, seed, draws);
-    set_share(out, "share_without_ties", &all, false, r->n_prompts, seed, draws);
-    set_number(out, "kappa", all.n ? stats_kappa(all.a, all.b, all.n, 3) : (double)NAN);
-    set_number(out, "score_kappa", scores.n ? stats_kappa_weighted(scores.a, scores.b, scores.n, RANK_SCORES) : (double)NAN);
-    set_number(out, "alpha_preferences", all.n ? alpha_of_pairs(r) : (double)NAN);
-    set_number(out, "alpha_ranks", all.n ? alpha_of_answers(r, true) : (double)NAN);
-    set_number(out, "alpha_scores", all.n ? alpha_of_answers(r, false) : (double)NAN);
+    size_t *first = first_answers(r);
+    struct opinion *opinion = opinions_of(r, first);
+    rated_index_init(&index, r);
+    compare_raters(&g, list, r, &index, opinion);
+    bool is_any = g.all.pairs > 0;
+    json_object_set_new(out, "pairs", json_integer((json_int_t)g.all.pairs));
+    set_share(out, "share", g.of_prompt, r->n_prompts, seed, draws);
+    set_share(out, "share_without_ties", g.clear, r->n_prompts, seed, draws);
+    set_number(out, "kappa", stats_kappa_table(g.all.preference, CLASSES));
+    set_number(out, "score_kappa", stats_kappa_table_weighted(g.all.score, RANK_SCORES));
+    set_number(out, "alpha_preferences", is_any ? alpha_of_pairs(r, opinion) : (double)NAN);
+    set_number(out, "alpha_ranks", is_any ? alpha_of_answers(r, true) : (double)NAN);
+    set_number(out, "alpha_scores", is_any ? alpha_of_answers(r, false) : (double)NAN);
     json_object_set_new(out, "raters", list);
-    seen_release(&all);
-    seen_release(&scores);
+    rated_index_release(&index);
+    mem_free(opinion);
+    mem_free(first);
+    mem_free(g.with);
+    mem_free(g.of_prompt);
+    mem_free(g.clear);
     return out;
 }

@@ -78,13 +78,16 @@ static void votes_release(struct votes *v)
     mem_free(v->prompt);
 }
 
+/* What stays the same for all judges. */
+struct people { const struct results *r; struct rated_index index; uint64_t seed; size_t draws; };
+
 /* Each rating alone to `each`, the majority of an item's raters to `most`. */
-static void vote_pair(struct votes *each, struct votes *most, const struct results *r, const struct of_prompt *p, size_t item, size_t a, size_t b)
+static void vote_pair(struct votes *each, struct votes *most, const struct people *of, const struct of_prompt *p, size_t item, size_t a, size_t b)
 {
+    const struct results *r = of->r;
     int sum = 0, n = 0, judge = verdict_of(p, model_of(r, a), model_of(r, b));
-    for (size_t i = 0; i < r->n_rated && judge >= 0; i++) {
-        if (r->rated[i].item != item || !rated_counts(r, &r->rated[i])) continue;
-        int c = rated_pair(&r->rated[i], a, b);
+    for (size_t i = of->index.of_item[item]; i < of->index.of_item[item + 1] && judge >= 0; i++) {
+        int c = rated_pair(&r->rated[of->index.by_item[i]], a, b);
         votes_add(each, judge, c < 0 ? 0 : c > 0 ? 1 : 2, r->item[item].prompt);
         sum += c;
         n++;
@@ -92,7 +95,7 @@ static void vote_pair(struct votes *each, struct votes *most, const struct resul
     if (n) votes_add(most, judge, sum < 0 ? 0 : sum > 0 ? 1 : 2, r->item[item].prompt);
 }
 
-static void set_votes(json_t *row, const char *name, const struct votes *v, size_t n_prompts)
+static void set_votes(json_t *row, const char *name, const struct votes *v, const struct people *of)
 {
     double *zero = mem_zero(v->n + 1, sizeof *zero), *is_same = mem_alloc((v->n + 1) * sizeof *is_same);
     json_t *o = json_object();
@@ -103,7 +106,7 @@ static void set_votes(json_t *row, const char *name, const struct votes *v, size
         clear++;
         same += v->judge[i] == v->people[i];
     }
-    struct stats_difference d = stats_paired(zero, is_same, v->prompt, v->n, n_prompts, 1234, 1000);
+    struct stats_difference d = stats_paired(zero, is_same, v->prompt, v->n, of->r->n_prompts, of->seed, of->draws);
     json_object_set_new(o, "pairs", json_integer((json_int_t)v->n));
     set_number(o, "share", d.value);
     set_number(o, "share_low", d.interval.low);
@@ -117,8 +120,9 @@ static void set_votes(json_t *row, const char *name, const struct votes *v, size
 }
 
 /* Scores of single answers: the judge's mean against people's mean, over answers. */
-static void set_scores(json_t *row, const struct results *r, const struct of_prompt *all)
+static void set_scores(json_t *row, const struct people *of, const struct of_prompt *all)
 {
+    const struct results *r = of->r;
     double *people = mem_alloc((r->n_answers + 1) * sizeof *people), *judge = mem_alloc((r->n_answers + 1) * sizeof *judge);
     size_t n = 0;
     for (size_t a = 0; a < r->n_answers; a++) {
@@ -129,9 +133,11 @@ static void set_scores(json_t *row, const struct results *r, const struct of_pro
         for (size_t i = 0; i < p.n; i++)
             for (int side = 0; side < (p.at[i]->model[1] ? 2 : 1); side++)
                 if (side < p.at[i]->opinion.n_scores && strcmp(p.at[i]->model[side], model_of(r, a)) == 0) { judged += p.at[i]->opinion.score[side]; calls++; }
-        for (size_t i = 0; i < r->n_rated && calls; i++)
-            for (size_t s = 0; s < r->rated[i].n; s++)
-                if (r->rated[i].answer[s] == a && rated_counts(r, &r->rated[i])) { sum += r->rated[i].rating.answer[s].score; k++; }
+        for (size_t i = of->index.of_item[r->answer[a].item]; i < of->index.of_item[r->answer[a].item + 1] && calls; i++) {
+            const struct rated *x = &r->rated[of->index.by_item[i]];
+            for (size_t s = 0; s < x->n; s++)
+                if (x->answer[s] == a) { sum += x->rating.answer[s].score; k++; }
+        }
         if (!calls || !k) continue;
         people[n] = sum / (double)k;
         judge[n++] = judged / (double)calls;
@@ -143,8 +149,9 @@ static void set_scores(json_t *row, const struct results *r, const struct of_pro
     mem_free(judge);
 }
 
-static json_t *row_of(const struct results *r, const struct judgements *j, const struct judgement *judge)
+static json_t *row_of(const struct people *of, const struct judgements *j, const struct judgement *judge)
 {
+    const struct results *r = of->r;
     struct of_prompt all = { mem_alloc((j->n + 1) * sizeof *all.at), 0 };
     struct votes each = { 0 }, most = { 0 };
     for (size_t i = 0; i < j->n; i++)
@@ -154,29 +161,32 @@ static json_t *row_of(const struct results *r, const struct judgements *j, const
         for (size_t b = a + 1; b < r->n_answers && r->answer[b].item == r->answer[a].item; b++) {      /* answers of an item lie together */
             if (r->answer[a].model == RANK_NONE || r->answer[b].model == RANK_NONE) continue;
             struct of_prompt p = find_prompt(&all, prompt_of(r, r->answer[a].item));
-            vote_pair(&each, &most, r, &p, r->answer[a].item, a, b);
+            vote_pair(&each, &most, of, &p, r->answer[a].item, a, b);
         }
     json_t *row = json_pack("{s:s, s:s?, s:I}", "judge", judge->judge, "protocol", judge->protocol, "calls", (json_int_t)all.n);
-    set_votes(row, "with_each", &each, r->n_prompts);
-    set_votes(row, "with_majority", &most, r->n_prompts);
-    set_scores(row, r, &all);
+    set_votes(row, "with_each", &each, of);
+    set_votes(row, "with_majority", &most, of);
+    set_scores(row, of, &all);
     votes_release(&each);
     votes_release(&most);
     mem_free(all.at);
     return row;
 }
 
-sc_status judged_of(json_t **out, const struct results *r, const char *path, sc_error *err)
+sc_status judged_of(json_t **out, const struct results *r, const char *path, uint64_t seed, size_t draws, sc_error *err)
 {
+    struct people of = { .r = r, .seed = seed, .draws = draws };
     struct judgements j = { .low = (double)NAN, .high = (double)NAN };
     *out = NULL;
     TRY(judgements_read(&j, path, NULL, NULL, err));
+    rated_index_init(&of.index, r);
     *out = json_array();
     for (size_t i = 0; i < j.n; i++) {
         bool is_new = !j.at[i].canary && !j.at[i].error;
         for (size_t k = 0; k < i && is_new; k++) is_new = !is_of(&j.at[k], &j.at[i]);
-        if (is_new) json_array_append_new(*out, row_of(r, &j, &j.at[i]));
+        if (is_new) json_array_append_new(*out, row_of(&of, &j, &j.at[i]));
     }
+    rated_index_release(&of.index);
     judgements_release(&j);
     return SC_OK;
 }

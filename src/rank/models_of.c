@@ -28,12 +28,11 @@ static bool is_told(const struct results *r, const struct rated *x, const char *
 /* Ranks from 1 with ties in their middle; best and worst are shared among those that tie there, so that they sum to 0. */
 static void add_rated(struct table *t, const struct results *r, const struct rated *x)
 {
-    double given[RANK_SHOWN_MAX], middle[RANK_SHOWN_MAX];
+    double middle[RANK_SHOWN_MAX];
     int best = RANK_SHOWN_MAX, worst = 0, n_best = 0, n_worst = 0;
     size_t prompt = r->item[x->item].prompt;
     for (size_t i = 0; i < x->n; i++) {
         int rank = x->rating.answer[i].rank;
-        given[i] = rank;
         if (rank < best) best = rank;
         if (rank > worst) worst = rank;
     }
@@ -41,7 +40,7 @@ static void add_rated(struct table *t, const struct results *r, const struct rat
         n_best += x->rating.answer[i].rank == best;
         n_worst += x->rating.answer[i].rank == worst;
     }
-    stats_ranks(middle, given, x->n);
+    rated_places(middle, x);
     for (size_t i = 0; i < x->n; i++) {
         struct table *own = &t[r->answer[x->answer[i]].model];
         const struct rating_answer *a = &x->rating.answer[i];

@@ -16,7 +16,8 @@ enum {
     RANK_FLAGS_MAX = 16, RANK_FLAG_BYTES = 60, RANK_TEXT_BYTES = 12000,     /* of a reason or a note: 4,000 characters of any script */
     RANK_TOKEN_BYTES = 24,                  /* 192 bits */
     RANK_KEY_BYTES = 32, RANK_ID_BYTES = 16,
-    RANK_SCORES = 7, RANK_ID_MAX = 64
+    RANK_SCORES = 7, RANK_ID_MAX = 64,
+    RANK_ITEM_REVISIONS = 1000, RANK_RATER_REVISIONS = 100000, RANK_RATER_MIB = 64      /* what is kept of one item of a rater, and of one rater */
 };
 
 /* ---- seal.c: keys, tokens, and what is hidden until the end ------------------------------------------------------------------------------ */
@@ -51,12 +52,15 @@ void   plan_choose(size_t *out, size_t shown, const size_t *models, size_t n, si
 
 /* ---- gold.c: items whose best and worst answer are known ---------------------------------------------------------------------------------------- */
 
-/* Texts are owned. answer[0] is the best, answer[1] the worst; then others. */
-struct gold_item { char *id, *prompt, *answer[RANK_SHOWN_MAX]; size_t n; };
+/* prompt and answers are lists of texts, one for each turn, owned. answer[0] is the best, answer[1] the worst; then others. */
+struct gold_item { char *id; json_t *prompt, *answer[RANK_SHOWN_MAX]; size_t n, line; };
 struct gold_list { struct gold_item *at; size_t n; };
-/* Lines of {"id","prompt","best","worst","others":[...]}; id may be absent. */
+/* Lines of {"id","prompt","best","worst","others":[...]}; id may be absent; prompt and each answer: a text, or a list with one for each turn. */
 sc_status gold_read(struct gold_list *out, const char *text, size_t len, const char *path, sc_error *err);
 void      gold_release(struct gold_list *g);
+/* sizes[i]: how many answers gold item i shows, so that those of gold items are distributed as those of ordinary ones: ordinary[k] of them show k. SC_E_ARGUMENT names an item
+ * that has too few. */
+sc_status gold_sizes(size_t *sizes, const struct gold_list *g, const size_t ordinary[RANK_SHOWN_MAX + 1], const char *path, sc_error *err);
 
 /* ---- rating.c: what a rater says of one item -------------------------------------------------------------------------------------------------------- */
 
@@ -78,7 +82,7 @@ void      rating_release(struct rating *r);
 /* ---- study_sql.c: SQLite with our errors -------------------------------------------------------------------------------------------------------------- */
 
 enum { STUDY_APPLICATION = 0x53435261, STUDY_FORMAT = 1, STUDY_WAIT_MS = 10000 };
-struct study { sqlite3 *db; char *path; char id[2 * RANK_ID_BYTES + 1]; struct flag_list flags; json_t *settings; uint64_t seed; };
+struct study { sqlite3 *db; char *path, *temporary; char id[2 * RANK_ID_BYTES + 1]; struct flag_list flags; json_t *settings; uint64_t seed; };
 /* types: i int64_t, t text (NULL: null), b bytes and their size_t, r double. */
 sc_status sql_query(sqlite3_stmt **out, struct study *s, sc_error *err, const char *sql, const char *types, ...);
 /* Next row; finalizes *q (NULL then) at the end or on failure. */
@@ -95,7 +99,10 @@ int64_t   time_ms(void);
 /* ---- study_open.c ----------------------------------------------------------------------------------------------------------------------------------------- */
 
 sc_status study_open(struct study **out, const char *path, sc_error *err);               /* one that is there */
-sc_status study_new(struct study **out, const char *path, sc_error *err);                /* an empty file with tables; SC_E_ARGUMENT if the path is taken */
+/* Empty tables under a temporary name beside `path`; study_publish closes the file and gives it its name, study_close without that takes it away, so that nothing that is
+ * not whole is ever at `path`. SC_E_ARGUMENT if the path is taken. */
+sc_status study_new(struct study **out, const char *path, sc_error *err);
+sc_status study_publish(struct study *s, sc_error *err);                                  /* study_close is still owed */
 void      study_close(struct study *s);
 sc_status study_get(char **out, struct study *s, const char *name, sc_error *err);        /* a value of the study; NULL: not there; mem_free */
 sc_status study_set(struct study *s, const char *name, const char *value, sc_error *err);
@@ -141,6 +148,12 @@ sc_status results_read(struct results *out, struct study *s, sc_error *err);
 void      results_release(struct results *r);
 /* -1: the first is better, 1: the second, 0: a tie. */
 int       rated_compare(const struct rated *r, size_t a, size_t b);
+/* Ranks from 1 as places: ties have the middle of theirs, so that 1, 1, 2 and 1, 1, 3 are both 1.5, 1.5, 3. */
+void      rated_places(double places[RANK_SHOWN_MAX], const struct rated *r);
+/* Ratings that count, by item: by_item[of_item[i] .. of_item[i + 1]), and by rater; indices of results.rated, rising. */
+struct rated_index { size_t *of_item, *by_item, *of_rater, *by_rater; };
+void      rated_index_init(struct rated_index *out, const struct results *r);
+void      rated_index_release(struct rated_index *x);
 /* Gold, repeats, speed of each rater, and who is left out by the rules. */
 void      results_judge_raters(struct results *r);
 const char *exclusion_name(int bit);
@@ -151,7 +164,7 @@ bool      rated_counts(const struct results *r, const struct rated *x);
 
 json_t   *agreement_of(const struct results *r, uint64_t seed, size_t draws);
 sc_status models_of(json_t *report, const struct results *r, uint64_t seed, size_t draws, sc_error *err);      /* sets "models", "pairs", "slices" */
-sc_status judged_of(json_t **out, const struct results *r, const char *directory, sc_error *err);
+sc_status judged_of(json_t **out, const struct results *r, const char *directory, uint64_t seed, size_t draws, sc_error *err);
 void      set_number(json_t *o, const char *key, double x);                           /* null where it is not finite */
 /* Preference of two answers of an item by one rating: -1, 0, 1, or 2 where it does not show both. */
 int       rated_pair(const struct rated *r, size_t a, size_t b);
@@ -166,26 +179,27 @@ sc_status rank_page_write(const json_t *report, const char *path, sc_error *err)
 struct http_head;
 /* NULL, or why a request is refused: a Host that is no name of this server (DNS rebinding), another site's page (CSRF). `hosts`: further names, with commas. */
 const char *gate_refuses(const struct http_head *h, const char *host, const char *hosts, const char *url);
-/* Wrong tokens by address. */
-enum { GATE_ADDRESSES = 256, GATE_KNOWN = 256, GATE_WRONG = 20 };
+/* Wrong tokens by address. They alone are limited, and a right one is never refused: many raters may sit behind one proxy. 192 bits cannot be guessed at any rate; what is limited
+ * is what a stranger can make the log say. */
+enum { GATE_ADDRESSES = 256, GATE_WRONG = 20 };
 struct gate {
     struct { char address[64]; double since; int wrong; } at[GATE_ADDRESSES]; size_t n, next;
-    uint8_t known[GATE_KNOWN][32]; size_t n_known, next_known;      /* digests that were right: their raters go on where another guesses from the same address */
 };
 bool gate_is_blocked(const struct gate *g, const char *address, double now);      /* GATE_WRONG within a minute */
 void gate_wrong(struct gate *g, const char *address, double now);
-bool gate_knows(const struct gate *g, const uint8_t digest[32]);
-void gate_right(struct gate *g, const uint8_t digest[32]);
 
 /* ---- rank_server.c, rank_calls.c --------------------------------------------------------------------------------------------------------------------------------------------------- */
 
 struct http; struct http_exchange;
 struct sc_rank_server { struct study *study; sc_rank_server_config c; struct http *http; struct gate gate; char *address, *hosts; };
-/* What a rater asked: a status and a body. arg: position of an item. */
-struct rank_call { struct sc_rank_server *server; struct http_exchange *x; int64_t rater; int64_t position; int status; json_t *body; };
+/* What a rater asked: a status and a body. position: of an item; is_shown: to note that the rater saw it. */
+struct rank_call { struct sc_rank_server *server; struct http_exchange *x; int64_t rater; int64_t position; bool is_shown; int status; json_t *body; };
 void call_study(struct rank_call *c);
 void call_item(struct rank_call *c);
 void call_rate(struct rank_call *c);
+void call_shown(struct rank_call *c);
+/* Makes the table of what each rater wrote, and fills it for those who are not in it; before the first call. */
+sc_status calls_open(struct study *s, sc_error *err);
 void call_fail(struct rank_call *c, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void call_error(struct rank_call *c, const sc_error *err);                             /* 500 and the log, or 400 for what the rater sent */
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { REVISIONS_MAX = 5000 };
+static const int64_t AGO_MAX_MS = INT64_C(30) * 24 * 3600 * 1000;
 
 void call_fail(struct rank_call *c, int status, const char *format, ...)
 {
@@ -76,6 +76,8 @@ static sc_status study_of(json_t *out, struct rank_call *c, sc_error *err)
     json_t *flags = json_array();
     for (size_t i = 0; i < s->flags.n; i++) json_array_append_new(flags, json_string(s->flags.name[i]));
     json_object_set_new(out, "flags", flags);
+    json_object_set_new(out, "study", json_string(s->id));
+    json_object_set_new(out, "number", json_integer((json_int_t)c->rater));      /* with the study's id: whose changes a browser keeps, whatever link they came by */
     json_object_set(out, "title", json_object_get(s->settings, "title"));
     json_object_set_new(out, "scores", json_integer(RANK_SCORES));
     json_object_set_new(out, "text_bytes", json_integer(RANK_TEXT_BYTES));
@@ -163,7 +165,7 @@ static sc_status item_of(struct rank_call *c, const struct place *p, sc_error *e
     TRY(put_answers(list, p, s, err));
     TRY(newest(&rating, p->assignment, s, err));
     json_object_set_new(c->body, "rating", rating);
-    return sql_run(s, err, "UPDATE assignments SET opened = ?1 WHERE n = ?2 AND opened IS NULL", "ii", time_ms(), p->assignment);
+    return SC_OK;
 }
 
 void call_item(struct rank_call *c)
@@ -180,23 +182,71 @@ void call_item(struct rank_call *c)
     place_release(&p);
 }
 
+/* The page asks for an item before it is wanted, so only the page knows when it was seen: so many ms ago. What the first time was stays. */
+static sc_status note_shown(struct rank_call *c, const struct place *p, sc_error *err)
+{
+    json_t *body = NULL;
+    int64_t ago = 0;
+    TRY(json_read(&body, c->x->body, c->x->body_len, "the request", err));
+    sc_status status = json_need_int(&ago, body, "ago", 0, AGO_MAX_MS, "the request", err);
+    json_decref(body);
+    TRY(status);
+    TRY(sql_run(c->server->study, err, "UPDATE assignments SET opened = ?1 WHERE n = ?2 AND opened IS NULL AND NOT EXISTS(SELECT 1 FROM study WHERE name = 'closed')", "ii", time_ms() - ago, p->assignment));
+    c->status = 200;
+    c->body = json_pack("{s:I}", "position", (json_int_t)c->position);
+    return SC_OK;
+}
+
+void call_shown(struct rank_call *c)
+{
+    sc_error err = { 0 };
+    struct place p;
+    bool has = false;
+    sc_status status = find_place(&p, &has, c, &err);
+    if (status == SC_OK && has) status = note_shown(c, &p, &err);
+    if (status != SC_OK) call_error(c, &err);
+    else if (!has) call_fail(c, 404, "you have no item %lld", (long long)c->position);
+    place_release(&p);
+}
+
 /* ---- saving ---------------------------------------------------------------------------------------------------------------------------------- */
+
+sc_status calls_open(struct study *s, sc_error *err)
+{
+    TRY(sql_run(s, err, "CREATE TABLE IF NOT EXISTS written(rater INTEGER PRIMARY KEY REFERENCES raters(n), revisions INTEGER NOT NULL, bytes INTEGER NOT NULL)", ""));
+    return sql_run(s, err, "INSERT OR IGNORE INTO written SELECT a.rater, count(v.n), total(length(CAST(v.rating AS BLOB))) FROM assignments a JOIN revisions v ON v.assignment = a.n GROUP BY a.rater", "");
+}
+
+/* Nobody's page comes near these numbers: they keep a program that has a link from filling the disk. Puts the refusal. */
+static sc_status refuse_much(struct rank_call *c, const struct place *p, size_t bytes, sc_error *err)
+{
+    struct study *s = c->server->study;
+    int64_t of_item, revisions, kept;
+    TRY(sql_number(&of_item, 0, s, err, "SELECT count(*) FROM revisions WHERE assignment = ?1", "i", p->assignment));
+    TRY(sql_number(&revisions, 0, s, err, "SELECT revisions FROM written WHERE rater = ?1", "i", c->rater));
+    TRY(sql_number(&kept, 0, s, err, "SELECT bytes FROM written WHERE rater = ?1", "i", c->rater));
+    if (of_item >= RANK_ITEM_REVISIONS) call_fail(c, 409, "this item was changed %d times, and more changes of it are not kept; the last one that was saved counts", RANK_ITEM_REVISIONS);
+    else if (revisions >= RANK_RATER_REVISIONS) call_fail(c, 409, "you changed your ratings %d times, and more changes are not kept; ask whoever invited you", RANK_RATER_REVISIONS);
+    else if (kept + (int64_t)bytes > (int64_t)RANK_RATER_MIB << 20) call_fail(c, 409, "what you wrote fills %d MiB, and more is not kept; ask whoever invited you", RANK_RATER_MIB);
+    return SC_OK;
+}
 
 /* In a transaction. The same revision once more changes nothing: the page sends again what it had no answer to. */
 static sc_status keep(struct rank_call *c, const struct place *p, const struct rating *r, int64_t *number, sc_error *err)
 {
     struct study *s = c->server->study;
-    int64_t n, closed;
+    int64_t closed;
     TRY(sql_number(number, 0, s, err, "SELECT n FROM revisions WHERE assignment = ?1 AND id = ?2", "it", p->assignment, r->id));
     if (*number) return SC_OK;
     TRY(study_closed(&closed, s, err));
     if (closed) { call_fail(c, 409, "the study is closed; nothing can be changed any more"); return SC_OK; }
-    TRY(sql_number(&n, 0, s, err, "SELECT count(*) FROM revisions WHERE assignment = ?1", "i", p->assignment));
-    if (n >= REVISIONS_MAX) { call_fail(c, 409, "this item was changed %d times, more are not kept", REVISIONS_MAX); return SC_OK; }
     json_t *rating = rating_json(r, &s->flags);
     char *text = json_dumps(rating, JSON_COMPACT);
-    sc_status status = sql_run(s, err, "INSERT INTO revisions(assignment, id, received, is_done, rating) VALUES(?1, ?2, ?3, ?4, ?5)", "itiit", p->assignment, r->id, time_ms(), (int64_t)rating_is_done(r), text);
+    sc_status status = refuse_much(c, p, strlen(text), err);
+    if (status == SC_OK && !c->body) status = sql_run(s, err, "INSERT INTO revisions(assignment, id, received, is_done, rating) VALUES(?1, ?2, ?3, ?4, ?5)", "itiit", p->assignment, r->id, time_ms(), (int64_t)rating_is_done(r), text);
     *number = sqlite3_last_insert_rowid(s->db);
+    if (status == SC_OK && !c->body)
+        status = sql_run(s, err, "INSERT INTO written(rater, revisions, bytes) VALUES(?1, 1, ?2) ON CONFLICT(rater) DO UPDATE SET revisions = revisions + 1, bytes = bytes + ?2", "ii", c->rater, (int64_t)strlen(text));
     mem_free(text);
     json_decref(rating);
     return status;

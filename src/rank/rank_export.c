@@ -74,9 +74,9 @@ static sc_status put_rating(struct exporting *e, const struct rated *x, sc_error
     const struct result_prompt *p = &r->prompt[item->prompt];
     json_t *answers = json_array();
     for (size_t i = 0; i < x->n; i++) json_array_append_new(answers, answer_of(r, x, i));
-    json_t *line = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b, s:I, s:o, s:I, s:o, s:s?, s:f, s:I, s:I, s:I, s:o}", "study", r->study->id, "rater", r->rater[x->rater].name, "prompt_id", p->id, "slice", p->slice, "language", p->language,
+    json_t *line = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b, s:I, s:o, s:I, s:o, s:s?, s:f, s:o, s:I, s:I, s:o}", "study", r->study->id, "rater", r->rater[x->rater].name, "prompt_id", p->id, "slice", p->slice, "language", p->language,
                              "is_gold", item->is_gold, "assignment", (json_int_t)x->assignment, "repeats", x->repeats ? json_integer((json_int_t)x->repeats) : json_null(), "position", (json_int_t)x->position, "answers", answers,
-                             "reason", x->rating.reason, "seconds", x->seconds, "opened", (json_int_t)x->opened, "received", (json_int_t)x->received, "revisions", (json_int_t)x->revisions, "excluded", rules_of(&r->rater[x->rater]));
+                             "reason", x->rating.reason, "seconds", x->seconds, "opened", x->opened ? json_integer((json_int_t)x->opened) : json_null(), "received", (json_int_t)x->received, "revisions", (json_int_t)x->revisions, "excluded", rules_of(&r->rater[x->rater]));
     sc_status status = e->c->revisions ? put_revisions(line, r, x, err) : SC_OK;
     if (status != SC_OK) { json_decref(line); return status; }
     e->n_ratings++;

@@ -2,41 +2,12 @@
  * Host and Origin are looked at all the same, against names that are bound anew. */
 #include "rank/rank.h"
 #include "serve/http.h"
+#include "serve/site.h"
 
 #include <string.h>
 #include <strings.h>
 
 static const double WINDOW_SECONDS = 60;
-
-static struct http_span without_port(struct http_span host)
-{
-    const char *end = host.len && host.at[0] == '[' ? memchr(host.at, ']', host.len) : NULL, *colon = memchr(host.at, ':', host.len);
-    if (end) host.len = (size_t)(end - host.at) + 1;
-    else if (colon) host.len = (size_t)(colon - host.at);
-    return host;
-}
-
-/* An address cannot be bound anew, a name can. */
-static bool is_address(struct http_span h)
-{
-    if (h.len && h.at[0] == '[') return true;
-    for (size_t i = 0; i < h.len; i++)
-        if ((h.at[i] < '0' || h.at[i] > '9') && h.at[i] != '.') return false;
-    return h.len > 0;
-}
-
-static bool is_listed(const char *list, struct http_span name)
-{
-    for (const char *at = list; at && *at;) {
-        size_t n = strcspn(at, ","), k = n;
-        const char *one = at;
-        while (k && *one == ' ') one++, k--;
-        while (k && one[k - 1] == ' ') k--;
-        if (k == name.len && k && strncasecmp(one, name.at, k) == 0) return true;
-        at += n + (at[n] == ',');
-    }
-    return false;
-}
 
 /* The origin of --url, under which a proxy shows these pages, whatever Host it sends on. */
 static bool is_origin_of(const char *url, struct http_span origin)
@@ -48,18 +19,11 @@ static bool is_origin_of(const char *url, struct http_span origin)
 
 const char *gate_refuses(const struct http_head *h, const char *host, const char *hosts, const char *url)
 {
-    static const char local[] = ".localhost";
-    enum { LOCAL = sizeof local - 1 };
-    struct http_span name = without_port(h->host), origin = http_field(h, "Origin"), site = http_field(h, "Sec-Fetch-Site");
-    bool is_known = !name.len || is_address(name) || http_is_like(name, "localhost") || http_is_like(name, host) || is_listed(hosts, name) || is_listed(hosts, (struct http_span){ "*", 1 })
-        || (name.len > LOCAL && strncasecmp(name.at + name.len - LOCAL, local, LOCAL) == 0);
-    if (!is_known) return "the Host is not a name of this server; start it with --url or --allowed-hosts to add one";
+    struct http_span origin = http_field(h, "Origin"), site = http_field(h, "Sec-Fetch-Site");
+    if (h->host.len && !site_host_is_known(h->host, host, hosts)) return "the Host is not a name of this server; start it with --url or --allowed-hosts to add one";
     bool is_read = http_is(h->method, "GET") || http_is(h->method, "HEAD");
-    if (!origin.at) return site.at && !is_read && !http_is_like(site, "same-origin") && !http_is_like(site, "none") ? "requests from pages of other sites are not allowed" : NULL;
-    const char *scheme = memmem(origin.at, origin.len, "://", 3);
-    struct http_span rest = { scheme ? scheme + 3 : origin.at, scheme ? origin.len - (size_t)(scheme + 3 - origin.at) : 0 };
-    bool is_same = rest.len && rest.len == h->host.len && strncasecmp(rest.at, h->host.at, rest.len) == 0;
-    return is_same || is_origin_of(url, origin) ? NULL : "requests from pages of other sites are not allowed";
+    bool is_own = origin.at ? site_is_own(origin, h->host) || is_origin_of(url, origin) : !site.at || is_read || http_is_like(site, "same-origin") || http_is_like(site, "none");
+    return is_own ? NULL : "requests from pages of other sites are not allowed";
 }
 
 /* ---- wrong tokens ------------------------------------------------------------------------------------------------------------------------ */
@@ -90,19 +54,4 @@ void gate_wrong(struct gate *g, const char *address, double now)
     }
     if (now - g->at[i].since >= WINDOW_SECONDS) { g->at[i].since = now; g->at[i].wrong = 0; }
     g->at[i].wrong++;
-}
-
-bool gate_knows(const struct gate *g, const uint8_t digest[32])
-{
-    for (size_t i = 0; i < g->n_known; i++)
-        if (memcmp(g->known[i], digest, 32) == 0) return true;
-    return false;
-}
-
-void gate_right(struct gate *g, const uint8_t digest[32])
-{
-    if (gate_knows(g, digest)) return;
-    memcpy(g->known[g->next_known], digest, 32);
-    g->next_known = (g->next_known + 1) % GATE_KNOWN;
-    if (g->n_known < GATE_KNOWN) g->n_known++;
 }

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 extern const struct page_file rank_page_files[];      /* web/rank, by tools/embed_page.sh */
 
@@ -40,41 +39,6 @@ static void error_body(struct buf *body, int status, const char *why)
     json_decref(c.body);
 }
 
-/* ---- the page's files ------------------------------------------------------------------------------------------------------------------------ */
-
-static const struct page_file *file_of(struct http_span path)
-{
-    if (http_is(path, "/")) path = (struct http_span){ "/index.html", 11 };
-    for (const struct page_file *f = rank_page_files; f->path; f++)
-        if (http_is(path, f->path)) return f;
-    return NULL;
-}
-
-static void unpack(unsigned char *out, const struct page_file *f)
-{
-    z_stream z = { .next_in = (unsigned char *)(uintptr_t)f->packed, .avail_in = (uInt)f->packed_bytes, .next_out = out, .avail_out = (uInt)f->bytes };
-    if (inflateInit2(&z, 15 + 16) != Z_OK) return;             /* 16: gzip's wrapping */
-    (void)inflate(&z, Z_FINISH);                               /* cannot fail: the program holds what gzip wrote */
-    inflateEnd(&z);
-}
-
-static void reply_file(struct http_exchange *x, const struct page_file *f)
-{
-    struct http_span takes = http_field(&x->head, "Accept-Encoding"), tags = http_field(&x->head, "If-None-Match");
-    bool is_packed = takes.at && memmem(takes.at, takes.len, "gzip", 4) && !memmem(takes.at, takes.len, "gzip;q=0", 8) && !memmem(takes.at, takes.len, "gzip; q=0", 9);
-    bool is_new = !tags.at || !memmem(tags.at, tags.len, f->hash, strlen(f->hash));
-    unsigned char *plain = NULL;
-    struct buf headers;
-    buf_init(&headers, 0);
-    buf_printf(&headers, "%sETag: \"%s%s\"\r\nVary: Accept-Encoding\r\nCache-Control: no-cache\r\n", page_headers, f->hash, is_packed ? "-gz" : "");
-    if (is_new && is_packed) buf_puts(&headers, "Content-Encoding: gzip\r\n");
-    if (is_new && !is_packed) unpack(plain = mem_zero(1, f->bytes + 1), f);
-    if (is_new) http_reply(x, 200, f->type, headers.data, is_packed ? f->packed : plain, is_packed ? f->packed_bytes : f->bytes);
-    else http_reply(x, 304, NULL, headers.data, "", 0);
-    buf_release(&headers);
-    mem_free(plain);
-}
-
 /* ---- calls ------------------------------------------------------------------------------------------------------------------------------------- */
 
 static void log_line(struct sc_rank_server *s, const char *level, const char *event, const char *key, const char *text)
@@ -99,9 +63,9 @@ static int64_t rater_of(struct rank_call *c)
     bool is_bearer = field.len > 7 && strncasecmp(field.at, "Bearer ", 7) == 0;
     if (!is_bearer) { call_fail(c, 401, "this needs an invitation: open the link that you were sent"); return 0; }
     token_digest(digest, field.at + 7, field.len - 7);
-    if (!gate_knows(&s->gate, digest) && gate_is_blocked(&s->gate, c->x->address, now)) { call_fail(c, 429, "there were too many wrong invitations from this address; try again in a minute"); return 0; }
     if (sql_number(&rater, 0, s->study, &err, "SELECT n FROM raters WHERE token = ?1 AND revoked IS NULL", "b", digest, sizeof digest) != SC_OK) { call_error(c, &err); return 0; }
-    if (rater) { gate_right(&s->gate, digest); return rater; }
+    if (rater) return rater;
+    if (gate_is_blocked(&s->gate, c->x->address, now)) { call_fail(c, 429, "this invitation is not valid, and there were many such from this address; try again in a minute, or ask whoever sent it for a new link"); return 0; }
     gate_wrong(&s->gate, c->x->address, now);
     log_line(s, "warn", "wrong_token", "address", c->x->address);
     call_fail(c, 401, "this invitation is not valid, or no longer; ask whoever sent it for a new link");
@@ -117,14 +81,16 @@ static bool is_json(const struct http_head *h)
     return http_is_like(type, "application/json");
 }
 
-/* "/api/items/N": N, or 0. */
-static int64_t position_of(struct http_span path)
+/* "/api/items/N" or "/api/items/N/shown": N, or 0. */
+static int64_t position_of(struct http_span path, bool *is_shown)
 {
-    static const char prefix[] = "/api/items/";
-    size_t n = sizeof prefix - 1;
+    static const char prefix[] = "/api/items/", suffix[] = "/shown";
+    enum { PREFIX = sizeof prefix - 1, SUFFIX = sizeof suffix - 1 };
     int64_t out = 0;
-    if (path.len <= n || path.len > n + POSITION_DIGITS || memcmp(path.at, prefix, n) != 0) return 0;
-    for (size_t i = n; i < path.len; i++) {
+    *is_shown = path.len > SUFFIX && memcmp(path.at + path.len - SUFFIX, suffix, SUFFIX) == 0;
+    if (*is_shown) path.len -= SUFFIX;
+    if (path.len <= PREFIX || path.len > PREFIX + POSITION_DIGITS || memcmp(path.at, prefix, PREFIX) != 0) return 0;
+    for (size_t i = PREFIX; i < path.len; i++) {
         if (path.at[i] < '0' || path.at[i] > '9') return 0;
         out = 10 * out + (path.at[i] - '0');
     }
@@ -136,23 +102,32 @@ static void route(struct rank_call *c)
     const struct http_head *h = &c->x->head;
     bool is_get = http_is(h->method, "GET") || http_is(h->method, "HEAD"), is_put = http_is(h->method, "PUT"), is_study = http_is(h->path, "/api/study");
     const char *headers = NULL;
-    c->position = position_of(h->path);
+    c->position = position_of(h->path, &c->is_shown);
     if (!is_study && !c->position) call_fail(c, 404, "there is no such address here");
-    else if (!is_get && !(is_put && c->position)) { call_fail(c, 405, "this address does not know that method"); headers = c->position ? "Allow: GET, HEAD, PUT\r\n" : "Allow: GET, HEAD\r\n"; }
-    else if (is_put && !is_json(h)) call_fail(c, 415, "Content-Type is not application/json");
+    else if (!(is_get && !c->is_shown) && !(is_put && c->position)) {
+        call_fail(c, 405, "this address does not know that method");
+        headers = c->is_shown ? "Allow: PUT\r\n" : c->position ? "Allow: GET, HEAD, PUT\r\n" : "Allow: GET, HEAD\r\n";
+    } else if (is_put && !is_json(h)) call_fail(c, 415, "Content-Type is not application/json");
     else if ((c->rater = rater_of(c)) != 0) {
-        if (is_put) call_rate(c);
+        if (c->is_shown) call_shown(c);
+        else if (is_put) call_rate(c);
         else if (is_study) call_study(c);
         else call_item(c);
     }
     reply_json(c, headers);
 }
 
+static void reply_file(struct http_exchange *x, const struct page_file *f)
+{
+    struct page_answer a = page_choose(f, &x->head);
+    page_send(x, f, &a);
+}
+
 static void on_request(void *user, struct http_exchange *x)
 {
     struct sc_rank_server *s = user;
     struct rank_call c = { .server = s, .x = x };
-    const struct page_file *f = file_of(x->head.path);
+    const struct page_file *f = page_file_of(rank_page_files, x->head.path);
     const char *why = gate_refuses(&x->head, s->c.host, s->c.allowed_hosts, s->c.url);
     if (why) { call_fail(&c, 403, "%s", why); reply_json(&c, NULL); }
     else if (f && (http_is(x->head.method, "GET") || http_is(x->head.method, "HEAD"))) reply_file(x, f);
@@ -212,6 +187,7 @@ sc_status sc_rank_server_open(sc_rank_server **out, const char *path, const sc_r
     sc_status status = study_open(&s->study, path, err);
     if (status == SC_OK) status = study_closed(&closed, s->study, err);
     if (status == SC_OK && closed) status = FAIL(err, SC_E_ARGUMENT, "%s is closed; `rank report` and `rank export` tell what came of it", path);
+    if (status == SC_OK) status = calls_open(s->study, err);
     if (status == SC_OK) status = http_listen(&s->http, &h, err);
     if (status == SC_OK) {
         s->address = address_of(c, http_port(s->http));

@@ -115,7 +115,7 @@ sc_status rank_report_of(json_t **out, struct results *r, const sc_rank_report_c
     if (status == SC_OK && r->is_closed) status = models_of(report, r, (uint64_t)c->seed, (size_t)c->draws, err);
     if (status == SC_OK && c->judgements && *c->judgements) {
         if (!r->is_closed) status = FAIL(err, SC_E_ARGUMENT, "%s is open, so no judge can be compared with it; close it first: starchat rank close %s", r->study->path, r->study->path);
-        else status = judged_of(&judges, r, c->judgements, err);
+        else status = judged_of(&judges, r, c->judgements, (uint64_t)c->seed, (size_t)c->draws, err);
         if (judges) json_object_set_new(report, "judges", judges);
     }
     json_object_set_new(report, "draws", json_integer((json_int_t)c->draws));

@@ -47,7 +47,9 @@ static sc_status read_answers(struct results *r, sqlite3_stmt *q, sc_error *err)
     GROW(r->answer, r->n_answers);
     struct result_answer *a = &r->answer[r->n_answers++];
     *a = (struct result_answer){ AT_ROW(r->item, r->n_items, sqlite3_column_int64(q, 0)), RANK_NONE, list_of(sql_text(q, 1)) };
-    return a->item == RANK_NONE ? damaged(r, "answers", err) : SC_OK;
+    /* Those of an item lie together and are no more than can be shown, which all that counts by place builds on. */
+    bool is_ordered = a == r->answer || a[-1].item <= a->item, is_many = a - r->answer >= RANK_SHOWN_MAX && a[-RANK_SHOWN_MAX].item == a->item;
+    return a->item == RANK_NONE || !is_ordered || is_many ? damaged(r, "answers", err) : SC_OK;
 }
 
 static sc_status read_raters(struct results *r, sqlite3_stmt *q, sc_error *err)
@@ -289,3 +291,38 @@ void results_judge_raters(struct results *r)
 }
 
 bool rated_counts(const struct results *r, const struct rated *x) { return !r->item[x->item].is_gold && !x->repeats && !r->rater[x->rater].excluded; }
+
+/* ---- by item, by rater ---------------------------------------------------------------------------------------------------------------------- */
+
+void rated_places(double places[RANK_SHOWN_MAX], const struct rated *r)
+{
+    double given[RANK_SHOWN_MAX];
+    for (size_t i = 0; i < r->n; i++) given[i] = r->rating.answer[i].rank;
+    stats_ranks(places, given, r->n);
+}
+
+static void sort_rated(size_t **first, size_t **order, const struct results *r, size_t n, bool by_rater)
+{
+    size_t *at = mem_zero(n + 2, sizeof *at), *list = mem_alloc((r->n_rated + 1) * sizeof *list);
+    for (size_t i = 0; i < r->n_rated; i++) at[(by_rater ? r->rated[i].rater : r->rated[i].item) + 2] += rated_counts(r, &r->rated[i]);
+    for (size_t i = 2; i < n + 2; i++) at[i] += at[i - 1];
+    for (size_t i = 0; i < r->n_rated; i++)                    /* moves each beginning to its end, which is the next one's beginning */
+        if (rated_counts(r, &r->rated[i])) list[at[(by_rater ? r->rated[i].rater : r->rated[i].item) + 1]++] = i;
+    *first = at;
+    *order = list;
+}
+
+void rated_index_init(struct rated_index *out, const struct results *r)
+{
+    sort_rated(&out->of_item, &out->by_item, r, r->n_items, false);
+    sort_rated(&out->of_rater, &out->by_rater, r, r->n_raters, true);
+}
+
+void rated_index_release(struct rated_index *x)
+{
+    mem_free(x->of_item);
+    mem_free(x->by_item);
+    mem_free(x->of_rater);
+    mem_free(x->by_rater);
+    *x = (struct rated_index){ 0 };
+}

@@ -4,9 +4,9 @@
 
 #include <openssl/crypto.h>
 #include <string.h>
-#include <unistd.h>
 
 #define GOLD_BYTES_MAX ((size_t)64 << 20)
+enum { TURNS_TOLD = 32 };
 
 /* What is sealed: {"models":[...],"files":"...","answers":{"N":index},"gold":{"N":[best,worst]}}; files: --answers, whose names may tell. */
 struct making {
@@ -16,6 +16,8 @@ struct making {
     json_t *secret_answers, *secret_gold;
     uint64_t key_seed;
     size_t n_items, n_left_out;
+    size_t sizes[RANK_SHOWN_MAX + 1];        /* items that show k answers */
+    size_t turns[TURNS_TOLD + 1];            /* items of k turns; the last: of so many or more */
 };
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------------------ */
@@ -68,13 +70,11 @@ static char *turns_text(char *const *turn, size_t n)
     return text ? text : mem_strdup("[]");
 }
 
-static sc_status put_prompt(struct making *m, int64_t *n, const struct judge_prompt *p, sc_error *err)
+static sc_status put_prompt(struct making *m, int64_t *n, const char *id, const char *slice, const char *language, const char *turns, sc_error *err)
 {
-    char *turns = turns_text(p->turn, p->n_turns);
-    sc_status status = sql_run(m->s, err, "INSERT INTO prompts(id, slice, language, turns) VALUES(?1, ?2, ?3, ?4)", "tttt", p->id, p->slice, p->language, turns);
+    TRY(sql_run(m->s, err, "INSERT INTO prompts(id, slice, language, turns) VALUES(?1, ?2, ?3, ?4)", "tttt", id, slice, language, turns));
     *n = sqlite3_last_insert_rowid(m->s->db);
-    mem_free(turns);
-    return status;
+    return SC_OK;
 }
 
 /* An item and its answers, numbered in an order that follows from the owner's key: turns[i] gets the number numbers[i]. */
@@ -100,12 +100,17 @@ static sc_status item_of(struct making *m, const struct judge_prompt *p, const s
     int64_t prompt, item, numbers[RANK_SHOWN_MAX];
     char *turns[RANK_SHOWN_MAX], key[24];
     plan_choose(chosen, shown, models, n, m->used, (uint64_t)m->c->seed, m->n_items);
-    TRY(put_prompt(m, &prompt, p, err));
+    char *asked = turns_text(p->turn, p->n_turns);
+    sc_status status = put_prompt(m, &prompt, p->id, p->slice, p->language, asked, err);
+    mem_free(asked);
+    TRY(status);
+    m->sizes[shown]++;
+    m->turns[p->n_turns < TURNS_TOLD ? p->n_turns : TURNS_TOLD]++;
     for (size_t i = 0; i < shown; i++) {
         const struct judge_answer *a = judge_answers_find(&m->answers, m->model[chosen[i]], p->id);
         turns[i] = turns_text(a->turn, a->n_turns);
     }
-    sc_status status = put_item(m, prompt, false, turns, shown, &item, numbers, err);
+    status = put_item(m, prompt, false, turns, shown, &item, numbers, err);
     for (size_t i = 0; i < shown; i++) {
         number_key(key, numbers[i]);
         if (status == SC_OK) json_object_set_new(m->secret_answers, key, json_integer((json_int_t)chosen[i]));
@@ -136,23 +141,35 @@ static sc_status put_items(struct making *m, sc_error *err)
     return status;
 }
 
+static sc_status put_gold_item(struct making *m, const struct gold_item *g, size_t shown, sc_error *err)
+{
+    char *turns[RANK_SHOWN_MAX], key[24], *asked = json_dumps(g->prompt, JSON_COMPACT);
+    int64_t prompt = 0, item = 0, numbers[RANK_SHOWN_MAX] = { 0 };
+    sc_status status = put_prompt(m, &prompt, g->id, NULL, NULL, asked, err);
+    for (size_t k = 0; k < shown; k++) turns[k] = json_dumps(g->answer[k], JSON_COMPACT);
+    if (status == SC_OK) status = put_item(m, prompt, true, turns, shown, &item, numbers, err);
+    for (size_t k = 0; k < shown; k++) mem_free(turns[k]);
+    mem_free(asked);
+    number_key(key, item);
+    json_object_set_new(m->secret_gold, key, json_pack("[I, I]", (json_int_t)numbers[0], (json_int_t)numbers[1]));
+    return status;
+}
+
+/* Gold items look as the others do: as many answers, and a number of turns that others have too. */
 static sc_status put_gold(struct making *m, sc_error *err)
 {
-    for (size_t i = 0; i < m->gold.n; i++) {
-        struct gold_item *g = &m->gold.at[i];
-        const struct judge_prompt p = { .id = g->id, .slice = NULL, .turn = &g->prompt, .n_turns = 1 };
-        char *turns[RANK_SHOWN_MAX], key[24];
-        int64_t prompt, item = 0, numbers[RANK_SHOWN_MAX] = { 0 };
-        if (judge_prompts_find(&m->prompts, g->id)) return FAIL(err, SC_E_ARGUMENT, "the gold item \"%.60s\" has the id of a prompt; give it another one", g->id);
-        TRY(put_prompt(m, &prompt, &p, err));
-        for (size_t k = 0; k < g->n; k++) turns[k] = turns_text(&g->answer[k], 1);
-        sc_status status = put_item(m, prompt, true, turns, g->n, &item, numbers, err);
-        for (size_t k = 0; k < g->n; k++) mem_free(turns[k]);
-        TRY(status);
-        number_key(key, item);
-        json_object_set_new(m->secret_gold, key, json_pack("[I, I]", (json_int_t)numbers[0], (json_int_t)numbers[1]));
+    size_t *shown = mem_zero(m->gold.n + 1, sizeof *shown);
+    sc_status status = m->gold.n ? gold_sizes(shown, &m->gold, m->sizes, m->c->gold, err) : SC_OK;
+    for (size_t i = 0; i < m->gold.n && status == SC_OK; i++) {
+        const struct gold_item *g = &m->gold.at[i];
+        size_t n_turns = json_array_size(g->prompt);
+        if (judge_prompts_find(&m->prompts, g->id)) status = FAIL(err, SC_E_ARGUMENT, "the gold item \"%.60s\" has the id of a prompt; give it another one", g->id);
+        else if (!m->turns[n_turns < TURNS_TOLD ? n_turns : TURNS_TOLD])
+            status = FAIL(err, SC_E_ARGUMENT, "%s, line %zu: the gold item has %zu turn%s, as no prompt of the study has, so that raters could tell it; \"prompt\" and each answer may be lists, one text for each turn", m->c->gold, g->line, n_turns, n_turns == 1 ? "" : "s");
+        else status = put_gold_item(m, g, shown[i], err);
     }
-    return SC_OK;
+    mem_free(shown);
+    return status;
 }
 
 /* ---- values --------------------------------------------------------------------------------------------------------------------------------------- */
@@ -247,13 +264,13 @@ sc_status sc_rank_make(sc_text *out, const sc_rank_config *c, sc_error *err)
     if (status == SC_OK) status = sql_number(&gold, 0, s, err, "SELECT count(*) FROM items WHERE is_gold", "");
     if (status == SC_OK) status = sql_number(&answers, 0, s, err, "SELECT count(*) FROM answers", "");
     status = sql_end(s, status, err);
+    if (status == SC_OK) status = study_publish(s, err);
     if (status == SC_OK) {
         json_t *all = json_pack("{s:s, s:s, s:I, s:I, s:I, s:O}", "study", s->id, "key", text, "items", (json_int_t)items, "gold", (json_int_t)gold, "answers", (json_int_t)answers, "raters", raters);
         status = json_write(out, all, false);
         json_decref(all);
     }
     study_close(s);
-    if (status != SC_OK) unlink(c->out);                       /* we made it, and nothing is in it */
     json_decref(raters);
     OPENSSL_cleanse(key, sizeof key);
     OPENSSL_cleanse(text, sizeof text);

@@ -29,16 +29,19 @@ static const char schema[] =
     "CREATE TRIGGER revisions_end BEFORE INSERT ON revisions WHEN EXISTS(SELECT 1 FROM study WHERE name = 'closed') BEGIN SELECT RAISE(ABORT, 'the study is closed'); END;";
 
 /* Every commit is on the disk before a rater is told that it is saved. Sorting makes no files, which a locked-down server may not. */
-static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;";
+static const char pragmas[] = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;";
+/* Readers beside the writer. A file that is being made has none, and no second file beside it either: if it cannot be completed, it is thrown away. */
+static const char log_ahead[] = "PRAGMA journal_mode = WAL", no_log[] = "PRAGMA journal_mode = MEMORY";
 
-static sc_status open_file(struct study *s, sc_error *err)
+static sc_status open_file(struct study *s, const char *file, const char *journal, sc_error *err)
 {
-    int code = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(file, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(s->db, 1);
         sqlite3_busy_timeout(s->db, STUDY_WAIT_MS);
         (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-        code = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
+        code = sqlite3_exec(s->db, journal, NULL, NULL, NULL);
+        if (code == SQLITE_OK) code = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
         if (code != SQLITE_OK) code = sqlite3_extended_errcode(s->db);
     }
     return code == SQLITE_OK ? SC_OK : sql_fail(s, code, "open it", err);
@@ -48,7 +51,9 @@ void study_close(struct study *s)
 {
     if (!s) return;
     sqlite3_close(s->db);
+    if (s->temporary) unlink(s->temporary);
     json_decref(s->settings);
+    mem_free(s->temporary);
     mem_free(s->path);
     mem_free(s);
 }
@@ -102,7 +107,7 @@ sc_status study_open(struct study **out, const char *path, sc_error *err)
     int64_t application = 0, format = 0;
     *out = NULL;
     s->path = mem_strdup(path);
-    sc_status status = path_exists(path) ? open_file(s, err) : FAIL(err, SC_E_IO, "there is no study %s; `rank serve --prompts F --answers A,B --out %s` makes one", path, path);
+    sc_status status = path_exists(path) ? open_file(s, path, log_ahead, err) : FAIL(err, SC_E_IO, "there is no study %s; `rank serve --prompts F --answers A,B --out %s` makes one", path, path);
     if (status == SC_OK) status = sql_number(&application, 0, s, err, "PRAGMA application_id", "");
     if (status == SC_OK) status = sql_number(&format, 0, s, err, "PRAGMA user_version", "");
     if (status == SC_OK && application != STUDY_APPLICATION) status = FAIL(err, SC_E_FORMAT, "%s is a database of another program, no study", path);
@@ -113,23 +118,57 @@ sc_status study_open(struct study **out, const char *path, sc_error *err)
     return status;
 }
 
+/* ---- a new one ------------------------------------------------------------------------------------------------------------------------------ */
+
 /* Its owner's alone: who can read it has all answers and, once it is closed, whose they are. */
+static sc_status make_file(struct study *s, sc_error *err)
+{
+    struct buf name;
+    sc_text text;
+    buf_init(&name, 0);
+    buf_printf(&name, "%s.tmp-%ld", s->path, (long)getpid());
+    buf_take(&name, &text);
+    int fd = open(text.data, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        sc_status status = FAIL(err, SC_E_IO, "cannot make %s: %s", errno == EEXIST ? text.data : s->path, strerror(errno));
+        sc_text_free(&text);
+        return status;
+    }
+    close(fd);
+    s->temporary = text.data;
+    return SC_OK;
+}
+
 sc_status study_new(struct study **out, const char *path, sc_error *err)
 {
     struct study *s = mem_zero(1, sizeof *s);
     char sql[96];
     *out = NULL;
     s->path = mem_strdup(path);
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    sc_status status = SC_OK;
-    if (fd < 0 && errno == EEXIST) status = FAIL(err, SC_E_ARGUMENT, "%s is already there", path);
-    else if (fd < 0) status = FAIL(err, SC_E_IO, "cannot make %s: %s", path, strerror(errno));
-    else close(fd);
-    if (status == SC_OK) status = open_file(s, err);
+    sc_status status = path_exists(path) ? FAIL(err, SC_E_ARGUMENT, "%s is already there", path) : make_file(s, err);
+    if (status == SC_OK) status = open_file(s, s->temporary, no_log, err);
     snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", STUDY_APPLICATION, STUDY_FORMAT);
     if (status == SC_OK && (sqlite3_exec(s->db, schema, NULL, NULL, NULL) != SQLITE_OK || sqlite3_exec(s->db, sql, NULL, NULL, NULL) != SQLITE_OK))
         status = sql_fail(s, sqlite3_extended_errcode(s->db), "make the tables", err);
     if (status != SC_OK) study_close(s);
     else *out = s;
     return status;
+}
+
+sc_status study_publish(struct study *s, sc_error *err)
+{
+    int code = sqlite3_close(s->db);
+    if (code != SQLITE_OK) return sql_fail(s, code, "close it", err);
+    s->db = NULL;
+    /* A name that somebody took meanwhile stays theirs; file systems that cannot see to that at once are asked first. */
+    bool failed = renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->path, RENAME_NOREPLACE) != 0;
+    if (failed && errno == EINVAL) {
+        errno = EEXIST;
+        failed = path_exists(s->path) || rename(s->temporary, s->path) != 0;
+    }
+    if (failed && errno == EEXIST) return FAIL(err, SC_E_ARGUMENT, "%s is already there", s->path);
+    if (failed) return FAIL(err, SC_E_IO, "cannot give %s its name: %s", s->path, strerror(errno));
+    mem_free(s->temporary);
+    s->temporary = NULL;
+    return SC_OK;
 }

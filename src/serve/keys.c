@@ -1,11 +1,12 @@
-/* keys.c - who may ask: keys from a file, kept as digests and compared in constant time; and where a request comes from. A browser lets any
- * page send requests to this machine, so the Host (DNS rebinding) and the Origin (cross-site) are checked before anything else. */
+/* keys.c - who may ask: keys from a file, kept as digests and compared in constant time; and where a request comes from (site.h),
+ * which is looked at before anything else. */
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "serve/server.h"
+#include "serve/site.h"
 
 enum { KEY_LEAST = 16, KEYS_MAX = 10000, FILE_MAX = 1 << 20 };
 
@@ -92,60 +93,14 @@ int api_keys_find(const struct api_keys *k, const char *key, size_t len)
 
 /* ---- the gate -------------------------------------------------------------------------------------------------------------------------- */
 
-/* A list with commas holds the name. */
-static bool list_has(const char *list, const char *name, size_t len)
-{
-    for (const char *at = list; at && *at;) {
-        const char *end = strchr(at, ',');
-        size_t n = end ? (size_t)(end - at) : strlen(at);
-        while (n && *at == ' ') at++, n--;
-        while (n && at[n - 1] == ' ') n--;
-        if (n == len && strncasecmp(at, name, n) == 0) return true;
-        at = end ? end + 1 : NULL;
-    }
-    return false;
-}
-
-static struct http_span without_port(struct http_span host)
-{
-    if (host.len && host.at[0] == '[') {
-        const char *end = memchr(host.at, ']', host.len);
-        return (struct http_span){ host.at, end ? (size_t)(end - host.at) + 1 : host.len };
-    }
-    const char *colon = memchr(host.at, ':', host.len);
-    return (struct http_span){ host.at, colon ? (size_t)(colon - host.at) : host.len };
-}
-
-/* An address cannot be rebound, a name can: only those that are known. */
-static bool is_address(struct http_span h)
-{
-    if (h.len && h.at[0] == '[') return true;
-    for (size_t i = 0; i < h.len; i++)
-        if ((h.at[i] < '0' || h.at[i] > '9') && h.at[i] != '.') return false;
-    return h.len > 0;
-}
-
-static bool host_is_known(const struct sc_server *s, struct http_span host)
-{
-    struct http_span h = without_port(host);
-    static const char local[] = ".localhost";
-    if (is_address(h) || http_is_like(h, "localhost") || list_has(s->c.allowed_hosts, h.at, h.len) || list_has(s->c.allowed_hosts, "*", 1)) return true;
-    if (h.len > sizeof local - 1 && strncasecmp(h.at + h.len - (sizeof local - 1), local, sizeof local - 1) == 0) return true;
-    return http_is_like(h, s->c.host);
-}
-
-bool origin_is_allowed(const struct sc_server *s, struct http_span origin) { return list_has(s->c.allowed_origins, origin.at, origin.len) || list_has(s->c.allowed_origins, "*", 1); }
+bool origin_is_allowed(const struct sc_server *s, struct http_span origin) { return site_is_listed(s->c.allowed_origins, origin) || site_is_listed(s->c.allowed_origins, (struct http_span){ "*", 1 }); }
 
 /* The page's own requests name this server as their origin; so do those of programs without one. */
 static bool origin_is_known(const struct sc_server *s, const struct http_head *h)
 {
     struct http_span origin = http_field(h, "Origin");
     if (!origin.at) return http_field(h, "Sec-Fetch-Site").at == NULL || !http_is_like(http_field(h, "Sec-Fetch-Site"), "cross-site") || http_is(h->method, "GET");
-    if (origin_is_allowed(s, origin)) return true;
-    const char *scheme = memmem(origin.at, origin.len, "://", 3);
-    if (!scheme) return false;
-    struct http_span rest = { scheme + 3, origin.len - (size_t)(scheme + 3 - origin.at) };
-    return rest.len == h->host.len && strncasecmp(rest.at, h->host.at, rest.len) == 0;
+    return origin_is_allowed(s, origin) || site_is_own(origin, h->host);
 }
 
 /* "Bearer KEY", or the key alone in X-Api-Key. */
@@ -170,7 +125,7 @@ bool gate(struct call *c, struct api_error *e)
     const struct sc_server *s = c->server;
     const struct http_head *h = &c->x->head;
     char quoted[80];
-    if (h->host.len && !host_is_known(s, h->host))
+    if (h->host.len && !site_host_is_known(h->host, s->c.host, s->c.allowed_hosts))
         return api_fail(e, 403, "permission_error", "unknown_host", NULL, "the Host \"%s\" is not a name of this server; start it with --allowed-hosts to add one", error_quote(quoted, sizeof quoted, h->host.at, h->host.len));
     if (!origin_is_known(s, h)) {
         struct http_span o = http_field(h, "Origin");

@@ -1,4 +1,4 @@
-/* page.c - the chat page: files of the program itself, handed out packed. What they may do is said by a policy: no script but
+/* page.c - pages: files of the program itself, handed out packed. What they may do is said by a policy: no script but
  * these, no text that becomes markup, nothing from elsewhere, no frame around them. */
 #include <string.h>
 #include <zlib.h>
@@ -14,10 +14,10 @@ const char page_headers[] =
     "Cross-Origin-Opener-Policy: same-origin\r\n"
     "Cross-Origin-Resource-Policy: same-origin\r\n";
 
-const struct page_file *page_find(struct http_span path)
+const struct page_file *page_file_of(const struct page_file *files, struct http_span path)
 {
     if (http_is(path, "/")) path = (struct http_span){ "/index.html", strlen("/index.html") };
-    for (const struct page_file *f = page_files; f->path; f++)
+    for (const struct page_file *f = files; f->path; f++)
         if (http_is(path, f->path)) return f;
     return NULL;
 }
@@ -58,24 +58,35 @@ static bool unpack(unsigned char *out, const struct page_file *f)
     return ok;
 }
 
-void handle_page(struct call *c)
+struct page_answer page_choose(const struct page_file *f, const struct http_head *h)
 {
-    struct http_exchange *x = c->x;
-    const struct page_file *f = page_find(x->head.path);
-    bool is_packed = accepts(http_field(&x->head, "Accept-Encoding"), "gzip"), is_new = !has_file(http_field(&x->head, "If-None-Match"), f);
+    bool is_packed = accepts(http_field(h, "Accept-Encoding"), "gzip"), is_new = !has_file(http_field(h, "If-None-Match"), f);
+    return (struct page_answer){ is_new ? 200 : 304, is_packed, !is_new ? 0 : is_packed ? f->packed_bytes : f->bytes };
+}
+
+void page_send(struct http_exchange *x, const struct page_file *f, const struct page_answer *a)
+{
+    bool is_new = a->status == 200;
     unsigned char *plain = NULL;
     struct buf headers;
-    if (is_new && !is_packed) {
+    if (is_new && !a->is_packed) {
         plain = mem_alloc(f->bytes + 1);
         (void)unpack(plain, f);                                /* cannot fail: the program holds what gzip wrote */
     }
     buf_init(&headers, 0);
-    buf_printf(&headers, "%sETag: \"%s%s\"\r\nVary: Accept-Encoding\r\nCache-Control: %s\r\n", page_headers, f->hash, is_packed ? "-gz" : "",
+    buf_printf(&headers, "%sETag: \"%s%s\"\r\nVary: Accept-Encoding\r\nCache-Control: %s\r\n", page_headers, f->hash, a->is_packed ? "-gz" : "",
                strncmp(f->path, "/assets/", 8) == 0 ? "public, max-age=31536000, immutable" : "no-cache");
-    if (is_packed && is_new) buf_puts(&headers, "Content-Encoding: gzip\r\n");
-    size_t bytes = !is_new ? 0 : is_packed ? f->packed_bytes : f->bytes;
-    call_over(c, is_new ? 200 : 304, bytes);
-    http_reply(x, is_new ? 200 : 304, is_new ? f->type : NULL, headers.data, is_packed ? f->packed : plain, bytes);
+    if (a->is_packed && is_new) buf_puts(&headers, "Content-Encoding: gzip\r\n");
+    http_reply(x, a->status, is_new ? f->type : NULL, headers.data, a->is_packed ? f->packed : plain, a->bytes);
     buf_release(&headers);
     mem_free(plain);
+}
+
+void handle_page(struct call *c)
+{
+    struct http_exchange *x = c->x;
+    const struct page_file *f = page_file_of(page_files, x->head.path);
+    struct page_answer a = page_choose(f, &x->head);
+    call_over(c, a.status, a.bytes);
+    page_send(x, f, &a);
 }

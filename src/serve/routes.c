@@ -1,6 +1,7 @@
 /* routes.c - what there is to ask: a row for each address. Legacy names stand beside the new ones and go through the same gate. */
 #include <string.h>
 
+#include "serve/page.h"
 #include "serve/ui.h"
 
 #define PUBLIC(path_, handle_) { .method = "GET", .path = path_, .is_public = true, .handle = handle_ }
@@ -92,7 +93,7 @@ const struct route *route_find(const struct sc_server *s, struct call *c, bool *
     const struct http_head *h = &c->x->head;
     bool is_get = http_is(h->method, "GET") || http_is(h->method, "HEAD");
     *knows_path = false;
-    if (s->c.page && page_find(h->path)) {
+    if (s->c.page && page_file_of(page_files, h->path)) {
         *knows_path = true;
         if (is_get) return &page_route;
     }

@@ -95,9 +95,6 @@ void server_raise_files(struct sc_server *s);                    /* as many file
 void call_open(struct sc_server *s, struct http_exchange *x);
 void call_every_second(struct sc_server *s);                     /* pings, deadlines */
 void call_cancel_all(struct sc_server *s);
-/* page.c */
-struct page_file;
-const struct page_file *page_find(struct http_span path);
 /* ui_answers.c */
 void ui_open(struct sc_server *s);                               /* the store; without one the page says why */
 void ui_tick(void *server);                                      /* four times a second */

@@ -8,24 +8,39 @@
 /* ---- two raters, classes ---------------------------------------------------------------------------------------------------------------------- */
 
 /* 1 - disagreement found / disagreement expected of independent raters; of different classes i and j it is (i - j)^2 or 1. */
-static double kappa(const int *a, const int *b, size_t n, int k, bool is_quadratic)
+static double kappa_of(const size_t *table, int k, bool is_quadratic)
 {
-    double *left = mem_zero(2 * (size_t)k + 1, sizeof *left), *right = left + k, found = 0, expected = 0;
-    for (size_t i = 0; i < n; i++) {
-        assert(a[i] >= 0 && a[i] < k && b[i] >= 0 && b[i] < k);
-        left[a[i]]++;
-        right[b[i]]++;
-        double d = a[i] - b[i];
-        found += is_quadratic ? d * d : d != 0;
-    }
+    double *left = mem_zero(2 * (size_t)k + 1, sizeof *left), *right = left + k, found = 0, expected = 0, n = 0;
+    for (int i = 0; i < k; i++)
+        for (int j = 0; j < k; j++) {
+            double x = (double)table[i * k + j], d = i - j;
+            left[i] += x;
+            right[j] += x;
+            n += x;
+            found += x * (is_quadratic ? d * d : d != 0);
+        }
     for (int i = 0; i < k; i++)
         for (int j = 0; j < k; j++) expected += left[i] * right[j] * (is_quadratic ? (double)(i - j) * (i - j) : i != j);
     mem_free(left);
-    return expected > 0 ? 1 - found * (double)n / expected : (double)NAN;
+    return expected > 0 ? 1 - found * n / expected : (double)NAN;
+}
+
+static double kappa(const int *a, const int *b, size_t n, int k, bool is_quadratic)
+{
+    size_t *table = mem_zero((size_t)k * (size_t)k + 1, sizeof *table);
+    for (size_t i = 0; i < n; i++) {
+        assert(a[i] >= 0 && a[i] < k && b[i] >= 0 && b[i] < k);
+        table[a[i] * k + b[i]]++;
+    }
+    double out = kappa_of(table, k, is_quadratic);
+    mem_free(table);
+    return out;
 }
 
 double stats_kappa(const int *a, const int *b, size_t n, int k) { return kappa(a, b, n, k, false); }
 double stats_kappa_weighted(const int *a, const int *b, size_t n, int k) { return kappa(a, b, n, k, true); }
+double stats_kappa_table(const size_t *table, int k) { return kappa_of(table, k, false); }
+double stats_kappa_table_weighted(const size_t *table, int k) { return kappa_of(table, k, true); }
 
 /* ---- several raters -------------------------------------------------------------------------------------------------------------------------------- */
 

@@ -93,21 +93,29 @@ static struct stats_sums sums_of(const struct stats_pair *x, size_t n, double sc
 
 struct stats_sums stats_paired_sums(const struct stats_pair *x, size_t n, double scale, uint64_t seed, size_t draws) { return sums_of(x, n, scale, seed, draws, 0.025); }
 
-struct stats_difference stats_paired(const double *a, const double *b, const size_t *cluster, size_t n, size_t n_clusters, uint64_t seed, size_t draws)
+struct stats_difference stats_paired_clusters(const struct stats_pair *sums, size_t n_clusters, uint64_t seed, size_t draws)
 {
     const double nan = (double)NAN;
-    struct stats_pair *sums = mem_zero(n_clusters + 1, sizeof *sums);
-    size_t used = 0;
-    for (size_t i = 0; i < n; i++) add_pair(&sums[cluster[i]], &(struct stats_pair){ a[i], 1, b[i], 1 });
-    for (size_t c = 0; c < n_clusters; c++)
-        if (sums[c].a_weight > 0) sums[used++] = sums[c];
+    struct stats_pair *kept = mem_alloc((n_clusters + 1) * sizeof *kept);
     struct stats_difference out = { nan, nan, { nan, nan } };
+    size_t used = 0;
+    for (size_t c = 0; c < n_clusters; c++)
+        if (sums[c].a_weight > 0) kept[used++] = sums[c];
     if (used > 0) {
-        struct stats_sums s = sums_of(sums, used, 1, seed, used > 1 ? draws : 1, stats_cut(used));
+        struct stats_sums s = sums_of(kept, used, 1, seed, used > 1 ? draws : 1, stats_cut(used));
         out.value = s.difference;
         out.error = s.error;
         if (used > 1) out.interval = s.interval;
     }
+    mem_free(kept);
+    return out;
+}
+
+struct stats_difference stats_paired(const double *a, const double *b, const size_t *cluster, size_t n, size_t n_clusters, uint64_t seed, size_t draws)
+{
+    struct stats_pair *sums = mem_zero(n_clusters + 1, sizeof *sums);
+    for (size_t i = 0; i < n; i++) add_pair(&sums[cluster[i]], &(struct stats_pair){ a[i], 1, b[i], 1 });
+    struct stats_difference out = stats_paired_clusters(sums, n_clusters, seed, draws);
     mem_free(sums);
     return out;
 }

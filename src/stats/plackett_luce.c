@@ -69,7 +69,8 @@ static void add_ranking(struct choices *c, double *over, size_t *list, size_t *s
 sc_status stats_plackett_luce(double *r, const int *rank, size_t items, size_t n, double ridge, sc_error *err)
 {
     const char *what = "strengths by Plackett and Luce";
-    double *over = mem_zero(n * n + 1, sizeof *over), found = 0;
+    /* The gradient is a sum over rankings and rounds as such: of very many it cannot come below a share of them. Strengths are as exact either way, as slopes grow alike. */
+    double *over = mem_zero(n * n + 1, sizeof *over), found = 0, tolerance = fmax(1e-8, 1e-11 * (double)items);
     size_t *list = mem_alloc((2 * n + 1) * sizeof *list);
     bool *group = mem_zero(n + 1, sizeof *group);
     struct draws w = draws_of(0, STREAM_TIES);
@@ -80,8 +81,8 @@ sc_status stats_plackett_luce(double *r, const int *rank, size_t items, size_t n
     for (size_t i = 0; i < items; i++) add_ranking(&c, over, list, list + n, rank + i * n, &w);
     enum stats_apart how = ridge > 0 ? STATS_JOINED : choices_apart(group, over, n);
     if (how != STATS_JOINED) status = choices_say_apart(how, group, n, what, err);
-    else if (!choices_fit(r, &found, &c, ridge, 1e-8))
-        status = FAIL(err, SC_E_ARGUMENT, "%s: the gradient came down to %.3g only, expected below 1e-8; the rankings are too uneven, take a ridge of 0.01", what, found);
+    else if (!choices_fit(r, &found, &c, ridge, tolerance))
+        status = FAIL(err, SC_E_ARGUMENT, "%s: the gradient came down to %.3g only, expected below %.3g; the rankings are too uneven, take a ridge of 0.01", what, found, tolerance);
     choices_release(&c);
     mem_free(group);
     mem_free(list);

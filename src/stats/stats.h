@@ -53,6 +53,9 @@ struct stats_slope stats_line(const double *x, const double *y, size_t n);
 
 double stats_kappa(const int *a, const int *b, size_t n, int k);                       /* Cohen 1960; NaN if undefined */
 double stats_kappa_weighted(const int *a, const int *b, size_t n, int k);              /* quadratic weights, Cohen 1968 */
+/* The same of counts: table[i * k + j] times the first said i and the second j. */
+double stats_kappa_table(const size_t *table, int k);
+double stats_kappa_table_weighted(const size_t *table, int k);
 double stats_fleiss(const int *counts, size_t items, int k);                            /* counts[item * k + class], each row the same sum */
 enum stats_level { STATS_NOMINAL, STATS_ORDINAL, STATS_INTERVAL };
 /* Krippendorff's alpha. ratings[item * raters + rater], NaN: missing. */
@@ -79,6 +82,8 @@ double stats_cut(size_t n_clusters);
  * percentiles, NaN of fewer than two clusters. */
 struct stats_difference { double value, error; struct stats_interval interval; };
 struct stats_difference stats_paired(const double *a, const double *b, const size_t *cluster, size_t n, size_t n_clusters, uint64_t seed, size_t draws);
+/* The same of sums of each cluster; those of weight 0 are left out. */
+struct stats_difference stats_paired_clusters(const struct stats_pair *sums, size_t n_clusters, uint64_t seed, size_t draws);
 
 /* ---- ratings.c: from comparisons to strengths ------------------------------------------------------------------------------------------------------ */
 

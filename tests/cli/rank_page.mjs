@@ -1,8 +1,10 @@
 // The page of raters in a real browser, by Playwright: three raters at once, keyboard alone, a phone, a connection that goes, answers that attack, axe in both themes.
 // test_rank.py starts it: node rank_page.mjs MODULES CHROMIUM JSON [SCREENSHOTS]; MODULES: a folder with package.json beside node_modules that holds @playwright/test and
-// @axe-core/playwright; JSON: {"address","links":[...],"attack":[...]}. Last line: "N passed, N failed".
+// @axe-core/playwright; JSON: {"address","links":[...],"attack":[...],
+// "program","study"}: the command and the file, for a new link. Last line: "N passed, N failed".
 import fs from 'node:fs';
 import path from 'node:path';
+import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 
 const [modules, chromium_path, json, shots] = process.argv.slice(2);
@@ -135,6 +137,68 @@ const tests = {
     check(await other.page.locator('.card').first().locator('fieldset').nth(1).locator('input').nth(4).isChecked(), 'the score was lost');
     await context.close();
     await other.context.close();
+  },
+
+  // What a link that ended could not send is found by the one that takes its place; another rater of the same browser does not get it.
+  async a_new_link_for_the_same_rater() {
+    const invite = (...more) => JSON.parse(execFileSync(given.program, ['rank', 'invite', given.study, '--name', 'newcomer', '--json', ...more], { encoding: 'utf8' })).link;
+    const { context, page } = await rater(invite());
+    await begin(page);
+    await saved(page);
+    await context.setOffline(true);
+    await page.locator('#reason').fill('written under the old link');
+    await page.locator('#reason').blur();
+    await page.locator('.status[data-state="waiting"]').waitFor();
+    await page.close();
+    await context.setOffline(false);
+    const link = invite('--again'), other = await context.newPage();
+    await other.goto(given.links[2]);
+    await begin(other);
+    await other.getByLabel('Go to item').selectOption('1');
+    await other.getByText(/^Item 1 of/).waitFor();
+    await saved(other);
+    check(await other.locator('#reason').inputValue() !== 'written under the old link', 'another rater has it');
+    await other.close();
+    const again = await context.newPage();
+    await again.goto(link);
+    await begin(again);
+    await saved(again);
+    const elsewhere = await rater(link);                       // the server has it
+    await begin(elsewhere.page);
+    await elsewhere.page.getByLabel('Go to item').selectOption('1');
+    await elsewhere.page.getByText(/^Item 1 of/).waitFor();
+    check(await elsewhere.page.locator('#reason').inputValue() === 'written under the old link', 'the change was lost');
+    await context.close();
+    await elsewhere.context.close();
+  },
+
+  // Told of an item: that it is in front of the rater, once, and nothing of one that is fetched ahead; later where there was no connection.
+  async when_items_are_shown() {
+    const { context, page } = await rater(given.links[0]), told = [], fetched = [];
+    page.on('request', (r) => { const m = /items\/(\d+)(\/shown)?$/.exec(r.url()); if (m) (m[2] ? told : fetched).push([Number(m[1]), r.postDataJSON()?.ago]); });
+    await page.route('**/api/items/*', async (route) => {      // as if nobody had rated yet, whatever other tests did
+      if (route.request().method() !== 'GET') return route.continue();
+      const response = await route.fetch();
+      return route.fulfill({ response, json: { ...await response.json(), rating: null } });
+    });
+    await begin(page);
+    await page.getByLabel('Go to item').selectOption('2');
+    await page.getByText(/^Item 2 of/).waitFor();
+    await saved(page);
+    await page.waitForTimeout(200);
+    check(fetched.some(([n]) => n === 3) && !told.some(([n]) => n === 3) && told.filter(([n]) => n === 2).length === 1, `told of ${JSON.stringify(told)}, fetched ${JSON.stringify(fetched)}`);
+    await context.setOffline(true);
+    await page.getByRole('button', { name: 'Next item' }).click();
+    await page.getByText(/^Item 3 of/).waitFor();
+    await page.waitForTimeout(1500);
+    await context.setOffline(false);
+    await saved(page);
+    check(told.some(([n, ago]) => n === 3 && ago >= 1000), `told of ${JSON.stringify(told)}`);
+    await page.getByRole('button', { name: 'Item before' }).click();
+    await page.getByText(/^Item 2 of/).waitFor();
+    await page.waitForTimeout(200);
+    check(told.filter(([n]) => n === 2).length === 1, 'told twice');
+    await context.close();
   },
 
   async attacks_are_text() {

@@ -54,7 +54,7 @@ def set_up():
                 f.write(json.dumps({"id": f"prompt-{i}", "model": name, "turns": [text.format(i)]}) + "\n")
     with open(SCRATCH / "gold.jsonl", "w") as f:
         for i in range(3):
-            f.write(json.dumps({"prompt": f"What is {i} + 1?", "best": f"It is {i + 1}.", "worst": f"It is {i + 7}."}) + "\n")
+            f.write(json.dumps({"prompt": f"What is {i} + 1?", "best": f"It is {i + 1}.", "worst": f"It is {i + 7}.", "others": [f"It is perhaps {i + 2}."]}) + "\n")
 
 
 class Study:
@@ -146,7 +146,7 @@ def taste(text, prompt):
     """Somebody who likes slicing, and knows sums."""
     m = re.search(r"What is (\d)", prompt)
     if m:
-        return 7 if text == f"It is {int(m[1]) + 1}." else 1
+        return 7 if text == f"It is {int(m[1]) + 1}." else 4 if "perhaps" in text else 1
     return 6 if "slicing" in text else 4 if "loop" in text else 1
 
 
@@ -156,7 +156,7 @@ def taste(text, prompt):
 def test_what_is_printed_and_kept(s):
     with Study(raters=2) as own:
         t = own.told
-        assert t["items"] == PROMPTS and t["gold"] == 3 and t["answers"] == PROMPTS * 3 + 6
+        assert t["items"] == PROMPTS and t["gold"] == 3 and t["answers"] == PROMPTS * 3 + 3 * 3
         assert re.fullmatch("owner-[0-9a-f]{64}", t["key"]) and all(re.fullmatch("rater-[0-9a-f]{48}", x) for x in own.tokens) and len(set(own.tokens)) == 2
         assert own.links[0] == f"{own.address}/#{own.tokens[0]}", "the token must not stand where servers and proxies log it"
         assert stat.S_IMODE(own.path.stat().st_mode) == 0o600
@@ -169,6 +169,66 @@ def test_what_is_printed_and_kept(s):
     assert "already there" in run("rank", "serve", "--out", own.path, "--prompts", "prompts.jsonl", code=2).stderr
     assert "--answers" in run("rank", "serve", "--out", "none.sqlite", "--prompts", "prompts.jsonl", code=1).stderr
     assert not (SCRATCH / "none.sqlite").exists()
+
+
+def test_the_server_has_no_key(s):
+    """What was printed is in no memory of the process that serves."""
+    with Study(raters=2) as own:
+        own.ask("GET", "/")
+        secrets = [x for text in (own.key[6:], *(t[6:] for t in own.tokens)) for x in (text.encode(), bytes.fromhex(text))]
+        known = own.rows("SELECT value FROM study WHERE name = 'address'")[0][0].encode()
+        seen = 0
+        try:
+            memory = open(f"/proc/{own.process.pid}/mem", "rb", 0)
+        except PermissionError:
+            raise Skip("this system does not let a process look into its child (kernel.yama.ptrace_scope)")
+        with memory, open(f"/proc/{own.process.pid}/maps") as maps:
+            for line in maps:
+                low, high = (int(x, 16) for x in line.split()[0].split("-"))
+                if " rw" not in line or high - low > 1 << 30:
+                    continue
+                try:
+                    memory.seek(low)
+                    part = memory.read(high - low)
+                except OSError:
+                    continue
+                seen += known in part
+                assert not any(x in part for x in secrets), "the key or a token: " + line
+        assert seen, "this test reads no memory"
+
+
+def test_making_that_is_stopped(s):
+    """Ctrl-C while the study is made, and a limit of file sizes: a sentence or silence, but no file."""
+    with open(SCRATCH / "many.jsonl", "w") as f:
+        f.writelines(json.dumps({"id": f"m{i}", "prompt": "x" * 100}) + "\n" for i in range(4000))
+    for name in "ab":
+        with open(SCRATCH / f"many-{name}.jsonl", "w") as f:
+            f.writelines(json.dumps({"id": f"m{i}", "model": name, "turns": ["y" * 100]}) + "\n" for i in range(4000))
+    command = [PROGRAM, "rank", "serve", "--prompts", "many.jsonl", "--answers", "many-a.jsonl,many-b.jsonl", "--out", "stopped.sqlite", "--port", "0", "--raters", "2"]
+    p = subprocess.Popen(command, cwd=SCRATCH, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for(lambda: list(SCRATCH.glob("stopped.sqlite.tmp-*")) or p.poll() is not None)
+    os.killpg(p.pid, signal.SIGINT)
+    out, _ = p.communicate(timeout=WAIT)
+    assert p.returncode in (130, -signal.SIGINT) and out == "", (p.returncode, out)
+    wait_for(lambda: not list(SCRATCH.glob("stopped.sqlite*")))
+    done = subprocess.run(["sh", "-c", "ulimit -f 100; exec \"$@\"", "sh", *command], cwd=SCRATCH, capture_output=True, text=True, timeout=WAIT)
+    assert done.returncode == 1 and "stopped.sqlite: cannot" in done.stderr and done.stdout == "" and not list(SCRATCH.glob("stopped.sqlite*")), done
+
+
+def wait_for(what):
+    end = time.monotonic() + WAIT
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_output_that_cannot_be_written(s):
+    """A key that nobody could read: there is no study either."""
+    path = SCRATCH / "full.sqlite"
+    answers = ",".join(f"{m}.jsonl" for m in MODELS)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PROGRAM, "rank", "serve", "--prompts", "prompts.jsonl", "--answers", answers, "--out", path, "--port", "0", "--raters", "1"], cwd=SCRATCH, stdout=full, stderr=subprocess.PIPE, text=True, timeout=WAIT)
+    assert done.returncode == 1 and "could not be printed" in done.stderr and not list(SCRATCH.glob("full.sqlite*")), done
 
 
 def test_plain_output_and_public_warning(s):
@@ -212,6 +272,8 @@ def test_page_files(s):
         assert s.ask("GET", "/" + p.name, headers={"If-None-Match": h["ETag"]})[0] == 304
         packed = s.ask("GET", "/" + p.name, headers={"Accept-Encoding": "gzip"})
         assert packed[1]["Content-Encoding"] == "gzip" and packed[2][:2] == b"\x1f\x8b"
+        for takes, is_packed in (("br, gzip;q=0.5", True), ("gzip;q=0.0", False), ("x-gzip", False), ("gzip ; q=0", False)):
+            assert s.ask("GET", "/" + p.name, headers={"Accept-Encoding": takes})[1]["Content-Encoding"] == ("gzip" if is_packed else None), takes
         source = p.read_text()
         for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "style=", "onclick=\""):
             assert word not in source, (p, word)
@@ -256,8 +318,9 @@ def test_wrong_tokens_are_limited(s):
         for i in range(20):
             own.call("GET", "/api/study", token=f"rater-{i:048x}", status=401)
         assert own.ask("GET", "/api/study", token="rater-" + "0" * 48)[0] == 429
-        own.call("GET", "/api/study", token=own.tokens[1], status=429)        # not looked at any more from here
-        own.call("GET", "/api/study", token=own.tokens[0])                    # who was in before goes on
+        for token in own.tokens:                                              # behind the same proxy, first seen or not: a valid link always opens
+            own.call("GET", "/api/study", token=token)
+        assert own.log().count("wrong_token") == 20, "a stranger writes the log"
         assert own.tokens[0] not in own.log() and "wrong_token" in own.log()
 
 
@@ -269,10 +332,13 @@ def test_raters_are_blind(s):
         study = s.call("GET", "/api/study", token=token)
         assert len(study["items"]) == PROMPTS + 3 + 2 and study["closed"] is False and study["scores"] == 7
         whole = json.dumps(study)
+        sizes = set()
         for position in range(1, len(study["items"]) + 1):
             item = s.call("GET", f"/api/items/{position}", token=token)
             assert set(item) == {"answers", "position", "turns", "rating"} and all(set(a) == {"turns"} for a in item["answers"])
             whole += json.dumps(item)
+            sizes.add(len(item["answers"]))
+        assert sizes == {len(MODELS)}, "items that check raters show another number of answers"
         for word in (*MODELS, "gold", "prompt-", "best", "repeat", "duplicate", "slice"):
             assert word not in whole, word
 
@@ -310,8 +376,64 @@ def test_saving_is_idempotent_and_keeps_all(s):
         own.process.wait()
         own.start()
         assert own.call("GET", "/api/items/1", token=token)["rating"] == state
-        kept = own.rows("SELECT v.id, v.is_done, v.received, a.opened FROM revisions v JOIN assignments a ON a.n = v.assignment ORDER BY v.n")
-        assert [k[0] for k in kept] == [one["id"], whole["id"]] and [k[1] for k in kept] == [0, 1] and kept[0][3] <= kept[0][2] <= kept[1][2]
+        kept = own.rows("SELECT v.id, v.is_done, v.received FROM revisions v JOIN assignments a ON a.n = v.assignment ORDER BY v.n")
+        assert [k[0] for k in kept] == [one["id"], whole["id"]] and [k[1] for k in kept] == [0, 1] and kept[0][2] <= kept[1][2]
+
+
+def test_when_it_was_shown(s):
+    """Asking for an item is not seeing it: the page asks for the next one early."""
+    with Study(raters=1) as own:
+        token = own.tokens[0]
+        opened = lambda: own.rows("SELECT opened FROM assignments ORDER BY position LIMIT 2")
+        for position in (1, 2):
+            own.call("GET", f"/api/items/{position}", token=token)
+        assert opened() == [(None,), (None,)]
+        now = time.time() * 1000
+        own.call("PUT", "/api/items/1/shown", {"ago": 60000}, token)          # sent later: there was no connection
+        (first,), (second,) = opened()
+        assert now - 61000 < first < now - 55000 and second is None
+        own.call("PUT", "/api/items/1/shown", {"ago": 0}, token)
+        assert opened()[0] == (first,), "the first time is what counts"
+        own.call("PUT", "/api/items/99/shown", {"ago": 0}, token, status=404)
+        own.call("PUT", "/api/items/1/shown", {"ago": -1}, token, status=400)
+        own.call("PUT", "/api/items/1/shown", {"ago": 0}, status=401)
+        own.call("GET", "/api/items/1/shown", token=token, status=405)
+        assert own.ask("GET", "/api/items/1/shown", token=token)[1]["Allow"] == "PUT"
+        own.close()
+        own.call("PUT", "/api/items/2/shown", {"ago": 0}, token)
+        assert opened()[1] == (None,), "after the end"
+
+
+def test_what_one_rater_may_write(s):
+    with Study(raters=2) as own:
+        a, b = own.tokens
+        n = len(own.call("GET", "/api/items/1", token=a)["answers"])
+        put = lambda token, position=1, status=200: own.call("PUT", f"/api/items/{position}", rating([{}] * n, reason="x" * 1000), token, status=status)
+
+        def change(sql, *values):
+            db = sqlite3.connect(own.path)
+            with db:
+                db.execute(sql, values)
+            db.close()
+
+        put(a)
+        (revisions, size), = own.rows("SELECT revisions, bytes FROM written WHERE rater = 1")
+        assert revisions == 1 and size == own.rows("SELECT length(CAST(rating AS BLOB)) FROM revisions")[0][0] > 1000
+        change("UPDATE written SET bytes = ? WHERE rater = 1", (64 << 20) - size)
+        put(a)
+        assert "64 MiB" in put(a, status=409)
+        put(b)                                                 # another's ceiling is another's
+        change("UPDATE written SET bytes = 0, revisions = 100000 WHERE rater = 1")
+        assert "100000 times" in put(a, status=409)
+        change("UPDATE written SET revisions = 0 WHERE rater = 1")
+        change("WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < 998) INSERT INTO revisions(assignment, id, received, is_done, rating) SELECT 1, 'many-' || i, 1, 0, '{}' FROM k")
+        assert "changed 1000 times" in put(a, status=409)
+        put(a, 2)
+        counted = own.rows("SELECT count(*) FROM revisions")
+        change("DROP TABLE written")                           # a study of before there was one: counted anew
+        own.stop()
+        own.start()
+        assert own.rows("SELECT revisions FROM written ORDER BY rater") == [(1001,), (1,)] and counted == [(1002,)]
 
 
 def test_invitations_while_it_runs(s):
@@ -403,7 +525,7 @@ def test_export(s):
     for r in ratings:
         assert r["excluded"] == (["gold"] if r["rater"] == "rater-3" else []) and r["seconds"] == 12 and len(r["revision"]) == r["revisions"] == 1
         for a in r["answers"]:
-            assert ("model" in a) != r["is_gold"] and (a["gold"] in ("best", "worst") if r["is_gold"] else a["model"] in MODELS)
+            assert ("model" in a) != r["is_gold"] and (a["gold"] in ("best", "worst", "other") if r["is_gold"] else a["model"] in MODELS)
     own_plain = [r for r in ratings if r["rater"] == "rater-1" and not r["is_gold"] and r["repeats"] is None]
     assert len(own_plain) == PROMPTS and all({a["model"]: a["rank"] for a in r["answers"]} == {"good-model": 1, "plain-model": 2, "evil-model": 3} for r in own_plain)
     pairs = [json.loads(line) for line in open(SCRATCH / "pairs.jsonl")]
@@ -540,6 +662,7 @@ def test_browser_by_keyboard(s):
                    or (e.get("method") == "Network.requestWillBeSent" and not e["params"]["request"]["url"].startswith((own.address, "about:", "data:")))]
             assert not bad, bad
             assert own.call("GET", "/api/study", token=own.tokens[0])["done"] == n
+            assert all(opened and opened <= received for opened, received in own.rows("SELECT a.opened, min(v.received) FROM assignments a JOIN revisions v ON v.assignment = a.n GROUP BY a.n"))
             got = own.rows("SELECT rating FROM revisions WHERE n = (SELECT max(n) FROM revisions)")[0][0]
             assert [(a["rank"], a["score"]) for a in json.loads(got)["answers"]] == [(k + 1, 7 - k) for k in range(cards)]
         finally:
@@ -553,7 +676,7 @@ def test_browser_by_playwright(s):
     if not shutil.which("node") or not modules:
         raise Skip("needs node and the packages of web/package.json (npm ci in web, or STARCHAT_NODE_MODULES=DIRECTORY)")
     with Study() as own:
-        given = json.dumps({"address": own.address, "links": own.links, "attack": [ATTACK, "javascript:window.hacked=1"]})
+        given = json.dumps({"address": own.address, "links": own.links, "attack": [ATTACK, "javascript:window.hacked=1"], "program": PROGRAM, "study": str(own.path)})
         done = subprocess.run(["node", str(ROOT / "tests/cli/rank_page.mjs"), str(modules), CHROMIUM, given, *([os.environ["STARCHAT_SHOTS"]] if os.environ.get("STARCHAT_SHOTS") else [])], capture_output=True, text=True, timeout=600)
         print(done.stdout, end="")
         assert done.returncode == 0, done.stdout + done.stderr

@@ -328,6 +328,23 @@ TEST(order_of_few)
 }
 
 /* Alpha of numbers by its definition: coincidences of all values. */
+/* The gradient of very many rankings rounds above what few can reach. */
+TEST(strengths_of_very_many_rankings)
+{
+    enum { ITEMS = 200000 };
+    int *rank = mem_alloc(3 * ITEMS * sizeof *rank);
+    double r[3];
+    for (size_t i = 0; i < ITEMS; i++) {
+        double a = 2 * random_unit(1, i, 0), b = 1 + 2 * random_unit(1, i, 1), c = 2 + 2 * random_unit(1, i, 2);
+        rank[3 * i] = 1 + (b > a) + (c > a);
+        rank[3 * i + 1] = 1 + (a > b) + (c > b);
+        rank[3 * i + 2] = 1 + (a > c) + (b > c);
+    }
+    CHECK_OK(stats_plackett_luce(r, rank, ITEMS, 3, STATS_RIDGE, err));
+    CHECK(r[0] < -1 && fabs(r[1]) < 0.1 && r[2] > 1);
+    mem_free(rank);
+}
+
 TEST(alpha_by_definition)
 {
     for (uint64_t s = 0; s < 50; s++) {

@@ -16,7 +16,7 @@ const app = document.getElementById('app');
 let server = null, queue = null, study = null;
 let item = null, rating = null, active = -1, isWarned = false;
 let ui = {};                                                   // nodes of the item that is shown
-const cache = new Map();
+const cache = new Map(), seen = new Set();                     // items that were fetched; that were in front of the rater
 let begun = 0, lastAction = 0, textTimer = 0;
 let keysAreOn = true;
 try { keysAreOn = localStorage.getItem('starchat-rank-keys') !== 'off'; } catch { /* stays on */ }
@@ -122,8 +122,16 @@ async function open(position, focus = true) {
   history.replaceState(null, '', '#' + position);
   draw();
   window.scrollTo(0, 0);
+  noteShown();
   if (focus) ui.heading.focus();
   if (position < study.items.length) fetchItem(position + 1).catch(() => 0);      // ready when it is asked for, also without a connection
+}
+
+/** When an item is first seen, not when it was fetched, perhaps an item earlier or in a tab behind others. */
+function noteShown() {
+  if (!item || document.hidden || item.rating || seen.has(item.position)) return;
+  seen.add(item.position);
+  queue.putShown(item.position);
 }
 
 function failed(e, again) {
@@ -319,8 +327,8 @@ async function begin() {
   app.replaceChildren(el('main', { class: 'plain' }, el('p', { role: 'status' }, 'Loading…')));
   try { study = await server.ask('/api/study'); } catch (e) { failed(e, begin); return; }
   if (study.closed) { plain(study.title, el('p', {}, 'This study is closed. Thank you for your help.')); return; }
-  queue = new Queue(server, onQueue);
-  for (const e of queue.list) if (study.items[e.position - 1]) study.items[e.position - 1] = e.body.answers.every((a) => a.rank && a.score) ? 'done' : 'begun';
+  queue = new Queue(server, study, onQueue);
+  for (const e of queue.list) if (e.body && study.items[e.position - 1]) study.items[e.position - 1] = e.body.answers.every((a) => a.rank && a.score) ? 'done' : 'begun';
   queue.send();
   if (wanted >= 1 && wanted <= study.items.length) open(wanted, false);
   else welcome();
@@ -329,7 +337,7 @@ async function begin() {
 addEventListener('keydown', onKey);
 addEventListener('pointerdown', () => { lastAction = Date.now(); });
 addEventListener('scroll', () => { lastAction = Date.now(); }, { passive: true });
-document.addEventListener('visibilitychange', () => { if (document.hidden) { if (item) { const now = Date.now(); rating.active += Math.min(now - begun, Math.max(0, lastAction + IDLE_MS - begun)); begun = now; } flushText(); } else begun = lastAction = Date.now(); });
+document.addEventListener('visibilitychange', () => { if (document.hidden) { if (item) { const now = Date.now(); rating.active += Math.min(now - begun, Math.max(0, lastAction + IDLE_MS - begun)); begun = now; } flushText(); } else { begun = lastAction = Date.now(); noteShown(); } });
 addEventListener('pagehide', flushText);
 addEventListener('hashchange', () => { if (/^#rater-/.test(location.hash)) location.reload(); });
 begin();

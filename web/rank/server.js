@@ -1,5 +1,6 @@
-// The wire: who asks, what is asked, and the queue of changes. A change is kept in this browser before it is sent and until the server has said that it is saved, so
-// that neither a lost connection nor a closed tab loses any; it carries an id, so that one that is sent twice is saved once.
+// The wire: who asks, what is asked, and the queue of what is to be told: changes, and when an item was first seen. It is kept in this browser before it is sent and until the server has said that it is saved, so
+// that neither a lost connection nor a closed tab loses any; a change carries an id, so that one that is sent twice is saved once. What is kept belongs to a rater of a study,
+// not to a link: a new link finds what the old one could not send.
 
 const TOKEN_KEY = 'starchat-rank-token';
 
@@ -49,14 +50,14 @@ export class Server {
 }
 
 const WAITS = [500, 1000, 2000, 4000, 8000, 15000];
-const QUEUE_MAX = 400;
+const QUEUE_MAX = 400, AGO_MAX_MS = 30 * 24 * 3600 * 1000;
 
 export class Queue {
   /** on({ state: 'saved'|'saving'|'waiting'|'refused', message, answer, position }) */
-  constructor(server, on) {
+  constructor(server, study, on) {
     this.server = server;
     this.on = on;
-    this.prefix = 'starchat-rank-queue-' + server.token.slice(6, 18) + '-';
+    this.prefix = `starchat-rank-queue-${study.study}-${study.number}-`;
     this.key = this.prefix + newId().slice(0, 8);              // each tab has its own, so that none writes over another's
     this.failures = 0;
     this.isSending = false;
@@ -71,7 +72,7 @@ export class Queue {
     const list = [];
     try {
       for (const key of Object.keys(localStorage).filter((k) => k.startsWith(this.prefix))) {
-        list.push(...JSON.parse(localStorage.getItem(key)).filter((e) => e && Number.isInteger(e.position) && e.body && typeof e.body === 'object'));
+        list.push(...JSON.parse(localStorage.getItem(key)).filter((e) => e && Number.isInteger(e.position) && (Number.isInteger(e.shown) || (e.body && typeof e.body === 'object'))));
         localStorage.removeItem(key);
       }
     } catch { /* a browser that keeps nothing */ }
@@ -79,12 +80,17 @@ export class Queue {
   }
 
   /** The newest unsent rating of an item. */
-  pending(position) { return this.list.findLast((e) => e.position === position)?.body ?? null; }
+  pending(position) { return this.list.findLast((e) => e.position === position && e.body)?.body ?? null; }
 
-  put(position, rating) {
-    this.list.push({ position, body: { ...rating, id: newId(), made: Date.now() } });
-    // Offline for hours: of one item the newest matter.
-    if (this.list.length > QUEUE_MAX) this.list = this.list.filter((e, i) => i > QUEUE_MAX / 2 || this.list.findLast((o) => o.position === e.position) === e);
+  put(position, rating) { this.add({ position, body: { ...rating, id: newId(), made: Date.now() } }); }
+
+  /** The rater sees the item now; the server hears how long ago that was. */
+  putShown(position) { this.add({ position, shown: Date.now() }); }
+
+  add(entry) {
+    this.list.push(entry);
+    // Offline for hours: of one item the newest matter, and when it was first seen.
+    if (this.list.length > QUEUE_MAX) this.list = this.list.filter((e, i) => i > QUEUE_MAX / 2 || e.shown || this.list.findLast((o) => o.position === e.position && o.body) === e);
     this.isKept = this.keep();
     this.send();
   }
@@ -99,7 +105,8 @@ export class Queue {
       const first = this.list[0];
       this.on({ state: 'saving' });
       try {
-        const answer = await this.server.ask(`/api/items/${first.position}`, JSON.stringify(first.body));
+        const answer = first.body ? await this.server.ask(`/api/items/${first.position}`, JSON.stringify(first.body))
+          : await this.server.ask(`/api/items/${first.position}/shown`, JSON.stringify({ ago: Math.min(AGO_MAX_MS, Math.max(0, Date.now() - first.shown)) }));
         this.failures = 0;
         this.drop(first);
         this.on({ state: this.list.length ? 'saving' : 'saved', answer, position: first.position });
