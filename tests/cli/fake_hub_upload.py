@@ -75,7 +75,7 @@ class UploadHandler(Handler):
         match = re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+?)(?:/revision/(.+))?", path)
         tree = re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+?)/tree/(.+)", path)
         if tree and (tree[1], tree[2]) in hub.stored:
-            return self.logged(lambda: self.send_tree(hub.stored[tree[1], tree[2]], tree[3]))
+            return self.logged(lambda: self.send_stored_tree(hub.stored[tree[1], tree[2]], tree[3]))
         raw = re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if self.server.role == "hub" and path == "/api/whoami-v2" and self.rights():
             return self.reply(200, {"name": "alice", "type": "user", "auth": {"accessToken": {"role": self.rights()}}})
@@ -241,7 +241,7 @@ class UploadHandler(Handler):
         head = repo.head(revision)
         return self.reply(200, {"id": key[1], "sha": head.oid, "private": repo.private, "siblings": [{"rfilename": p} for p in head.files]})
 
-    def send_tree(self, repo, revision):
+    def send_stored_tree(self, repo, revision):
         rows = []
         for path, f in repo.head(revision).files.items():
             rows.append({"type": "file", "path": path, "size": len(f[1]) if f[0] == "regular" else f[2], "oid": git_sha1(f[1]) if f[0] == "regular" else "0" * 40})

@@ -300,7 +300,7 @@ def test_names_instead_of_places(w):
     files = {n: (ROOT / "tests/golden/models/llama_bf16" / n).read_bytes() for n in ("config.json", "model.safetensors")}
     w.hub.repos["org/base"] = Repo(files)
     p = w.run("pull", "org/base")
-    assert p.returncode == 0, p.err
+    assert p.returncode == 0, (p.err, w.hub.broken)
     base, cache = p.out.strip(), w.place / ".cache/huggingface/hub/models--them--other/snapshots/0123abc"
     (w.model / "config.json").unlink()
     w.write("adapter_config.json", json.dumps({"base_model_name_or_path": base, "r": 4}).encode())
