@@ -267,6 +267,12 @@ def test_answers_of_the_server(w):
     w.refused("this object is not wanted")
 
 
+def test_metadata_are_looked_at_first(w):
+    w.write("README.md", b"---\nlicense: nonsense\n---\n")
+    w.refused("README.md", '"license" must be one of')
+    assert not [r for r in w.hub.log if r.server == "content"] and not w.hub.commits("org/model")
+
+
 def test_passing_failures(w):
     w.hub.upload_faults = {"/create": [("status", 503)], "/preupload/": [("cut",), ("status", 429, ("Retry-After", "0"))], "objects/batch": [("status", 500)], "/part/": [("cut",), ("status", 503), ("status", 500)],
                            "/put/": [("cut",)], "/complete/": [("status", 502)], "/verify/": [("status", 500)], "/commit/": [("status", 412), ("status", 503), ("cut",)]}
