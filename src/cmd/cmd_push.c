@@ -37,11 +37,12 @@ static int tell_dry_run(const struct args_common *c, const json_t *answer)
     if (!c->json) print_files(answer);
     format_bytes(size, sizeof size, number(answer, "bytes"));
     json_array_foreach(findings, i, x) {
-        char key[80] = "";
+        char key[80] = "", line[32] = "";
         if (*member(x, "key")) snprintf(key, sizeof key, " (%s)", member(x, "key"));
-        note(c, "%s, line %.0f%s: %s", member(x, "path"), number(x, "line"), key, member(x, "kind"));
+        if (number(x, "line") > 0) snprintf(line, sizeof line, ", line %.0f", number(x, "line"));
+        note(c, "%s%s%s: %s", member(x, "path"), line, key, member(x, "kind"));
     }
-    if (json_array_size(findings)) note(c, "%zu files, %s; a push would refuse them for what is listed above.", n, size);
+    if (json_array_size(findings)) note(c, "%zu file%s, %s; a push would refuse this for what is listed above.", n, n == 1 ? "" : "s", size);
     else note(c, "%zu file%s, %s; nothing in them looks like a secret or a place of this machine. Nothing was sent.", n, n == 1 ? "" : "s", size);
     return json_array_size(findings) ? EXIT_FAILED : EXIT_DONE;
 }

@@ -135,7 +135,7 @@ static sc_status decide_and_commit(struct outcome *o, enum push_again *again, st
     o->is_unchanged = o->files + o->removed == 0;
     sc_status status = SC_OK;
     if (o->is_unchanged) snprintf(o->commit.oid, sizeof o->commit.oid, "%s", p->head.commit);
-    else if ((status = push_large(p, err)) == SC_OK) status = push_commit(&o->commit, again, p, removed, o->removed, err);
+    else if ((status = push_check_readme(p, err)) == SC_OK && (status = push_large(p, err)) == SC_OK) status = push_commit(&o->commit, again, p, removed, o->removed, err);
     mem_free(removed);
     return status;
 }

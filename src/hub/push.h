@@ -112,6 +112,7 @@ sc_status push_name(struct push *p, const char *repo, sc_error *err);           
 sc_status push_create(struct push *p, sc_error *err);
 sc_status push_read_head(struct push *p, sc_error *err);                        /* makes the branch if need be */
 sc_status push_ask_modes(struct push *p, sc_error *err);
+sc_status push_check_readme(struct push *p, sc_error *err);
 /* *again: after a failure, whether looking at the head and deciding anew may help. */
 enum push_again { AGAIN_NO, AGAIN_MOVED /* the branch is another one */, AGAIN_UNKNOWN /* nobody knows whether the commit came to be */ };
 sc_status push_commit(struct push_commit *out, enum push_again *again, struct push *p, char *const *remove, size_t n_remove, sc_error *err);

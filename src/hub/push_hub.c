@@ -227,6 +227,33 @@ sc_status push_ask_modes(struct push *p, sc_error *err)
     return status;
 }
 
+/* What is wrong with the metadata of README.md is said before the large files are sent, not by the commit behind them. Hubs that cannot
+ * tell are not asked again. */
+sc_status push_check_readme(struct push *p, sc_error *err)
+{
+    struct http_reply r = { 0 };
+    struct buf text, url;
+    char quoted[300];
+    json_t *root = NULL;
+    const struct push_file *f = push_files_find(&p->files, "README.md");
+    if (!f || f->is_same || f->is_ignored || f->is_lfs) return SC_OK;
+    TRY(push_file_load(&text, f, err));
+    buf_init(&url, 0);
+    buf_printf(&url, "%s/api/validate-yaml", p->env.endpoint);
+    json_t *wish = json_pack("{s:s%, s:s}", "content", text.data ? text.data : "", text.len, "repoType", p->is_dataset ? "dataset" : "model");
+    sc_status status = wish ? ask(p, &r, url.data, wish, err) : FAIL(err, SC_E_ARGUMENT, "README.md is no valid UTF-8");
+    if (status == SC_OK && r.status == 400 && json_read(&root, r.body.data ? r.body.data : "", r.body.len, "", NULL) == SC_OK) {
+        const char *said = json_string_value(json_object_get(json_array_get(json_object_get(root, "errors"), 0), "message"));
+        if (said) status = FAIL(err, SC_E_ARGUMENT, "the Hub does not accept the metadata at the top of README.md: %s", error_quote(quoted, sizeof quoted, said, strlen(said)));
+    }
+    json_decref(root);
+    json_decref(wish);
+    buf_release(&text);
+    buf_release(&url);
+    http_reply_release(&r);
+    return status;
+}
+
 sc_status push_remote_text(struct buf *out, struct push *p, const char *path, sc_error *err)
 {
     struct http_reply r = { 0 };

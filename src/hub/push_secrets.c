@@ -78,9 +78,10 @@ static bool is_varied(const char *s, size_t n)
 /* Each returns how many bytes are done with; 0: it is not here. */
 static size_t try_key(struct scan *x, size_t at)
 {
+    if (x->n - at < 2) return 0;
     for (size_t r = 0; r < sizeof key_rules / sizeof *key_rules; r++) {
         const struct key_rule *k = &key_rules[r];
-        if (!begins(x, at, k->prefix)) continue;
+        if (k->prefix[0] != x->s[at] || k->prefix[1] != x->s[at + 1] || !begins(x, at, k->prefix)) continue;
         size_t first = at + strlen(k->prefix), n = 0;
         bool has_digit = false;
         while (first + n < x->n && n <= LONGEST_KEY && is_of(x->s[first + n], k->of)) has_digit |= is_digit(x->s[first + n++]);

@@ -166,7 +166,8 @@ class UploadHandler(Handler):
     def take_hub(self, path, body):
         hub = self.server.hub
         if path == "/api/validate-yaml":
-            return self.reply(200, {"warnings": [], "errors": []})
+            is_wrong = "license: nonsense" in json.loads(body)["content"]
+            return self.reply(400, {"warnings": [], "errors": [{"message": '"license" must be one of [apache-2.0, ...]'}]}) if is_wrong else self.reply(200, {"warnings": [], "errors": []})
         if path.startswith("/complete/"):
             return self.take_complete(path.split("/")[2], body)
         if not self.may_write():

@@ -8,6 +8,7 @@ import pathlib
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -233,6 +234,14 @@ def test_secrets_and_places(w):
     header = json.dumps({"__metadata__": {"from": "/home/alice/model"}}).encode()
     w.write("model.safetensors", len(header).to_bytes(8, "little") + header + b"/home/bob/x" * 10)
     w.refused("model.safetensors (from): home-directory beginning with /hom", words=("--no-card",))
+    (w.model / "model.safetensors").unlink()
+    text = lambda s: struct.pack("<Q", len(s)) + s
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama") + text(b"general.source") + struct.pack("<I", 8) + text(b"/home/alice/model")
+    head += text(b"token_embd.weight") + struct.pack("<IQIQ", 1, 32, 0, 0)
+    w.write("model.gguf", head + b"\0" * (-len(head) % 32) + b"/home/bob/x/" * 10 + b"\0" * 8)
+    answer = json.loads(w.push("--dry-run", "--json").out)
+    assert answer["findings"] == [{"path": "model.gguf", "line": 0, "kind": "home-directory"}], answer
+    (w.model / "model.gguf").unlink()
     for name, text in (("a.md", "/home/user/x, /usr/bin/python3, https://user:password@host/x, hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, sk-..., /etc/passwd, C:\\Users\\Public"),):
         w.write(name, text.encode())
         answer = json.loads(w.push("--dry-run", "--json", "--exclude", "model.safetensors").out)
@@ -256,6 +265,12 @@ def test_answers_of_the_server(w):
     w.write("small.bin", b"other" + b"\0")
     w.hub.refused.add(sha256(b"other\0"))
     w.refused("this object is not wanted")
+
+
+def test_metadata_are_looked_at_first(w):
+    w.write("README.md", b"---\nlicense: nonsense\n---\n")
+    w.refused("README.md", '"license" must be one of')
+    assert not [r for r in w.hub.log if r.server == "content"] and not w.hub.commits("org/model")
 
 
 def test_passing_failures(w):
