@@ -205,15 +205,29 @@ static sc_status bind_importance(struct job *j, const struct imatrix *m, const c
     return SC_OK;
 }
 
-/* What is converted, into what, and by which text or matrix columns were weighed. */
-static sc_status describe_lineage(json_t **out, const sc_convert_config *c, sc_error *err)
+/* What columns were weighed by: of the values themselves as a file of them has them, so that it is the same whether they were computed or read. */
+static json_t *describe_importance(const struct imatrix *m)
 {
-    const char *weighed = is_given(c->calibrate) ? c->calibrate : is_given(c->imatrix) ? c->imatrix : NULL;
+    struct sha256 h;
     char hex[65];
+    sha256_begin(&h);
+    for (size_t i = 0; i < m->n; i++) {
+        sha256_add(&h, m->rows[i].name, strlen(m->rows[i].name) + 1);
+        for (size_t k = 0; k <= m->rows[i].cols; k++) {
+            float value = (float)(k < m->rows[i].cols ? m->rows[i].sum[k] : m->rows[i].count);
+            sha256_add(&h, &value, sizeof value);
+        }
+    }
+    sha256_end(&h, hex);
+    return json_pack("{s:s, s:s}", "name", m->dataset ? lineage_base_name(m->dataset) : "", "sha256", hex);
+}
+
+static sc_status describe_lineage(json_t **out, const sc_convert_config *c, const struct imatrix *importance, sc_error *err)
+{
     *out = lineage_new("convert");
     if (is_given(c->type)) json_object_set_new(*out, "type", json_string(c->type));
-    if (weighed) TRY(lineage_digest(hex, NULL, weighed, err));
-    if (weighed) json_object_set_new(*out, "columns_weighed_by", json_pack("{s:s, s:s}", "name", lineage_base_name(weighed), "sha256", hex));
+    json_t *weighed = importance->n ? describe_importance(importance) : NULL;
+    if (weighed) json_object_set_new(*out, "columns_weighed_by", weighed);
     return lineage_add_model(*out, "model", c->in, c->out, err);
 }
 
@@ -240,7 +254,7 @@ sc_status model_convert(const sc_convert_config *c, const struct calibrator *cal
     TRY_DONE(bind_importance(&j, &importance, is_given(c->imatrix) ? c->imatrix : c->calibrate, err));
     if (out.kind == MODEL_GGUF) job_add_divisors(&j, in);
     note_unused(&j, in);
-    TRY_DONE(describe_lineage(&lineage, c, err));
+    TRY_DONE(describe_lineage(&lineage, c, &importance, err));
     if (target) job_note_fallbacks(&j, target, out.kind);
     if (out.kind == MODEL_GGUF) TRY_DONE(write_gguf(&j, in, target, &importance, lineage, out.path, err));
     else TRY_DONE(write_directory(&j, in, lineage, out.building, err));

@@ -9,12 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-#define POWERCAP "/sys/class/powercap"
-
-static bool read_number(uint64_t *out, const char *directory, const char *name)
+static bool read_number(uint64_t *out, const char *root, const char *zone, const char *name)
 {
-    char path[160];
-    snprintf(path, sizeof path, POWERCAP "/%.60s/%.40s", directory, name);
+    char path[320];
+    snprintf(path, sizeof path, "%.200s/%.60s/%.40s", root, zone, name);
     FILE *f = fopen(path, "re");
     bool is_read = f && fscanf(f, "%" SCNu64, out) == 1;
     if (f) fclose(f);
@@ -22,11 +20,11 @@ static bool read_number(uint64_t *out, const char *directory, const char *name)
 }
 
 /* Packages as a whole, and memory, which they do not contain; cores and the rest are parts of packages. */
-static bool counts_alone(const char *zone)
+static bool counts_alone(const char *root, const char *zone)
 {
-    char path[160], name[40] = "";
+    char path[320], name[40] = "";
     int package, part, end = 0;
-    snprintf(path, sizeof path, POWERCAP "/%.60s/name", zone);
+    snprintf(path, sizeof path, "%.200s/%.60s/name", root, zone);
     FILE *f = fopen(path, "re");
     if (f && !fgets(name, sizeof name, f)) name[0] = 0;
     if (f) fclose(f);
@@ -40,14 +38,14 @@ static double processor_seconds(void)
     return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0 ? (double)t.tv_sec + 1e-9 * (double)t.tv_nsec : 0;
 }
 
-void meter_begin(struct meter *m)
+void meter_begin(struct meter *m, const char *root)
 {
-    *m = (struct meter){ .processor = processor_seconds(), .clock = clock_seconds() };
-    DIR *d = opendir(POWERCAP);
+    *m = (struct meter){ .root = root, .processor = processor_seconds(), .clock = clock_seconds() };
+    DIR *d = opendir(root);
     for (const struct dirent *e; d && (e = readdir(d)) != NULL && m->n < METER_ZONES;) {
         struct meter_zone *z = &m->zone[m->n];
-        if (strlen(e->d_name) >= sizeof z->name || !counts_alone(e->d_name)) continue;
-        if (!read_number(&z->last, e->d_name, "energy_uj") || !read_number(&z->range, e->d_name, "max_energy_range_uj")) continue;
+        if (strlen(e->d_name) >= sizeof z->name || !counts_alone(root, e->d_name)) continue;
+        if (!read_number(&z->last, root, e->d_name, "energy_uj") || !read_number(&z->range, root, e->d_name, "max_energy_range_uj")) continue;
         memcpy(z->name, e->d_name, strlen(e->d_name) + 1);
         m->n++;
     }
@@ -61,7 +59,7 @@ void meter_add(struct meter *m, struct run_state *s)
     for (int i = 0; i < m->n; i++) {
         struct meter_zone *z = &m->zone[i];
         uint64_t is;
-        if (!read_number(&is, z->name, "energy_uj")) { all = false; continue; }
+        if (!read_number(&is, m->root, z->name, "energy_uj")) { all = false; continue; }
         joules += 1e-6 * (double)(is >= z->last ? is - z->last : is + z->range - z->last);
         z->last = is;
     }

@@ -145,10 +145,11 @@ sc_status step_run(struct step_result *out, struct losses *losses, struct learne
 /* ---- meter.c: what it costs ------------------------------------------------------------------------------------------------------------- */
 
 /* Energy counters of the processor (micro-joules), and clocks, as they were read last. n 0: there are none that may be read. */
+#define METER_ROOT "/sys/class/powercap"
 enum { METER_ZONES = 16 };
 struct meter_zone { char name[48]; uint64_t last, range; };
-struct meter { struct meter_zone zone[METER_ZONES]; int n; double processor, clock; };
-void meter_begin(struct meter *m);
+struct meter { struct meter_zone zone[METER_ZONES]; const char *root; int n; double processor, clock; };
+void meter_begin(struct meter *m, const char *root);      /* root: where the kernel shows counters, METER_ROOT */
 void meter_add(struct meter *m, struct run_state *s);     /* what was used since, to s */
 
 /* ---- train_plan.c ------------------------------------------------------------------------------------------------------------------------ */

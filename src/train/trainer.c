@@ -388,7 +388,7 @@ static sc_status train(struct trainer *t, sc_error *err)
     TRY(open_all(t, err));
     TRY(resume(t, found == RUN_RESUMES, err));
     TRY(comm_all_ok(comm, leads(t) ? run_write(t->c, t->recipe, "running", NULL, err) : SC_OK, err));
-    meter_begin(&t->meter);
+    meter_begin(&t->meter, METER_ROOT);
     TRY(preference_open(&t->preference, &t->l, &t->data, t->c->output_dir, &t->journal, err));
     sc_status status = run_steps(t, err);
     if (status == SC_E_CANCELLED) status = stopped(t, err);

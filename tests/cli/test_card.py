@@ -104,6 +104,16 @@ def test_card_says_what_was_measured():
     card_check.check(text)
 
 
+def test_small_reader_reads_as_the_hub_does():
+    """card.md is a card of this program, card.json what huggingface_hub read of it (tools/oracle/card_check.py --golden): what stands for it elsewhere in this file must read the same."""
+    golden = json.loads((ROOT / "tests/golden/card/card.json").read_text())
+    header = card_check.header_of((ROOT / "tests/golden/card/card.md").read_text(encoding="utf-8"))
+    index = header.pop("model-index")
+    assert header == golden["data"] and index[0]["name"] == golden["model_name"], (header, golden["data"])
+    found = [{"dataset": r["dataset"]["name"], "type": m["type"], "name": m["name"], "value": m["value"]} for r in index[0]["results"] for m in r["metrics"]]
+    assert found == golden["results"] and len(found) == 3, found
+
+
 def test_strangers_act_in_nothing():
     run("card", "run", "--overwrite")
     text = (SCRATCH / "run/README.md").read_text(encoding="utf-8")

@@ -134,6 +134,43 @@ TEST(card_keeps_what_others_wrote)
     remove_plain_directory(directory);
 }
 
+/* The header of a directory's card with this record. */
+static char *header_with(const char *record, const char *config_file)
+{
+    char directory[] = "/tmp/starchat-card-XXXXXX";
+    sc_card_config c;
+    sc_text text = { 0 };
+    CHECK(mkdtemp(directory) != NULL);
+    write_text(directory, config_file, "{}");
+    write_text(directory, "lineage.json", record);
+    sc_card_init(&c);
+    CHECK_OK(sc_card_text(&text, directory, &c, err));
+    remove_plain_directory(directory);
+    const char *end = text.data ? strstr(text.data, "\n---\n") : NULL;
+    CHECK(end != NULL);
+    char *header = mem_strndup(end ? text.data : "", end ? (size_t)(end - text.data) : 0);
+    sc_text_free(&text);
+    return header;
+}
+
+TEST(header_follows_the_record)
+{
+#define RUN "{\"format\":\"starchat-lineage\",\"version\":1,\"step\":\"train\",\"recipe\":{\"loss_type\":\"dpo\"},\"inputs\":[{\"role\":\"base\",\"name\":\"b\",\"source\":\"org/base\",\"licence\":\"Llama 3!\"}," \
+            "{\"role\":\"data\",\"dataset\":{\"counts\":{\"dialogues\":100,\"per_language\":{\"en\":{\"dialogues\":90},\"de\":{\"dialogues\":4},\"unknown\":{\"dialogues\":6}}},\"sources\":[{\"name\":\"x\",\"source\":\"datasets/org/talks\"},{\"name\":\"y\",\"source\":\"https://example.org/y\"}]}}]}"
+    char *converted = header_with("{\"format\":\"starchat-lineage\",\"version\":1,\"step\":\"convert\",\"type\":\"q4_0\",\"inputs\":[{\"role\":\"model\",\"name\":\"b\",\"source\":\"org/base\",\"licence\":\"mit\"}]}", "config.json");
+    CHECK(strstr(converted, "license: \"mit\"\n") && strstr(converted, "base_model: \"org/base\"\n") && strstr(converted, "base_model_relation: \"quantized\"\n") && strstr(converted, "library_name: \"transformers\"\n"));
+    CHECK(!strstr(converted, "datasets:") && !strstr(converted, "model-index:"));
+    char *trained = header_with(RUN, "config.json");
+    CHECK(strstr(trained, "base_model_relation: \"finetune\"\n") && strstr(trained, "datasets:\n- \"org/talks\"\n") && strstr(trained, "language:\n- \"en\"\ntags" ) == NULL);
+    CHECK(strstr(trained, "language:\n- \"en\"\ndatasets:") != NULL);          /* "de" is less than a twentieth, "unknown" is no code */
+    CHECK(strstr(trained, "license: \"other\"\nlicense_name: \"Llama 3!\"\n") && strstr(trained, "- \"dpo\"") && !strstr(trained, "example.org"));
+    char *adapter = header_with(RUN, "adapter_config.json");
+    CHECK(strstr(adapter, "base_model_relation: \"adapter\"\n") && strstr(adapter, "library_name: \"peft\"\n"));
+    mem_free(converted);
+    mem_free(trained);
+    mem_free(adapter);
+}
+
 TEST(digest_inside_a_gguf_file)
 {
     char directory[] = "/tmp/starchat-card-XXXXXX", said[65], found[65];
