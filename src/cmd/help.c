@@ -273,7 +273,7 @@ static void manual_overview(FILE *to)
     fputs(".SH ENVIRONMENT\n"
           ".TP\n.B STARCHAT_HOME\nwhere models, conversations and the prompt cache are; otherwise the XDG data directory, and the XDG cache directory for the prompt cache\n"
           ".TP\n.B STARCHAT_SERVE_PORT, ...\neach option of `serve`, below its flags and above --config\n"
-          ".TP\n.B HF_TOKEN, HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE\nas in the Hugging Face client\n"
+          ".TP\n.B HF_TOKEN, HF_TOKEN_PATH, HF_ENDPOINT, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE\nas in the Hugging Face client\n"
           ".TP\n.B NO_COLOR\nno colours\n"
           ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 130 interrupted.\n", to);
 }
