@@ -244,14 +244,25 @@ static sc_status fetch_all(struct fetch *x, int jobs, sc_error *err)
     return x->status;
 }
 
+/* Whether the cache has all files, right: then nothing is written there, which may be shared by readers alone. */
+static sc_status look_at_all(bool *has_all, struct pull_plan *p, const struct hub_cache *c, const struct http *h, sc_error *err)
+{
+    *has_all = true;
+    for (size_t i = 0; i < p->n_files && *has_all; i++) {
+        char *path;
+        TRY(hub_cache_find_file(&path, c, p->revision, &p->files[i], err));
+        *has_all = path != NULL;
+        mem_free(path);
+    }
+    for (size_t i = 0; i < p->n_files && *has_all; i++) TRY(look(has_all, &p->files[i], c, p->revision, h, err));
+    return SC_OK;
+}
+
 sc_status cache_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, sc_error *err)
 {
     struct fetch x = { .plan = p, .cache = c, .env = env, .http = h };
-    if (h) return fetch_all(&x, jobs < 1 ? 1 : jobs, err);
-    for (size_t i = 0; i < p->n_files; i++) {
-        bool is_there;
-        TRY(look(&is_there, &p->files[i], c, p->revision, NULL, err));
-        if (!is_there) return FAIL(err, SC_E_IO, "%s is no longer in the cache", p->files[i].path);
-    }
-    return SC_OK;
+    bool has_all;
+    TRY(look_at_all(&has_all, p, c, h, err));
+    if (has_all) return SC_OK;
+    return h ? fetch_all(&x, jobs < 1 ? 1 : jobs, err) : FAIL(err, SC_E_IO, "the files of %s are no longer in the cache", p->source);
 }

@@ -105,6 +105,6 @@ sc_status cache_pull_publish(const struct pull_plan *p, const struct hub_cache *
 {
     for (size_t i = 0; i < p->n_files; i++)
         if (p->files[i].blob[0]) TRY(hub_cache_link(c, p->revision, &p->files[i], err));
-    TRY(hub_cache_set_listing(c, p->revision, p->listing, err));
+    (void)hub_cache_set_listing(c, p->revision, p->listing, NULL);       /* as the reference: best effort */
     return hub_cache_set_ref(c, revision, p->revision, err);
 }

@@ -14,41 +14,48 @@ enum { DEPTH_MAX = 8 };
 
 /* ---- who else uses a blob -------------------------------------------------------------------------------------------------------- */
 
-/* Whether a link below the directory leads to the blob; `parent` is taken over. */
-static bool links_below(int parent, const char *blob, int depth)
+struct release {
+    const char *repo, *commit;
+    const struct hub_file *files; size_t n;
+    json_t *ours, *paths;      /* blob, path -> its place in files */
+    bool *is_stored;           /* by files: another stored model has the blob    */
+    bool *has_link;            /* and even the same path of the same snapshot    */
+};
+
+/* Notes in `used` the blobs to which links below a directory lead; `parent` is taken over. */
+static void links_below(json_t *used, int parent, int depth)
 {
     DIR *d = parent < 0 ? NULL : fdopendir(parent);
     char target[512];
-    bool is_used = false;
     if (!d && parent >= 0) close(parent);
-    for (const struct dirent *e; d && !is_used && (e = readdir(d)) != NULL;) {
+    for (const struct dirent *e; d && (e = readdir(d)) != NULL;) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof target - 1);
         if (n > 0) {
             target[n] = 0;
             const char *slash = strrchr(target, '/');
-            is_used = strcmp(slash ? slash + 1 : target, blob) == 0;
-        } else if (depth < DEPTH_MAX) is_used = links_below(openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), blob, depth + 1);
+            (void)json_object_set_new_nocheck(used, slash ? slash + 1 : target, json_true());
+        } else if (depth < DEPTH_MAX) links_below(used, openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), depth + 1);
     }
     if (d) closedir(d);
-    return is_used;
 }
 
-struct search { const char *repo, *commit; const struct hub_file *file; bool is_found, has_link; };   /* has_link: in the same snapshot too */
-
-/* A stored model with the same blob becomes its owner. */
-static void search_visit(void *user, const struct manifest *m, const char *directory)
+/* A stored model with the same blobs becomes their owner. */
+static void release_visit(void *user, const struct manifest *m, const char *directory)
 {
-    struct search *s = user;
-    if (strcmp(m->cache, s->repo) != 0) return;
+    struct release *r = user;
+    bool is_changed = false;
+    if (strcmp(m->cache, r->repo) != 0) return;
     for (size_t i = 0; i < m->n_files; i++) {
-        if (strcmp(m->files[i].blob, s->file->blob) != 0) continue;
-        bool was_ours = m->files[i].is_ours;
+        const json_t *place = json_object_get(r->ours, m->files[i].blob);
+        if (!place) continue;
+        is_changed = is_changed || !m->files[i].is_ours;
         m->files[i].is_ours = true;
-        if (!was_ours && manifest_write(m, directory, NULL) != SC_OK) continue;
-        s->is_found = true;
-        s->has_link = s->has_link || (s->file->path && strcmp(m->revision, s->commit) == 0 && strcmp(m->files[i].path, s->file->path) == 0);
+        r->is_stored[json_integer_value(place)] = true;
+        place = strcmp(m->revision, r->commit) == 0 ? json_object_get(r->paths, m->files[i].path) : NULL;
+        if (place) r->has_link[json_integer_value(place)] = true;
     }
+    if (is_changed) (void)manifest_write(m, directory, NULL);   /* where it fails the blobs stay, which harms nobody */
 }
 
 /* ---- taking away ------------------------------------------------------------------------------------------------------------------- */
@@ -132,37 +139,54 @@ static void drop_lock(const char *repo, const char *blob)
     buf_release(&path);
 }
 
-static sc_status release_file(const char *repo, const char *commit, const struct hub_file *f, const char *home, sc_error *err)
+/* A blob that nothing uses any more, its partial file and its lock. */
+static sc_status drop_blob(const char *repo, const struct hub_file *f, sc_error *err)
 {
-    struct search s = { .repo = repo, .commit = commit, .file = f };
     struct buf partial;
-    if (home) TRY(store_walk(home, search_visit, &s, err));
-    char *snapshot = below(repo, "snapshots", commit), *snapshots = below(repo, "snapshots", ""), *blob = below(repo, "blobs", f->blob), *blobs = below(repo, "blobs", "");
-    sc_status status = SC_OK;
-    if (*commit && f->path && !s.has_link) unlink_upwards(snapshot, f->path);
-    if (!s.is_found && !links_below(open(snapshots, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), f->blob, 0)) {
-        buf_init(&partial, 0);
-        download_partial_name(&partial, f);
-        char *incomplete = path_join(blobs, partial.data);
-        (void)unlink(incomplete);
-        if (unlink(blob) != 0 && errno != ENOENT) status = FAIL(err, SC_E_IO, "cannot remove %s: %s", blob, strerror(errno));
-        drop_lock(repo, f->blob);
-        mem_free(incomplete);
-        buf_release(&partial);
+    buf_init(&partial, 0);
+    download_partial_name(&partial, f);
+    char *blob = below(repo, "blobs", f->blob), *incomplete = below(repo, "blobs", partial.data);
+    (void)unlink(incomplete);
+    sc_status status = unlink(blob) == 0 || errno == ENOENT ? SC_OK : FAIL(err, SC_E_IO, "cannot remove %s: %s", blob, strerror(errno));
+    drop_lock(repo, f->blob);
+    mem_free(blob);
+    mem_free(incomplete);
+    buf_release(&partial);
+    return status;
+}
+
+static sc_status release_all(struct release *r, const char *home, sc_error *err)
+{
+    char *snapshot = below(r->repo, "snapshots", r->commit), *snapshots = below(r->repo, "snapshots", "");
+    json_t *used = json_object();
+    sc_status status = home ? store_walk(home, release_visit, r, err) : SC_OK;
+    for (size_t i = 0; i < r->n && status == SC_OK; i++)
+        if (r->files[i].is_ours && *r->commit && r->files[i].path && !r->has_link[i]) unlink_upwards(snapshot, r->files[i].path);
+    links_below(used, open(snapshots, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0);
+    for (size_t i = 0; i < r->n && status == SC_OK; i++) {
+        const json_t *place = json_object_get(r->ours, r->files[i].blob);
+        if (place && !r->is_stored[json_integer_value(place)] && !json_object_get(used, r->files[i].blob)) status = drop_blob(r->repo, &r->files[i], err);
     }
+    json_decref(used);
     mem_free(snapshot);
     mem_free(snapshots);
-    mem_free(blob);
-    mem_free(blobs);
     return status;
 }
 
 sc_status cache_release(const char *repo, const char *commit, const struct hub_file *files, size_t n, const char *home, sc_error *err)
 {
-    sc_status status = SC_OK;
-    for (size_t i = 0; i < n && status == SC_OK; i++)
-        if (files[i].is_ours && files[i].blob[0]) status = release_file(repo, commit, &files[i], home, err);
+    struct release r = { .repo = repo, .commit = commit, .files = files, .n = n, .ours = json_object(), .paths = json_object(), .is_stored = mem_zero(n + 1, sizeof(bool)), .has_link = mem_zero(n + 1, sizeof(bool)) };
+    for (size_t i = 0; i < n; i++)
+        if (files[i].is_ours && files[i].blob[0]) {
+            (void)json_object_set_new_nocheck(r.ours, files[i].blob, json_integer((json_int_t)i));
+            if (files[i].path) (void)json_object_set_new_nocheck(r.paths, files[i].path, json_integer((json_int_t)i));
+        }
+    sc_status status = release_all(&r, home, err);
     tidy(repo, commit);
+    json_decref(r.ours);
+    json_decref(r.paths);
+    mem_free(r.is_stored);
+    mem_free(r.has_link);
     return status;
 }
 

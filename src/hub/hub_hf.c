@@ -228,14 +228,24 @@ void source_what(struct buf *out, const struct model_source *s)
     if (strcmp(s->revision, "main") != 0) buf_printf(out, "@%s", s->revision);
 }
 
+static int compare_nocase(const void *a, const void *b)
+{
+    const struct hub_file *const *x = a, *const *y = b;
+    return strcasecmp((*x)->name, (*y)->name);
+}
+
 /* Two names that some file systems take for one, and people too. */
 static sc_status check_twins(const struct pull_plan *p, const char *what, sc_error *err)
 {
-    for (size_t i = 0; i < p->n_files; i++)
-        for (size_t k = 0; k < i; k++)
-            if (strcasecmp(p->files[i].name, p->files[k].name) == 0)
-                return FAIL(err, SC_E_FORMAT, "%s has %s and %s, which differ in case or folder alone; refused, as one could pass for the other", what, p->files[k].path, p->files[i].path);
-    return SC_OK;
+    const struct hub_file **sorted = mem_zero(p->n_files + 1, sizeof *sorted);
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < p->n_files; i++) sorted[i] = &p->files[i];
+    qsort(sorted, p->n_files, sizeof *sorted, compare_nocase);
+    for (size_t i = 1; i < p->n_files && status == SC_OK; i++)
+        if (strcasecmp(sorted[i]->name, sorted[i - 1]->name) == 0)
+            status = FAIL(err, SC_E_FORMAT, "%s has %s and %s, which differ in case or folder alone; refused, as one could pass for the other", what, sorted[i - 1]->path, sorted[i]->path);
+    mem_free(sorted);
+    return status;
 }
 
 sc_status plan_select_for(struct pull_plan *p, const struct model_source *s, sc_error *err)

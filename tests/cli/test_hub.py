@@ -238,6 +238,18 @@ def test_removing_frees_what_only_it_uses(world):
     assert [p for p in world.cache.rglob("*") if p.name not in ("CACHEDIR.TAG", ".locks")] == []
 
 
+def test_the_same_content_twice(world):
+    twice = {**HF_FILES, "tokenizer_config.json": b"{}", "special_tokens_map.json": b"{}", "generation_config.json": b"{}"}
+    world.hub.repos["org/model"] = Repo(twice, lfs=[BIG])
+    world.pulled("org/model")
+    same_files(world.pulled("org/model@" + COMMIT).path, twice)
+    assert len([p for p in fetched(world) if p.endswith("_config.json") or p.endswith("_map.json")]) == 1
+    assert world.run("rm", "org/model").status == 0
+    assert without_notes(world.cached()) == {n: c for n, c in tree_of(twice, [BIG]).items()}
+    assert world.run("rm", "org/model@" + COMMIT).status == 0
+    assert list(without_notes(world.cached())) == []
+
+
 def test_removing_an_unfinished_pull(world):
     world.hub.faults[sha256(HF_FILES[BIG])] = [("stall", 1000)]
     p = world.start("pull", "org/model")
