@@ -30,8 +30,8 @@ join() { # FROM TO: what the fresh system sees of this one
     mounted="$root$2 $mounted"
 }
 say() { printf '\n== %s\n' "$*"; }
-inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive CI=true SSL_CERT_FILE=/trial/ca.crt "$@"; }
-person() { chroot --userspec=1000:1000 "$root" /usr/bin/env -i -C /home/person PATH=/usr/bin:/bin HOME=/home/person LC_ALL=C.UTF-8 SSL_CERT_FILE=/trial/ca.crt "$@"; }
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive CI=true SSL_CERT_FILE=/trial/ca.crt PIP_CERT=/trial/ca.crt "$@"; }
+person() { chroot --userspec=1000:1000 "$root" /usr/bin/env -i -C /home/person PATH=/usr/bin:/bin HOME=/home/person LC_ALL=C.UTF-8 SSL_CERT_FILE=/trial/ca.crt PIP_CERT=/trial/ca.crt "$@"; }
 
 fresh() {
     say "a fresh system"
