@@ -14,7 +14,7 @@ cache=${TRY_CACHE:-$scratch/cache}
 root=$scratch/root
 mounted=
 leave() {
-    for at in $mounted; do umount -l "$at"; done
+    for at in $mounted; do umount -l "$at" || { echo "try_package: $at is still mounted; $scratch stays" >&2; return; }; done
     rm -rf --one-file-system "$scratch"
 }
 trap leave EXIT
@@ -69,7 +69,7 @@ use() { # PROGRAM EXAMPLES: what a person does first
     say "chat"; person "$1" chat smollm2:135m-instruct -p "Write a Python function that adds two numbers." --max-tokens 60 --seed 1 --no-save
     say "train ten steps"
     person cp -r "$2" /home/person/work
-    person env -C /home/person/work "$1" train recipes/demo.yaml max_steps=10
+    person env -C /home/person/work "$1" train recipes/demo.yaml max_steps=10 block_size=256 total_train_batch_size=1 evaluation_strategy=no
     say "chat with the result"; person env -C /home/person/work "$1" chat runs/demo -p "How do I list all files?" --max-tokens 40 --seed 1 --no-save
 }
 
