@@ -227,13 +227,16 @@ static void walk_record(struct lineage_walk *w, const struct lineage_at *at, con
 
 /* ---- the model itself ----------------------------------------------------------------------------------------------------------------------------- */
 
-/* Without a record: what the store's manifest says of the files. */
-static void add_stored(struct lineage_walk *w, const struct lineage_at *at)
+/* Without a record: what the store's manifest says of the files; false where there is none. */
+static bool add_stored(struct lineage_walk *w, const struct lineage_at *at)
 {
     struct manifest m;
-    if (manifest_read(&m, at->place, NULL) != SC_OK) { link_add(w, at, "record", lineage_base_name(at->place), "unknown", NULL, NULL, "no record of how it was made lies with it", NULL); return; }
+    if (manifest_read(&m, at->place, NULL) != SC_OK) {
+        link_add(w, at, "record", lineage_base_name(at->place), "unknown", NULL, NULL, "no record of how it was made lies with it", NULL);
+        return false;
+    }
     json_t *more = json_pack("{s:s, s:s, s:s}", "source", m.source, "revision", m.revision, "pulled", m.pulled);
-    link_add(w, at, "pulled", m.name, "recorded", NULL, NULL, NULL, more);
+    link_add(w, at, "pulled", m.name, "found", NULL, NULL, NULL, more);
     for (size_t i = 0; i < m.n_files; i++) {
         char *path = path_join(at->place, m.files[i].name);
         link_add_file(w, at, kind_of(m.files[i].name), m.files[i].name, path, m.files[i].sha256, NULL);
@@ -241,6 +244,7 @@ static void add_stored(struct lineage_walk *w, const struct lineage_at *at)
     }
     json_decref(more);
     manifest_release(&m);
+    return true;
 }
 
 static void walk_model(struct lineage_walk *w, const char *path)
@@ -253,9 +257,9 @@ static void walk_model(struct lineage_walk *w, const char *path)
     if (lineage_read(&record, path, &err) != SC_OK) link_add(w, &at, "record", name, "changed", NULL, NULL, err.message, NULL);
     at.record = record;
     if (record) walk_record(w, &at, name);
-    else if (err.status == SC_OK) add_stored(w, &at);
+    bool is_stored = !record && err.status == SC_OK && add_stored(w, &at);
     if (record && path_is_directory(path)) add_files(w, &at, json_object_get(record, "outputs"), place);
-    else if (!path_is_directory(path)) add_seal(w, &at, path);
+    else if (!path_is_directory(path) && !is_stored) add_seal(w, &at, path);
     json_decref(record);
     json_decref(run);
     json_decref(adapter);
