@@ -38,7 +38,7 @@ typedef struct {
     void       *user;
 } sc_lineage_config;              /* options "lineage" */
 /* *out (JSON): {"model","links":[{"depth","step","what","name","path"?,"sha256"?,"bytes"?,...,"state"}],"verified","changed","absent","unknown"}. `model`: a directory (adapter or model), a .gguf file or a stored
- * name. state: "recorded" (without verify), "verified", "changed" (with "found"), "absent" (not at hand), "unknown" (no digest was recorded). SC_OK also where something changed: "changed" counts it. */
+ * name. state: "recorded" (without verify), "verified", "changed" (with "found"), "absent" (not at hand), "unknown" (no digest was recorded), "found" (a model whose files follow). SC_OK also where something changed: "changed" counts it. */
 SC_API sc_status sc_lineage(sc_text *out, const char *model, const sc_lineage_config *c, sc_error *err);
 /* The same JSON as a text for people. */
 SC_API sc_status sc_lineage_text(sc_text *out, const char *json, size_t len, sc_error *err);

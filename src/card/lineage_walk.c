@@ -2,6 +2,7 @@
 #include "card/lineage_walk.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "hub/hub.h"
 #include "train/train.h"
@@ -30,12 +31,19 @@ static void tell(const struct lineage_walk *w, const char *name)
     json_decref(event);
 }
 
+/* Records of strangers may name anything: pipes and devices are not read. */
+static bool is_plain_file(const char *path)
+{
+    struct stat st;
+    return path && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 void link_add_file(struct lineage_walk *w, const struct lineage_at *at, const char *what, const char *name, const char *path, const char *expected, const json_t *more)
 {
     char hex[65];
     sc_error err = { 0 };
     if (!w->c->verify) { link_add(w, at, what, name, *expected ? "recorded" : "unknown", expected, NULL, NULL, more); return; }
-    if (!path || !path_exists(path)) { link_add(w, at, what, name, "absent", expected, NULL, NULL, more); return; }
+    if (!is_plain_file(path)) { link_add(w, at, what, name, "absent", expected, NULL, NULL, more); return; }
     tell(w, name);
     if (lineage_digest(hex, NULL, path, &err) != SC_OK) link_add(w, at, what, name, "absent", expected, NULL, err.message, more);
     else link_add(w, at, what, name, !*expected ? "unknown" : strcmp(hex, expected) == 0 ? "verified" : "changed", expected, hex, NULL, more);
@@ -53,7 +61,7 @@ static const char *kind_of(const char *name)
 static bool is_sent_away(struct lineage_walk *w, const struct lineage_at *at, const json_t *file, const char *path)
 {
     const char *expected = text_member(file, "settings");
-    char hex[65], *settings = w->c->verify && path && *expected && path_exists(path) ? lineage_settings(path) : NULL;
+    char hex[65], *settings = w->c->verify && *expected && is_plain_file(path) ? lineage_settings(path) : NULL;
     bool is = settings && strcmp(settings, expected) == 0 && lineage_digest(hex, NULL, path, NULL) == SC_OK && strcmp(hex, text_member(file, "sha256")) != 0;
     if (is) link_add(w, at, "file", text_member(file, "name"), "verified", text_member(file, "sha256"), hex, "it names another place of its base, and all else is as recorded", NULL);
     mem_free(settings);
@@ -135,7 +143,7 @@ static void add_dataset(struct lineage_walk *w, const struct lineage_at *at, con
     char *place = lineage_find(w, at, origin), *file = place ? path_join(place, "dataset.json") : NULL;
     json_t *manifest = NULL, *more = json_object();
     struct lineage_at below = { .place = at->place, .record = at->record, .depth = at->depth + 1 };
-    if (file && json_read_file(&manifest, file, DATASET_MAX, NULL) != SC_OK) manifest = NULL;
+    if (is_plain_file(file) && json_read_file(&manifest, file, DATASET_MAX, NULL) != SC_OK) manifest = NULL;
     json_object_set(more, "role", json_object_get(origin, "role"));
     if (json_object_get(dataset, "counts")) json_object_set(more, "counts", json_object_get(dataset, "counts"));
     link_add_file(w, at, "dataset", text_member(origin, "name"), file, text_member(dataset, "sha256"), more);
@@ -155,7 +163,7 @@ static json_t *read_json(const char *directory, const char *name)
 {
     json_t *out = NULL;
     char *path = directory ? path_join(directory, name) : NULL;
-    if (path && path_exists(path) && json_read_file(&out, path, RUN_MAX, NULL) != SC_OK) out = NULL;
+    if (is_plain_file(path) && json_read_file(&out, path, RUN_MAX, NULL) != SC_OK) out = NULL;
     mem_free(path);
     return out;
 }
@@ -227,13 +235,16 @@ static void walk_record(struct lineage_walk *w, const struct lineage_at *at, con
 
 /* ---- the model itself ----------------------------------------------------------------------------------------------------------------------------- */
 
-/* Without a record: what the store's manifest says of the files. */
-static void add_stored(struct lineage_walk *w, const struct lineage_at *at)
+/* Without a record: what the store's manifest says of the files; false where there is none. */
+static bool add_stored(struct lineage_walk *w, const struct lineage_at *at)
 {
     struct manifest m;
-    if (manifest_read(&m, at->place, NULL) != SC_OK) { link_add(w, at, "record", lineage_base_name(at->place), "unknown", NULL, NULL, "no record of how it was made lies with it", NULL); return; }
+    if (manifest_read(&m, at->place, NULL) != SC_OK) {
+        link_add(w, at, "record", lineage_base_name(at->place), "unknown", NULL, NULL, "no record of how it was made lies with it", NULL);
+        return false;
+    }
     json_t *more = json_pack("{s:s, s:s, s:s}", "source", m.source, "revision", m.revision, "pulled", m.pulled);
-    link_add(w, at, "pulled", m.name, "recorded", NULL, NULL, NULL, more);
+    link_add(w, at, "pulled", m.name, "found", NULL, NULL, NULL, more);
     for (size_t i = 0; i < m.n_files; i++) {
         char *path = path_join(at->place, m.files[i].name);
         link_add_file(w, at, kind_of(m.files[i].name), m.files[i].name, path, m.files[i].sha256, NULL);
@@ -241,6 +252,7 @@ static void add_stored(struct lineage_walk *w, const struct lineage_at *at)
     }
     json_decref(more);
     manifest_release(&m);
+    return true;
 }
 
 static void walk_model(struct lineage_walk *w, const char *path)
@@ -253,9 +265,9 @@ static void walk_model(struct lineage_walk *w, const char *path)
     if (lineage_read(&record, path, &err) != SC_OK) link_add(w, &at, "record", name, "changed", NULL, NULL, err.message, NULL);
     at.record = record;
     if (record) walk_record(w, &at, name);
-    else if (err.status == SC_OK) add_stored(w, &at);
+    bool is_stored = !record && err.status == SC_OK && add_stored(w, &at);
     if (record && path_is_directory(path)) add_files(w, &at, json_object_get(record, "outputs"), place);
-    else if (!path_is_directory(path)) add_seal(w, &at, path);
+    else if (!path_is_directory(path) && !is_stored) add_seal(w, &at, path);
     json_decref(record);
     json_decref(run);
     json_decref(adapter);

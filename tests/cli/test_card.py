@@ -215,11 +215,20 @@ def test_what_is_not_at_hand_is_told():
 
 
 def test_stored_names():
-    run("pull", SCRATCH / "small.gguf", "-q")
+    shutil.copy(SCRATCH / "small.gguf", SCRATCH / "kept.gguf")
+    run("pull", SCRATCH / "kept.gguf", "-q")
+    (SCRATCH / "kept.gguf").unlink()                         # else its name would mean the path
     name = json.loads(run("list", "--json").stdout)
     name = (name["models"] if isinstance(name, dict) else name)[0]["name"]
     found = lineage(name, "--near", str(SCRATCH))
     assert not found["changed"] and any(x["what"] == "recipe" for x in found["links"]), found
+    foreign = SCRATCH / "foreign.gguf"                       # a file that no record was made for: only the store knows its digest
+    foreign.write_bytes((SCRATCH / "small.gguf").read_bytes().replace(b"starchat.lineage", b"elsewho.lineage!").replace(b"starchat.sha256", b"elsewho.sha256!"))
+    assert lineage("foreign.gguf")["unknown"] == 2
+    run("pull", foreign, "-q")
+    foreign.unlink()
+    found = lineage("foreign.gguf")
+    assert (found["verified"], found["changed"], found["unknown"], found["recorded"]) == (1, 0, 0, 0), found
     p = run("lineage", "nobody-has-this", code=1)
     assert len(p.stderr.strip().splitlines()) == 1, p.stderr
 
