@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(sys.argv[1]).resolve()
 IS_SLOW = "slow" in sys.argv[2:]
 REAL = "smollm2:135m-instruct"
-COMMAND = re.compile(r"\s*(\$ |(build/)?starchat [a-z]|make( |$)|curl |mpirun |srun |pip3? |python3? |apt(-get)? |git |npm |sudo )")
+COMMAND = re.compile(r"\s*(\$ |(build/)?starchat [a-z]|make( |$)|curl |mpirun |srun |pip3? |python3? |apt(-get)? |git |npm |sudo |docker |podman |systemctl |install -|sed -|tools/|cc |cd )")
 PRELUDE = r"""
 set -u
 tiny() { sed 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 16384/' "$SOURCE/tests/golden/tokenizers/bytes/config.json" >tiny.json
