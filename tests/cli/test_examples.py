@@ -84,7 +84,7 @@ def test_installed_tree():
     shared, static = (run("pkg-config", "--cflags", "--libs", *more, "starchat", env=env).stdout.decode().split() for more in ([], ["--static"]))
     assert any(f"{SCRATCH}/usr" in f for f in shared), shared
     for name in NAMES:
-        run("cc", "-Wall", "-Wextra", "-Werror", "-o", SCRATCH / name, ROOT / f"examples/{name}.c", *shared, env=env)
+        run("cc", "-Wall", "-Wextra", "-Werror", "-o", SCRATCH / name, ROOT / f"examples/{name}.c", *shared, "-lm", env=env)
         globals()[f"try_{name}"](SCRATCH)
     run("cc", "-o", SCRATCH / "complete", ROOT / "examples/complete.c", *[f"{SCRATCH}/usr/lib/libstarchat.a" if f == "-lstarchat" else f for f in static], env=env)
     try_complete(SCRATCH)
