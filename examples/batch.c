@@ -1,7 +1,7 @@
 /* batch.c - answers to several prompts at once. A pass over the model reads its weights once for all of them, so eight answers take
  * little longer than one; each is the same as it would be alone.
  *
- * Usage: batch MODEL MAX_TOKENS PROMPT...      Build: cc batch.c $(pkg-config --cflags --libs --static starchat)
+ * Usage: batch MODEL MAX_TOKENS PROMPT...      Build: cc batch.c $(pkg-config --cflags --libs starchat)
  * Greedy, so that the next token can be chosen here from the logits. */
 #include <starchat.h>
 #include <stdio.h>

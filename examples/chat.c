@@ -1,7 +1,7 @@
 /* chat.c - a conversation of several turns: each line of standard input is a message, each answer is kept for the next. Only what is new
  * is computed, because a session keeps the beginning that two prompts have in common.
  *
- * Usage: chat MODEL [SYSTEM MESSAGE] < messages      Build: cc chat.c $(pkg-config --cflags --libs --static starchat) */
+ * Usage: chat MODEL [SYSTEM MESSAGE] < messages      Build: cc chat.c $(pkg-config --cflags --libs starchat) */
 #define _POSIX_C_SOURCE 200809L         /* strdup */
 #include <starchat.h>
 #include <stdio.h>

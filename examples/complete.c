@@ -1,7 +1,7 @@
 /* complete.c - continues a prompt and prints the text as it comes.
  *
  * Usage: complete MODEL PROMPT [MAX_TOKENS]      MODEL: a directory, a .gguf file or a name of `starchat list`
- * Build: cc complete.c $(pkg-config --cflags --libs --static starchat)
+ * Build: cc complete.c $(pkg-config --cflags --libs starchat)
  * Ctrl-C ends the answer, not the program. */
 #include <signal.h>
 #include <starchat.h>

@@ -1,6 +1,6 @@
 /* score.c - how well a model predicts a file: perplexity, and the lines that surprise it most.
  *
- * Usage: score MODEL FILE [HOW_MANY_LINES]      Build: cc score.c $(pkg-config --cflags --libs --static starchat)
+ * Usage: score MODEL FILE [HOW_MANY_LINES]      Build: cc score.c $(pkg-config --cflags --libs starchat) -lm
  * A long file is read in windows; the first half of each window (but the first) is only context for the second. */
 #include <math.h>
 #include <starchat.h>

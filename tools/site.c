@@ -25,7 +25,7 @@ struct page {
 };
 static struct page pages[PAGES_MAX];
 static size_t n_pages;
-static struct { const char *section; size_t page; char label[128]; } menu[PAGES_MAX];     /* in the order of docs/index.md */
+static struct { const char *section; size_t page; char label[128], anchor[64]; } menu[PAGES_MAX];     /* in the order of docs/index.md */
 static size_t n_menu;
 static int mistakes;
 
@@ -335,6 +335,8 @@ static void read_menu(void)
         const char *label = strchr(href, '>') + 1;
         menu[n_menu].section = section;
         menu[n_menu].page = (size_t)(p - pages);
+        const char *hash = memchr(href + 9, '#', strcspn(href + 9, "\""));
+        snprintf(menu[n_menu].anchor, sizeof menu->anchor, "%.*s", hash ? (int)strcspn(hash, "\"") : 0, hash ? hash : "");
         snprintf(menu[n_menu++].label, sizeof menu->label, "%.*s", (int)(strstr(label, "</a>") - label), label);
         p->is_listed = true;
     }
@@ -357,7 +359,7 @@ static void add_menu(struct text *t, const struct page *here)
             add_text(t, line);
         }
         bool is_here = p == here || (strncmp(here->name, "command-", 8) == 0 && strcmp(p->name, "commands") == 0);
-        snprintf(line, sizeof line, "<li><a href=\"%s.html\"%s>%s</a></li>\n", p->name, is_here ? " aria-current=\"page\"" : "", menu[i].label);
+        snprintf(line, sizeof line, "<li><a href=\"%s.html%s\"%s>%s</a></li>\n", p->name, menu[i].anchor, is_here ? " aria-current=\"page\"" : "", menu[i].label);
         add_text(t, line);
     }
     add_text(t, "</ul>\n");

@@ -83,9 +83,30 @@ static void print_command(FILE *to, const struct command *c, const char *level)
     help_visit_options(c, option_row, to);
 }
 
+/* Rows of the table "train" as a recipe has them. */
+static void print_recipe_keys(FILE *to)
+{
+    sc_option_row row;
+    const sc_options *o = sc_options_for("train");
+    fputs("\n## Recipe keys\n\nIn the file a line `key: value` each. Besides these, which have one value, `dataset_name` and `eval_dataset_name` are a path, a pattern, a "
+          "name of the Hub, or a list of these.\n\n| key | what it does | value | default |\n|---|---|---|---|\n", to);
+    for (size_t i = 0; sc_options_row(&row, o, i); i++) {
+        fputs("| ", to);
+        print_code(to, row.name);
+        fputs(" | ", to);
+        print_escaped(to, row.help ? row.help : "");
+        fputs(" | ", to);
+        print_code(to, row.value ? row.value : "true|false");
+        fputs(" | ", to);
+        if (row.fallback && *row.fallback) print_code(to, row.fallback);
+        fputs(" |\n", to);
+    }
+}
+
 void help_markdown_command(FILE *to, const struct command *c)
 {
     print_command(to, c, "#");
+    if (c == &command_train) print_recipe_keys(to);
     for (size_t i = 0; c->parts && c->parts[i]; i++) {
         putc('\n', to);
         print_command(to, c->parts[i], "##");

@@ -81,18 +81,19 @@ def test_installed_tree():
     done = subprocess.run(["make", "-s", "install", f"BUILD={BUILD.relative_to(ROOT)}", f"PREFIX={SCRATCH}/usr"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     env = {**ENV, "PATH": os.environ["PATH"], "PKG_CONFIG_PATH": str(SCRATCH / "usr/lib/pkgconfig")}
-    flags = run("pkg-config", "--cflags", "--libs", "--static", "starchat", env=env).stdout.decode().split()
-    assert any(f"{SCRATCH}/usr" in f for f in flags), flags
+    shared, static = (run("pkg-config", "--cflags", "--libs", *more, "starchat", env=env).stdout.decode().split() for more in ([], ["--static"]))
+    assert any(f"{SCRATCH}/usr" in f for f in shared), shared
     for name in NAMES:
-        run("cc", "-Wall", "-Wextra", "-Werror", "-o", SCRATCH / name, ROOT / f"examples/{name}.c", *flags, env=env)
+        run("cc", "-Wall", "-Wextra", "-Werror", "-o", SCRATCH / name, ROOT / f"examples/{name}.c", *shared, "-lm", env=env)
+        globals()[f"try_{name}"](SCRATCH)
+    run("cc", "-o", SCRATCH / "complete", ROOT / "examples/complete.c", *[f"{SCRATCH}/usr/lib/libstarchat.a" if f == "-lstarchat" else f for f in static], env=env)
     try_complete(SCRATCH)
-    try_batch(SCRATCH)
 
 
 def test_python():
     library = BUILD / "libstarchat.so"
     if not library.exists():
-        raise Skipped("there is no build/libstarchat.so")
+        raise Skipped("there is no libstarchat.so, as under a sanitizer")
     env, wrapper = {**ENV, "STARCHAT_LIBRARY": str(library)}, ROOT / "examples/starchat.py"
     for text in ("def add(a, b):", "naïve 😀 <|endoftext|>", ""):
         ids = run(sys.executable, wrapper, "plain", "--tokens", text, env=env).stdout.split()
