@@ -251,12 +251,12 @@ demo:
 	@tools/demo.sh
 
 # Everything that is built (modules for MPI by `make mpi` before), below DESTDIR. uninstall removes what install would put there now.
-INSTALL = BUILD='$(BUILD)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' ZSHDIR='$(ZSHDIR)' \
-          VERSION='$(VERSION)' SONAME='$(SONAME)' PRIVATE='$(LIBS)' tools/install.sh
+PLACES = BUILD='$(BUILD)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' ZSHDIR='$(ZSHDIR)' \
+         VERSION='$(VERSION)' SONAME='$(SONAME)' PRIVATE='$(LIBS)' tools/install.sh
 install: all
-	@$(INSTALL) install
+	@$(PLACES) install
 uninstall: all
-	@$(INSTALL) uninstall
+	@$(PLACES) uninstall
 
 # Debian packages, in build/deb.
 deb:

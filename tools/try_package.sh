@@ -14,7 +14,7 @@ cache=${TRY_CACHE:-$scratch/cache}
 root=$scratch/root
 mounted=
 leave() {
-    for at in $mounted; do umount -l "$at"; done
+    for at in $mounted; do umount -l "$at" || { echo "try_package: $at is still mounted; $scratch stays" >&2; return; }; done
     rm -rf --one-file-system "$scratch"
 }
 trap leave EXIT
@@ -30,8 +30,8 @@ join() { # FROM TO: what the fresh system sees of this one
     mounted="$root$2 $mounted"
 }
 say() { printf '\n== %s\n' "$*"; }
-inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive CI=true SSL_CERT_FILE=/trial/ca.crt "$@"; }
-person() { chroot --userspec=1000:1000 "$root" /usr/bin/env -i -C /home/person PATH=/usr/bin:/bin HOME=/home/person LC_ALL=C.UTF-8 SSL_CERT_FILE=/trial/ca.crt "$@"; }
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive CI=true SSL_CERT_FILE=/trial/ca.crt PIP_CERT=/trial/ca.crt "$@"; }
+person() { chroot --userspec=1000:1000 "$root" /usr/bin/env -i -C /home/person PATH=/usr/bin:/bin HOME=/home/person LC_ALL=C.UTF-8 SSL_CERT_FILE=/trial/ca.crt PIP_CERT=/trial/ca.crt "$@"; }
 
 fresh() {
     say "a fresh system"
@@ -69,7 +69,7 @@ use() { # PROGRAM EXAMPLES: what a person does first
     say "chat"; person "$1" chat smollm2:135m-instruct -p "Write a Python function that adds two numbers." --max-tokens 60 --seed 1 --no-save
     say "train ten steps"
     person cp -r "$2" /home/person/work
-    person env -C /home/person/work "$1" train recipes/demo.yaml max_steps=10
+    person env -C /home/person/work "$1" train recipes/demo.yaml max_steps=10 block_size=256 total_train_batch_size=1 evaluation_strategy=no
     say "chat with the result"; person env -C /home/person/work "$1" chat runs/demo -p "How do I list all files?" --max-tokens 40 --seed 1 --no-save
 }
 
