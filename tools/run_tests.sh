@@ -38,7 +38,7 @@ if [ -n "$(command -v python3)" ]; then
     add chat_terminal $?
     for name in damage convert train compare judge judge_prompts judge_report rank pull hub eval_code eval_plots eval serve serve_ops ui ranks; do
         [ "$name" = ranks ] && [ "$build" != build ] && continue         # MPI under a sanitizer tells of MPI; test_ranks has threads for ranks
-        case $build:$name in *ubsan:serve | *ubsan:serve_ops | *ubsan:ui) continue ;; esac       # minutes each; ASan sees the same paths
+        case $build:$name in *ubsan:serve | *ubsan:serve_ops | *ubsan:ui | *ubsan:hub) continue ;; esac       # minutes each; ASan sees the same paths
         python3 "tests/cli/test_$name.py" "$build/starchat" >"$log" 2>&1
         add "cli_$name" $?
     done
