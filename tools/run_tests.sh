@@ -39,7 +39,7 @@ if [ -n "$(command -v python3)" ]; then
     for name in damage convert train push card compare judge judge_ends judge_prompts judge_report rank pull hub eval_code eval_plots eval serve serve_ops ui ranks install; do
         [ "$name" = ranks ] && [ "$build" != build ] && continue         # MPI under a sanitizer tells of MPI; test_ranks has threads for ranks
         [ "$name" = install ] && [ "$build" != build ] && continue       # nothing of it runs under a sanitizer
-        case $build:$name in *ubsan:serve | *ubsan:serve_ops | *ubsan:ui) continue ;; esac       # minutes each; ASan sees the same paths
+        case $build:$name in *ubsan:serve | *ubsan:serve_ops | *ubsan:ui | *ubsan:hub | *ubsan:push) continue ;; esac       # minutes each; ASan sees the same paths
         python3 "tests/cli/test_$name.py" "$build/starchat" >"$log" 2>&1
         add "cli_$name" $?
     done

@@ -1,10 +1,12 @@
 /* hub.h - models on this machine and where they come from: the local store, downloads from the Hugging Face Hub, from
  * plain URLs and paths, and from a Python package that carries a model file.
  *
- * The public side is sc_pull and sc_store_* of starchat.h; here stands what the files of this folder, their tests and
+ * Hub pulls lie in huggingface_hub's cache and the store holds links to it: one copy on the disk, whoever fetched it, while
+ * names, manifest and removal stay the store's. The public side is sc_pull and sc_store_* of starchat.h and sc_hub_* of
+ * starchat_hub.h; here stands what the files of this folder, their tests and
  * their fuzz targets share. Every name and size below comes from strangers: names are plain file names, checked and
  * opened inside one directory; sizes and digests are checked before anything gets its final name.
- * Sources: huggingface_hub's HTTP protocol; PEP 503, 691 and 440; PKWARE APPNOTE 6.3; RFC 9110. Layer 4: format, base. */
+ * Sources: huggingface_hub's HTTP protocol and cache; PEP 503, 691 and 440; PKWARE APPNOTE 6.3; RFC 9110. Layer 4: format, base. */
 #ifndef HUB_H
 #define HUB_H
 

@@ -250,15 +250,28 @@ static sc_status parse_url(struct model_source *out, const char *text, sc_error 
     return status;
 }
 
+/* The path without links, but for a file's own name: behind a link of the store or of huggingface_hub's cache the file has
+ * a digest for a name. NULL if nothing is there. */
+static char *absolute_path(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    if (!path_exists(path)) return NULL;
+    bool is_whole = path_is_directory(path) || !*base;
+    char *front = is_whole ? mem_strdup(path) : slash == path ? mem_strdup("/") : slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup(".");
+    char *real = realpath(front, NULL), *result = real ? is_whole ? mem_strdup(real) : path_join(strcmp(real, "/") == 0 ? "" : real, base) : NULL;
+    mem_free(front);
+    free(real);
+    return result;
+}
+
 static sc_status use_path(struct model_source *out, sc_error *err)
 {
-    char *real = realpath(out->location, NULL);
+    char *real = absolute_path(out->location);
     if (!real) return FAIL(err, SC_E_ARGUMENT, "%s does not exist", out->location);
     mem_free(out->location);
-    out->location = mem_strdup(real);
+    out->location = real;
     const char *slash = strrchr(real, '/');
     out->name = name_from_file(mem_strdup(slash && slash[1] ? slash + 1 : "model"));
-    free(real);
     return name_check(out->name, err);
 }
 

@@ -238,6 +238,14 @@ def test_removing_frees_what_only_it_uses(world):
     assert [p for p in world.cache.rglob("*") if p.name not in ("CACHEDIR.TAG", ".locks")] == []
 
 
+def test_a_stored_file_by_its_path(world):
+    """Links have the names of files, what they lead to has not."""
+    path = world.pulled("org/gguf").path
+    r = world.pulled(path)
+    assert r.path.name == "m-Q4_K_M.gguf" and r.path.read_bytes() == GGUF and r.path != path and not r.path.is_symlink()
+    assert world.run("show", world.pulled("org/model").path).status == 0
+
+
 def test_the_same_content_twice(world):
     twice = {**HF_FILES, "tokenizer_config.json": b"{}", "special_tokens_map.json": b"{}", "generation_config.json": b"{}"}
     world.hub.repos["org/model"] = Repo(twice, lfs=[BIG])
