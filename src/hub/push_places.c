@@ -8,6 +8,18 @@ enum { TEXT_MOST = 8 << 20, PLACE_LONGEST = 512 };
 
 struct place { char *begin; bool is_store; };      /* a directory with a stroke at its end, whose next part says what it holds */
 
+/* The repository of a stored model: of a built-in name wherever its bytes came from, else of a source on the Hub, whatever revision or file of it. */
+static char *repo_of(const struct manifest *m)
+{
+    const struct builtin_model *b = builtin_find(m->name);
+    struct model_source s = { 0 };
+    bool is_place = m->source[0] == '/' || m->source[0] == '.';
+    char *repo = b ? mem_strdup(b->repo) : NULL;
+    if (!repo && !is_place && source_parse(&s, m->source, NULL, NULL) == SC_OK && s.kind == SOURCE_HUB) repo = mem_strdup(s.repo);
+    source_release(&s);
+    return repo;
+}
+
 /* What the Hub calls it; NULL if it is not of the Hub. *len: bytes of the path that the name stands for. */
 static char *store_name(const char *begin, const char *path, size_t most, size_t *len)
 {
@@ -18,7 +30,7 @@ static char *store_name(const char *begin, const char *path, size_t most, size_t
     char *directory = mem_strndup(path, end);
     if (manifest_read(&m, directory, NULL) == SC_OK) {
         size_t k = strlen(m.model);
-        if (repo_id_is_valid(m.source, strlen(m.source))) name = mem_strdup(m.source);
+        name = repo_of(&m);
         *len = end;
         if (path[end] == '/' && most - end > k && memcmp(path + end + 1, m.model, k) == 0) *len = end + 1 + k;
         manifest_release(&m);

