@@ -278,12 +278,12 @@ TEST(budget_holds_with_many_on_their_way)
     budget_settle(&b, reserved[0], 300, NULL);                 /* no answer came: the call is free again */
     CHECK(budget_reserve(&b, &reserved[0], 300, 100));
     b = (struct budget){ .most_cost = 1, .price_in = 1000, .price_out = 10000 };
-    CHECK(budget_reserve(&b, &reserved[0], 300, 40));          /* 0.1 + 0.4 */
-    CHECK(budget_reserve(&b, &reserved[1], 300, 40) && !budget_reserve(&b, &reserved[2], 3, 1));
+    CHECK(budget_reserve(&b, &reserved[0], 100, 40));          /* a token a byte: 0.1 + 0.4 */
+    CHECK(budget_reserve(&b, &reserved[1], 100, 40) && !budget_reserve(&b, &reserved[2], 3, 1));
     struct reply r = { .text = "12345678", .tokens_in = 90, .tokens_out = -1 };
     budget_settle(&b, reserved[0], 300, &r);
     NEAR(b.cost, (90 * 1000.0 + 2 * 10000) / 1e6, 1e-12);      /* eight characters are two tokens */
-    CHECK(budget_reserve(&b, &reserved[0], 300, 20));
+    CHECK(budget_reserve(&b, &reserved[0], 100, 20));
     CHECK_INT(b.calls, 1);
     struct reply nothing = { .tokens_in = -1, .tokens_out = 7 };      /* paid, and of no use */
     budget_settle(&b, reserved[0], 400, &nothing);
