@@ -54,7 +54,7 @@ void link_add_file(struct lineage_walk *w, const struct lineage_at *at, const ch
 static const char *kind_of(const char *name)
 {
     if (path_ends_with(name, ".gguf") || path_ends_with(name, ".safetensors")) return "weights";
-    return strcmp(name, "events.jsonl") == 0 ? "journal" : "file";
+    return strcmp(name, LINEAGE_JOURNAL) == 0 ? "journal" : "file";
 }
 
 /* An adapter's settings that name another place of the base and are the same in all else. */
@@ -81,6 +81,23 @@ static void add_files(struct lineage_walk *w, const struct lineage_at *at, const
     }
 }
 
+/* Files that a model is read from and that the record does not have: they change it as much as other bytes do. The journal changes nothing, and a .gguf file that lies with it is a
+ * model of its own. directory NULL: not at hand. */
+static void add_later(struct lineage_walk *w, const struct lineage_at *at, const json_t *files, const char *directory, const char *why)
+{
+    json_t *names = NULL;
+    const json_t *one;
+    size_t i;
+    if (!w->c->verify || !directory || lineage_names(&names, directory, NULL) != SC_OK) return;
+    json_array_foreach(names, i, one) {
+        const char *name = json_string_value(one);
+        if (lineage_file_of(files, name) || strcmp(name, LINEAGE_JOURNAL) == 0) continue;
+        bool is_apart = path_ends_with(name, ".gguf");
+        link_add(w, at, kind_of(name), name, is_apart ? "unknown" : "changed", NULL, NULL, is_apart ? "it came later; ask for its own lineage" : why, NULL);
+    }
+    json_decref(names);
+}
+
 /* The digest that a GGUF file holds of itself. */
 static void add_seal(struct lineage_walk *w, const struct lineage_at *at, const char *path)
 {
@@ -95,13 +112,34 @@ static void add_seal(struct lineage_walk *w, const struct lineage_at *at, const 
 
 /* ---- recipe ------------------------------------------------------------------------------------------------------------------------------ */
 
-/* Names of what no longer lies where the recipe says cannot be compared; what they stand for is an input with digests of its own. */
-static bool is_gone(const json_t *now, const char *key)
+static bool is_last_part(const char *path, size_t len, const char *name)
 {
-    const json_t *value = json_object_get(now, key);
-    const json_t *one = json_is_array(value) ? json_array_get(value, 0) : value;
-    const char *text = json_string_value(one);
-    return text && strchr(text, '/') && !path_exists(text);
+    while (len && path[len - 1] == '/') len--;
+    size_t n = strlen(name);
+    return len >= n && memcmp(path + len - n, name, n) == 0 && (len == n || path[len - n - 1] == '/');
+}
+
+/* Whether `now`, the path of what no longer lies there, can be what has this name in the record: of the same last part, or, where the store named it, in a directory of that name. */
+static bool is_gone(const json_t *recorded, const json_t *now)
+{
+    const char *name = json_string_value(recorded), *path = json_string_value(now);
+    if (!name || !path || !strchr(path, '/') || path_exists(path)) return false;
+    name = lineage_base_name(name);
+    if (!*name) return false;
+    size_t len = strlen(path), up = (size_t)(lineage_base_name(path) - path);
+    return is_last_part(path, len, name) || (path_ends_with(path, ".gguf") && is_last_part(path, up, name));
+}
+
+/* A member of the recipe: as recorded, as run.json has it with names for paths, as it stands there. What a path that leads nowhere stands for is an input with digests of its own. */
+static bool is_same_setting(const char *key, const json_t *recorded, const json_t *named, const json_t *now)
+{
+    if (json_equal(recorded, named)) return true;
+    if (!lineage_recipe_names(key)) return false;
+    if (!json_is_array(recorded)) return is_gone(recorded, now);
+    if (!json_is_array(now) || json_array_size(now) != json_array_size(recorded)) return false;
+    for (size_t i = 0; i < json_array_size(recorded); i++)
+        if (!json_equal(json_array_get(recorded, i), json_array_get(named, i)) && !is_gone(json_array_get(recorded, i), json_array_get(now, i))) return false;
+    return true;
 }
 
 static void add_recipe(struct lineage_walk *w, const struct lineage_at *at)
@@ -112,7 +150,7 @@ static void add_recipe(struct lineage_walk *w, const struct lineage_at *at)
     if (!recipe) return;
     json_t *named = now ? lineage_recipe(now) : NULL;
     json_object_foreach((json_t *)(uintptr_t)recipe, key, value)
-        if (named && !other && !json_equal(value, json_object_get(named, key)) && !is_gone(now, key)) other = key;
+        if (named && !other && !is_same_setting(key, value, json_object_get(named, key), json_object_get(now, key))) other = key;
     snprintf(why, sizeof why, "run.json has another %.60s", other ? other : "");
     link_add(w, at, "recipe", named ? "run.json" : "in the record", !w->c->verify ? "recorded" : other ? "changed" : lineage_is_intact(at->record) ? "verified" : "changed", NULL, NULL, other ? why : NULL, NULL);
     json_decref(named);
@@ -175,17 +213,31 @@ static char *directory_of(const char *path)
     return !slash ? mem_strdup(".") : mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+#define CHANGED_BETWEEN "it was changed between being made and being used"
 /* The record of what went in names the files that it made: those that were used must be the same. */
 static void compare_outputs(struct lineage_walk *w, const struct lineage_at *at, const json_t *files)
 {
-    size_t i, k;
-    const json_t *made, *used;
-    json_array_foreach(json_object_get(at->record, "outputs"), i, made)
-        json_array_foreach(files, k, used) {
-            const char *name = text_member(made, "name"), *a = text_member(made, "sha256"), *b = text_member(used, "sha256");
-            if (strcmp(name, text_member(used, "name")) != 0 || strcmp(a, b) == 0) continue;
-            link_add(w, at, kind_of(name), name, "changed", a, b, "it was changed between being made and being used", NULL);
-        }
+    size_t i;
+    const json_t *used, *outputs = json_object_get(at->record, "outputs");
+    if (!outputs) return;                                          /* a record in a GGUF file has a seal instead */
+    json_array_foreach(files, i, used) {
+        const char *name = text_member(used, "name"), *b = text_member(used, "sha256");
+        const json_t *made = lineage_file_of(outputs, name);
+        bool is_apart = !made && (path_ends_with(name, ".gguf") || strcmp(name, LINEAGE_JOURNAL) == 0);
+        if (is_apart || (made && strcmp(text_member(made, "sha256"), b) == 0)) continue;
+        link_add(w, at, kind_of(name), name, "changed", text_member(made, "sha256"), b, made ? CHANGED_BETWEEN : "it was added between being made and being used", NULL);
+    }
+}
+
+/* Whether a GGUF file that went in was what its own digest says. Records of earlier versions do not tell; there the file is asked, where it is at hand. */
+static void compare_seal(struct lineage_walk *w, const struct lineage_at *at, const json_t *origin, const char *path)
+{
+    const char *seal = text_member(origin, "seal"), *name = text_member(json_array_get(json_object_get(origin, "files"), 0), "name");
+    char said[65], found[65];
+    if (strcmp(seal, "broken") == 0) link_add(w, at, "weights", name, "changed", text_member(origin, "seal_said"), text_member(origin, "seal_found"), CHANGED_BETWEEN, NULL);
+    else if (strcmp(seal, "missing") == 0) link_add(w, at, "weights", name, "unknown", NULL, NULL, "it had lost the digest of itself when it was used", NULL);
+    if (*seal || !w->c->verify || !is_plain_file(path) || gguf_seal_check(said, found, path, NULL) != SC_OK || strcmp(said, found) == 0) return;
+    link_add(w, at, "weights", name, "changed", said, found, "it is not what its own digest says", NULL);
 }
 
 static void add_model(struct lineage_walk *w, const struct lineage_at *at, const json_t *origin)
@@ -201,7 +253,11 @@ static void add_model(struct lineage_walk *w, const struct lineage_at *at, const
     if (path && strcmp(text_member(origin, "kind"), "gguf") == 0) {                /* the file may have another name now */
         const json_t *file = json_array_get(files, 0);
         link_add_file(w, &below, "weights", text_member(file, "name"), path, text_member(file, "sha256"), NULL);
-    } else add_files(w, &below, files, path ? place : NULL);
+    } else {
+        add_files(w, &below, files, path ? place : NULL);
+        add_later(w, &below, files, path ? place : NULL, "it was added after it was used");
+    }
+    if (strcmp(text_member(origin, "kind"), "gguf") == 0) compare_seal(w, &below, origin, path);
     if (made) {
         compare_outputs(w, &below, files);
         walk_record(w, &below, text_member(origin, "name"));
@@ -245,11 +301,15 @@ static bool add_stored(struct lineage_walk *w, const struct lineage_at *at)
     }
     json_t *more = json_pack("{s:s, s:s, s:s}", "source", m.source, "revision", m.revision, "pulled", m.pulled);
     link_add(w, at, "pulled", m.name, "found", NULL, NULL, NULL, more);
+    json_t *files = json_array();
     for (size_t i = 0; i < m.n_files; i++) {
         char *path = path_join(at->place, m.files[i].name);
         link_add_file(w, at, kind_of(m.files[i].name), m.files[i].name, path, m.files[i].sha256, NULL);
+        json_array_append_new(files, json_pack("{s:s}", "name", m.files[i].name));
         mem_free(path);
     }
+    if (strcmp(m.model, ".") == 0) add_later(w, at, files, at->place, "it was added after the model was pulled");
+    json_decref(files);
     json_decref(more);
     manifest_release(&m);
     return true;
@@ -266,8 +326,10 @@ static void walk_model(struct lineage_walk *w, const char *path)
     at.record = record;
     if (record) walk_record(w, &at, name);
     bool is_stored = !record && err.status == SC_OK && add_stored(w, &at);
-    if (record && path_is_directory(path)) add_files(w, &at, json_object_get(record, "outputs"), place);
-    else if (!path_is_directory(path) && !is_stored) add_seal(w, &at, path);
+    if (record && path_is_directory(path)) {
+        add_files(w, &at, json_object_get(record, "outputs"), place);
+        add_later(w, &at, json_object_get(record, "outputs"), place, "it was added after the model was made");
+    } else if (!path_is_directory(path) && !is_stored) add_seal(w, &at, path);
     json_decref(record);
     json_decref(run);
     json_decref(adapter);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <strings.h>
 
 enum { PIECE = 8 << 20, MANIFEST_MAX = 16 << 20, README_MAX = 4 << 20, UP_MAX = 2 };
 
@@ -52,26 +52,12 @@ char *lineage_settings(const char *path)
     return mem_strdup(hex);
 }
 
-/* What the store's manifest in this directory says of a file of that size; NULL: nothing. */
-static const char *known_digest(const json_t *manifest, const char *name, uint64_t bytes)
-{
-    size_t i;
-    json_t *file;
-    json_array_foreach(json_object_get(manifest, "files"), i, file) {
-        const char *is = json_string_value(json_object_get(file, "name")), *hex = json_string_value(json_object_get(file, "sha256"));
-        if (is && hex && strcmp(is, name) == 0 && strlen(hex) == 64 && (uint64_t)json_integer_value(json_object_get(file, "bytes")) == bytes) return hex;
-    }
-    return NULL;
-}
-
-static sc_status add_file(json_t *files, const char *directory, const char *name, const json_t *manifest, sc_error *err)
+static sc_status add_file(json_t *files, const char *directory, const char *name, sc_error *err)
 {
     char *path = path_join(directory, name), hex[65];
-    struct stat st;
-    uint64_t bytes = stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
-    const char *known = known_digest(manifest, name, bytes);
-    sc_status status = known ? SC_OK : lineage_digest(hex, &bytes, path, err);
-    json_t *entry = status == SC_OK ? file_entry(name, bytes, known ? known : hex) : NULL;
+    uint64_t bytes = 0;
+    sc_status status = lineage_digest(hex, &bytes, path, err);
+    json_t *entry = status == SC_OK ? file_entry(name, bytes, hex) : NULL;
     char *settings = entry && strcmp(name, "adapter_config.json") == 0 ? lineage_settings(path) : NULL;
     if (settings) json_object_set_new(entry, "settings", json_string(settings));
     if (entry) json_array_append_new(files, entry);
@@ -85,7 +71,7 @@ static sc_status add_file(json_t *files, const char *directory, const char *name
 static bool is_of_model(const char *name)
 {
     static const char *const names[] = { "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "dialogue_template.json",
-                                         "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", "adapter_config.json", "adapter_model.safetensors", "model.safetensors.index.json", "events.jsonl" };
+                                         "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt", "adapter_config.json", "adapter_model.safetensors", "model.safetensors.index.json", LINEAGE_JOURNAL };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return (strncmp(name, "model", 5) == 0 && path_ends_with(name, ".safetensors")) || path_ends_with(name, ".gguf");
@@ -93,7 +79,7 @@ static bool is_of_model(const char *name)
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-static sc_status list_files(json_t **out, const char *directory, const json_t *manifest, sc_error *err)
+sc_status lineage_names(json_t **out, const char *directory, sc_error *err)
 {
     DIR *d = opendir(directory);
     char **name = NULL;
@@ -107,19 +93,27 @@ static sc_status list_files(json_t **out, const char *directory, const json_t *m
     closedir(d);
     if (n) qsort(name, n, sizeof *name, by_name);
     *out = json_array();
-    sc_status status = SC_OK;
     for (size_t i = 0; i < n; i++) {
-        if (status == SC_OK) status = add_file(*out, directory, name[i], manifest, err);
+        json_array_append_new(*out, json_string(name[i]));
         mem_free(name[i]);
     }
     mem_free(name);
-    if (status == SC_OK) return SC_OK;
-    json_decref(*out);
-    *out = NULL;
-    return status;
+    return SC_OK;
 }
 
-sc_status lineage_files(json_t **out, const char *directory, sc_error *err) { return list_files(out, directory, NULL, err); }
+sc_status lineage_files(json_t **out, const char *directory, sc_error *err)
+{
+    json_t *names = NULL, *files = json_array();
+    const json_t *name;
+    size_t i;
+    sc_status status = lineage_names(&names, directory, err);
+    json_array_foreach(names, i, name)
+        if (status == SC_OK) status = add_file(files, directory, json_string_value(name), err);
+    json_decref(names);
+    if (status == SC_OK) *out = files;
+    else json_decref(files);
+    return status;
+}
 
 /* ---- where it comes from ------------------------------------------------------------------------------------------------------------ */
 
@@ -146,6 +140,33 @@ static json_t *manifest_of(const char *directory)
     if (json_is_string(json_object_get(manifest, "name")) && json_is_array(json_object_get(manifest, "files"))) return manifest;
     json_decref(manifest);
     return NULL;
+}
+
+const json_t *lineage_file_of(const json_t *files, const char *name)
+{
+    size_t i;
+    const json_t *file;
+    json_array_foreach(files, i, file) {
+        const char *is = json_string_value(json_object_get(file, "name"));
+        if (is && strcmp(is, name) == 0) return file;
+    }
+    return NULL;
+}
+
+/* A manifest lies with copies too, and stays when they are changed: it tells of the files that it has the digests of and of no others. A .gguf file that lies with a model
+ * of a directory is no part of that. */
+static bool vouches(const json_t *manifest, const json_t *files, bool is_directory)
+{
+    size_t i;
+    const json_t *file;
+    json_array_foreach(files, i, file) {
+        const char *name = json_string_value(json_object_get(file, "name")), *is = json_string_value(json_object_get(file, "sha256"));
+        const json_t *listed = name ? lineage_file_of(json_object_get(manifest, "files"), name) : NULL;
+        const char *said = json_string_value(json_object_get(listed, "sha256"));
+        if (!listed && name && is_directory && path_ends_with(name, ".gguf")) continue;
+        if (!is || !said || strcasecmp(is, said) != 0) return false;
+    }
+    return true;
 }
 
 char *lineage_licence_of(const char *readme, size_t len)
@@ -212,10 +233,12 @@ static char *way_to(const char *out, const char *to)
     return way;
 }
 
-void lineage_describe(json_t *origin, const char *path, const char *out)
+bool lineage_describe(json_t *origin, const char *path, const json_t *files, const char *out)
 {
     char *directory = directory_of(path), *real = realpath(path, NULL);
     json_t *manifest = manifest_of(directory);
+    bool is_other = manifest && files && !vouches(manifest, files, path_is_directory(path));
+    if (is_other) { json_decref(manifest); manifest = NULL; }
     static const char *const taken[] = { "name", "source", "revision" };
     const char *name = lineage_base_name(real ? real : path);
     json_object_set_new(origin, "name", json_string(utf8_is_valid(name, strlen(name)) ? name : ""));
@@ -224,13 +247,14 @@ void lineage_describe(json_t *origin, const char *path, const char *out)
         bool is_path = i == 1 && json_is_string(text) && *json_string_value(text) == '/';       /* pulled from this machine: no source for others */
         if (json_string_length(text) && !is_path) json_object_set(origin, taken[i], (json_t *)(uintptr_t)text);
     }
-    set_licence(origin, directory);
+    if (!is_other) set_licence(origin, directory);
     char *way = out && !manifest ? way_to(out, path) : NULL;
     if (way) json_object_set_new(origin, "at", json_string(way));
     json_decref(manifest);
     mem_free(way);
     mem_free(directory);
     free(real);
+    return !is_other;
 }
 
 /* ---- models ---------------------------------------------------------------------------------------------------------------------------- */
@@ -268,24 +292,36 @@ static void take_record(json_t *origin, const char *path)
     else json_decref(record);
 }
 
+/* Whether a GGUF file is still what its own digest says. One that came with a record and lost its digest has been changed by a program that left that out. */
+static void take_seal(json_t *origin, const char *path)
+{
+    char said[65], found[65];
+    bool is_read = gguf_seal_check(said, found, path, NULL) == SC_OK;
+    if (is_read && !*said && !json_object_get(origin, "made")) return;
+    bool is_whole = is_read && *said && strcmp(said, found) == 0;
+    json_object_set_new(origin, "seal", json_string(is_whole ? "whole" : is_read && !*said ? "missing" : "broken"));
+    if (is_whole || !*found) return;
+    json_object_set_new(origin, "seal_said", json_string(said));
+    json_object_set_new(origin, "seal_found", json_string(found));
+}
+
 sc_status lineage_add_model(json_t *record, const char *role, const char *path, const char *out, sc_error *err)
 {
     bool is_directory = path_is_directory(path);
     json_t *origin = json_pack("{s:s, s:s}", "role", role, "kind", !is_directory ? "gguf" : adapter_is_at(path) ? "adapter" : "directory"), *files = NULL;
     char *directory = directory_of(path);
-    json_t *manifest = manifest_of(directory);
-    lineage_describe(origin, path, out);
     sc_status status = SC_OK;
-    if (is_directory) status = list_files(&files, path, manifest, err);
-    else status = add_file(files = json_array(), directory, lineage_base_name(path), manifest, err);
+    if (is_directory) status = lineage_files(&files, path, err);
+    else status = add_file(files = json_array(), directory, lineage_base_name(path), err);
     if (status == SC_OK) {
-        if (!is_directory) describe_gguf(origin, path);
+        bool is_known = lineage_describe(origin, path, files, out);
+        if (!is_directory && is_known) describe_gguf(origin, path);
         json_object_set(origin, "files", files);
         take_record(origin, path);
+        if (!is_directory) take_seal(origin, path);
         json_array_append(json_object_get(record, "inputs"), origin);
     }
     json_decref(files);
-    json_decref(manifest);
     mem_free(directory);
     json_decref(origin);
     return status;

@@ -90,7 +90,7 @@ static sc_status check_record(const json_t *record, int depth, const char *what,
 
 static sc_status check_origin(const json_t *origin, int depth, const char *what, sc_error *err)
 {
-    static const char *const texts[] = { "role", "name", "kind", "source", "revision", "licence", "at" };
+    static const char *const texts[] = { "role", "name", "kind", "source", "revision", "licence", "at", "seal", "seal_said", "seal_found" };
     const json_t *dataset = json_object_get(origin, "dataset"), *made = json_object_get(origin, "made");
     const char *text;
     if (!json_is_object(origin)) return FAIL(err, SC_E_FORMAT, "%s: an input is no object", what);
@@ -177,10 +177,38 @@ sc_status lineage_write(const char *directory, json_t *record, sc_error *err)
     return status;
 }
 
-void lineage_put(struct gguf_writer *w, json_t *record)
+static void drop_journal(json_t *files)
 {
-    lineage_seal(record);
-    char *text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    for (size_t i = json_array_size(files); i-- > 0;) {
+        const char *name = json_string_value(json_object_get(json_array_get(files, i), "name"));
+        if (name && strcmp(name, LINEAGE_JOURNAL) == 0) json_array_remove(files, i);
+    }
+}
+
+/* A record that was whole is whole afterwards, one that was not stays so. */
+static void drop_what_differs(json_t *record, int depth)
+{
+    static const char *const keys[] = { "ended", "machine", "cost" };
+    bool was_intact = lineage_is_intact(record);
+    json_t *origin, *made;
+    size_t i;
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) json_object_del(record, keys[k]);
+    json_object_del(json_object_get(record, "recipe"), "output_dir");
+    drop_journal(json_object_get(record, "outputs"));
+    json_array_foreach(json_object_get(record, "inputs"), i, origin) {
+        drop_journal(json_object_get(origin, "files"));
+        if ((made = json_object_get(origin, "made")) != NULL && depth < LINEAGE_DEPTH) drop_what_differs(made, depth + 1);
+    }
+    if (was_intact) lineage_seal(record);
+}
+
+void lineage_put(struct gguf_writer *w, const json_t *record)
+{
+    json_t *kept = json_deep_copy(record);
+    drop_what_differs(kept, 0);
+    lineage_seal(kept);
+    char *text = json_dumps(kept, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(kept);
     if (text) gguf_put_string(w, LINEAGE_KEY, text, strlen(text));
     mem_free(text);
     gguf_writer_seal(w);

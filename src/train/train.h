@@ -165,5 +165,6 @@ extern const struct sc_options train_options, merge_options;
 
 /* The recipe of run.json as the record of the run has it: paths are names. The caller's. (train_lineage.c) */
 json_t *lineage_recipe(const json_t *recipe);
+bool    lineage_recipe_names(const char *key);               /* whether that is a member that names files or directories */
 
 #endif

@@ -17,8 +17,11 @@ static json_t *sources_of(const json_t *manifest)
         static const char *const kept[] = { "bytes", "sha256", "records" };
         const char *file = json_string_value(json_object_get(input, "file"));
         json_t *source = json_object();
-        lineage_describe(source, file ? file : "", NULL);
-        json_object_set_new(source, "name", json_string(file ? lineage_base_name(file) : ""));
+        const char *name = file ? lineage_base_name(file) : "";
+        json_t *read = json_pack("[{s:s, s:O*}]", "name", name, "sha256", json_object_get(input, "sha256"));
+        lineage_describe(source, file ? file : "", read, NULL);
+        json_object_set_new(source, "name", json_string(name));
+        json_decref(read);
         for (size_t k = 0; k < sizeof kept / sizeof *kept; k++)
             if (json_object_get(input, kept[k])) json_object_set(source, kept[k], json_object_get(input, kept[k]));
         json_array_append_new(out, source);
@@ -73,7 +76,9 @@ static sc_status add_dataset(json_t *record, const char *role, const sc_dataset 
     json_t *origin = json_pack("{s:s, s:s}", "role", role, "kind", "dataset"), *dataset = json_object();
     const json_t *template = json_object_get(d->manifest, "template");
     sc_status status = lineage_digest(hex, NULL, path, err);
-    lineage_describe(origin, d->path, json_string_value(json_object_get(record, "place")));
+    json_t *read = json_pack("[{s:s, s:s}]", "name", "dataset.json", "sha256", status == SC_OK ? hex : "");
+    lineage_describe(origin, d->path, read, json_string_value(json_object_get(record, "place")));
+    json_decref(read);
     json_object_set_new(dataset, "sha256", json_string(status == SC_OK ? hex : ""));
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (json_object_get(d->manifest, kept[i])) json_object_set(dataset, kept[i], json_object_get(d->manifest, kept[i]));
@@ -95,20 +100,31 @@ static json_t *name_of(const json_t *path)
     const char *text = json_string_value(path);
     json_t *origin = text && *text && path_exists(text) ? json_object() : NULL;
     if (!origin) return text && strchr(text, '/') && *text == '/' ? json_string(lineage_base_name(text)) : json_copy((json_t *)(uintptr_t)path);
-    lineage_describe(origin, text, NULL);
+    lineage_describe(origin, text, NULL, NULL);
     json_t *name = json_incref(json_object_get(origin, "name"));
     json_decref(origin);
     return name;
 }
 
+static const char *const paths[] = { "model_name_or_path", "dialogue_template", "init_adapter", "eval_data", "output_dir" }, *const lists[] = { "dataset_name", "eval_dataset_name" };
+enum { N_PATHS = sizeof paths / sizeof *paths, N_LISTS = sizeof lists / sizeof *lists };
+
+bool lineage_recipe_names(const char *key)
+{
+    for (size_t k = 0; k < N_PATHS; k++)
+        if (strcmp(key, paths[k]) == 0) return true;
+    for (size_t k = 0; k < N_LISTS; k++)
+        if (strcmp(key, lists[k]) == 0) return true;
+    return false;
+}
+
 json_t *lineage_recipe(const json_t *recipe)
 {
-    static const char *const paths[] = { "model_name_or_path", "dialogue_template", "init_adapter", "eval_data", "output_dir" }, *const lists[] = { "dataset_name", "eval_dataset_name" };
     json_t *out = json_copy((json_t *)(uintptr_t)recipe), *one;
     size_t i;
-    for (size_t k = 0; k < sizeof paths / sizeof *paths; k++)
+    for (size_t k = 0; k < N_PATHS; k++)
         if (json_is_string(json_object_get(out, paths[k]))) json_object_set_new(out, paths[k], name_of(json_object_get(recipe, paths[k])));
-    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++) {
+    for (size_t k = 0; k < N_LISTS; k++) {
         json_t *names = json_array();
         json_array_foreach(json_object_get(recipe, lists[k]), i, one) json_array_append_new(names, name_of(one));
         json_object_set_new(out, lists[k], names);

@@ -3,6 +3,7 @@ put into it, and parse as the Hub parses it (where huggingface_hub is installed)
 
 Run: python3 tests/cli/test_card.py build/starchat [TEST...]      Last line: "N passed, N failed"
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -194,6 +195,105 @@ def test_every_changed_file_is_found():
     changed("small.gguf", "merged/model.safetensors", flip, "model.safetensors")
     p = run("lineage", "run", "--verify")
     assert " 0 changed" in p.stdout, p.stdout
+
+
+def reasons(found, name):
+    return [link.get("why", "") for link in found["links"] if link["name"] == name and link["state"] == "changed"]
+
+
+def overwrite(path, at, data):
+    with open(path, "r+b") as f:
+        f.seek(at if at >= 0 else path.stat().st_size + at)
+        f.write(data)
+
+
+def test_a_changed_copy_of_a_stored_model_is_another_model():
+    """Its manifest lies with it, and the sizes are the same."""
+    shutil.copy(SCRATCH / "small.gguf", SCRATCH / "twin.gguf")
+    run("pull", SCRATCH / "twin.gguf", "-q")
+    (SCRATCH / "twin.gguf").unlink()
+    stored = next(p.parent for p in SCRATCH.rglob("manifest.json") if (p.parent / "twin.gguf").exists())
+    copy = SCRATCH / "copied"
+    shutil.copytree(stored, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "name": "stored-name", "source": "org/base", "revision": "abc"}))
+    (copy / "README.md").write_text("---\nlicense: mit\n---\n")
+    for is_changed in (False, True):
+        if is_changed:
+            overwrite(copy / "twin.gguf", -40, b"\x11\x22\x33\x44")
+        run("convert", copy / "twin.gguf", "of_copy", "--type", "f32", "--overwrite", "-q")
+        origin = json.loads((SCRATCH / "of_copy/lineage.json").read_text())["inputs"][0]
+        assert origin["files"][0]["sha256"] == hashlib.sha256((copy / "twin.gguf").read_bytes()).hexdigest(), "a digest of what was not read"
+        assert (origin["name"], origin.get("source"), origin.get("revision"), origin.get("licence")) == (("twin.gguf", None, None, None) if is_changed else ("stored-name", "org/base", "abc", "mit")), origin
+    assert lineage("of_copy", code=1)["changed"]
+
+
+def test_a_conversion_launders_no_changed_file():
+    run("merge", "model", "run", "washed.gguf", "-q")
+    run("convert", "washed.gguf", "clean.gguf", "--type", "q8_0", "-q")
+    assert not lineage("clean.gguf")["changed"]
+    overwrite(SCRATCH / "washed.gguf", -40, b"\x11\x22")
+    run("convert", "washed.gguf", "clean.gguf", "--type", "q8_0", "--overwrite", "-q")
+    run("convert", "washed.gguf", "clean", "--type", "f32", "-q")
+    assert reasons(lineage("clean.gguf", code=1), "washed.gguf") == ["it was changed between being made and being used"]
+    record = json.loads((SCRATCH / "clean/lineage.json").read_text())
+    for key in ("seal", "seal_said", "seal_found"):          # as records were before they told of that
+        del record["inputs"][0][key]
+    (SCRATCH / "clean/lineage.json").write_text(json.dumps(record))
+    assert reasons(lineage("clean", code=1), "washed.gguf") == ["it is not what its own digest says"]
+    (SCRATCH / "washed.gguf").write_bytes((SCRATCH / "washed.gguf").read_bytes().replace(b"starchat.sha256", b"elsewho.sha256!"))
+    run("convert", "washed.gguf", "clean.gguf", "--type", "q8_0", "--overwrite", "-q")
+    (SCRATCH / "washed.gguf").unlink()
+    assert ("weights", "washed.gguf") in states(lineage("clean.gguf"), "unknown")
+
+
+def test_equal_runs_give_equal_files():
+    for place, threads in (("first", "1"), ("second", "2")):
+        (SCRATCH / place).mkdir()
+        run("train", "recipe.yaml", "-q", "--output_dir", f"{place}/run", "--threads", threads)
+        run("merge", "model", f"{place}/run", f"{place}/merged.gguf", "-q")
+        run("convert", f"{place}/merged.gguf", f"{place}/small.gguf", "--type", "q8_0", "-q")
+    for name in ("run/model.gguf", "merged.gguf", "small.gguf"):
+        a, b = ((SCRATCH / place / name).read_bytes() for place in ("first", "second"))
+        assert a == b, (name, next(i for i in range(len(a)) if a[i:i + 1] != b[i:i + 1]))
+        found = lineage(f"second/{name}")
+        assert not found["changed"] and not found["unknown"] and any(x["what"] == "recipe" and x["state"] == "verified" for x in found["links"]), found
+    record = json.loads((SCRATCH / "first/run/lineage.json").read_text())
+    assert record["ended"] and record["machine"]["threads"] == 1 and record["cost"]["wall_seconds"] > 0 and record["recipe"]["output_dir"], record
+    assert "events.jsonl" in {file["name"] for file in record["outputs"]}
+
+
+def test_files_that_came_later_are_found():
+    shutil.copytree(SCRATCH / "merged", SCRATCH / "grown")
+    later = SCRATCH / "grown/chat_template.jinja"
+    later.write_text("{{ 'you are somebody else' }}")
+    assert reasons(lineage("grown", code=1), later.name) == ["it was added after the model was made"]
+    run("convert", "grown", "of_grown.gguf", "-q")
+    assert "it was added between being made and being used" in reasons(lineage("of_grown.gguf", code=1), later.name)
+    later.unlink()
+    run("convert", "grown", "of_grown.gguf", "--overwrite", "-q")
+    assert not lineage("of_grown.gguf")["changed"]
+    later.write_text("{{ 'you are somebody else' }}")
+    assert reasons(lineage("of_grown.gguf", code=1), later.name) == ["it was added after it was used"]
+    later.unlink()
+    shutil.copy(SCRATCH / "small.gguf", SCRATCH / "grown/beside.gguf")       # no part of the model of that directory
+    found = lineage("grown")
+    assert states(found, "unknown") == {("weights", "beside.gguf")}, found
+
+
+def test_paths_that_are_gone_keep_their_names():
+    path = SCRATCH / "run/run.json"
+    before = path.read_text()
+    recipe = json.loads(before)["recipe"]
+    cases = (({}, True), ({"learning_rate": "a/b"}, False), ({"model_name_or_path": "/gone/model"}, True), ({"model_name_or_path": "/gone/other"}, False), ({"model_name_or_path": "/gone/xmodel/"}, False),
+             ({"dataset_name": ["/gone/" + pathlib.Path(RECIPE["dataset_name"]).name]}, True), ({"dataset_name": ["/gone/other.jsonl"]}, False), ({"dataset_name": recipe["dataset_name"] + ["/gone/more.jsonl"]}, False))
+    try:
+        for edit, is_same in cases:
+            path.write_text(json.dumps({**json.loads(before), "recipe": {**recipe, **edit}}))
+            found = lineage("run", code=0 if is_same else 1)
+            assert (("recipe", "run.json") in states(found, "verified")) == is_same, (edit, found)
+    finally:
+        path.write_text(before)
 
 
 def test_what_is_not_at_hand_is_told():

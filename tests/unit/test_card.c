@@ -6,6 +6,7 @@
 #include "test.h"
 
 #define DIGITS "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER_DIGITS "f123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define RECORD(more) "{\"format\":\"starchat-lineage\",\"version\":1,\"step\":\"train\",\"program\":\"x\",\"inputs\":[" more "]}"
 
 static sc_status parse(json_t **out, const char *text, sc_error *err) { return lineage_parse(out, text, strlen(text), "FILE", err); }
@@ -171,21 +172,96 @@ TEST(header_follows_the_record)
     mem_free(adapter);
 }
 
+/* A file with this record and one tensor. */
+static void write_gguf(const char *path, const json_t *record)
+{
+    struct gguf_writer *w = NULL;
+    sc_error e = { 0 };
+    float data[64] = { 1, 2, 3 };
+    const struct tensor_plan plan = { "t", DTYPE_F32, 2, { 8, 8 } };
+    CHECK(gguf_writer_open(&w, path, true, &e) == SC_OK);
+    gguf_put_string(w, "general.architecture", "llama", 5);
+    lineage_put(w, record);
+    CHECK(gguf_writer_begin(w, &plan, 1, &e) == SC_OK && gguf_writer_data(w, data, sizeof data, &e) == SC_OK && gguf_writer_finish(w, &e) == SC_OK);
+}
+
+/* A run that began and ended at some time, with its record as the input of another step. */
+static json_t *step_after_run(const char *ended, double seconds)
+{
+    json_t *run = lineage_new("train"), *step = lineage_new("merge");
+    json_object_set_new(run, "ended", json_string(ended));
+    json_object_set_new(run, "machine", json_pack("{s:f}", "peak_memory_bytes", seconds));
+    json_object_set_new(run, "cost", json_pack("{s:f}", "wall_seconds", seconds));
+    json_object_set_new(run, "recipe", json_pack("{s:s, s:s}", "output_dir", ended, "loss_type", "dpo"));
+    json_object_set_new(run, "outputs", json_pack("[{s:s, s:s}, {s:s, s:s}]", "name", "events.jsonl", "sha256", seconds > 1 ? DIGITS : OTHER_DIGITS, "name", "config.json", "sha256", DIGITS));
+    lineage_seal(run);
+    json_array_append_new(json_object_get(step, "inputs"), json_pack("{s:s, s:[{s:s, s:s}], s:o}", "role", "adapter", "files", "name", "events.jsonl", "sha256", DIGITS, "made", run));
+    return step;
+}
+
+static json_t *made_in(const json_t *record) { return json_object_get(json_array_get(json_object_get(record, "inputs"), 0), "made"); }
+
+TEST(equal_steps_give_equal_gguf_files)
+{
+    char directory[] = "/tmp/starchat-card-XXXXXX", first[65], second[65];
+    CHECK(mkdtemp(directory) != NULL);
+    char *a = path_join(directory, "a.gguf"), *b = path_join(directory, "b.gguf");
+    json_t *one = step_after_run("monday", 1), *two = step_after_run("friday", 2), *before = json_deep_copy(one), *back = NULL;
+    write_gguf(a, one);
+    write_gguf(b, two);
+    CHECK(json_equal(one, before));                                             /* lineage.json is written from it later */
+    CHECK_OK(lineage_digest(first, NULL, a, err));
+    CHECK_OK(lineage_digest(second, NULL, b, err));
+    CHECK_STR(first, second);
+    CHECK_OK(lineage_read(&back, a, err));
+    CHECK(lineage_is_intact(back) && lineage_is_intact(made_in(back)));
+    CHECK_STR(json_string_value(json_object_get(json_object_get(made_in(back), "recipe"), "loss_type")), "dpo");
+    CHECK_INT(json_array_size(json_object_get(made_in(back), "outputs")), 1);
+    json_decref(back);
+    json_object_set_new(json_object_get(made_in(one), "recipe"), "loss_type", json_string("orpo"));       /* a record that was changed is not made whole */
+    write_gguf(a, one);
+    CHECK_OK(lineage_read(&back, a, err));
+    CHECK(lineage_is_intact(back) && !lineage_is_intact(made_in(back)));
+    json_decref(back);
+    json_decref(before);
+    json_decref(one);
+    json_decref(two);
+    mem_free(a);
+    mem_free(b);
+    remove_plain_directory(directory);
+}
+
+TEST(seal_of_a_file_that_goes_in)
+{
+    char directory[] = "/tmp/starchat-card-XXXXXX";
+    CHECK(mkdtemp(directory) != NULL);
+    char *path = path_join(directory, "a.gguf");
+    json_t *made = lineage_new("init"), *record = lineage_new("convert");
+    write_gguf(path, made);
+    CHECK_OK(lineage_add_model(record, "model", path, NULL, err));
+    int fd = open(path, O_RDWR);
+    CHECK(fd >= 0 && pwrite(fd, "\x7f", 1, lseek(fd, 0, SEEK_END) - 9) == 1);
+    close(fd);
+    CHECK_OK(lineage_add_model(record, "model", path, NULL, err));
+    const json_t *whole = json_array_get(json_object_get(record, "inputs"), 0), *broken = json_array_get(json_object_get(record, "inputs"), 1);
+    CHECK_STR(json_string_value(json_object_get(whole, "seal")), "whole");
+    CHECK(!json_object_get(whole, "seal_said"));
+    CHECK_STR(json_string_value(json_object_get(broken, "seal")), "broken");
+    CHECK_INT(json_string_length(json_object_get(broken, "seal_said")), 64);
+    CHECK_INT(json_string_length(json_object_get(broken, "seal_found")), 64);
+    json_decref(made);
+    json_decref(record);
+    mem_free(path);
+    remove_plain_directory(directory);
+}
+
 TEST(digest_inside_a_gguf_file)
 {
     char directory[] = "/tmp/starchat-card-XXXXXX", said[65], found[65];
     CHECK(mkdtemp(directory) != NULL);
     char *path = path_join(directory, "a.gguf");
-    struct gguf_writer *w = NULL;
-    float data[64] = { 1, 2, 3 };
-    const struct tensor_plan plan = { "t", DTYPE_F32, 2, { 8, 8 } };
     json_t *record = lineage_new("init"), *back = NULL;
-    CHECK_OK(gguf_writer_open(&w, path, true, err));
-    gguf_put_string(w, "general.architecture", "llama", 5);
-    lineage_put(w, record);
-    CHECK_OK(gguf_writer_begin(w, &plan, 1, err));
-    CHECK_OK(gguf_writer_data(w, data, sizeof data, err));
-    CHECK_OK(gguf_writer_finish(w, err));
+    write_gguf(path, record);
     CHECK_OK(gguf_seal_check(said, found, path, err));
     CHECK_INT(strlen(said), 64);
     CHECK_STR(said, found);
