@@ -5,6 +5,8 @@
 
 /* What a busy core of a processor takes, socket and all its parts shared out: from servers with many cores to desktops with few. An assumption, and named as one. */
 static const double WATTS_LOW = 4, WATTS_HIGH = 16;
+/* Of the metered time: less than this left over is opening and closing, and not told. */
+static const double LEFT_SHARE = 0.02;
 
 static void time_put(char *out, size_t bytes, double seconds)
 {
@@ -35,20 +37,30 @@ static void row(struct sheet *s, const char *key, const char *value)
     sheet_row_end(s);
 }
 
-static void put_energy(struct sheet *s, const json_t *cost, double ranks)
+/* The counters' own words, and how much of the time they were followed for. */
+static void put_metered(struct sheet *s, const json_t *cost, double ranks)
 {
     const json_t *energy = json_object_get(cost, "energy");
+    double metered = real_member(energy, "seconds"), left = real_member(cost, "wall_seconds") - metered;
+    char text[600], amount[80], span[40], rest[160] = "", rest_span[40];
+    energy_put(amount, sizeof amount, NULL, real_member(energy, "joules"));
+    time_put(span, sizeof span, metered);
+    time_put(rest_span, sizeof rest_span, left);
+    if (left > LEFT_SHARE * metered) snprintf(rest, sizeof rest, "; not metered, so not in it: %s, in which the counters were read too seldom to be followed", rest_span);
+    snprintf(text, sizeof text, "%s in %s, measured: %.150s%s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", amount, span, text_member(energy, "method"),
+             ranks > 1 ? "; of the first machine alone" : "", rest);
+    row(s, "energy", text);
+}
+
+static void put_energy(struct sheet *s, const json_t *cost, double ranks)
+{
     double processor = real_member(cost, "processor_seconds") * ranks, low = processor * WATTS_LOW;
-    char text[500], span[40], amount[80];
-    if (energy) energy_put(amount, sizeof amount, NULL, real_member(energy, "joules"));
-    else energy_put(amount, sizeof amount, &low, processor * WATTS_HIGH);
-    if (energy) {
-        time_put(span, sizeof span, real_member(energy, "seconds"));
-        snprintf(text, sizeof text, "%s in %s, measured: %.150s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", amount, span, text_member(energy, "method"),
-                 ranks > 1 ? "; of the first machine alone" : "");
-    } else
-        snprintf(text, sizeof text, "%s, an estimate: no energy counter of the processor could be read. It is the processor time above at %.0f to %.0f W for a busy core, an assumption that covers large servers "
-                                    "and desktops; memory, losses of the power supply and cooling are not in it.", amount, WATTS_LOW, WATTS_HIGH);
+    char text[600], amount[80], times[80] = "";
+    if (json_object_get(cost, "energy")) { put_metered(s, cost, ranks); return; }
+    energy_put(amount, sizeof amount, &low, processor * WATTS_HIGH);
+    if (ranks > 1) snprintf(times, sizeof times, ", which is that of the first process, times %.0f processes", ranks);
+    snprintf(text, sizeof text, "%s, an estimate: no energy counter of the processor could be read, or not often enough to be followed. It is the processor time above%s, at %.0f to %.0f W for a busy core, an assumption that "
+                                "covers large servers and desktops; memory, losses of the power supply and cooling are not in it.", amount, times, WATTS_LOW, WATTS_HIGH);
     row(s, "energy", text);
 }
 

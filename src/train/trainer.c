@@ -96,6 +96,7 @@ static sc_status answer_samples(void *user, sc_error *err)
 {
     struct trainer *t = user;
     TRY(evaluate_samples(&t->l, &t->data, &t->journal, t->s.step, err));
+    meter_tick(&t->meter);
     return evaluate_tasks(&t->l, &t->base_tasks, &t->journal, t->s.step, err);
 }
 
@@ -118,7 +119,9 @@ static sc_status run_evaluation(struct trainer *t, bool *stop, sc_error *err)
         t->s.evals_without_gain = 0;
     } else t->s.evals_without_gain++;
     *stop = t->c->early_stopping_patience > 0 && t->s.evals_without_gain >= t->c->early_stopping_patience;
-    return shards_alone(t->l.shards, answer_samples, t, err);
+    TRY(shards_alone(t->l.shards, answer_samples, t, err));
+    meter_tick(&t->meter);
+    return SC_OK;
 }
 
 /* The result as it is now, for a push beside the training. What goes wrong with it alone is told, no more. */
@@ -389,6 +392,8 @@ static sc_status train(struct trainer *t, sc_error *err)
     TRY(resume(t, found == RUN_RESUMES, err));
     TRY(comm_all_ok(comm, leads(t) ? run_write(t->c, t->recipe, "running", NULL, err) : SC_OK, err));
     meter_begin(&t->meter, METER_ROOT);
+    t->meter.to = &t->s;
+    t->l.meter = &t->meter;
     TRY(preference_open(&t->preference, &t->l, &t->data, t->c->output_dir, &t->journal, err));
     sc_status status = run_steps(t, err);
     if (status == SC_E_CANCELLED) status = stopped(t, err);
