@@ -113,11 +113,11 @@ static sc_status run_evaluation(struct trainer *t, bool *stop, sc_error *err)
     add_rewards(event, &r.rewards);
     TRY(journal_put(&t->journal, event, err));
     t->s.last_eval = t->s.step;
-    if (r.loss < t->s.best_loss) {
+    if (r.loss < t->s.best_loss && t->s.step > 0) {        /* step 0 is the base: no checkpoint holds it, and it is no result of training */
         t->s.best_loss = r.loss;
         t->s.best_step = t->s.step;
         t->s.evals_without_gain = 0;
-    } else t->s.evals_without_gain++;
+    } else t->s.evals_without_gain += t->s.step > 0;
     *stop = t->c->early_stopping_patience > 0 && t->s.evals_without_gain >= t->c->early_stopping_patience;
     TRY(shards_alone(t->l.shards, answer_samples, t, err));
     meter_tick(&t->meter);
@@ -306,7 +306,7 @@ static sc_status write_result(void *user, sc_error *err)
     struct trainer *t = user;
     meter_add(&t->meter, &t->s);
     TRY(train_lineage(&t->lineage, &t->l, &t->data, &t->s, t->recipe, err));
-    bool is_best = t->c->load_best_model_at_end && t->s.best_step >= 0;
+    bool is_best = t->c->load_best_model_at_end && t->s.best_step > 0;
     json_object_set_new(t->lineage, "weights_of_step", json_integer(is_best ? t->s.best_step : t->s.step));
     return result_write(&t->l, &t->journal, t->lineage, err);
 }
@@ -329,7 +329,7 @@ static sc_status finish(struct trainer *t, sc_error *err)
 {
     const sc_train_config *c = t->c;
     struct comm *comm = &t->rt->comm;
-    if (c->load_best_model_at_end && t->s.best_step >= 0 && t->s.best_step != t->s.step) {
+    if (c->load_best_model_at_end && t->s.best_step > 0 && t->s.best_step != t->s.step) {
         journal_note(&t->journal, "taking the weights of step %lld, whose held-out loss is the best", (long long)t->s.best_step);
         TRY(checkpoint_load_step(&t->l, c->output_dir, t->s.best_step, err));
     }

@@ -303,6 +303,19 @@ def test_training_after_training():
     assert f"trained for 6 steps, weights of step {kept}, " in text and text.count("| 4 steps | supervised | ") == 1, text
 
 
+def test_a_base_that_stays_best_is_no_step_to_take():
+    """No checkpoint holds step 0, so a run that only made things worse gives the best step that it made, and the card says that this is worse."""
+    (SCRATCH / "data/odd.jsonl").write_text("".join(json.dumps({"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "XYZ" * n}]}) + "\n" for n in range(3, 9)))
+    recipe = {**RECIPE, "eval_dataset_name": "data/odd.jsonl", "learning_rate": 99.0, "output_dir": "worse", "load_best_model_at_end": True, "save_steps": 2, "export_gguf": ""}
+    (SCRATCH / "worse.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in recipe.items()))
+    run("train", "worse.yaml", "-q")
+    losses = {e["step"]: e["loss"] for e in map(json.loads, (SCRATCH / "worse/events.jsonl").read_text().splitlines()) if e["event"] == "eval"}
+    best = min((step for step in losses if step), key=losses.get)
+    assert losses[0] < losses[best], losses
+    assert json.loads((SCRATCH / "worse/lineage.json").read_text())["weights_of_step"] == best
+    assert f"went from {losses[0]:.4f} to {losses[best]:.4f} (step {best}, whose weights these are): training made it no better" in card_of("worse")[0]
+
+
 def main():
     wanted, passed, failed = sys.argv[2:], 0, 0
     set_up()
