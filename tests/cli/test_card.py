@@ -287,33 +287,20 @@ def card_with(directory, scores):
 
 
 def test_training_after_training():
-    """Base and adapter of a merge both go back to the first run; the second run takes the weights of its best step, which is not its last."""
-    recipe = {**RECIPE, "model_name_or_path": "merged", "max_steps": 6, "learning_rate": 3.0, "output_dir": "second", "load_best_model_at_end": True, "save_steps": 2, "export_gguf": ""}
+    """Base and adapter of a merge both go back to the first run. The second run takes the weights of its best step: at a learning rate of 0 all losses are those of step 0, which no checkpoint
+    holds and no training made, so that is the first step after it which was measured."""
+    recipe = {**RECIPE, "model_name_or_path": "merged", "max_steps": 6, "learning_rate": 0, "output_dir": "second", "load_best_model_at_end": True, "save_steps": 2, "export_gguf": ""}
     (SCRATCH / "second.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in recipe.items()))
     run("train", "second.yaml", "-q")
     run("merge", "merged", "second", "twice", "-q")
-    kept = json.loads((SCRATCH / "second/lineage.json").read_text())["weights_of_step"]
     losses = {e["step"]: e["loss"] for e in map(json.loads, (SCRATCH / "second/events.jsonl").read_text().splitlines()) if e["event"] == "eval"}
-    assert kept == min(losses, key=losses.get) < 6, (kept, losses)
+    assert sorted(losses) == [0, 2, 4, 6] and len(set(losses.values())) == 1, losses
+    assert json.loads((SCRATCH / "second/lineage.json").read_text())["weights_of_step"] == 2
     text, _ = card_of("second")
-    limits = text.split("## Limits")[1]
-    assert f"trained for 6 steps, weights of step {kept}, on dialogues (supervised), after 1 earlier training run" in text, text
-    assert f"{losses[kept]:.4f}" in limits and f"{losses[6]:.4f}" not in limits, limits
+    assert "trained for 6 steps, weights of step 2, on dialogues (supervised), after 1 earlier training run" in text, text
+    assert f"went from {losses[0]:.4f} to {losses[2]:.4f} (step 2, whose weights these are): training made it no better" in text, text
     text, _ = card_of("twice")
-    assert f"trained for 6 steps, weights of step {kept}, " in text and text.count("| 4 steps | supervised | ") == 1, text
-
-
-def test_a_base_that_stays_best_is_no_step_to_take():
-    """No checkpoint holds step 0, so a run that only made things worse gives the best step that it made, and the card says that this is worse."""
-    (SCRATCH / "data/odd.jsonl").write_text("".join(json.dumps({"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "XYZ" * n}]}) + "\n" for n in range(3, 9)))
-    recipe = {**RECIPE, "eval_dataset_name": "data/odd.jsonl", "learning_rate": 99.0, "output_dir": "worse", "load_best_model_at_end": True, "save_steps": 2, "export_gguf": ""}
-    (SCRATCH / "worse.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in recipe.items()))
-    run("train", "worse.yaml", "-q")
-    losses = {e["step"]: e["loss"] for e in map(json.loads, (SCRATCH / "worse/events.jsonl").read_text().splitlines()) if e["event"] == "eval"}
-    best = min((step for step in losses if step), key=losses.get)
-    assert losses[0] < losses[best], losses
-    assert json.loads((SCRATCH / "worse/lineage.json").read_text())["weights_of_step"] == best
-    assert f"went from {losses[0]:.4f} to {losses[best]:.4f} (step {best}, whose weights these are): training made it no better" in card_of("worse")[0]
+    assert "trained for 6 steps, weights of step 2, " in text and text.count("| 4 steps | supervised | ") == 1, text
 
 
 def main():
