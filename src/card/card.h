@@ -12,15 +12,17 @@
 
 enum card_form { CARD_ADAPTER, CARD_DIRECTORY, CARD_GGUF };
 enum { CARD_FILES_MAX = 64 };
-/* All owned but `base` and `training`, which point into `record`, and `c`. Anything may be NULL that was not found. */
+/* All owned but `base` and `training`, which point into `record`, and `c`; `trainings` shares its items with it. Anything may be NULL that was not found. */
 struct card_facts {
     const sc_card_config *c; const char *directory; char *title, *gguf;  /* gguf: name of the .gguf file in the directory   */
     enum card_form form;
     json_t *record, *adapter, *config;      /* lineage.json (or of the .gguf file), adapter_config.json, config.json         */
-    const json_t *training, *base;          /* the record of the training run that it all goes back to; the model that it began with */
+    json_t *trainings;                      /* records of all training runs that it goes back to, the newest first            */
+    const json_t *training, *base;          /* the newest of them; the model that this one began with                         */
     char *base_hub, *base_name, *licence;   /* "org/name" or NULL; what people call it; identifier or NULL                   */
     const char *relation; bool is_drawn;    /* base_model_relation of the Hub; NULL: unknown, or is_drawn: its weights began as random numbers of this program */
     json_t *events;                         /* of events.jsonl                                                               */
+    json_t *weights, *gguf_weights;         /* see card_weights.c; NULL: no results ask for them                              */
     struct eval_record eval[CARD_FILES_MAX]; size_t n_eval;
     struct report judge[CARD_FILES_MAX]; size_t n_judge;
     struct chat_template template; bool has_template; char *template_name;
@@ -28,10 +30,25 @@ struct card_facts {
 sc_status facts_read(struct card_facts *f, const char *directory, const sc_card_config *c, sc_error *err);
 void      facts_release(struct card_facts *f);
 void      facts_find_base(struct card_facts *f);                                     /* base, training, licence, relation from record, adapter and c */
-bool      facts_is_of(const struct card_facts *f, const struct eval_record *r);      /* whether the results are of this very model */
-const json_t *lineage_training(const json_t *record);                                /* the newest training run in a record; NULL: none */
 const char *text_member(const json_t *o, const char *key);                           /* "" if there is none */
 double    real_member(const json_t *o, const char *key);                             /* 0 if there is none  */
+
+/* ---- card_trainings.c: the runs below a model ---------------------------------------------------------------------------------- */
+
+json_t   *trainings_of(const json_t *record);                            /* of an adapter before those of its base, each once; the caller's */
+bool      trainings_have_preferences(const json_t *trainings);           /* whether one of them was DPO or ORPO */
+const char *training_kind(const json_t *training);                       /* in words */
+void      training_put_length(struct buf *out, const json_t *training);  /* "40 steps, weights of step 15" */
+/* Of events.jsonl: the first loss on held-out dialogues, and that of the weights which were kept; NULL: not recorded. */
+struct held_out { const json_t *first, *kept; };
+struct held_out held_out_of(const struct card_facts *f);
+
+/* ---- card_weights.c: what results were measured on ------------------------------------------------------------------------------ */
+
+/* What the results' weights are: these; others of this directory; perhaps these, perhaps others of this directory; another model's. */
+enum measured_on { MEASURED_THIS, MEASURED_OTHER_TIME, MEASURED_UNKNOWN_TIME, MEASURED_ANOTHER };
+void      facts_find_weights(struct card_facts *f);                                  /* after the evaluations: reads all weights if one of them names its own */
+enum measured_on facts_measured_on(const struct card_facts *f, const struct eval_record *r);
 
 /* ---- card_svg.c: curves ------------------------------------------------------------------------------------------------------- */
 

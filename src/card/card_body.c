@@ -49,12 +49,18 @@ static void cell_count(struct sheet *s, const json_t *o, const char *key)
 static void put_summary(struct sheet *s, const struct card_facts *f)
 {
     static const char *const forms[] = { "An adapter (LoRA)", "A model", "A model in one file (GGUF)" };
-    const char *loss = text_member(json_object_get(f->training, "recipe"), "loss_type"), *base = f->base_hub ? f->base_hub : f->base_name ? f->base_name : "";
+    const char *base = f->base_hub ? f->base_hub : f->base_name ? f->base_name : "";
+    size_t n_earlier = json_array_size(f->trainings) ? json_array_size(f->trainings) - 1 : 0;
     struct buf text;
     buf_init(&text, 0);
     buf_puts(&text, forms[f->form]);
     if (*base) buf_printf(&text, " made from %s", base);
-    if (f->training) buf_printf(&text, ", trained for %.0f steps on dialogues (%s)", real_member(f->training, "steps"), strcmp(loss, "dpo") == 0 ? "preferences, DPO" : strcmp(loss, "orpo") == 0 ? "preferences, ORPO" : "supervised");
+    if (f->training) {
+        buf_puts(&text, ", trained for ");
+        training_put_length(&text, f->training);
+        buf_printf(&text, ", on dialogues (%s)", training_kind(f->training));
+        if (n_earlier) buf_printf(&text, ", after %zu earlier training run%s", n_earlier, n_earlier == 1 ? "" : "s");
+    }
     sheet_text(s, "%s.", text.data);
     sheet_text(s, "This page was written by starchat %s from what was stored and measured. What is not known is said to be unknown; nothing was filled in by hand.", SC_VERSION);
     buf_release(&text);
@@ -214,6 +220,21 @@ static void put_data(struct sheet *s, const struct card_facts *f)
 
 /* ---- evaluation, judges ------------------------------------------------------------------------------------------------------------------- */
 
+static void put_measured_on(struct sheet *s, enum measured_on what, const char *name)
+{
+    switch (what) {
+    case MEASURED_THIS: sheet_part(s, "This model"); break;
+    case MEASURED_ANOTHER: sheet_part(s, "Another model, for comparison: %s", name); break;
+    case MEASURED_OTHER_TIME:
+        sheet_part(s, "Of other weights: %s", name);
+        sheet_text(s, "The digests in these results are not those of this model's files: they were measured before or after it, or on another base, and are no results of this model.");
+        break;
+    default:
+        sheet_part(s, "Of weights before or after these: not known: %s", name);
+        sheet_text(s, "These results name the place of this model but no digests of weights, and weights of a place can be replaced. They are not taken for this model's.");
+    }
+}
+
 static void put_evaluations(struct sheet *s, const struct card_facts *f)
 {
     sheet_heading(s, "Evaluation");
@@ -222,8 +243,7 @@ static void put_evaluations(struct sheet *s, const struct card_facts *f)
         const json_t *config = json_object_get(f->eval[i].all, "config");
         const char *path = text_member(json_object_get(config, "model"), "path"), *adapter = text_member(json_object_get(config, "model"), "adapter");
         const char *name = lineage_base_name(*adapter ? adapter : path);
-        if (facts_is_of(f, &f->eval[i])) sheet_part(s, "This model");
-        else sheet_part(s, "Another model, for comparison: %s", *name ? name : "unnamed");
+        put_measured_on(s, facts_measured_on(f, &f->eval[i]), *name ? name : "unnamed");
         sheet_text(s, "By the rules of lm-evaluation-harness; %s, seed %.0f.", *text_member(config, "program") ? text_member(config, "program") : "program not recorded", real_member(config, "seed"));
         eval_score_tables(s, &f->eval[i]);
     }

@@ -103,21 +103,20 @@ static char *title_of(const char *directory, const sc_card_config *c)
 
 /* ---- where it all comes from ------------------------------------------------------------------------------------------------------- */
 
-const json_t *lineage_training(const json_t *record)
+/* The built-in model that came as a package of Python, which has no name of the Hub for a source. A name alone tells nothing: any directory can be called so. */
+static const struct builtin_model *packaged(const json_t *origin)
 {
-    size_t i;
-    const json_t *origin, *found;
-    if (strcmp(text_member(record, "step"), "train") == 0) return record;
-    json_array_foreach(json_object_get(record, "inputs"), i, origin)
-        if ((found = lineage_training(json_object_get(origin, "made"))) != NULL) return found;
-    return NULL;
+    static const char prefix[] = "pypi:";
+    const char *source = text_member(origin, "source");
+    const struct builtin_model *b = json_object_get(origin, "made") || strncmp(source, prefix, strlen(prefix)) != 0 ? NULL : builtin_find(text_member(origin, "name"));
+    return b && b->package && strcmp(source + strlen(prefix), b->package) == 0 ? b : NULL;
 }
 
 /* Its name on the Hub; NULL: unknown. */
 static const char *hub_of(const json_t *origin)
 {
     const char *source = text_member(origin, "source");
-    const struct builtin_model *builtin = builtin_find(text_member(origin, "name"));
+    const struct builtin_model *builtin = packaged(origin);
     if (repo_id_is_valid(source, strlen(source))) return source;
     return builtin ? builtin->repo : NULL;
 }
@@ -162,7 +161,8 @@ void facts_find_base(struct card_facts *f)
 {
     bool is_drawn = false;
     const char *in_adapter = text_member(f->adapter, "base_model_name_or_path"), *step = text_member(f->record, "step");
-    f->training = lineage_training(f->record);
+    f->trainings = trainings_of(f->record);
+    f->training = json_array_get(f->trainings, 0);
     f->base = base_of(f->training ? f->training : f->record, &is_drawn);
     if (is_drawn) f->base = nearest_of(f->training ? f->training : f->record);
     f->is_drawn = is_drawn;
@@ -269,19 +269,6 @@ static sc_status read_measured(struct card_facts *f, sc_error *err)
     return add_found(f, !names_evals, !names_judges, err);
 }
 
-bool facts_is_of(const struct card_facts *f, const struct eval_record *r)
-{
-    const json_t *model = json_object_get(json_object_get(r->all, "config"), "model");
-    const char *adapter = text_member(model, "adapter"), *path = *adapter ? adapter : text_member(model, "path");
-    char *here = realpath(f->directory, NULL), *gguf = f->gguf ? path_join(f->directory, f->gguf) : NULL, *file = gguf ? realpath(gguf, NULL) : NULL, *there = realpath(path, NULL);
-    bool is = here && *path && ((there && (strcmp(here, there) == 0 || (file && strcmp(file, there) == 0))) || (!there && strcmp(lineage_base_name(path), lineage_base_name(here)) == 0));
-    free(here);
-    free(file);
-    free(there);
-    mem_free(gguf);
-    return is;
-}
-
 /* ---- all of it ------------------------------------------------------------------------------------------------------------------------------- */
 
 static sc_status read_all(struct card_facts *f, sc_error *err)
@@ -295,7 +282,9 @@ static sc_status read_all(struct card_facts *f, sc_error *err)
     f->events = read_events(f->directory);
     facts_find_base(f);
     read_template(f);
-    return read_measured(f, err);
+    TRY(read_measured(f, err));
+    facts_find_weights(f);
+    return SC_OK;
 }
 
 sc_status facts_read(struct card_facts *f, const char *directory, const sc_card_config *c, sc_error *err)
@@ -317,7 +306,7 @@ void facts_release(struct card_facts *f)
     if (f->has_template) chat_template_release(&f->template);
     char *const texts[] = { f->title, f->gguf, f->base_hub, f->base_name, f->licence, f->template_name };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) mem_free(texts[i]);
-    json_t *const values[] = { f->record, f->adapter, f->config, f->events };
+    json_t *const values[] = { f->record, f->adapter, f->config, f->events, f->trainings, f->weights, f->gguf_weights };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) json_decref(values[i]);
     *f = (struct card_facts){ 0 };
 }

@@ -131,7 +131,7 @@ static void put_index(struct buf *out, const struct card_facts *f)
     bool any = false;
     buf_init(&results, 0);
     for (size_t i = 0; i < f->n_eval; i++)
-        if (facts_is_of(f, &f->eval[i]))
+        if (facts_measured_on(f, &f->eval[i]) == MEASURED_THIS)
             json_object_foreach(json_object_get(f->eval[i].all, "results"), task, scores) any |= put_task(&results, &f->eval[i], task, scores);
     if (any) {
         buf_puts(out, "model-index:\n- name: ");
@@ -142,12 +142,16 @@ static void put_index(struct buf *out, const struct card_facts *f)
     buf_release(&results);
 }
 
-/* The Hub's identifiers are lower case without blanks; what is none becomes "other" with the name beside it. */
+/* The Hub's identifiers are lower case without blanks ("Apache-2.0" is one in other letters); what is none becomes "other" with the name beside it. */
 static void put_licence(struct buf *out, const char *licence)
 {
-    bool is_identifier = strspn(licence, "abcdefghijklmnopqrstuvwxyz0123456789.-") == strlen(licence);
-    put_line(out, "license", is_identifier ? licence : "other");
+    char *low = mem_strdup(licence);
+    for (char *p = low; *p; p++)
+        if (*p >= 'A' && *p <= 'Z') *p = (char)(*p - 'A' + 'a');
+    bool is_identifier = strspn(low, "abcdefghijklmnopqrstuvwxyz0123456789.-") == strlen(low);
+    put_line(out, "license", is_identifier ? low : "other");
     if (!is_identifier) put_line(out, "license_name", licence);
+    mem_free(low);
 }
 
 void card_header(struct buf *out, const struct card_facts *f)

@@ -39,12 +39,12 @@ static void put_size(struct sheet *s, const struct card_facts *f)
 
 static void put_training(struct sheet *s, const struct card_facts *f)
 {
-    const json_t *recipe = json_object_get(f->training, "recipe"), *data = data_of(f->training), *counts = json_object_get(data, "counts"), *one;
-    const char *loss = text_member(recipe, "loss_type"), *code, *first = "";
+    const json_t *data = data_of(f->training), *counts = json_object_get(data, "counts"), *one;
+    const char *code, *first = "";
     double tokens = real_member(f->training, "tokens"), all = real_member(json_object_get(json_object_get(data, "splits"), "train"), "tokens"), most = 0;
     if (!f->training) return;
     if (all > 0) item(s, "Training read %.0f tokens of dialogues, %.2f times the %.0f that there are: what is not in the base and not in them it does not know.", tokens, tokens / all, all);
-    if (strcmp(loss, "dpo") != 0 && strcmp(loss, "orpo") != 0) item(s, "It was trained to imitate answers alone. No preferences of people were trained (neither DPO nor ORPO), so nothing taught it which of two answers is better, or when to refuse.");
+    if (!trainings_have_preferences(f->trainings)) item(s, "In all that is recorded here it was trained to imitate answers alone. No preferences of people were trained (neither DPO nor ORPO), so nothing recorded here taught it which of two answers is better, or when to refuse.");
     json_object_foreach(json_object_get(counts, "per_language"), code, one)
         if (real_member(one, "dialogues") > most) { most = real_member(one, "dialogues"); first = code; }
     bool is_known = *first && strlen(first) <= 3;
@@ -54,17 +54,13 @@ static void put_training(struct sheet *s, const struct card_facts *f)
 
 static void put_held_out(struct sheet *s, const struct card_facts *f)
 {
-    const json_t *first = NULL, *last = NULL, *event;
-    size_t i;
-    json_array_foreach(f->events, i, event) {
-        if (strcmp(text_member(event, "event"), "eval") != 0 || !json_is_number(json_object_get(event, "loss"))) continue;
-        if (!first) first = event;
-        last = event;
-    }
-    if (!first) { item(s, "No loss on held-out dialogues is recorded here, so nothing tells learning from learning by heart."); return; }
-    double before = real_member(first, "loss"), after = real_member(last, "loss");
-    item(s, "Loss on held-out dialogues went from %.4f to %.4f%s. It tells how well such texts are predicted, not whether answers are right.", before, after,
-         after < before ? "" : ": training made it no better by this measure");
+    struct held_out h = held_out_of(f);
+    if (!h.first) { item(s, "No loss on held-out dialogues is recorded here, so nothing tells learning from learning by heart."); return; }
+    if (!h.kept) { item(s, "Losses on held-out dialogues are recorded here, but none of the weights that were kept (step %.0f).", real_member(f->training, "weights_of_step")); return; }
+    double before = real_member(h.first, "loss"), after = real_member(h.kept, "loss");
+    if (h.first == h.kept) item(s, "Loss on held-out dialogues is %.4f, and none of before is recorded. It tells how well such texts are predicted, not whether answers are right.", after);
+    else item(s, "Loss on held-out dialogues went from %.4f to %.4f (step %.0f, whose weights these are)%s. It tells how well such texts are predicted, not whether answers are right.", before, after, real_member(h.kept, "step"),
+              after < before ? "" : ": training made it no better by this measure");
 }
 
 static void put_contamination(struct sheet *s, const struct card_facts *f)
@@ -84,7 +80,7 @@ static void put_unmeasured(struct sheet *s, const struct card_facts *f)
 {
     struct buf b;
     bool is_evaluated = false;
-    for (size_t i = 0; i < f->n_eval; i++) is_evaluated |= facts_is_of(f, &f->eval[i]);
+    for (size_t i = 0; i < f->n_eval; i++) is_evaluated |= facts_measured_on(f, &f->eval[i]) == MEASURED_THIS;
     buf_init(&b, 0);
     if (!is_evaluated) buf_puts(&b, "how it does on benchmarks; ");
     if (!f->n_judge) buf_puts(&b, "how judges see its answers; ");

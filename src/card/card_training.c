@@ -5,6 +5,8 @@
 
 /* What a busy core of a processor takes, socket and all its parts shared out: from servers with many cores to desktops with few. An assumption, and named as one. */
 static const double WATTS_LOW = 4, WATTS_HIGH = 16;
+/* Of the metered time: less than this left over is opening and closing, and not told. */
+static const double LEFT_SHARE = 0.02;
 
 static void time_put(char *out, size_t bytes, double seconds)
 {
@@ -35,20 +37,30 @@ static void row(struct sheet *s, const char *key, const char *value)
     sheet_row_end(s);
 }
 
-static void put_energy(struct sheet *s, const json_t *cost, double ranks)
+/* The counters' own words, and how much of the time they were followed for. */
+static void put_metered(struct sheet *s, const json_t *cost, double ranks)
 {
     const json_t *energy = json_object_get(cost, "energy");
+    double metered = real_member(energy, "seconds"), left = real_member(cost, "wall_seconds") - metered;
+    char text[600], amount[80], span[40], rest[160] = "", rest_span[40];
+    energy_put(amount, sizeof amount, NULL, real_member(energy, "joules"));
+    time_put(span, sizeof span, metered);
+    time_put(rest_span, sizeof rest_span, left);
+    if (left > LEFT_SHARE * metered) snprintf(rest, sizeof rest, "; not metered, so not in it: %s, in which the counters were read too seldom to be followed", rest_span);
+    snprintf(text, sizeof text, "%s in %s, measured: %.150s%s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", amount, span, text_member(energy, "method"),
+             ranks > 1 ? "; of the first machine alone" : "", rest);
+    row(s, "energy", text);
+}
+
+static void put_energy(struct sheet *s, const json_t *cost, double ranks)
+{
     double processor = real_member(cost, "processor_seconds") * ranks, low = processor * WATTS_LOW;
-    char text[500], span[40], amount[80];
-    if (energy) energy_put(amount, sizeof amount, NULL, real_member(energy, "joules"));
-    else energy_put(amount, sizeof amount, &low, processor * WATTS_HIGH);
-    if (energy) {
-        time_put(span, sizeof span, real_member(energy, "seconds"));
-        snprintf(text, sizeof text, "%s in %s, measured: %.150s%s. Losses of the power supply, disks and cooling are not in it, other programs of the machine are.", amount, span, text_member(energy, "method"),
-                 ranks > 1 ? "; of the first machine alone" : "");
-    } else
-        snprintf(text, sizeof text, "%s, an estimate: no energy counter of the processor could be read. It is the processor time above at %.0f to %.0f W for a busy core, an assumption that covers large servers "
-                                    "and desktops; memory, losses of the power supply and cooling are not in it.", amount, WATTS_LOW, WATTS_HIGH);
+    char text[600], amount[80], times[80] = "";
+    if (json_object_get(cost, "energy")) { put_metered(s, cost, ranks); return; }
+    energy_put(amount, sizeof amount, &low, processor * WATTS_HIGH);
+    if (ranks > 1) snprintf(times, sizeof times, ", which is that of the first process, times %.0f processes", ranks);
+    snprintf(text, sizeof text, "%s, an estimate: no energy counter of the processor could be read, or not often enough to be followed. It is the processor time above%s, at %.0f to %.0f W for a busy core, an assumption that "
+                                "covers large servers and desktops; memory, losses of the power supply and cooling are not in it.", amount, times, WATTS_LOW, WATTS_HIGH);
     row(s, "energy", text);
 }
 
@@ -79,31 +91,51 @@ static void put_machine(struct sheet *s, const json_t *training)
     sheet_table_end(s);
 }
 
-static const json_t *eval_at(const json_t *events, bool last)
-{
-    const json_t *found = NULL, *event;
-    size_t i;
-    json_array_foreach(events, i, event)
-        if (strcmp(text_member(event, "event"), "eval") == 0 && json_is_number(json_object_get(event, "loss"))) {
-            found = event;
-            if (!last) break;
-        }
-    return found;
-}
-
-static void put_held_out(struct sheet *s, const json_t *events)
+static void put_held_out(struct sheet *s, const struct card_facts *f)
 {
     static const char *const columns[] = { "after step", ">loss on held-out dialogues", ">95 % interval", ">perplexity", ">dialogues" };
-    const json_t *at[2] = { eval_at(events, false), eval_at(events, true) };
-    if (!at[0]) return;
+    const struct held_out h = held_out_of(f);
+    const json_t *const at[] = { h.first, h.kept == h.first ? NULL : h.kept };
+    if (!h.first) return;
     sheet_table(s, columns, 5);
-    for (size_t i = 0; i < 2 && (i == 0 || at[1] != at[0]); i++) {
-        sheet_cellf(s, false, "%.0f", real_member(at[i], "step"));
+    for (size_t i = 0; i < 2; i++) {
+        if (!at[i]) continue;
+        sheet_cellf(s, false, at[i] == h.kept ? "%.0f, whose weights these are" : "%.0f", real_member(at[i], "step"));
         sheet_cellf(s, true, "%.4f", real_member(at[i], "loss"));
         sheet_cellf(s, true, "%.4f to %.4f", real_member(at[i], "low"), real_member(at[i], "high"));
         sheet_cellf(s, true, "%.2f", real_member(at[i], "perplexity"));
         sheet_cellf(s, true, "%.0f", real_member(at[i], "dialogues"));
         sheet_row_end(s);
+    }
+    sheet_table_end(s);
+}
+
+/* Runs whose result went into this one, by its base or adapter. */
+static void put_earlier(struct sheet *s, const json_t *trainings)
+{
+    static const char *const columns[] = { "trained for", "kind", "on", "ended" };
+    const json_t *one, *origin, *source;
+    size_t i, k, j;
+    if (json_array_size(trainings) < 2) return;
+    sheet_part(s, "Earlier training that is in these weights");
+    sheet_table(s, columns, 4);
+    json_array_foreach(trainings, i, one) {
+        struct buf length, data;
+        if (i == 0) continue;
+        buf_init(&length, 0);
+        buf_init(&data, 0);
+        training_put_length(&length, one);
+        json_array_foreach(json_object_get(one, "inputs"), k, origin)
+            if (strcmp(text_member(origin, "role"), "data") == 0)
+                json_array_foreach(json_object_get(json_object_get(origin, "dataset"), "sources"), j, source) buf_printf(&data, "%s%s", data.len ? ", " : "", text_member(source, "name"));
+        if (!data.len) buf_puts(&data, "not recorded");
+        sheet_cell(s, false, length.data, length.len);
+        sheet_cell(s, false, training_kind(one), strlen(training_kind(one)));
+        sheet_cell(s, false, data.data, data.len);
+        sheet_cellf(s, false, "%.30s", text_member(one, "ended"));
+        sheet_row_end(s);
+        buf_release(&length);
+        buf_release(&data);
     }
     sheet_table_end(s);
 }
@@ -125,7 +157,7 @@ void card_training(struct sheet *s, const struct card_facts *f)
     if (!f->training) return;
     sheet_heading(s, "Training");
     put_machine(s, f->training);
-    put_held_out(s, f->events);
+    put_held_out(s, f);
     put_curves(s, f->events);
     buf_init(&yaml, 0);
     yaml_put_object(&yaml, recipe);
@@ -133,4 +165,5 @@ void card_training(struct sheet *s, const struct card_facts *f)
     markdown_put_fence(&s->out, "yaml", yaml.data ? yaml.data : "", yaml.len);
     buf_puts(&s->out, "\n</details>\n");
     buf_release(&yaml);
+    put_earlier(s, f->trainings);
 }

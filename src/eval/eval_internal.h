@@ -251,5 +251,7 @@ sc_status eval_contamination(json_t **out, const struct eval_task_run *k, const 
 void    eval_set_result(json_t *out, const char *metric, const char *filter, const struct eval_result *r);      /* "acc,none", "acc_stderr,none"; r NULL: "N/A" */
 json_t *eval_samples(const struct eval_task_run *k);
 json_t *eval_results(const struct eval_run *r);
+/* Digests (SHA-256) of the files that the tensors lie in, as results name them: config.model.weights, and adapter_weights of an adapter. The caller's. Reads all of them. */
+json_t *eval_weights_of(const struct model_file *m);
 
 #endif

@@ -251,12 +251,22 @@ static void add_groups(json_t *groups, json_t *subtasks, const struct eval_run *
 
 /* ---- everything --------------------------------------------------------------------------------------------------------------------------------- */
 
+json_t *eval_weights_of(const struct model_file *m)
+{
+    json_t *out = json_array();
+    char hex[65];
+    for (size_t i = 0; model_file_digest(hex, m, i); i++) json_array_append_new(out, json_string(hex));
+    return out;
+}
+
 static json_t *model_record(const struct eval_run *r)
 {
     const sc_model *m = r->model;
     if (!m) return json_null();
     json_t *out = json_pack("{s:s, s:s, s:I, s:I}", "path", m->file->path, "architecture", m->model.config.arch->name, "parameters", (json_int_t)m->model.parameters, "context", (json_int_t)m->model.config.context);
     if (m->adapter) json_object_set_new(out, "adapter", json_string(m->adapter->path));
+    json_object_set_new(out, "weights", eval_weights_of(m->file));
+    if (m->adapter) json_object_set_new(out, "adapter_weights", eval_weights_of(m->adapter));
     struct sha256 s;
     char identity[65];
     sha256_begin(&s);

@@ -70,6 +70,8 @@ void      model_file_forget_keys(const struct model_file *m);
 /* Adds what tells this model from any other to a digest: sizes and times of its files, names, shapes and a sample of every
  * tensor, config and scalar keys. Tokenizer lists are left out. Reads a few bytes a tensor, not the weights. */
 void      model_file_identify(const struct model_file *m, struct sha256 *to);
+/* SHA-256 of the i-th of the files that its tensors lie in, as they were opened; false: there are not so many. Reads all of it. */
+bool      model_file_digest(char hex[65], const struct model_file *m, size_t i);
 const struct file_tensor *model_file_find(const struct model_file *m, const char *name);   /* NULL if absent */
 
 /* A PEFT adapter directory: `config` is its adapter_config.json, the tensors are those of adapter_model.safetensors; the

@@ -110,6 +110,22 @@ void model_file_identify(const struct model_file *m, struct sha256 *to)
     for (size_t i = 0; i < m->n_tensors; i++) identify_tensor(&m->tensors[i], to);
 }
 
+bool model_file_digest(char hex[65], const struct model_file *m, size_t i)
+{
+    enum { PIECE = 8 << 20 };
+    const struct format_private *p = m->private;
+    struct sha256 s;
+    if (i >= p->n_files) return false;
+    sha256_begin(&s);
+    for (size_t at = 0, n; at < p->files[i].size; at += n) {      /* read pages count as memory of the process: let go of them */
+        n = p->files[i].size - at < PIECE ? p->files[i].size - at : PIECE;
+        sha256_add(&s, p->files[i].data + at, n);
+        file_forget(p->files[i].data + at, n);
+    }
+    sha256_end(&s, hex);
+    return true;
+}
+
 void model_file_close(struct model_file *m)
 {
     if (!m) return;

@@ -101,6 +101,7 @@ static sc_status run_rows(struct eval_result *out, struct ratio *ratio, const st
         struct round round = { leaf, fill_round(e, &at, ranks), false, run_row, (void *)(uintptr_t)e };
         if (round.n) TRY(learner_round(e->l, &round, err));
         for (size_t k = 0; k < round.n; k++) count_row(out, ratio, e, k);
+        meter_tick(e->l->meter);
     }
     return SC_OK;
 }

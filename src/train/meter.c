@@ -1,5 +1,6 @@
 /* meter.c - what a run costs: processor time of this process, and energy where the kernel shows the processor's own counters (powercap, "RAPL": Linux
- * Documentation/power/powercap). A counter goes round after some minutes of full load, so it is read at every step. */
+ * Documentation/power/powercap). A counter goes round after some minutes of full load, so it is read at every step
+ * and between the rows of longer work; how often it went round between two reads that are far apart nobody can tell, so such a time counts as not metered. */
 #include "train/train_internal.h"
 
 #include <dirent.h>
@@ -32,6 +33,9 @@ static bool counts_alone(const char *root, const char *zone)
     return sscanf(zone, "intel-rapl:%d:%d%n", &package, &part, &end) == 2 && !zone[end] && strncmp(name, "dram", 4) == 0;
 }
 
+/* No processor or memory of one zone takes more than this, so before its counter has been round once no shorter time goes by. */
+static const double WATTS_MOST = 1000;
+
 static double processor_seconds(void)
 {
     struct timespec t;
@@ -60,6 +64,7 @@ void meter_add(struct meter *m, struct run_state *s)
         struct meter_zone *z = &m->zone[i];
         uint64_t is;
         if (!read_number(&is, m->root, z->name, "energy_uj")) { all = false; continue; }
+        if (now - m->clock > 1e-6 * (double)z->range / WATTS_MOST) all = false;
         joules += 1e-6 * (double)(is >= z->last ? is - z->last : is + z->range - z->last);
         z->last = is;
     }
@@ -69,4 +74,9 @@ void meter_add(struct meter *m, struct run_state *s)
     if (all) s->metered_seconds += now - m->clock;
     m->processor = processor;
     m->clock = now;
+}
+
+void meter_tick(struct meter *m)
+{
+    if (m) meter_add(m, m->to);
 }

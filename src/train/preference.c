@@ -106,6 +106,7 @@ static sc_status score_split(double *out, struct learner *l, const struct corpus
             leaf_fill_pair(&leaf[round.n], shard, row, false);
         }
         status = learner_round(l, &round, err);
+        meter_tick(l->meter);
         for (size_t k = 0; k < round.n; k++) {
             const struct pair_sums sums = sums_of(&leaf[k]);
             out[2 * (i + k)] = sums.log_p[0];

