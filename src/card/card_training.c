@@ -64,13 +64,10 @@ static void put_energy(struct sheet *s, const json_t *cost, double ranks)
     row(s, "energy", text);
 }
 
-static void put_machine(struct sheet *s, const json_t *training)
+static void put_cost(struct sheet *s, const json_t *training, const json_t *machine, const json_t *cost)
 {
-    static const char *const columns[] = { "", "" };
-    const json_t *machine = json_object_get(training, "machine"), *cost = json_object_get(training, "cost");
     char text[300], a[40], b[40];
     double ranks = real_member(machine, "ranks") > 0 ? real_member(machine, "ranks") : 1;
-    sheet_table(s, columns, 2);
     snprintf(text, sizeof text, "%.80s, %.0f cores, %.0f threads used, kernels %.20s; no GPU", text_member(machine, "processor"), real_member(machine, "cores"), real_member(machine, "threads"), text_member(machine, "kernels"));
     row(s, "hardware", text);
     snprintf(text, sizeof text, "%.0f%s", ranks, ranks > 1 ? " processes that worked together; figures here are of the first one" : " process");
@@ -86,6 +83,16 @@ static void put_machine(struct sheet *s, const json_t *training)
     time_put(a, sizeof a, real_member(cost, "processor_seconds"));
     row(s, "processor time", a);
     put_energy(s, cost, ranks);
+}
+
+static void put_machine(struct sheet *s, const json_t *training)
+{
+    static const char *const columns[] = { "", "" };
+    const json_t *machine = json_object_get(training, "machine"), *cost = json_object_get(training, "cost");
+    char text[120];
+    sheet_table(s, columns, 2);
+    if (machine || cost) put_cost(s, training, machine, cost);
+    else row(s, "machine, time, energy", "not in the record of a GGUF file; lineage.json of the run has them");
     snprintf(text, sizeof text, "starchat %.40s, seed %.0f", text_member(training, "program"), real_member(training, "seed"));
     row(s, "program", text);
     sheet_table_end(s);
@@ -132,7 +139,7 @@ static void put_earlier(struct sheet *s, const json_t *trainings)
         sheet_cell(s, false, length.data, length.len);
         sheet_cell(s, false, training_kind(one), strlen(training_kind(one)));
         sheet_cell(s, false, data.data, data.len);
-        sheet_cellf(s, false, "%.30s", text_member(one, "ended"));
+        sheet_cellf(s, false, "%.30s", *text_member(one, "ended") ? text_member(one, "ended") : "not recorded");
         sheet_row_end(s);
         buf_release(&length);
         buf_release(&data);

@@ -5,10 +5,20 @@
 
 /* ---- runs ------------------------------------------------------------------------------------------------------------------------- */
 
+/* Records of one training differ where one of them lies in a GGUF file, which leaves times out: the weights that it made are the same. */
+static const char *identity_of(const json_t *record)
+{
+    const json_t *file;
+    size_t i;
+    json_array_foreach(json_object_get(record, "outputs"), i, file)
+        if (strcmp(text_member(record, "step"), "train") == 0 && path_ends_with(text_member(file, "name"), ".safetensors") && *text_member(file, "sha256")) return text_member(file, "sha256");
+    return text_member(record, "sha256");
+}
+
 /* seen: digests as keys. Base and adapter of a merge may both go back to one run. */
 static void collect(json_t *out, json_t *seen, json_t *record)
 {
-    const char *digest = text_member(record, "sha256");
+    const char *digest = identity_of(record);
     json_t *inputs = json_object_get(record, "inputs"), *origin;
     size_t i;
     bool is_new = !*digest || !json_object_get(seen, digest);

@@ -232,6 +232,10 @@ def test_a_conversion_launders_no_changed_file():
     run("merge", "model", "run", "washed.gguf", "-q")
     run("convert", "washed.gguf", "clean.gguf", "--type", "q8_0", "-q")
     assert not lineage("clean.gguf")["changed"]
+    (SCRATCH / "alone").mkdir()
+    shutil.copy(SCRATCH / "clean.gguf", SCRATCH / "alone/clean.gguf")      # its record has no times, so its card claims none
+    text = run("card", "alone", "--print").stdout
+    assert "not in the record of a GGUF file" in text and " 0 cores" not in text and " J, an estimate" not in text, text
     overwrite(SCRATCH / "washed.gguf", -40, b"\x11\x22")
     run("convert", "washed.gguf", "clean.gguf", "--type", "q8_0", "--overwrite", "-q")
     run("convert", "washed.gguf", "clean", "--type", "f32", "-q")
