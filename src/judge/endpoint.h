@@ -48,7 +48,7 @@ void      cache_unclaim(struct cache *c, const char *key);
 
 /* ---- budget.c: what may be paid ------------------------------------------------------------------------------------------------------------- */
 
-/* Of this start. Tokens of a request that is on its way are reckoned high: a token for three bytes, and the longest answer. unusable: those of `calls` that were paid and gave nothing. */
+/* Of this start. Tokens of a request that is on its way are reckoned high: a token for each byte, and the longest answer. unusable: those of `calls` that were paid and gave nothing. */
 struct budget {
     int64_t most_calls; double most_cost, price_in, price_out;     /* 0: any; prices of 10^6 tokens */
     int64_t calls, unusable, kept, here, tokens_in, tokens_out; double cost; /* kept: from the cache; here: of models of here; both cost nothing */
