@@ -30,6 +30,24 @@ static char *resolved(const char *path)
     return copy;
 }
 
+/* The same for a root that may not exist yet: the front that does is resolved, so that a path is the same before and after. */
+static char *resolved_root(const char *path)
+{
+    char *front = mem_strdup(path), *real = NULL;
+    size_t n = strlen(front);
+    while (n && !(real = realpath(front, NULL)) && errno == ENOENT) {
+        while (n && front[n - 1] != '/') n--;
+        while (n > 1 && front[n - 1] == '/') n--;
+        front[n] = 0;
+    }
+    if (!n) real = realpath(".", NULL);
+    const char *rest = path + n + strspn(path + n, "/");
+    char *whole = !real ? mem_strdup(path) : *rest ? path_join(real, rest) : mem_strdup(real);
+    free(real);
+    mem_free(front);
+    return whole;
+}
+
 sc_status hub_cache_open(struct hub_cache *out, bool is_dataset, const char *repo, sc_error *err)
 {
     struct buf name;
@@ -42,8 +60,8 @@ sc_status hub_cache_open(struct hub_cache *out, bool is_dataset, const char *rep
     }
     buf_init(&name, 0);
     buf_printf(&name, "%s--%.*s--%s", is_dataset ? "datasets" : "models", (int)(slash - repo), repo, slash + 1);
-    char *locks = path_join(root, ".locks");
-    out->root = resolved(root);
+    out->root = resolved_root(root);
+    char *locks = path_join(out->root, ".locks");
     out->repo = path_join(out->root, name.data);
     out->locks = path_join(locks, name.data);
     mem_free(locks);

@@ -100,6 +100,48 @@ TEST(links_and_what_leads_out)
     hub_cache_release(&c);
 }
 
+TEST(roots_behind_links_and_without_a_slash)
+{
+    struct hub_cache c;
+    int lock;
+    char *real = below(test_scratch(), "a/much/longer/place"), *shorter = below(test_scratch(), "s"), *longer = below(test_scratch(), "a-link-whose-name-is-longer-than-what-it-leads-to"), *place = below(test_scratch(), "r");
+    CHECK_OK(path_make_directories(real, err));
+    CHECK_OK(path_make_directories(place, err));
+    CHECK(symlink(real, shorter) == 0 && symlink(place, longer) == 0);
+    const char *const roots[] = { shorter, longer };
+    for (size_t i = 0; i < 2; i++) {
+        setenv("HF_HUB_CACHE", roots[i], 1);
+        CHECK_OK(hub_cache_open(&c, false, "org/model", err));
+        CHECK_OK(hub_cache_lock(&lock, &c, BLOB, NULL, err));
+        char *there = below(i ? place : real, ".locks/models--org--model/" BLOB ".lock");
+        CHECK(path_exists(there));
+        close(lock);
+        mem_free(there);
+        hub_cache_release(&c);
+    }
+    /* The same path before the root is made and after; behind a link, and relative. */
+    char *part, *absent = below(shorter, "not/yet"), *wanted = below(real, "not/yet/models--org--model"), *relative = below(test_scratch(), "here/hub/models--org--model");
+    const char *const later[] = { absent, "here/hub" };
+    CHECK(chdir(test_scratch()) == 0);
+    for (size_t i = 0; i < 2; i++) {
+        setenv("HF_HUB_CACHE", later[i], 1);
+        for (int round = 0; round < 2; round++) {
+            CHECK_OK(hub_cache_open(&c, false, "org/model", err));
+            CHECK_STR(c.repo, i ? relative : wanted);
+            CHECK_OK(hub_cache_make(&part, &c, "blobs", err));
+            mem_free(part);
+            hub_cache_release(&c);
+        }
+    }
+    mem_free(absent);
+    mem_free(wanted);
+    mem_free(relative);
+    mem_free(real);
+    mem_free(shorter);
+    mem_free(longer);
+    mem_free(place);
+}
+
 TEST(pages_of_a_tree)
 {
     struct pull_plan p = { .revision = mem_strdup(COMMIT) };
