@@ -325,11 +325,16 @@ static sc_status fetch_model(struct pull *p, sc_error *err)
 static sc_status use_given_name(struct pull *p, sc_error *err)
 {
     const char *name = p->config->name;
-    if (p->config->link && p->source.kind != SOURCE_PATH) return FAIL(err, SC_E_ARGUMENT, "%s is fetched, so there is nothing to link to; --link is for a path", p->config->source);
+    if (p->config->link && p->source.kind != SOURCE_PATH) {
+        char *shown = p->source.kind == SOURCE_URL ? url_public(p->source.location) : mem_strdup(p->config->source);      /* an address may hold secrets */
+        sc_status refused = FAIL(err, SC_E_ARGUMENT, "%s is fetched, so there is nothing to link to; --link is for a path", shown ? shown : p->source.name);
+        mem_free(shown);
+        return refused;
+    }
     if (!name || !*name) return SC_OK;
     if (p->source.kind != SOURCE_PATH && p->source.kind != SOURCE_URL) return FAIL(err, SC_E_ARGUMENT, "%s has its name; --name is for a path or URL (`starchat alias NAME %s` gives another)", p->source.name, p->source.name);
     TRY(name_check(name, err));
-    if (builtin_find(name)) return FAIL(err, SC_E_ARGUMENT, "%s is a built-in name and means one model; take another for %s", name, p->config->source);
+    if (builtin_find(name)) return FAIL(err, SC_E_ARGUMENT, "%s is a built-in name and means one model; take another for %s", name, p->source.name);
     char *target = alias_target(p->home, name);
     sc_status status = target ? FAIL(err, SC_E_ARGUMENT, "%s is an alias of %.200s; take another name, or forget it with `starchat alias --remove %s`", name, target, name) : SC_OK;
     mem_free(target);

@@ -162,6 +162,17 @@ static sc_status free_downloads(struct freeing *f)
     return status;
 }
 
+/* A path whose very folder is missing may lie on a disk that is not mounted now. */
+static bool may_come_back(const char *target)
+{
+    const char *slash = target[0] == '/' ? strrchr(target, '/') : NULL;
+    if (!slash || slash == target) return false;
+    char *parent = mem_strndup(target, (size_t)(slash - target));
+    bool has_parent = path_is_directory(parent);
+    mem_free(parent);
+    return !has_parent;
+}
+
 static void free_alias(void *user, const char *name, const char *target)
 {
     struct freeing *f = user;
@@ -171,6 +182,7 @@ static void free_alias(void *user, const char *name, const char *target)
         sc_text_free(&path);
         return;
     }
+    if (may_come_back(target)) return;
     snprintf(why, sizeof why, "it stands for %.120s, which is gone", target);
     if (f->is_dry || alias_remove(f->home, name)) put_freed(f, name, "", 0, why);
 }

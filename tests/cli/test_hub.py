@@ -411,6 +411,30 @@ def test_links_out_of_the_cache(world, where):
     assert os.listdir(outside) == ["secret"]
 
 
+@each(name=["s", "a-link-with-a-name-that-is-far-longer-than-the-path-of-the-folder-to-which-it-leads"])
+def test_the_cache_behind_a_link(world, name):
+    (world.directory / "place/of/the/cache").mkdir(parents=True)
+    link = world.directory / name
+    link.symlink_to("place/of/the/cache")
+    same_files(world.pulled("org/model", HF_HUB_CACHE=str(link)).path)
+    assert world.run("rm", "org/model", HF_HUB_CACHE=str(link)).status == 0
+    assert not list(link.glob("models--*")) and not list((link / ".locks").iterdir())
+
+
+@each(variable=["HF_HOME", "HF_HUB_CACHE"])
+def test_a_relative_cache(world, variable):
+    env, root = {variable: "some/where"}, world.directory / "some/where" / ("hub" if variable == "HF_HOME" else "")
+    same_files(world.pulled("org/model", **env).path)
+    assert (root / "models--org--model/refs/main").exists()
+    assert world.run("rm", "org/model", **env).status == 0
+    assert not list(root.glob("models--*"))
+
+
+def test_link_of_an_address_shows_no_secret(world):
+    r = world.pull("https://user:secret@example.invalid/m.gguf?sig=hidden", "--link")
+    assert r.status == 1 and "https://example.invalid/m.gguf is fetched" in r.err and "secret" not in r.err and "hidden" not in r.err, r.err
+
+
 def test_link_to_elsewhere_is_not_used_offline(world):
     tree = tree_of(HF_FILES, [BIG])
     (world.directory / "weights").write_bytes(HF_FILES[BIG])
