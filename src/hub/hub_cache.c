@@ -300,6 +300,15 @@ static bool is_still_there(int fd, const char *path)
     return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
+int hub_cache_lock_now(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still_there(fd, path))) return fd;
+    close(fd);
+    errno = EWOULDBLOCK;
+    return -1;
+}
+
 sc_status hub_cache_lock(int *fd, const struct hub_cache *c, const char *blob, const struct http *h, sc_error *err)
 {
     struct buf path;
@@ -309,11 +318,10 @@ sc_status hub_cache_lock(int *fd, const struct hub_cache *c, const char *blob, c
     *fd = -1;
     sc_status status = make_inside(c, c->locks, err);
     while (status == SC_OK && *fd < 0) {
-        int lock = open(path.data, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-        if (lock < 0) status = FAIL(err, SC_E_IO, "cannot open %s: %s", path.data, strerror(errno));
-        else if (flock(lock, LOCK_EX | LOCK_NB) == 0 && is_still_there(lock, path.data)) *fd = lock;
-        else {
-            close(lock);
+        *fd = hub_cache_lock_now(path.data);
+        if (*fd < 0 && errno == ENOENT) status = make_inside(c, c->locks, err);         /* a removal took the empty folder away */
+        else if (*fd < 0 && errno != EWOULDBLOCK) status = FAIL(err, SC_E_IO, "cannot open %s: %s", path.data, strerror(errno));
+        else if (*fd < 0) {
             if (!was_told) http_note(h, "another process fetches the same file; waiting for it");
             was_told = true;
             struct timespec pause = { 0, 100 * 1000 * 1000 };

@@ -235,7 +235,7 @@ static sc_status check_room(const struct pull *p, sc_error *err)
 static sc_status fetch_files(struct pull *p, sc_error *err)
 {
     if (p->source.kind == SOURCE_HUB)
-        return cache_pull_fetch(&p->plan, &p->cache, &p->env, p->is_offline ? NULL : &p->http, (int)p->config->jobs, p->work, p->directory, err);
+        return cache_pull_fetch(&p->plan, &p->cache, &p->env, p->is_offline ? NULL : &p->http, (int)p->config->jobs, &(struct pull_place){ p->home, p->work, p->directory }, err);
     TRY(reconcile(p, err));
     if (p->source.kind != SOURCE_PATH) TRY(check_room(p, err));
     for (size_t i = 0; i < p->plan.n_files; i++) {
@@ -308,11 +308,11 @@ static sc_status fetch_model(struct pull *p, sc_error *err)
     TRY(fetch_files(p, err));
     sc_status status = check_model(p, err);
     if (status == SC_E_FORMAT || status == SC_E_UNSUPPORTED || status == SC_E_ARGUMENT) {   /* continuing cannot mend it */
-        if (p->source.kind == SOURCE_HUB) (void)cache_release(p->cache.repo, "", p->plan.files, p->plan.n_files, p->home, NULL);
+        if (p->source.kind == SOURCE_HUB) (void)cache_release(&(struct giving_back){ .repo = p->cache.repo, .commit = "", .files = p->plan.files, .n = p->plan.n_files, .home = p->home, .work = p->work }, NULL);
         (void)tree_remove(p->work, NULL);
     }
     TRY(status);
-    if (p->source.kind == SOURCE_HUB) TRY(cache_pull_publish(&p->plan, &p->cache, p->source.revision, err));
+    if (p->source.kind == SOURCE_HUB) TRY(cache_pull_publish(&p->plan, &p->cache, p->source.revision, p->work, err));
     TRY(write_manifest(p, err));
     TRY(publish(p, err));
     (void)unlinkat(p->work_fd, FETCHED_NAME, 0);          /* the manifest has it now; the directory is still the one opened */

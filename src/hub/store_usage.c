@@ -134,7 +134,7 @@ static sc_status free_download(struct freeing *f, const char *path, const char *
     sc_status status = SC_OK;
     if (s.newest <= f->oldest) {
         snprintf(why, sizeof why, "nothing was added for %.0f days", ((double)time(NULL) - s.newest) / 86400);
-        if (!f->is_dry) status = store_drop_work(f->home, path, f->err);
+        status = store_drop_work(f->home, path, f->is_dry, &s.freed, f->err);
         if (status == SC_OK) put_freed(f, name, path, s.freed, why);
     }
     close(fd);
