@@ -83,6 +83,8 @@ char *url_file_name(const char *url);                        /* last part of the
 void  url_escape(struct buf *out, const char *text, size_t len, bool keep_slash);
 bool  url_unescape(struct buf *out, const char *text, size_t len);   /* false: broken %XX or a NUL */
 char *header_etag(const char *value);                        /* without W/ and quotes                                 */
+bool  etag_is_weak(const char *value);                       /* W/"x": two versions may share it */
+bool  etag_is_strong(const char *value);                     /* "x" with its quotes, as If-Range takes it; others are neither */
 char *header_link_next(const char *value);                   /* target of rel="next"; NULL if none                    */
 bool  header_content_range(const char *value, uint64_t *first, uint64_t *total); /* "bytes 5-9/10"; total may be SIZE_UNKNOWN */
 bool  hex_is_valid(const char *text, size_t digits);         /* exactly so many hex digits and the end                */
@@ -155,6 +157,7 @@ struct http_request {
     const char *accept;                /* NULL: anything                                        */
     bool     is_head;                  /* follows redirects to the same server alone            */
     uint64_t range_from, range_to;     /* both 0: the whole; range_to 0: to the end; else its last byte */
+    const char *if_range;              /* of a range: the strong ETag that the file must still have, else all of it comes; NULL: not asked */
     struct http_body *body;            /* what is sent (hub_send.c); NULL: nothing, a GET or HEAD; follows 307 and 308 to the same server alone */
     size_t   max_body;                 /* of reply->body                                        */
     sc_status (*sink)(void *user, const struct http_reply *reply, const void *data, size_t len, sc_error *err); /* 2xx bodies */
@@ -193,6 +196,7 @@ struct hub_file {
     char *name;                /* plain file name in the model's directory              */
     char *path;                /* Hub: in the repository; NULL elsewhere                */
     char *url;
+    char *etag;                /* of a plain address: the ETag as the server sent it; NULL: none */
     uint64_t size;             /* SIZE_UNKNOWN until known                              */
     char sha256[65];           /* expected, "" if the source declares none; found later */
     char git_sha1[41];         /* of the git blob, "" if none                           */
