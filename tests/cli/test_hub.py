@@ -538,9 +538,9 @@ def test_links_out_of_the_cache(world, where):
 
 @each(name=["s", "a-link-with-a-name-that-is-far-longer-than-the-path-of-the-folder-to-which-it-leads"])
 def test_the_cache_behind_a_link(world, name):
-    (world.directory / "place/of/the/cache").mkdir(parents=True)
-    link = world.directory / name
-    link.symlink_to("place/of/the/cache")
+    (world.directory / "place/of/the/hub").mkdir(parents=True)
+    (world.directory / name).symlink_to("place/of/the")
+    link = world.directory / name / "hub"
     same_files(world.pulled("org/model", HF_HUB_CACHE=str(link)).path)
     assert world.run("rm", "org/model", HF_HUB_CACHE=str(link)).status == 0
     assert not list(link.glob("models--*")) and not list((link / ".locks").iterdir())

@@ -106,14 +106,15 @@ TEST(roots_behind_links_and_without_a_slash)
     int lock;
     char *real = below(test_scratch(), "a/much/longer/place"), *shorter = below(test_scratch(), "s"), *longer = below(test_scratch(), "a-link-whose-name-is-longer-than-what-it-leads-to"), *place = below(test_scratch(), "r");
     CHECK_OK(path_make_directories(real, err));
-    CHECK_OK(path_make_directories(place, err));
+    char *below_longer = below(longer, "hub"), *hub = below(place, "hub");
+    CHECK_OK(path_make_directories(hub, err));
     CHECK(symlink(real, shorter) == 0 && symlink(place, longer) == 0);
-    const char *const roots[] = { shorter, longer };
+    const char *const roots[] = { shorter, below_longer };
     for (size_t i = 0; i < 2; i++) {
         setenv("HF_HUB_CACHE", roots[i], 1);
         CHECK_OK(hub_cache_open(&c, false, "org/model", err));
         CHECK_OK(hub_cache_lock(&lock, &c, BLOB, NULL, err));
-        char *there = below(i ? place : real, ".locks/models--org--model/" BLOB ".lock");
+        char *there = below(i ? hub : real, ".locks/models--org--model/" BLOB ".lock");
         CHECK(path_exists(there));
         close(lock);
         mem_free(there);
@@ -139,6 +140,8 @@ TEST(roots_behind_links_and_without_a_slash)
     mem_free(real);
     mem_free(shorter);
     mem_free(longer);
+    mem_free(below_longer);
+    mem_free(hub);
     mem_free(place);
 }
 
