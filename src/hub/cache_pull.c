@@ -37,6 +37,21 @@ static void take_over_owned(struct pull_plan *p, const struct hub_cache *c, cons
     buf_release(&repo);
 }
 
+/* What another pull of this store has brought in, and no snapshot links to yet, is as much this one's: whichever of the two
+ * is given up last removes it. */
+static void share_claims(struct pull_plan *p, const struct hub_cache *c, const struct pull_place *place)
+{
+    json_t *pulls = json_object(), *linked = json_object();
+    (void)cache_pulls(pulls, place->home, c->repo, place->work);
+    cache_links(linked, c->repo);
+    for (size_t i = 0; i < p->n_files; i++) {
+        struct hub_file *f = &p->files[i];
+        if (json_is_true(json_object_get(pulls, f->blob)) && !json_object_get(linked, f->blob)) f->is_ours = true;
+    }
+    json_decref(pulls);
+    json_decref(linked);
+}
+
 struct owners { json_t *owned; const char *repo; };
 
 static void note_owned(void *user, const struct manifest *m, const char *directory)
@@ -67,6 +82,7 @@ static sc_status claim(struct pull_plan *p, const struct hub_cache *c, const str
         }
         mem_free(there);
     }
+    share_claims(p, c, place);
     if (status == SC_OK) status = fetched_write(p, c->repo, place->work, err);
     json_decref(linked);
     json_decref(o.owned);
@@ -110,6 +126,7 @@ sc_status cache_pull_fetch(struct pull_plan *p, const struct hub_cache *c, const
     TRY(claim(p, c, place, err));
     TRY(cache_mark(c, place->home, err));                  /* after the notes, which keep it in its place */
     TRY(cache_fetch(p, c, env, h, jobs, err));
+    share_claims(p, c, place);
     return link_files(p, c, place->work, err);
 }
 

@@ -77,7 +77,10 @@ size_t cache_pulls(json_t *used, const char *home, const char *repo, const char 
         buf_init(&of, 0);
         if (fetched_find(&of, &blobs, path) && strcmp(of.data, repo) == 0) {
             n++;
-            for (size_t i = 0; i < blobs.n_files; i++) (void)json_object_set_new_nocheck(used, blobs.files[i].blob, json_true());
+            for (size_t i = 0; i < blobs.n_files; i++) {
+                const struct hub_file *f = &blobs.files[i];
+                (void)json_object_set_new_nocheck(used, f->blob, json_boolean(f->is_ours || json_is_true(json_object_get(used, f->blob))));
+            }
         }
         plan_release(&blobs);
         buf_release(&of);

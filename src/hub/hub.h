@@ -321,7 +321,8 @@ sc_status cache_fetch(struct pull_plan *p, const struct hub_cache *c, const stru
 bool      fetched_read(struct buf *repo, struct pull_plan *blobs, const char *text, size_t len);
 bool      fetched_find(struct buf *repo, struct pull_plan *blobs, const char *work);     /* of a work directory; false: it has none */
 sc_status fetched_write(const struct pull_plan *p, const char *repo, const char *work, sc_error *err);
-/* Adds to `used` the blobs of all pulls under way in a store, besides the one in `work` (NULL: none). Returns how many pulls. */
+/* Adds to `used` the blobs of all pulls under way in a store, besides the one in `work` (NULL: none): true where one of
+ * them is to own the blob. Returns how many pulls. */
 size_t    cache_pulls(json_t *used, const char *home, const char *repo, const char *work);
 /* A store's mark in a repository's folder: a file that names the store, so that other stores spare what it uses. */
 #define CACHE_USERS ".starchat-users"

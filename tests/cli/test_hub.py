@@ -383,16 +383,19 @@ def test_removing_spares_what_another_client_has_locked(world):
 
 
 def test_disk_counts_what_it_frees(world):
-    start_and_kill(world, HF_FILES[BIG], "org/model", "org/model@main")
-    blobs = list(world.cache.glob("models--*/blobs/*"))
-    own = sum(p.stat().st_blocks * 512 for p in blobs)
-    for path in [*world.home.glob("tmp/*/*"), *world.home.glob("tmp/*")]:
-        os.utime(path, (1e9, 1e9))
-    dry = json.loads(world.run("disk", "--free", "--dry-run", "--json").out)
-    assert sorted(p for p in world.cache.glob("models--*/blobs/*")) == sorted(blobs) and own > 0
-    rows = json.loads(world.run("disk", "--free", "--json").out)
-    assert sum(r["bytes"] for r in rows) >= own and len(dry) == len(rows) == 2, rows
-    assert not list(world.cache.glob("models--*"))
+    names = ["org/model", "org/model@main", "org/model@" + COMMIT]
+    for n in (1, 3):
+        start_and_kill(world, HF_FILES[BIG], *names[:n])
+        blobs, work = sorted(world.cache.glob("models--*/blobs/*")), [*world.home.glob("tmp/*/*"), *world.home.glob("tmp/*")]
+        own = sum(p.stat().st_blocks * 512 for p in [*blobs, *work])
+        for path in work:
+            os.utime(path, (1e9, 1e9))
+        dry = json.loads(world.run("disk", "--free", "--dry-run", "--json").out)
+        assert sorted(world.cache.glob("models--*/blobs/*")) == blobs and len(dry) == n
+        assert n > 1 or dry[0]["bytes"] == own, (dry, own)
+        rows = json.loads(world.run("disk", "--free", "--json").out)
+        assert sum(r["bytes"] for r in rows) == own and len(rows) == n, (rows, own)
+        assert not list(world.cache.glob("models--*")), list(world.cache.rglob("*"))
 
 
 def test_models_stored_before_there_was_a_cache(world):
