@@ -183,6 +183,37 @@ TEST(pages_of_a_tree)
     hub_cache_release(&c);
 }
 
+TEST(notes_and_marks)
+{
+    static const char text[] = "/c/models--o--r\n" BLOB "\n+" SHA "\n=" BLOB "\n";
+    struct pull_plan p = { 0 };
+    struct buf repo;
+    buf_init(&repo, 0);
+    CHECK(fetched_read(&repo, &p, text, sizeof text - 1));
+    CHECK_STR(repo.data, "/c/models--o--r");
+    CHECK_INT(p.n_files, 3);
+    CHECK(p.files[0].is_ours && !p.files[0].is_sure && p.files[1].is_ours && p.files[1].is_sure && !p.files[2].is_ours);
+    CHECK_OK(fetched_write(&p, repo.data, test_scratch(), err));
+    char *path = below(test_scratch(), FETCHED_NAME), *home;
+    sc_text back;
+    CHECK_OK(file_read(&back, path, 1000, err));
+    CHECK_STR(back.data, text);
+    static const char *const bad[] = { "", "/r\n*" BLOB "\n", "/r\n+" BLOB "0\n", "/r\n=\n", "/r\n++" BLOB "\n" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        buf_clear(&repo);
+        CHECK(!fetched_read(&repo, &p, bad[i], strlen(bad[i])));
+    }
+    static const char name[] = "8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1";      /* sha256sum of "/" */
+    CHECK(store_mark_read(&home, name, "/", 1));
+    CHECK_STR(home, "/");
+    mem_free(home);
+    CHECK(!store_mark_read(&home, name, "/x", 2) && !store_mark_read(&home, name, "", 0) && !store_mark_read(&home, name, "x", 1) && !store_mark_read(&home, name, "/\0", 2));
+    sc_text_free(&back);
+    mem_free(path);
+    plan_release(&p);
+    buf_release(&repo);
+}
+
 TEST(parts_of_a_file)
 {
     CHECK_INT(parts_count(SIZE_UNKNOWN), 1);
