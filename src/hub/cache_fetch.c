@@ -98,6 +98,16 @@ static bool take(struct fetch *x, size_t *file, size_t *part)
     return has_more;
 }
 
+/* Under the lock: what an earlier run began and another client ended. */
+static void drop_partial(const struct fetch *x, const struct hub_file *f)
+{
+    struct buf name;
+    buf_init(&name, 0);
+    download_partial_name(&name, f);
+    (void)unlinkat(x->blobs, name.data, 0);
+    buf_release(&name);
+}
+
 /* The first to come locks the file, looks whether it is there by now, and opens it for all. */
 static sc_status open_file(struct fetch *x, size_t i, struct http *h, sc_error *err)
 {
@@ -107,9 +117,9 @@ static sc_status open_file(struct fetch *x, size_t i, struct http *h, sc_error *
     TRY(hub_cache_lock(&s->lock, x->cache, f->blob, h, err));
     TRY(look(&is_there, f, x->cache, x->plan->revision, h, err));
     if (is_there) {
+        if (f->is_new) drop_partial(x, f);
         transfer_skip(&x->transfer, f->size);
     } else {
-        f->is_ours = true;
         (void)unlinkat(x->blobs, f->blob, 0);            /* damaged, or a link to nothing */
         if (s->n_parts > 1) {
             TRY(parts_open(&s->parts, x->blobs, f, err));
@@ -217,6 +227,19 @@ static void run_workers(struct fetch *x, int jobs)
     for (int i = 0; i < n; i++) pthread_join(thread[i], NULL);
 }
 
+/* What another client fetched while this one waited for the lock is not ours. The same content under another name may
+ * have been fetched by this pull, though. */
+static void drop_claims(struct fetch *x)
+{
+    for (size_t i = 0; i < x->plan->n_files; i++) {
+        struct hub_file *f = &x->plan->files[i];
+        bool is_fetched = false;
+        if (x->files[i].stage != STAGE_THERE || !f->is_new) continue;
+        for (size_t k = 0; k < x->plan->n_files && !is_fetched; k++) is_fetched = x->files[k].stage == STAGE_OPEN && strcmp(x->plan->files[k].blob, f->blob) == 0;
+        f->is_ours = is_fetched;
+    }
+}
+
 static sc_status fetch_all(struct fetch *x, int jobs, sc_error *err)
 {
     char *blobs;
@@ -234,6 +257,7 @@ static sc_status fetch_all(struct fetch *x, int jobs, sc_error *err)
     pthread_mutex_init(&x->events, NULL);
     pthread_cond_init(&x->changed, NULL);
     run_workers(x, jobs);
+    drop_claims(x);
     for (size_t i = 0; i < x->plan->n_files; i++) close_file(&x->files[i]);
     if (x->status != SC_OK && err) *err = x->error;
     pthread_cond_destroy(&x->changed);

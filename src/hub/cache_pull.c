@@ -12,53 +12,80 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NOTES_MAX = 16 << 20 };
-
 static void mark_owned(struct pull_plan *p, const struct hub_file *owned, size_t n)
 {
     for (size_t i = 0; i < p->n_files; i++)
-        for (size_t k = 0; k < n && !p->files[i].is_ours; k++) p->files[i].is_ours = owned[k].is_ours && strcmp(p->files[i].blob, owned[k].blob) == 0;
+        for (size_t k = 0; k < n && !p->files[i].is_ours; k++) {
+            p->files[i].is_ours = owned[k].is_ours && strcmp(p->files[i].blob, owned[k].blob) == 0;
+            p->files[i].is_sure = p->files[i].is_ours && owned[k].is_sure;
+        }
 }
 
 /* What an earlier run of this pull, or the stored model that is replaced, brought into the cache. */
-static void take_over_owned(struct pull_plan *p, const struct hub_cache *c, const char *work, const char *stored)
+static void take_over_owned(struct pull_plan *p, const struct hub_cache *c, const struct pull_place *place)
 {
-    char *path = path_join(work, FETCHED_NAME);
-    sc_text text = { 0 };
     struct buf repo;
     struct pull_plan blobs = { 0 };
     struct manifest m;
     buf_init(&repo, 0);
-    if (file_read(&text, path, NOTES_MAX, NULL) == SC_OK && fetched_read(&repo, &blobs, text.data ? text.data : "", text.len) && strcmp(repo.data, c->repo) == 0)
-        mark_owned(p, blobs.files, blobs.n_files);
-    if (manifest_read(&m, stored, NULL) == SC_OK) {
+    if (fetched_find(&repo, &blobs, place->work) && strcmp(repo.data, c->repo) == 0) mark_owned(p, blobs.files, blobs.n_files);
+    if (manifest_read(&m, place->stored, NULL) == SC_OK) {
         if (strcmp(m.cache, c->repo) == 0) mark_owned(p, m.files, m.n_files);
         manifest_release(&m);
     }
     plan_release(&blobs);
     buf_release(&repo);
-    sc_text_free(&text);
-    mem_free(path);
 }
 
-/* Writes down which blobs are to be this program's own before the first is fetched. */
-static sc_status write_notes(struct pull_plan *p, const struct hub_cache *c, const char *work, sc_error *err)
+/* What another pull of this store has brought in, and no snapshot links to yet, is as much this one's: whichever of the two
+ * is given up last removes it. */
+static void share_claims(struct pull_plan *p, const struct hub_cache *c, const struct pull_place *place)
 {
-    struct buf text;
-    char *path = path_join(work, FETCHED_NAME);
-    sc_status status = SC_OK;
-    buf_init(&text, 0);
-    buf_printf(&text, "%s\n", c->repo);
+    json_t *pulls = json_object(), *linked = json_object();
+    (void)cache_pulls(pulls, place->home, c->repo, place->work);
+    cache_links(linked, c->repo);
+    for (size_t i = 0; i < p->n_files; i++) {
+        struct hub_file *f = &p->files[i];
+        if (json_is_true(json_object_get(pulls, f->blob)) && !json_object_get(linked, f->blob)) f->is_ours = true;
+    }
+    json_decref(pulls);
+    json_decref(linked);
+}
+
+struct owners { json_t *owned; const char *repo; };
+
+static void note_owned(void *user, const struct manifest *m, const char *directory)
+{
+    const struct owners *o = user;
+    (void)directory;
+    for (size_t i = 0; strcmp(m->cache, o->repo) == 0 && i < m->n_files; i++)
+        if (m->files[i].is_ours) (void)json_object_set_new_nocheck(o->owned, m->files[i].blob, json_true());
+}
+
+/* Decides which blobs are to be this program's own, and writes it down before the first is fetched. What a snapshot links
+ * to already is another client's, also where an earlier run had meant to fetch it, unless a stored model owns it. */
+static sc_status claim(struct pull_plan *p, const struct hub_cache *c, const struct pull_place *place, sc_error *err)
+{
+    struct owners o = { json_object(), c->repo };
+    json_t *linked = json_object();
+    sc_status status = store_walk(place->home, note_owned, &o, err);
+    cache_links(linked, c->repo);
     for (size_t i = 0; i < p->n_files && status == SC_OK; i++) {
+        struct hub_file *f = &p->files[i];
         char *there;
-        status = hub_cache_find_file(&there, c, p->revision, &p->files[i], err);
-        if (status == SC_OK && !there) p->files[i].is_ours = true;
-        if (p->files[i].is_ours && p->files[i].blob[0]) buf_printf(&text, "%s\n", p->files[i].blob);
+        status = hub_cache_find_file(&there, c, p->revision, f, err);
+        if (json_object_get(linked, f->blob) && !json_object_get(o.owned, f->blob) && !f->is_sure) {
+            if (there && f->is_ours) cache_drop_partial(c->repo, f);
+            f->is_ours = false;
+        } else if (status == SC_OK && !there) {
+            f->is_new = f->is_ours = true;
+        }
         mem_free(there);
     }
-    if (status == SC_OK) status = file_write(path, text.data, text.len, err);
-    mem_free(path);
-    buf_release(&text);
+    share_claims(p, c, place);
+    if (status == SC_OK) status = fetched_write(p, c->repo, place->work, err);
+    json_decref(linked);
+    json_decref(o.owned);
     return status;
 }
 
@@ -92,17 +119,22 @@ static sc_status link_files(const struct pull_plan *p, const struct hub_cache *c
     return SC_OK;
 }
 
-sc_status cache_pull_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, const char *work, const char *stored, sc_error *err)
+sc_status cache_pull_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, const struct pull_place *place, sc_error *err)
 {
-    TRY(empty_work(work, err));
-    take_over_owned(p, c, work, stored);
-    TRY(write_notes(p, c, work, err));
+    TRY(empty_work(place->work, err));
+    take_over_owned(p, c, place);
+    TRY(claim(p, c, place, err));
+    TRY(cache_mark(c, place->home, err));                  /* after the notes, which keep it in its place */
     TRY(cache_fetch(p, c, env, h, jobs, err));
-    return link_files(p, c, work, err);
+    share_claims(p, c, place);
+    return link_files(p, c, place->work, err);
 }
 
-sc_status cache_pull_publish(const struct pull_plan *p, const struct hub_cache *c, const char *revision, sc_error *err)
+sc_status cache_pull_publish(struct pull_plan *p, const struct hub_cache *c, const char *revision, const char *work, sc_error *err)
 {
+    /* From here on links to our own blobs are no sign of another client. */
+    for (size_t i = 0; i < p->n_files; i++) p->files[i].is_sure = p->files[i].is_ours;
+    TRY(fetched_write(p, c->repo, work, err));
     for (size_t i = 0; i < p->n_files; i++)
         if (p->files[i].blob[0]) TRY(hub_cache_link(c, p->revision, &p->files[i], err));
     (void)hub_cache_set_listing(c, p->revision, p->listing, NULL);       /* as the reference: best effort */

@@ -1,6 +1,7 @@
 /* cache_release.c - takes out of huggingface_hub's cache what this program brought in and nothing else uses: links of the
  * snapshot, blobs that no other snapshot links to, then what has become empty. What another stored model uses stays and is
- * that model's from then on; what was in the cache before is never touched. */
+ * that model's from then on, also one of another store that left its mark; what a pull under way uses stays, and what was in
+ * the cache before is never touched. */
 #include "hub/hub.h"
 
 #include <dirent.h>
@@ -15,11 +16,15 @@ enum { DEPTH_MAX = 8 };
 /* ---- who else uses a blob -------------------------------------------------------------------------------------------------------- */
 
 struct release {
-    const char *repo, *commit;
-    const struct hub_file *files; size_t n;
-    json_t *ours, *paths;      /* blob, path -> its place in files */
+    struct giving_back *g;
+    char *home;                /* the store's, resolved                          */
+    json_t *ours, *paths;      /* blob, path -> its place in files               */
+    json_t *used;              /* blobs that snapshots and pulls under way use   */
     bool *is_stored;           /* by files: another stored model has the blob    */
     bool *has_link;            /* and even the same path of the same snapshot    */
+    size_t n_models, n_pulls;  /* of the store, that use the repository's folder */
+    size_t n_foreign;          /* pulls of other stores                          */
+    bool is_kept;              /* another store cannot be read: all stays        */
 };
 
 /* Notes in `used` the blobs to which links below a directory lead; `parent` is taken over. */
@@ -40,22 +45,46 @@ static void links_below(json_t *used, int parent, int depth)
     if (d) closedir(d);
 }
 
+void cache_links(json_t *used, const char *repo)
+{
+    char *snapshots = path_join(repo, "snapshots");
+    links_below(used, open(snapshots, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0);
+    mem_free(snapshots);
+}
+
 /* A stored model with the same blobs becomes their owner. */
 static void release_visit(void *user, const struct manifest *m, const char *directory)
 {
     struct release *r = user;
     bool is_changed = false;
-    if (strcmp(m->cache, r->repo) != 0) return;
+    if (strcmp(m->cache, r->g->repo) != 0) return;
+    r->n_models++;
     for (size_t i = 0; i < m->n_files; i++) {
         const json_t *place = json_object_get(r->ours, m->files[i].blob);
         if (!place) continue;
         is_changed = is_changed || !m->files[i].is_ours;
         m->files[i].is_ours = true;
         r->is_stored[json_integer_value(place)] = true;
-        place = strcmp(m->revision, r->commit) == 0 ? json_object_get(r->paths, m->files[i].path) : NULL;
+        place = strcmp(m->revision, r->g->commit) == 0 ? json_object_get(r->paths, m->files[i].path) : NULL;
         if (place) r->has_link[json_integer_value(place)] = true;
     }
-    if (is_changed) (void)manifest_write(m, directory, NULL);   /* where it fails the blobs stay, which harms nobody */
+    if (is_changed && !r->g->is_dry) (void)manifest_write(m, directory, NULL);   /* where it fails the blobs stay, which harms nobody */
+}
+
+/* Another store with a mark: its models and pulls count as this store's do. A mark of a store that is gone is removed. */
+static void foreign_visit(void *user, const char *home)
+{
+    struct release *r = user;
+    struct stat st;
+    if (strcmp(home, r->home) == 0) return;
+    if (stat(home, &st) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        if (!r->g->is_dry) cache_unmark(r->g->repo, home);
+        return;
+    }
+    size_t own = r->n_models;
+    r->is_kept = store_walk(home, release_visit, r, NULL) != SC_OK || r->is_kept;
+    r->n_models = own;
+    r->n_foreign += cache_pulls(r->used, home, r->g->repo, NULL);
 }
 
 /* ---- taking away ------------------------------------------------------------------------------------------------------------------- */
@@ -99,8 +128,9 @@ static char *below(const char *repo, const char *part, const char *name)
     return b.data;
 }
 
-/* What is left of a repository whose snapshot is gone, and of the repository when nothing is left. */
-static void tidy(const char *repo, const char *commit)
+/* What is left of a repository whose snapshot is gone, and of the repository when nothing is left and no pull is about to
+ * put something there. */
+static void tidy(const char *repo, const char *commit, bool is_unused)
 {
     static const char *const parts[] = { "trees", ".no_exist", "snapshots", "blobs", "refs" };
     char *snapshot = below(repo, "snapshots", commit), *listing = below(repo, "trees", commit), *absent = below(repo, ".no_exist", commit), *refs = below(repo, "refs", "");
@@ -113,12 +143,12 @@ static void tidy(const char *repo, const char *commit)
         (void)tree_remove(absent, NULL);
         drop_refs(refs, commit, 0);
     }
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    for (size_t i = 0; is_unused && i < sizeof parts / sizeof *parts; i++) {
         char *path = below(repo, parts[i], "");
         (void)rmdir(path);
         mem_free(path);
     }
-    (void)rmdir(repo);      /* stays while something is in it */
+    if (is_unused) (void)rmdir(repo);      /* stays while something is in it */
     buf_release(&json);
     mem_free(snapshot);
     mem_free(listing);
@@ -126,85 +156,127 @@ static void tidy(const char *repo, const char *commit)
     mem_free(refs);
 }
 
-/* The lock file of a blob, and the folder of locks when it was the last. */
-static void drop_lock(const char *repo, const char *blob)
+static char *lock_path(const char *repo, const char *blob)
 {
     const char *slash = strrchr(repo, '/');
     struct buf path;
     buf_init(&path, 0);
     buf_printf(&path, "%.*s/.locks%s/%s.lock", (int)(slash - repo), repo, slash, blob);
-    (void)unlink(path.data);
-    *strrchr(path.data, '/') = 0;
-    (void)rmdir(path.data);
-    buf_release(&path);
+    return path.data;
 }
 
-/* A blob that nothing uses any more, its partial file and its lock. */
-static sc_status drop_blob(const char *repo, const struct hub_file *f, sc_error *err)
+/* Takes the lock of a blob, or -1: somebody is about to use the blob, or the cache cannot be written. */
+static int take_lock(const char *repo, const char *blob)
+{
+    char *path = lock_path(repo, blob), *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+    int fd = path_make_directories(folder, NULL) == SC_OK ? hub_cache_lock_now(path) : -1;
+    mem_free(folder);
+    mem_free(path);
+    return fd;
+}
+
+/* The lock file of a blob, and the folder of locks when it was the last. */
+static void drop_lock(const char *repo, const char *blob, int fd)
+{
+    char *path = lock_path(repo, blob);
+    (void)unlink(path);
+    *strrchr(path, '/') = 0;
+    (void)rmdir(path);
+    close(fd);
+    mem_free(path);
+}
+
+static uint64_t disk_bytes(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+static char *partial_path(const char *repo, const struct hub_file *f)
 {
     struct buf partial;
     buf_init(&partial, 0);
     download_partial_name(&partial, f);
-    char *blob = below(repo, "blobs", f->blob), *incomplete = below(repo, "blobs", partial.data);
-    (void)unlink(incomplete);
-    sc_status status = unlink(blob) == 0 || errno == ENOENT ? SC_OK : FAIL(err, SC_E_IO, "cannot remove %s: %s", blob, strerror(errno));
-    drop_lock(repo, f->blob);
+    char *path = below(repo, "blobs", partial.data);
+    buf_release(&partial);
+    return path;
+}
+
+void cache_drop_partial(const char *repo, const struct hub_file *f)
+{
+    int fd = take_lock(repo, f->blob);
+    if (fd < 0) return;
+    char *path = partial_path(repo, f);
+    (void)unlink(path);
+    drop_lock(repo, f->blob, fd);
+    mem_free(path);
+}
+
+/* A blob that nothing uses any more, its partial file and its lock; it stays while somebody holds that. */
+static sc_status drop_blob(struct giving_back *g, const struct hub_file *f, sc_error *err)
+{
+    char *blob = below(g->repo, "blobs", f->blob), *incomplete = partial_path(g->repo, f);
+    uint64_t bytes = disk_bytes(blob) + disk_bytes(incomplete);
+    int fd = g->is_dry ? -1 : take_lock(g->repo, f->blob);
+    sc_status status = SC_OK;
+    if (fd >= 0) {
+        (void)unlink(incomplete);
+        if (unlink(blob) != 0 && errno != ENOENT) status = FAIL(err, SC_E_IO, "cannot remove %s: %s", blob, strerror(errno));
+        drop_lock(g->repo, f->blob, fd);
+    }
+    if (status == SC_OK && (fd >= 0 || g->is_dry)) g->freed += bytes;
     mem_free(blob);
     mem_free(incomplete);
-    buf_release(&partial);
     return status;
 }
 
-static sc_status release_all(struct release *r, const char *home, sc_error *err)
+static sc_status drop_unused(struct release *r, sc_error *err)
 {
-    char *snapshot = below(r->repo, "snapshots", r->commit), *snapshots = below(r->repo, "snapshots", "");
-    json_t *used = json_object();
-    sc_status status = home ? store_walk(home, release_visit, r, err) : SC_OK;
-    for (size_t i = 0; i < r->n && status == SC_OK; i++)
-        if (r->files[i].is_ours && *r->commit && r->files[i].path && !r->has_link[i]) unlink_upwards(snapshot, r->files[i].path);
-    links_below(used, open(snapshots, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), 0);
-    for (size_t i = 0; i < r->n && status == SC_OK; i++) {
-        const json_t *place = json_object_get(r->ours, r->files[i].blob);
-        if (place && !r->is_stored[json_integer_value(place)] && !json_object_get(used, r->files[i].blob)) status = drop_blob(r->repo, &r->files[i], err);
+    struct giving_back *g = r->g;
+    char *snapshot = below(g->repo, "snapshots", g->commit);
+    sc_status status = SC_OK;
+    for (size_t i = 0; i < g->n && !g->is_dry; i++)
+        if (g->files[i].is_ours && *g->commit && g->files[i].path && !r->has_link[i]) unlink_upwards(snapshot, g->files[i].path);
+    cache_links(r->used, g->repo);
+    for (size_t i = 0; i < g->n && status == SC_OK; i++) {
+        const char *blob = g->files[i].blob;
+        const json_t *place = json_object_get(r->ours, blob);
+        if (!place || r->is_stored[json_integer_value(place)] || json_object_get(r->used, blob)) continue;
+        status = drop_blob(g, &g->files[i], err);
+        (void)json_object_set_new_nocheck(r->used, blob, json_true());     /* the same content may come again */
     }
-    json_decref(used);
     mem_free(snapshot);
-    mem_free(snapshots);
     return status;
 }
 
-sc_status cache_release(const char *repo, const char *commit, const struct hub_file *files, size_t n, const char *home, sc_error *err)
+static sc_status release_all(struct release *r, sc_error *err)
 {
-    struct release r = { .repo = repo, .commit = commit, .files = files, .n = n, .ours = json_object(), .paths = json_object(), .is_stored = mem_zero(n + 1, sizeof(bool)), .has_link = mem_zero(n + 1, sizeof(bool)) };
-    for (size_t i = 0; i < n; i++)
-        if (files[i].is_ours && files[i].blob[0]) {
-            (void)json_object_set_new_nocheck(r.ours, files[i].blob, json_integer((json_int_t)i));
-            if (files[i].path) (void)json_object_set_new_nocheck(r.paths, files[i].path, json_integer((json_int_t)i));
-        }
-    sc_status status = release_all(&r, home, err);
-    tidy(repo, commit);
+    struct giving_back *g = r->g;
+    TRY(store_walk(g->home, release_visit, r, err));
+    r->n_pulls = cache_pulls(r->used, g->home, g->repo, g->work);
+    cache_marks_walk(g->repo, foreign_visit, r);
+    sc_status status = r->is_kept ? SC_OK : drop_unused(r, err);
+    if (g->is_dry) return status;
+    if (!r->n_models && !r->n_pulls) cache_unmark(g->repo, g->home);
+    if (!r->is_kept) tidy(g->repo, g->commit, !r->n_pulls && !r->n_foreign);
+    return status;
+}
+
+sc_status cache_release(struct giving_back *g, sc_error *err)
+{
+    struct release r = { .g = g, .home = store_real_home(g->home), .ours = json_object(), .paths = json_object(), .used = json_object(), .is_stored = mem_zero(g->n + 1, sizeof(bool)), .has_link = mem_zero(g->n + 1, sizeof(bool)) };
+    for (size_t i = 0; i < g->n; i++) {
+        const struct hub_file *f = &g->files[i];
+        if (!f->is_ours || !f->blob[0]) continue;
+        (void)json_object_set_new_nocheck(r.ours, f->blob, json_integer((json_int_t)i));
+        if (f->path) (void)json_object_set_new_nocheck(r.paths, f->path, json_integer((json_int_t)i));
+    }
+    sc_status status = release_all(&r, err);
     json_decref(r.ours);
     json_decref(r.paths);
+    json_decref(r.used);
     mem_free(r.is_stored);
     mem_free(r.has_link);
+    mem_free(r.home);
     return status;
-}
-
-bool fetched_read(struct buf *repo, struct pull_plan *blobs, const char *text, size_t len)
-{
-    for (size_t at = 0; at < len;) {
-        const char *newline = memchr(text + at, '\n', len - at);
-        size_t n = newline ? (size_t)(newline - text) - at : len - at;
-        char line[66] = "";
-        if (at == 0) buf_append(repo, text, n);
-        else if (n == 40 || n == 64) {
-            memcpy(line, text + at, n);
-            if (!hex_is_valid(line, n)) return false;
-            struct hub_file *f = plan_add(blobs, line, n);
-            memcpy(f->blob, line, n + 1);
-            f->is_ours = true;
-        } else return false;
-        at += n + 1;
-    }
-    return repo->len > 0 && strlen(repo->data) == repo->len;
 }

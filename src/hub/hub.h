@@ -83,6 +83,8 @@ char *url_file_name(const char *url);                        /* last part of the
 void  url_escape(struct buf *out, const char *text, size_t len, bool keep_slash);
 bool  url_unescape(struct buf *out, const char *text, size_t len);   /* false: broken %XX or a NUL */
 char *header_etag(const char *value);                        /* without W/ and quotes                                 */
+bool  etag_is_weak(const char *value);                       /* W/"x": two versions may share it */
+bool  etag_is_strong(const char *value);                     /* "x" with its quotes, as If-Range takes it; others are neither */
 char *header_link_next(const char *value);                   /* target of rel="next"; NULL if none                    */
 bool  header_content_range(const char *value, uint64_t *first, uint64_t *total); /* "bytes 5-9/10"; total may be SIZE_UNKNOWN */
 bool  hex_is_valid(const char *text, size_t digits);         /* exactly so many hex digits and the end                */
@@ -155,6 +157,7 @@ struct http_request {
     const char *accept;                /* NULL: anything                                        */
     bool     is_head;                  /* follows redirects to the same server alone            */
     uint64_t range_from, range_to;     /* both 0: the whole; range_to 0: to the end; else its last byte */
+    const char *if_range;              /* of a range: the strong ETag that the file must still have, else all of it comes; NULL: not asked */
     struct http_body *body;            /* what is sent (hub_send.c); NULL: nothing, a GET or HEAD; follows 307 and 308 to the same server alone */
     size_t   max_body;                 /* of reply->body                                        */
     sc_status (*sink)(void *user, const struct http_reply *reply, const void *data, size_t len, sc_error *err); /* 2xx bodies */
@@ -193,11 +196,14 @@ struct hub_file {
     char *name;                /* plain file name in the model's directory              */
     char *path;                /* Hub: in the repository; NULL elsewhere                */
     char *url;
+    char *etag;                /* of a plain address: the ETag as the server sent it; NULL: none */
     uint64_t size;             /* SIZE_UNKNOWN until known                              */
     char sha256[65];           /* expected, "" if the source declares none; found later */
     char git_sha1[41];         /* of the git blob, "" if none                           */
     char blob[65];             /* Hub: its name among the cache's blobs, one of the two; "" elsewhere */
     bool is_ours;              /* Hub: fetched by this program, not found in the cache  */
+    bool is_new;               /* Hub: was absent when this pull began, so it is ours if this pull fetches it */
+    bool is_sure;              /* Hub: ours and fetched; links to it may be this pull's own */
 };
 /* Fetches into `directory` (open) as NAME.incomplete, continues what an earlier run left there, checks size and
  * digests, then renames to NAME; fills size and sha256. On disk a file with a blob is named by that, not by its name. */
@@ -288,6 +294,8 @@ sc_status hub_cache_set_ref(const struct hub_cache *c, const char *revision, con
 sc_status hub_cache_find_file(char **path, const struct hub_cache *c, const char *commit, const struct hub_file *f, sc_error *err);
 sc_status hub_cache_link(const struct hub_cache *c, const char *commit, const struct hub_file *f, sc_error *err);
 sc_status hub_cache_set_listing(const struct hub_cache *c, const char *commit, const json_t *files, sc_error *err);
+/* The lock of a blob at once: a descriptor; or -1, errno EWOULDBLOCK where somebody has it. The folder exists. */
+int       hub_cache_lock_now(const char *path);
 /* Waits, with a note, while another process has the lock; close the descriptor to let go. */
 sc_status hub_cache_lock(int *fd, const struct hub_cache *c, const char *blob, const struct http *h, sc_error *err);
 
@@ -305,23 +313,48 @@ char     *cache_find_model(const struct model_source *s);
 /* Takes what is there and right, fetches the rest over `jobs` connections as `h` does; h NULL: nothing is fetched. */
 sc_status cache_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, sc_error *err);
 
+/* ---- cache_users.c: stores and pulls that use the cache --------------------------------------------------------------------------- */
+
+/* The notes of a pull under way, in its work directory: the repository's folder, then a line for each blob: "HEX" it means
+ * to fetch, "+HEX" it has fetched, "=HEX" was there before. */
+#define FETCHED_NAME "fetched.txt"
+bool      fetched_read(struct buf *repo, struct pull_plan *blobs, const char *text, size_t len);
+bool      fetched_find(struct buf *repo, struct pull_plan *blobs, const char *work);     /* of a work directory; false: it has none */
+sc_status fetched_write(const struct pull_plan *p, const char *repo, const char *work, sc_error *err);
+/* Adds to `used` the blobs of all pulls under way in a store, besides the one in `work` (NULL: none): true where one of
+ * them is to own the blob. Returns how many pulls. */
+size_t    cache_pulls(json_t *used, const char *home, const char *repo, const char *work);
+/* A store's mark in a repository's folder: a file that names the store, so that other stores spare what it uses. */
+#define CACHE_USERS ".starchat-users"
+char     *store_real_home(const char *home);      /* links resolved: a store has one path; mem_free it */
+bool      store_mark_read(char **home, const char *name, const char *text, size_t len);   /* false unless the name is the path's digest */
+sc_status cache_mark(const struct hub_cache *c, const char *home, sc_error *err);
+void      cache_unmark(const char *repo, const char *home);
+void      cache_marks_walk(const char *repo, void (*visit)(void *user, const char *home), void *user);
+
 /* ---- cache_pull.c: a pull from the Hub -------------------------------------------------------------------------------------------- */
 
-/* Fetches the plan's files into the cache and links to them from the directory `work`; `stored` is where the model is or
- * will be in the store. h NULL: nothing is fetched. */
-sc_status cache_pull_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, const char *work, const char *stored, sc_error *err);
+struct pull_place { const char *home, *work, *stored; };          /* the store; where the model grows, and where it is or will be */
+/* Fetches the plan's files into the cache and links to them from the work directory. h NULL: nothing is fetched. */
+sc_status cache_pull_fetch(struct pull_plan *p, const struct hub_cache *c, const struct hub_env *env, const struct http *h, int jobs, const struct pull_place *place, sc_error *err);
 /* Makes the snapshot and the ref, once the model was found good. */
-sc_status cache_pull_publish(const struct pull_plan *p, const struct hub_cache *c, const char *revision, sc_error *err);
+sc_status cache_pull_publish(struct pull_plan *p, const struct hub_cache *c, const char *revision, const char *work, sc_error *err);
 
 /* ---- cache_release.c: giving back ------------------------------------------------------------------------------------------------- */
 
-/* Takes out of the cache what is ours, unless another snapshot or (home not NULL) another stored model uses it; a stored
- * model that does owns it from then on. `repo` is hub_cache.repo, `commit` "" before there is a snapshot. */
-sc_status cache_release(const char *repo, const char *commit, const struct hub_file *files, size_t n, const char *home, sc_error *err);
-
-/* The notes of a pull under way, in its work directory: the repository's folder, then a line for each blob that is its own. */
-#define FETCHED_NAME "fetched.txt"
-bool      fetched_read(struct buf *repo, struct pull_plan *blobs, const char *text, size_t len);
+struct giving_back {
+    const char *repo, *commit;                     /* hub_cache.repo; "" before there is a snapshot        */
+    const struct hub_file *files; size_t n;
+    const char *home, *work;                       /* the store; the work directory that is given up, or NULL */
+    bool is_dry;                                   /* only counts; for what has no snapshot yet             */
+    uint64_t freed;                                /* bytes on disk                                         */
+};
+/* Takes out of the cache what is ours, unless a snapshot, a pull under way or a stored model uses it, of this store or of
+ * another one that left its mark; a stored model that does owns it from then on. */
+sc_status cache_release(struct giving_back *g, sc_error *err);
+/* Notes in `used` the blobs to which links of the repository's snapshots lead. */
+void      cache_links(json_t *used, const char *repo);
+void      cache_drop_partial(const char *repo, const struct hub_file *f);      /* of a blob that is whole; not while somebody has its lock */
 
 struct package_file { char *url, *version, *file_name; char sha256[65]; uint64_t size; };
 void package_file_release(struct package_file *f);
@@ -364,8 +397,9 @@ sc_status store_walk(const char *home, void (*visit)(void *user, const struct ma
 /* Removes a directory and what is in it without following links. */
 sc_status tree_remove(const char *path, sc_error *err);
 void      store_sweep(const char *home);                                /* what a killed removal left */
-/* Removes the work directory of an unfinished pull, and gives back what that has in the cache. */
-sc_status store_drop_work(const char *home, const char *work, sc_error *err);
+/* Removes the work directory of an unfinished pull, and gives back what that has in the cache; adds the bytes of the latter
+ * to *freed. is_dry: only counts. */
+sc_status store_drop_work(const char *home, const char *work, bool is_dry, uint64_t *freed, sc_error *err);
 
 /* ---- store_alias.c: other names ------------------------------------------------------------------------------------------------- */
 

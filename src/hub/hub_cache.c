@@ -30,6 +30,24 @@ static char *resolved(const char *path)
     return copy;
 }
 
+/* The same for a root that may not exist yet: the front that does is resolved, so that a path is the same before and after. */
+static char *resolved_root(const char *path)
+{
+    char *front = mem_strdup(path), *real = NULL;
+    size_t n = strlen(front);
+    while (n && !(real = realpath(front, NULL)) && errno == ENOENT) {
+        while (n && front[n - 1] != '/') n--;
+        while (n > 1 && front[n - 1] == '/') n--;
+        front[n] = 0;
+    }
+    if (!n) real = realpath(".", NULL);
+    const char *rest = path + n + strspn(path + n, "/");
+    char *whole = !real ? mem_strdup(path) : *rest ? path_join(real, rest) : mem_strdup(real);
+    free(real);
+    mem_free(front);
+    return whole;
+}
+
 sc_status hub_cache_open(struct hub_cache *out, bool is_dataset, const char *repo, sc_error *err)
 {
     struct buf name;
@@ -42,8 +60,8 @@ sc_status hub_cache_open(struct hub_cache *out, bool is_dataset, const char *rep
     }
     buf_init(&name, 0);
     buf_printf(&name, "%s--%.*s--%s", is_dataset ? "datasets" : "models", (int)(slash - repo), repo, slash + 1);
-    char *locks = path_join(root, ".locks");
-    out->root = resolved(root);
+    out->root = resolved_root(root);
+    char *locks = path_join(out->root, ".locks");
     out->repo = path_join(out->root, name.data);
     out->locks = path_join(locks, name.data);
     mem_free(locks);
@@ -282,6 +300,15 @@ static bool is_still_there(int fd, const char *path)
     return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
+int hub_cache_lock_now(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still_there(fd, path))) return fd;
+    close(fd);
+    errno = EWOULDBLOCK;
+    return -1;
+}
+
 sc_status hub_cache_lock(int *fd, const struct hub_cache *c, const char *blob, const struct http *h, sc_error *err)
 {
     struct buf path;
@@ -291,11 +318,10 @@ sc_status hub_cache_lock(int *fd, const struct hub_cache *c, const char *blob, c
     *fd = -1;
     sc_status status = make_inside(c, c->locks, err);
     while (status == SC_OK && *fd < 0) {
-        int lock = open(path.data, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-        if (lock < 0) status = FAIL(err, SC_E_IO, "cannot open %s: %s", path.data, strerror(errno));
-        else if (flock(lock, LOCK_EX | LOCK_NB) == 0 && is_still_there(lock, path.data)) *fd = lock;
-        else {
-            close(lock);
+        *fd = hub_cache_lock_now(path.data);
+        if (*fd < 0 && errno == ENOENT) status = make_inside(c, c->locks, err);         /* a removal took the empty folder away */
+        else if (*fd < 0 && errno != EWOULDBLOCK) status = FAIL(err, SC_E_IO, "cannot open %s: %s", path.data, strerror(errno));
+        else if (*fd < 0) {
             if (!was_told) http_note(h, "another process fetches the same file; waiting for it");
             was_told = true;
             struct timespec pause = { 0, 100 * 1000 * 1000 };

@@ -1,8 +1,9 @@
 /* hub_download.c - one file from an address to disk: NAME.incomplete grows, survives a kill, goes on where it ended,
  * and gets its name only when size and digests are right.
  * A server that answers a range request with the whole file (200), with another range, or with 416 makes the download
- * start over; so does content that arrives encoded. Tries are counted only while nothing new arrives.
- * Sources: RFC 9110 section 14; huggingface_hub http_get. */
+ * start over; so does content that arrives encoded. Where no digest is known a file is continued only while its ETag stays
+ * the same and is a strong one. Tries are counted only while nothing new arrives.
+ * Sources: RFC 9110 sections 8.8.3, 13.1.5 and 14; huggingface_hub http_get. */
 #include "hub/hub.h"
 
 #include <errno.h>
@@ -131,6 +132,7 @@ struct download {
     struct sha256 sha;
     bool has_reply;              /* the present reply was looked at                */
     bool is_encoded;             /* its bytes cannot be continued                  */
+    char *etag;                  /* of the version on disk; NULL: unknown          */
     double started, last_event;
     uint64_t started_at;
 };
@@ -147,19 +149,40 @@ static sc_status start_over(struct download *d, sc_error *err)
     return SC_OK;
 }
 
+/* Without a digest nothing but the ETag tells whether the rest belongs to the beginning. */
+static bool goes_by_etag(const struct download *d) { return d->etag && !d->file->sha256[0] && !d->file->git_sha1[0]; }
+
+static void keep_etag(struct download *d, const char *etag)
+{
+    char *copy = etag ? mem_strdup(etag) : NULL;
+    mem_free(d->etag);
+    d->etag = copy;
+}
+
+/* A part of the file: the one asked for, and of the version that is on disk. */
+static sc_status look_at_part(struct download *d, const struct http_reply *r, uint64_t *total, sc_error *err)
+{
+    uint64_t first = 0;
+    const char *range = r->header[HTTP_CONTENT_RANGE], *etag = r->header[HTTP_ETAG];
+    if (!range || !header_content_range(range, &first, total) || first != d->at || d->is_encoded) {
+        TRY(start_over(d, err));
+        return FAIL(err, SC_E_FORMAT, "%s: the server sent another part of the file than was asked for", d->file->name);
+    }
+    if (!goes_by_etag(d) || !etag || strcmp(etag, d->etag) == 0) return SC_OK;
+    TRY(start_over(d, err));
+    return FAIL(err, SC_E_FORMAT, "%s changed on the server while it was being fetched", d->file->name);
+}
+
 static sc_status look_at_reply(struct download *d, const struct http_reply *r, sc_error *err)
 {
-    uint64_t first = 0, total = SIZE_UNKNOWN;
+    uint64_t total = SIZE_UNKNOWN;
     const char *length = r->header[HTTP_CONTENT_LENGTH], *encoding = r->header[HTTP_CONTENT_ENCODING];
     d->has_reply = true;
     d->is_encoded = encoding && strcmp(encoding, "identity") != 0;
     if (r->status == 206) {
-        const char *range = r->header[HTTP_CONTENT_RANGE];
-        if (!range || !header_content_range(range, &first, &total) || first != d->at || d->is_encoded) {
-            TRY(start_over(d, err));
-            return FAIL(err, SC_E_FORMAT, "%s: the server sent another part of the file than was asked for", d->file->name);
-        }
+        TRY(look_at_part(d, r, &total, err));
     } else {
+        keep_etag(d, r->header[HTTP_ETAG]);
         if (d->at) TRY(start_over(d, err));
         if (length && !d->is_encoded) total = strtoull(length, NULL, 10);
     }
@@ -203,7 +226,8 @@ enum outcome { OUTCOME_DONE, OUTCOME_AGAIN, OUTCOME_FAILED };
 /* One request for what is missing. OUTCOME_FAILED and OUTCOME_AGAIN leave the reason in *err. */
 static enum outcome fetch_rest(struct download *d, struct http_reply *r, sc_error *err)
 {
-    struct http_request q = { .url = d->file->url, .range_from = d->at, .sink = on_data, .user = d };
+    if (d->at && goes_by_etag(d) && etag_is_weak(d->etag) && start_over(d, err) != SC_OK) return OUTCOME_FAILED;
+    struct http_request q = { .url = d->file->url, .range_from = d->at, .if_range = d->at && goes_by_etag(d) && etag_is_strong(d->etag) ? d->etag : NULL, .sink = on_data, .user = d };
     d->has_reply = false;
     d->is_encoded = false;
     sc_status status = http_once(d->http, &q, r, err);
@@ -335,7 +359,7 @@ sc_status download_file(struct http *h, int directory, struct hub_file *f, sc_er
     struct buf partial;
     buf_init(&partial, 0);
     download_partial_name(&partial, f);
-    struct download d = { .http = h, .file = f, .total = f->size, .started = clock_seconds(), .last_event = clock_seconds() };
+    struct download d = { .http = h, .file = f, .total = f->size, .etag = f->etag ? mem_strdup(f->etag) : NULL, .started = clock_seconds(), .last_event = clock_seconds() };
     d.fd = openat(directory, partial.data, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     sc_status status = SC_OK;
     sha256_begin(&d.sha);
@@ -350,6 +374,7 @@ sc_status download_file(struct http *h, int directory, struct hub_file *f, sc_er
     char unused[65];
     sha256_end(&d.sha, unused);
     if (d.fd >= 0) close(d.fd);
+    mem_free(d.etag);
     buf_release(&partial);
     return status;
 }

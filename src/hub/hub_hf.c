@@ -13,6 +13,7 @@ void plan_release(struct pull_plan *p)
         mem_free(p->files[i].name);
         mem_free(p->files[i].path);
         mem_free(p->files[i].url);
+        mem_free(p->files[i].etag);
     }
     json_decref(p->listing);
     mem_free(p->left_out);

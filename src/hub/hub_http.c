@@ -155,6 +155,7 @@ static struct curl_slist *request_headers(const struct http *h, const struct htt
         if (q->range_to) snprintf(range, sizeof range, "bytes=%llu-%llu", (unsigned long long)q->range_from, (unsigned long long)q->range_to);
         else snprintf(range, sizeof range, "bytes=%llu-", (unsigned long long)q->range_from);
         list = header_add(list, "Range", range);
+        if (q->if_range) list = header_add(list, "If-Range", q->if_range);
     }
     return q->body ? http_body_headers(list, q->body) : list;
 }

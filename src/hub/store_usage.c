@@ -134,7 +134,7 @@ static sc_status free_download(struct freeing *f, const char *path, const char *
     sc_status status = SC_OK;
     if (s.newest <= f->oldest) {
         snprintf(why, sizeof why, "nothing was added for %.0f days", ((double)time(NULL) - s.newest) / 86400);
-        if (!f->is_dry) status = store_drop_work(f->home, path, f->err);
+        status = store_drop_work(f->home, path, f->is_dry, &s.freed, f->err);
         if (status == SC_OK) put_freed(f, name, path, s.freed, why);
     }
     close(fd);
@@ -162,6 +162,17 @@ static sc_status free_downloads(struct freeing *f)
     return status;
 }
 
+/* A path whose very folder is missing may lie on a disk that is not mounted now. */
+static bool may_come_back(const char *target)
+{
+    const char *slash = target[0] == '/' ? strrchr(target, '/') : NULL;
+    if (!slash || slash == target) return false;
+    char *parent = mem_strndup(target, (size_t)(slash - target));
+    bool has_parent = path_is_directory(parent);
+    mem_free(parent);
+    return !has_parent;
+}
+
 static void free_alias(void *user, const char *name, const char *target)
 {
     struct freeing *f = user;
@@ -171,6 +182,7 @@ static void free_alias(void *user, const char *name, const char *target)
         sc_text_free(&path);
         return;
     }
+    if (may_come_back(target)) return;
     snprintf(why, sizeof why, "it stands for %.120s, which is gone", target);
     if (f->is_dry || alias_remove(f->home, name)) put_freed(f, name, "", 0, why);
 }

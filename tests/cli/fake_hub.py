@@ -241,6 +241,8 @@ class Handler(BaseHTTPRequestHandler):
         if what == "longer":
             data += b"x" * 10
         last = len(data) - 1
+        if not self.server.hub.ignores_if_range and self.headers.get("If-Range", '"%s"' % etag) != '"%s"' % etag:
+            wanted = None
         if wanted and what != "ignore range":
             first = int(wanted.group(1))
             if first >= len(data):
@@ -255,7 +257,7 @@ class Handler(BaseHTTPRequestHandler):
         if is_part:
             self.send_header("Content-Range", "bytes %d-%d/%d" % (first - (what == "wrong range"), last, len(data)))
         if etag:
-            self.send_header("ETag", '"%s"' % etag)
+            self.send_header("ETag", etag if etag.startswith("W/") else '"%s"' % etag)
         if what == "gzip":
             body = gzip.compress(body, 1)
             self.send_header("Content-Encoding", "gzip")
@@ -267,8 +269,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return None
-        if what == "cut":             # ends the connection after so many bytes
+        if what == "cut":             # ends the connection after so many bytes; then calls a function
             self.wfile.write(body[:fault[1]])
+            for call in fault[2:]:
+                call()
             self.close_connection = True
             return None
         if what == "stall":           # sends so many bytes, then waits until the test lets go
@@ -300,7 +304,7 @@ class FakeHub:
         self.users = {}                                    # token -> what whoami answers
         self.page, self.rate, self.commit_header = 1000, 0, None
         self.active = self.most = 0                        # connections that send slowly: now, and at most
-        self.index_is_json = True
+        self.index_is_json, self.ignores_if_range = True, False
         self.lock = threading.Lock()
         self.stalled, self.release = threading.Event(), threading.Event()
         self.servers = [self._start(role) for role in ("hub", "content")]

@@ -2,6 +2,7 @@
 
 Usage: tests/cli/test_hub.py [PROGRAM [TEST...]]     STARCHAT_KILLS: how often a download is killed (5).
 """
+import fcntl
 import http.client
 import http.server
 import json
@@ -53,7 +54,7 @@ def write_tree(world, tree):
 
 
 def without_notes(cached):
-    return {n: c for n, c in cached.items() if n != "CACHEDIR.TAG" and "/trees/" not in n}
+    return {n: c for n, c in cached.items() if n != "CACHEDIR.TAG" and "/trees/" not in n and "/.starchat-users/" not in n}
 
 
 def fetched(world):
@@ -270,6 +271,133 @@ def test_removing_an_unfinished_pull(world):
     assert [q for q in world.cache.rglob("*") if q.is_file() and q.name != "CACHEDIR.TAG"] == []
 
 
+# ---- what other clients and other stores use ------------------------------------------------------------------------------------
+
+
+def hold(world, data, is_lfs=False):
+    """The lock of a blob as another client holds it."""
+    path = world.cache / ".locks/models--org--model" / (key(data, is_lfs) + ".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = open(path, "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def start_and_kill(world, data, *names):
+    """Pulls that have begun to fetch this content, killed."""
+    for name in names:
+        world.hub.stalled.clear()
+        world.hub.faults[sha256(data)] = [("stall", 1000)]
+        p = world.start("pull", name)
+        assert world.hub.stalled.wait(60)
+        wait_for((world.cache / "models--org--model/blobs" / (sha256(data) + ".starchat.incomplete")).exists, p)
+        p.kill()
+        p.communicate()
+
+
+def test_fetched_by_another_while_waiting(world):
+    with hold(world, HF_FILES[BIG], True):
+        p = world.start("pull", "org/model")
+        wait_for(lambda: list(world.home.glob("tmp/*/fetched.txt")), p)
+        wait_for(lambda: (world.cache / "models--org--model/blobs" / key(HF_FILES["config.json"])).exists(), p)
+        write_tree(world, tree_of({BIG: HF_FILES[BIG]}, [BIG]))
+    assert p.wait(60) == 0, p.communicate()
+    assert not [q for q in world.hub.log if q.server == "content"]
+    assert world.run("rm", "org/model").status == 0
+    assert {n for n in world.cached() if "refs" not in n} >= {n for n in tree_of({BIG: HF_FILES[BIG]}, [BIG]) if "refs" not in n}
+    assert list(world.cache.glob("*/blobs/*")) == [world.cache / "models--org--model/blobs" / sha256(HF_FILES[BIG])]
+
+
+def test_fetched_by_another_after_a_kill(world):
+    start_and_kill(world, HF_FILES[BIG], "org/model")
+    for path in list(world.cache.glob("*/blobs/*")):
+        if not path.name.endswith(".incomplete"):
+            path.unlink()
+    write_tree(world, tree_of(HF_FILES, [BIG]))
+    same_files(world.pulled("org/model").path)
+    assert world.run("rm", "org/model").status == 0
+    assert without_notes(world.cached()) == tree_of(HF_FILES, [BIG])
+
+
+def test_damaged_copy_of_another_stays_its_own(world):
+    tree = tree_of(HF_FILES, [BIG])
+    write_tree(world, tree | {"models--org--model/blobs/" + sha256(HF_FILES[BIG]): b"x" * len(HF_FILES[BIG])})
+    assert "damaged" in world.pulled("org/model").err
+    assert world.run("rm", "org/model").status == 0
+    assert without_notes(world.cached()) == tree
+
+
+def test_two_stores_and_one_cache(world):
+    other = {"STARCHAT_HOME": str(world.directory / "other")}
+    first = world.pulled("org/model").path
+    second = world.pulled("org/model", **other).path
+    users = world.cache / "models--org--model/.starchat-users"
+    assert sorted(p.read_text() for p in users.iterdir()) == sorted([str(world.home), other["STARCHAT_HOME"]])
+    assert all(p.name == sha256(p.read_bytes()) for p in users.iterdir())
+    assert world.run("rm", "org/model").status == 0 and not first.exists()
+    same_files(second)
+    assert without_notes(world.cached()) == tree_of(HF_FILES, [BIG])
+    world.pulled("org/model")
+    assert world.run("rm", "org/model", **other).status == 0
+    same_files(first)
+    world.pulled("org/model", **other)
+    shutil.rmtree(other["STARCHAT_HOME"])                                          # a store that is gone uses nothing
+    assert world.run("rm", "org/model").status == 0
+    assert not (world.cache / "models--org--model").exists()
+
+
+def test_unfinished_pull_of_another_store(world):
+    other = world.directory / "other"
+    start_and_kill(world, HF_FILES[BIG], "org/model")
+    shutil.move(world.home, other)
+    mark = world.cache / "models--org--model/.starchat-users"
+    (mark / sha256(str(other).encode())).write_text(str(other))
+    start_and_kill(world, HF_FILES[BIG], "org/model")
+    assert world.run("rm", "org/model").status == 0
+    assert (world.cache / "models--org--model/blobs" / (sha256(HF_FILES[BIG]) + ".starchat.incomplete")).exists()
+    assert world.run("rm", "org/model", STARCHAT_HOME=str(other)).status == 0
+    assert not list(world.cache.glob("models--*/blobs/*"))
+
+
+def test_removing_spares_a_running_pull(world):
+    start_and_kill(world, HF_FILES[BIG], "org/model")
+    world.hub.stalled.clear()
+    world.hub.faults[sha256(HF_FILES[BIG])] = [("stall", 2000)]
+    p = world.start("pull", "org/model@main")
+    assert world.hub.stalled.wait(60)
+    assert world.run("rm", "org/model").status == 0
+    partial = world.cache / "models--org--model/blobs" / (sha256(HF_FILES[BIG]) + ".starchat.incomplete")
+    assert partial.exists() and (world.cache / "models--org--model/blobs" / key(HF_FILES["config.json"])).exists()
+    world.hub.release.set()
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 0, err
+    same_files(pathlib.Path(out.decode().strip()))
+
+
+def test_removing_spares_what_another_client_has_locked(world):
+    world.pulled("org/model")
+    blobs = world.cache / "models--org--model/blobs"
+    with hold(world, HF_FILES[BIG], True):
+        assert world.run("rm", "org/model").status == 0
+        assert [p.name for p in blobs.iterdir()] == [sha256(HF_FILES[BIG])]
+
+
+def test_disk_counts_what_it_frees(world):
+    names = ["org/model", "org/model@main", "org/model@" + COMMIT]
+    for n in (1, 3):
+        start_and_kill(world, HF_FILES[BIG], *names[:n])
+        blobs, work = sorted(world.cache.glob("models--*/blobs/*")), [*world.home.glob("tmp/*/*"), *world.home.glob("tmp/*")]
+        own = sum(p.stat().st_blocks * 512 for p in [*blobs, *work])
+        for path in work:
+            os.utime(path, (1e9, 1e9))
+        dry = json.loads(world.run("disk", "--free", "--dry-run", "--json").out)
+        assert sorted(world.cache.glob("models--*/blobs/*")) == blobs and len(dry) == n
+        assert n > 1 or dry[0]["bytes"] == own, (dry, own)
+        rows = json.loads(world.run("disk", "--free", "--json").out)
+        assert sum(r["bytes"] for r in rows) == own and len(rows) == n, (rows, own)
+        assert not list(world.cache.glob("models--*")), list(world.cache.rglob("*"))
+
+
 def test_models_stored_before_there_was_a_cache(world):
     old = world.home / "models/org%2Fmodel"
     old.mkdir(parents=True)
@@ -409,6 +537,30 @@ def test_links_out_of_the_cache(world, where):
     r = world.pull("org/model")
     assert r.status == 1 and "out of the cache" in r.err and world.stored() == [], r.err
     assert os.listdir(outside) == ["secret"]
+
+
+@each(name=["s", "a-link-with-a-name-that-is-far-longer-than-the-path-of-the-folder-to-which-it-leads"])
+def test_the_cache_behind_a_link(world, name):
+    (world.directory / "place/of/the/hub").mkdir(parents=True)
+    (world.directory / name).symlink_to("place/of/the")
+    link = world.directory / name / "hub"
+    same_files(world.pulled("org/model", HF_HUB_CACHE=str(link)).path)
+    assert world.run("rm", "org/model", HF_HUB_CACHE=str(link)).status == 0
+    assert not list(link.glob("models--*")) and not list((link / ".locks").iterdir())
+
+
+@each(variable=["HF_HOME", "HF_HUB_CACHE"])
+def test_a_relative_cache(world, variable):
+    env, root = {variable: "some/where"}, world.directory / "some/where" / ("hub" if variable == "HF_HOME" else "")
+    same_files(world.pulled("org/model", **env).path)
+    assert (root / "models--org--model/refs/main").exists()
+    assert world.run("rm", "org/model", **env).status == 0
+    assert not list(root.glob("models--*"))
+
+
+def test_link_of_an_address_shows_no_secret(world):
+    r = world.pull("https://user:secret@example.invalid/m.gguf?sig=hidden", "--link")
+    assert r.status == 1 and "https://example.invalid/m.gguf is fetched" in r.err and "secret" not in r.err and "hidden" not in r.err, r.err
 
 
 def test_link_to_elsewhere_is_not_used_offline(world):

@@ -388,6 +388,27 @@ def test_address_resumes_only_the_same_file(world):
         world.run("rm", "a.gguf")
 
 
+NEWER = GGUF[:-8000] + b"\7" * 8000
+
+
+@each(etags=[("v1", "v2"), ("W/\"same\"", "W/\"same\""), ("W/\"1\"", "W/\"2\"")], knows_if_range=[True, False])
+def test_address_whose_file_changes(world, etags, knows_if_range):
+    """Another file of the same size takes its place while it is fetched: what arrives is one of them, never a part of each."""
+    assert len(NEWER) == len(GGUF)
+    name = "/files/a.gguf"
+    world.hub.plain[name], world.hub.etags[name] = GGUF, etags[0]
+    world.hub.ignores_if_range = not knows_if_range
+
+    def change():
+        world.hub.plain[name], world.hub.etags[name] = NEWER, etags[1]
+    world.hub.faults["a.gguf"] = [("cut", 50000, change)]
+    r = world.pull(world.hub.url + name)
+    assert r.status == 0, r.err
+    assert r.path.read_bytes() == NEWER
+    ranges = [(q.headers.get("range"), q.headers.get("if-range")) for q in world.hub.requests("a.gguf")]
+    assert ranges == ([(None, None), ("bytes=50000-", '"v1"')] + ([] if knows_if_range else [(None, None)]) if etags[0] == "v1" else [(None, None)] * 2), ranges
+
+
 def test_address_with_expected_digest(world):
     world.hub.plain["/files/a.gguf"] = GGUF
     world.refused("SHA-256", world.hub.url + "/files/a.gguf", "--sha256", "0" * 64)

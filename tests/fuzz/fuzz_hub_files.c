@@ -1,5 +1,5 @@
 /* fuzz_hub_files.c - any bytes as the small files that the Hub's client finds on disk: a ref, a token, stored_tokens, the
- * notes of a pull, the counters of a partial download, the manifest of a stored model. The first byte chooses. */
+ * notes of a pull or a store's mark, the counters of a partial download, the manifest of a stored model. The first byte chooses. */
 #include <string.h>
 
 #include "fuzz_memory.h"
@@ -33,6 +33,14 @@ static void try_notes(const char *text, size_t len)
         for (size_t i = 0; i < blobs.n_files; i++) if (!hex_is_valid(blobs.files[i].blob, strlen(blobs.files[i].blob))) abort();
     plan_release(&blobs);
     buf_release(&repo);
+}
+
+static void try_mark(const char *text, size_t len)
+{
+    char *home, *name = mem_strndup(text, len < 64 ? len : 64);
+    if (store_mark_read(&home, name, text + strlen(name), len - strlen(name)) && home[0] != '/') abort();
+    mem_free(home);
+    mem_free(name);
 }
 
 static void try_parts(const char *text, size_t len)
@@ -74,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 0: if (ref_read(commit, text, size - 1) && !hex_is_valid(commit, 40)) abort(); break;
     case 1: try_token(text, size - 1); break;
     case 2: try_stored(text, size - 1); break;
-    case 3: try_notes(text, size - 1); break;
+    case 3: try_notes(text, size - 1); try_mark(text, size - 1); break;
     case 4: try_manifest(text, size - 1); break;
     default: try_parts(text, size - 1); break;
     }

@@ -38,6 +38,7 @@ static void try_headers(const char *text)
 {
     uint64_t first, total;
     char *link = header_link_next(text), *etag = header_etag(text);
+    if (etag_is_weak(text) && etag_is_strong(text)) abort();
     if (header_content_range(text, &first, &total) && first >= total) abort();
     mem_free(link);
     mem_free(etag);

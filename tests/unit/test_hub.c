@@ -142,6 +142,8 @@ TEST(header_values)
     check_text(header_etag("\"abc\""), "abc");
     check_text(header_etag("abc"), "abc");
     check_text(header_etag("\""), "\"");
+    CHECK(etag_is_weak("W/\"abc\"") && !etag_is_weak("\"W/\""));
+    CHECK(etag_is_strong("\"abc\"") && etag_is_strong("\"\"") && !etag_is_strong("W/\"abc\"") && !etag_is_strong("abc") && !etag_is_strong("\"") && !etag_is_strong("\"a\"b\"") && !etag_is_strong("\"a b\""));
     check_text(header_link_next("<https://h/x?cursor=2>; rel=\"next\""), "https://h/x?cursor=2");
     check_text(header_link_next("<https://h/a>; rel=\"prev\", <https://h/b>; rel=next"), "https://h/b");
     check_text(header_link_next("<https://h/a>; title=\"a, rel=next\"; rel=\"last first\", </c>;rel=\"prev NEXT\""), "/c");

@@ -100,6 +100,51 @@ TEST(links_and_what_leads_out)
     hub_cache_release(&c);
 }
 
+TEST(roots_behind_links_and_without_a_slash)
+{
+    struct hub_cache c;
+    int lock;
+    char *real = below(test_scratch(), "a/much/longer/place"), *shorter = below(test_scratch(), "s"), *longer = below(test_scratch(), "a-link-whose-name-is-longer-than-what-it-leads-to"), *place = below(test_scratch(), "r");
+    CHECK_OK(path_make_directories(real, err));
+    char *below_longer = below(longer, "hub"), *hub = below(place, "hub");
+    CHECK_OK(path_make_directories(hub, err));
+    CHECK(symlink(real, shorter) == 0 && symlink(place, longer) == 0);
+    const char *const roots[] = { shorter, below_longer };
+    for (size_t i = 0; i < 2; i++) {
+        setenv("HF_HUB_CACHE", roots[i], 1);
+        CHECK_OK(hub_cache_open(&c, false, "org/model", err));
+        CHECK_OK(hub_cache_lock(&lock, &c, BLOB, NULL, err));
+        char *there = below(i ? hub : real, ".locks/models--org--model/" BLOB ".lock");
+        CHECK(path_exists(there));
+        close(lock);
+        mem_free(there);
+        hub_cache_release(&c);
+    }
+    /* The same path before the root is made and after; behind a link, and relative. */
+    char *part, *absent = below(shorter, "not/yet"), *wanted = below(real, "not/yet/models--org--model"), *relative = below(test_scratch(), "here/hub/models--org--model");
+    const char *const later[] = { absent, "here/hub" };
+    CHECK(chdir(test_scratch()) == 0);
+    for (size_t i = 0; i < 2; i++) {
+        setenv("HF_HUB_CACHE", later[i], 1);
+        for (int round = 0; round < 2; round++) {
+            CHECK_OK(hub_cache_open(&c, false, "org/model", err));
+            CHECK_STR(c.repo, i ? relative : wanted);
+            CHECK_OK(hub_cache_make(&part, &c, "blobs", err));
+            mem_free(part);
+            hub_cache_release(&c);
+        }
+    }
+    mem_free(absent);
+    mem_free(wanted);
+    mem_free(relative);
+    mem_free(real);
+    mem_free(shorter);
+    mem_free(longer);
+    mem_free(below_longer);
+    mem_free(hub);
+    mem_free(place);
+}
+
 TEST(pages_of_a_tree)
 {
     struct pull_plan p = { .revision = mem_strdup(COMMIT) };
@@ -136,6 +181,37 @@ TEST(pages_of_a_tree)
     sc_text_free(&text);
     mem_free(path);
     hub_cache_release(&c);
+}
+
+TEST(notes_and_marks)
+{
+    static const char text[] = "/c/models--o--r\n" BLOB "\n+" SHA "\n=" BLOB "\n";
+    struct pull_plan p = { 0 };
+    struct buf repo;
+    buf_init(&repo, 0);
+    CHECK(fetched_read(&repo, &p, text, sizeof text - 1));
+    CHECK_STR(repo.data, "/c/models--o--r");
+    CHECK_INT(p.n_files, 3);
+    CHECK(p.files[0].is_ours && !p.files[0].is_sure && p.files[1].is_ours && p.files[1].is_sure && !p.files[2].is_ours);
+    CHECK_OK(fetched_write(&p, repo.data, test_scratch(), err));
+    char *path = below(test_scratch(), FETCHED_NAME), *home;
+    sc_text back;
+    CHECK_OK(file_read(&back, path, 1000, err));
+    CHECK_STR(back.data, text);
+    static const char *const bad[] = { "", "/r\n*" BLOB "\n", "/r\n+" BLOB "0\n", "/r\n=\n", "/r\n++" BLOB "\n" };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        buf_clear(&repo);
+        CHECK(!fetched_read(&repo, &p, bad[i], strlen(bad[i])));
+    }
+    static const char name[] = "8a5edab282632443219e051e4ade2d1d5bbc671c781051bf1437897cbdfea0f1";      /* sha256sum of "/" */
+    CHECK(store_mark_read(&home, name, "/", 1));
+    CHECK_STR(home, "/");
+    mem_free(home);
+    CHECK(!store_mark_read(&home, name, "/x", 2) && !store_mark_read(&home, name, "", 0) && !store_mark_read(&home, name, "x", 1) && !store_mark_read(&home, name, "/\0", 2));
+    sc_text_free(&back);
+    mem_free(path);
+    plan_release(&p);
+    buf_release(&repo);
 }
 
 TEST(parts_of_a_file)

@@ -106,7 +106,12 @@ TEST(space_that_nothing_needs)
     put(home, "tmp/new%3Ax/f.incomplete", "12345");
     put(home, "tmp/.removed-1/f", "12345");
     put(home, "aliases/kept", "a:one\n");
-    put(home, "aliases/lost", "/gone/away\n");
+    struct buf lost;
+    buf_init(&lost, 0);
+    buf_printf(&lost, "%s/gone\n", home);
+    put(home, "aliases/lost", lost.data);
+    buf_release(&lost);
+    put(home, "aliases/unmounted", "/no/such/disk/model\n");              /* its folder is missing too */
     age(home, "tmp/old%3Ax/f.incomplete", 9);
     age(home, "tmp/old%3Ax", 9);
     for (int dry = 1; dry >= 0; dry--) {
@@ -117,7 +122,7 @@ TEST(space_that_nothing_needs)
         json_decref(rows);
         sc_text_free(&text);
     }
-    static const struct { const char *name; bool stays; } file[] = { { "tmp/old%3Ax", false }, { "tmp/new%3Ax/f.incomplete", true }, { "tmp/.removed-1", false }, { "aliases/kept", true }, { "aliases/lost", false }, { "models/a%3Aone/m.gguf", true } };
+    static const struct { const char *name; bool stays; } file[] = { { "tmp/old%3Ax", false }, { "tmp/new%3Ax/f.incomplete", true }, { "tmp/.removed-1", false }, { "aliases/kept", true }, { "aliases/lost", false }, { "aliases/unmounted", true }, { "models/a%3Aone/m.gguf", true } };
     for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
         char *path = path_join(home, file[i].name);
         CHECK(path_exists(path) == file[i].stays);
