@@ -25,7 +25,7 @@ static const struct key_rule key_rules[] = {
     { "slack-token", "xoxs-", DASHED, 20, LONGEST_KEY, true }, { "slack-token", "xapp-", DASHED, 20, LONGEST_KEY, true },
     { "google-key", "AIza", DASHED, 35, 35, false }, { "google-key", "GOCSPX-", DASHED, 28, 28, false }, { "google-key", "ya29.", DASHED, 30, LONGEST_KEY, false },
     { "gitlab-token", "glpat-", DASHED, 20, LONGEST_KEY, false }, { "stripe-key", "sk_live_", ALNUM, 16, LONGEST_KEY, false }, { "stripe-key", "rk_live_", ALNUM, 16, LONGEST_KEY, false },
-    { "npm-token", "npm_", ALNUM, 36, 36, false }, { "pypi-token", "pypi-AgE", DASHED, 50, LONGEST_KEY, false }, { "groq-key", "gsk_", ALNUM, 40, LONGEST_KEY, false },
+    { "npm-token", "npm_", ALNUM, 36, 36, false }, { "pypi-token", "pypi-AgE", DASHED, 40, LONGEST_KEY, false }, { "groq-key", "gsk_", ALNUM, 40, LONGEST_KEY, false },
     { "xai-key", "xai-", ALNUM, 40, LONGEST_KEY, false }, { "replicate-token", "r8_", ALNUM, 37, 37, false },
 };
 
