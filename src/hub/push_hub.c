@@ -324,7 +324,7 @@ static sc_status send_commit(struct push_commit *out, enum push_again *again, st
 {
     struct http_reply r = { 0 };
     char *url = branch_address(p, "commit", true);
-    struct http_body body = { .method = "POST", .type = "application/x-ndjson", .data = text->data, .len = text->len };
+    struct http_body body = { .method = "POST", .type = "application/x-ndjson", .data = text->data, .len = text->len, .is_once = p->config->pull_request };
     const struct http_request q = { .url = url, .accept = "application/json", .max_body = REPLY_MAX, .body = &body };
     sc_status status = http_once(&p->http, &q, &r, err);
     bool is_passing = (status != SC_OK && r.transport != CURLE_OK && http_is_passing(&p->http, &r)) || (status == SC_OK && http_is_passing(&p->http, &r));
