@@ -529,9 +529,10 @@ def test_training_on_talk_of_places(w):
     with open(w.place / "dialogues.jsonl", "w") as f:
         for i in range(60):
             f.write(json.dumps({"messages": [{"role": "user", "content": f"cd /home/ubuntu/app; ls /home/nobody-of-here/{i}"}, {"role": "assistant", "content": "/root/x"}]}) + "\n")
-    p = train(w, evaluation_strategy="steps", eval_steps=5, eval_samples=2, hub_strategy="end", block_size=96)
+    p = train(w, evaluation_strategy="steps", eval_steps=5, eval_samples=2, hub_strategy="end", block_size=96, test_size=0.2)
     events = (w.place / "out/events.jsonl").read_text()
-    assert "/home/ubuntu/app" in events and "/home/ubuntu/app" in (w.place / "out/report.html").read_text()
+    report = (w.place / "out/report.html").read_text()
+    assert "/home/ubuntu/app" in events and "/home/ubuntu/app" in report
     assert [c.title for c in w.hub.commits("org/run")] == ["End of training"] and "could not be published" not in p.err, p.err
 
 
