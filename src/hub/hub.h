@@ -183,6 +183,7 @@ struct http_body {
     const char *const *headers;        /* further ones, "Name: value"; ends with NULL; NULL: none */
     const void *data; size_t len;
     bool is_file; int fd; uint64_t from, bytes;
+    bool is_once;                      /* libcurl repeats by itself what a connection in use did not answer, unless the connection is new */
     void (*on_sent)(void *user, int64_t bytes); void *user;   /* bytes of a file on their way; less than 0 when they are sent again; may be NULL */
     uint64_t at;                       /* how far a file is sent                                */
 };

@@ -59,6 +59,7 @@ struct curl_slist *http_body_headers(struct curl_slist *list, const struct http_
 void http_body_options(CURL *c, struct http_body *b)
 {
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)PATIENCE_SECONDS);
+    curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, b->is_once ? 1L : 0L);
     if (!b->is_file) {
         curl_easy_setopt(c, CURLOPT_POST, 1L);
         curl_easy_setopt(c, CURLOPT_POSTFIELDS, b->data ? b->data : "");

@@ -166,6 +166,7 @@ static sc_status open_push(struct push *p, sc_error *err)
     p->branch = mem_strdup(c->branch && *c->branch ? c->branch : "main");
     if (c->pull_request && strcmp(p->branch, "main") != 0) return FAIL(err, SC_E_ARGUMENT, "a pull request is made against main, so --branch %s and --pull-request exclude each other", p->branch);
     if (strlen(p->branch) > 200 || strstr(p->branch, "..") || strpbrk(p->branch, " \t\n~^:?*[\\")) return FAIL(err, SC_E_ARGUMENT, "\"%.60s\" is no name of a branch", p->branch);
+    if (c->message && !utf8_is_valid(c->message, strlen(c->message))) return FAIL(err, SC_E_ARGUMENT, "--message is no valid UTF-8, which is all that a commit can hold; write it in UTF-8");
     TRY(hub_env_read(&p->env, err));
     TRY(store_find_home(&p->home, c->home, err));
     TRY(push_name(p, c->repo, err));

@@ -11,14 +11,19 @@
 
 /* ---- push_secrets.c: what should not be published, found in one pass --------------------------------------------------------- */
 
-struct finding { const char *kind; size_t at, len; };       /* of the text */
+struct finding { const char *kind; size_t at, len; bool is_bare; };       /* of the text; is_bare: all of it is secret, since it has no beginning that its maker gave it */
 struct secrets_rules {
     const char *token; size_t token_len;                     /* the one in use; NULL: none */
     bool (*is_here)(void *user, const char *path, size_t len); void *user;   /* whether this machine has the path */
 };
 /* Calls `found` for each, in the order of lines, until it returns false. Time grows with `len` alone. Kinds: hub-token,
- * openai-key, anthropic-key, github-token, aws-key, slack-token, google-key, private-key, url-password, home-directory, local-path. */
+ * openai-key, anthropic-key, github-token, gitlab-token, aws-key, slack-token, google-key,
+ * stripe-key, npm-token, pypi-token, groq-key, xai-key, replicate-token, wandb-key, jwt, private-key, url-password, home-directory, local-path. */
 void secrets_scan(const char *text, size_t len, const struct secrets_rules *rules, bool (*found)(void *user, const struct finding *f), void *user);
+/* Of a longer text, whose bytes `text` are: what begins in [from, until). Returns where the next part goes on, which may lie behind `until`.
+ * Before `from` SECRETS_BEFORE bytes are wanted unless the text begins there, behind `until` SECRETS_AHEAD unless it ends there. */
+enum { SECRETS_BEFORE = 16, SECRETS_AHEAD = 16384 };
+size_t secrets_scan_part(const char *text, size_t len, size_t from, size_t until, const struct secrets_rules *rules, bool (*found)(void *user, const struct finding *f), void *user);
 
 /* ---- push_files.c: which files -------------------------------------------------------------------------------------------------- */
 
@@ -42,17 +47,21 @@ struct push_file *push_files_find(const struct push_files *f, const char *path);
 struct push_file *push_files_add(struct push_files *f, const char *path);             /* the caller fills it; borrowed until the next add */
 void      push_file_set(struct push_file *f, struct buf *content);                    /* takes the bytes over */
 bool      push_matches(const sc_push_patterns *p, const char *path);
-/* The bytes of a file up to its size, into memory. SC_E_IO also if it became shorter. */
+/* The bytes of a file up to its size, into memory. SC_E_IO also if they are not those that were listed, or digested if they were. */
 sc_status push_file_load(struct buf *out, const struct push_file *f, sc_error *err);
+/* [from, from + bytes) of a file. SC_E_IO also if it became shorter. */
+sc_status push_file_read(const struct push_file *f, int fd, void *out, uint64_t from, size_t bytes, sc_error *err);
+sc_status push_file_refuse(const struct push_file *f, sc_error *err);      /* what is said of one that changed */
 sc_status push_file_digest(struct push_file *f, sc_error *err);
-bool      push_file_changed(const struct push_file *f);      /* since push_files_read */
+bool      push_file_changed(const struct push_file *f);      /* since push_files_read; its sha256 is known */
 bool      push_is_lfs_by_habit(const struct push_file *f);   /* what the Hub will most likely say, without asking it */
 
 /* ---- push_check.c: the check of all files ------------------------------------------------------------------------------------------ */
 
-struct push_finding { size_t file, line; const char *kind; char *key; char shown[8]; };   /* key: of JSON or YAML, NULL if unknown; shown: its first 4 characters */
+struct push_finding { size_t file, line; const char *kind; char *key; char shown[8]; };   /* key: of JSON or YAML, NULL if unknown; shown: its first 4 characters, none where they are secret */
 struct push_findings { struct push_finding *at; size_t n, more; };
-sc_status push_check(struct push_findings *out, const struct push_files *f, const sc_push_config *c, const char *token, sc_error *err);
+/* Gives text its SHA-256, and short text the bytes that were looked at as what is sent. */
+sc_status push_check(struct push_findings *out, struct push_files *f, const sc_push_config *c, const char *token, sc_error *err);
 void      push_findings_release(struct push_findings *f);
 /* "run.json, line 7 (output_dir): local-path that begins /wor". mem_free it. */
 char     *push_finding_text(const struct push_files *f, const struct push_finding *x);

@@ -185,6 +185,34 @@ bool push_file_changed(const struct push_file *f)
     return !is_same;
 }
 
+sc_status push_file_refuse(const struct push_file *f, sc_error *err)
+{
+    return FAIL(err, SC_E_IO, "%s changed while it was being pushed; run the command again when nothing writes there", f->local);
+}
+
+sc_status push_file_read(const struct push_file *f, int fd, void *out, uint64_t from, size_t bytes, sc_error *err)
+{
+    size_t at = 0;
+    for (ssize_t got; at < bytes; at += got > 0 ? (size_t)got : 0) {
+        got = pread(fd, (char *)out + at, bytes - at, (off_t)(from + at));
+        if (got == 0) return push_file_refuse(f, err);
+        if (got < 0 && errno != EINTR) return FAIL(err, SC_E_IO, "cannot read %s: %s", f->local, strerror(errno));
+    }
+    return SC_OK;
+}
+
+/* Bytes that have a digest must have that one. Others, of a file that was written to since, must stand there a second time: half of an
+ * old and half of a new text would not. */
+static bool is_what_was_listed(const struct push_file *f, const char *data)
+{
+    struct sha256 sha;
+    struct push_file again = *f;
+    sha256_begin(&sha);
+    sha256_add(&sha, data, (size_t)f->size);
+    sha256_end(&sha, again.sha256);
+    return f->sha256[0] ? strcmp(again.sha256, f->sha256) == 0 : !push_file_changed(&again);
+}
+
 sc_status push_file_load(struct buf *out, const struct push_file *f, sc_error *err)
 {
     buf_init(out, 0);
@@ -193,14 +221,14 @@ sc_status push_file_load(struct buf *out, const struct push_file *f, sc_error *e
         return SC_OK;
     }
     if (f->size > LOAD_MAX) return FAIL(err, SC_E_UNSUPPORTED, "%s has %llu bytes, and the Hub wants it inside the commit, where %d are the most", f->path, (unsigned long long)f->size, LOAD_MAX);
-    int fd = open(f->local, O_RDONLY | O_CLOEXEC);
     char *data = mem_alloc((size_t)f->size + 1);
-    size_t at = 0;
-    for (ssize_t got; fd >= 0 && at < f->size && ((got = pread(fd, data + at, (size_t)f->size - at, (off_t)at)) > 0 || (got < 0 && errno == EINTR));) at += got > 0 ? (size_t)got : 0;
+    int fd = open(f->local, O_RDONLY | O_CLOEXEC);
+    sc_status status = fd >= 0 ? push_file_read(f, fd, data, 0, (size_t)f->size, err) : FAIL(err, SC_E_IO, "cannot read %s: %s", f->local, strerror(errno));
     if (fd >= 0) close(fd);
-    if (at == f->size) buf_append(out, data, at);
+    if (status == SC_OK && !is_what_was_listed(f, data)) status = push_file_refuse(f, err);
+    if (status == SC_OK && f->size) buf_append(out, data, (size_t)f->size);
     mem_free(data);
-    return at == f->size ? SC_OK : FAIL(err, SC_E_IO, "%s became shorter while it was being pushed; run the command again when nothing writes there", f->local);
+    return status;
 }
 
 static sc_status digest_blob(struct push_file *f, sc_error *err)
@@ -217,6 +245,10 @@ static sc_status digest_blob(struct push_file *f, sc_error *err)
         if (bytes.len) EVP_DigestUpdate(blob, bytes.data, bytes.len);
         EVP_DigestFinal_ex(blob, digest, NULL);
         for (int i = 0; i < 20; i++) snprintf(f->git_sha1 + 2 * i, 3, "%02x", digest[i]);
+        struct sha256 sha;                                   /* what is loaded later is compared with it */
+        sha256_begin(&sha);
+        sha256_add(&sha, bytes.len ? bytes.data : "", bytes.len);
+        sha256_end(&sha, f->sha256);
     }
     EVP_MD_CTX_free(blob);
     buf_release(&bytes);

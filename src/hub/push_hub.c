@@ -312,18 +312,29 @@ static sc_status commit_text(struct buf *b, const struct push *p, char *const *r
     return SC_OK;
 }
 
+static sc_status refuse_lost(const struct push *p, sc_error *err)
+{
+    char *address = push_address(p);
+    sc_status status = FAIL(err, SC_E_IO, "the answer was lost; a pull request may have been made: see %s/discussions, and run the command again if there is none", address);
+    mem_free(address);
+    return status;
+}
+
 static sc_status send_commit(struct push_commit *out, enum push_again *again, struct push *p, const struct buf *text, sc_error *err)
 {
     struct http_reply r = { 0 };
     char *url = branch_address(p, "commit", true);
-    struct http_body body = { .method = "POST", .type = "application/x-ndjson", .data = text->data, .len = text->len };
+    struct http_body body = { .method = "POST", .type = "application/x-ndjson", .data = text->data, .len = text->len, .is_once = p->config->pull_request };
     const struct http_request q = { .url = url, .accept = "application/json", .max_body = REPLY_MAX, .body = &body };
     sc_status status = http_once(&p->http, &q, &r, err);
     bool is_passing = (status != SC_OK && r.transport != CURLE_OK && http_is_passing(&p->http, &r)) || (status == SC_OK && http_is_passing(&p->http, &r));
-    *again = is_passing ? AGAIN_UNKNOWN : status == SC_OK && r.status == 412 ? AGAIN_MOVED : AGAIN_NO;
+    /* A second pull request would not collide with the first, so only what surely did not arrive is sent again. */
+    bool is_lost = is_passing && p->config->pull_request && r.status != 429 && r.transport != CURLE_COULDNT_CONNECT && r.transport != CURLE_COULDNT_RESOLVE_HOST;
+    *again = is_lost ? AGAIN_NO : is_passing ? AGAIN_UNKNOWN : status == SC_OK && r.status == 412 ? AGAIN_MOVED : AGAIN_NO;
     if (status == SC_OK && is_done(&r)) status = push_parse_commit(out, r.body.data ? r.body.data : "", r.body.len, err);
     else if (status == SC_OK) status = push_refusal(p, &r, "the commit", err);
-    if (is_passing && http_wait(&p->http, &r, 1, err) != SC_OK) *again = AGAIN_NO;
+    if (is_lost) status = refuse_lost(p, err);
+    else if (is_passing && http_wait(&p->http, &r, 1, err) != SC_OK) *again = AGAIN_NO;
     mem_free(url);
     http_reply_release(&r);
     return status;

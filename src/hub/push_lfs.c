@@ -134,7 +134,7 @@ static sc_status send_piece(struct upload *u, struct http *h, struct job *j, sc_
     const struct http_request q = { .url = a->part_bytes ? a->part[j->part] : a->href, .max_body = STORE_REPLY_MAX, .body = &body };
     sc_status status = http_fetch(h, &q, &r, err);
     if (!f->has_content) close(body.fd);
-    if (status != SC_OK && push_file_changed(f)) status = FAIL(err, SC_E_IO, "%s changed while it was being pushed; run the command again when nothing writes there", f->local);
+    if (status != SC_OK && push_file_changed(f)) status = push_file_refuse(f, err);
     if (status == SC_OK && is_done(&r) && a->part_bytes && !r.header[HTTP_ETAG]) status = FAIL(err, SC_E_FORMAT, "%s: the store took a part without naming it", f->path);
     else if (status == SC_OK && !is_done(&r) && !is_stale(&r)) status = push_refusal(u->p, &r, f->path, err);
     pthread_mutex_lock(&u->lock);
@@ -210,7 +210,7 @@ static sc_status complete(struct upload *u, struct push_file *f, struct lfs_acti
 {
     struct push *p = u->p;
     bool stale = false;
-    if (push_file_changed(f)) return FAIL(err, SC_E_IO, "%s changed while it was being pushed; run the command again when nothing writes there", f->local);
+    if (push_file_changed(f)) return push_file_refuse(f, err);
     if (a->part_bytes) {
         struct http h;
         json_t *parts = json_array();

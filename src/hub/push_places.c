@@ -6,7 +6,8 @@
 
 enum { TEXT_MOST = 8 << 20, PLACE_LONGEST = 512 };
 
-struct place { char *begin; bool is_store; };      /* a directory with a stroke at its end, whose next part says what it holds */
+/* A directory with a stroke at its end, whose next part says what it holds; next: where it stands next in the text at hand, NULL: nowhere behind. */
+struct place { char *begin; bool is_store; const char *next; };
 
 /* The repository of a stored model: of a built-in name wherever its bytes came from, else of a source on the Hub, whatever revision or file of it. */
 static char *repo_of(const struct manifest *m)
@@ -65,16 +66,18 @@ static char *cache_name(const char *begin, const char *path, size_t most, size_t
 }
 
 /* The text with its names; true if there were any. */
-static bool rename_places(struct buf *out, const struct buf *text, const struct place *place, size_t n_places)
+static bool rename_places(struct buf *out, const struct buf *text, struct place *place, size_t n_places)
 {
     bool is_changed = false;
     buf_init(out, 0);
+    for (size_t i = 0; i < n_places; i++) place[i].next = text->data;
     for (size_t at = 0; at < text->len;) {
         const char *found = NULL;
         const struct place *where = NULL;
         for (size_t i = 0; i < n_places; i++) {
-            const char *p = memmem(text->data + at, text->len - at, place[i].begin, strlen(place[i].begin));
-            if (p && (!found || p < found)) { found = p; where = &place[i]; }
+            struct place *x = &place[i];
+            if (x->next && (at == 0 || x->next < text->data + at)) x->next = memmem(text->data + at, text->len - at, x->begin, strlen(x->begin));
+            if (x->next && (!found || x->next < found)) { found = x->next; where = x; }
         }
         if (!found) {
             buf_append(out, text->data + at, text->len - at);
@@ -105,8 +108,8 @@ sc_status push_name_places(struct push *p, sc_error *err)
     struct place place[2];
     size_t n = 0;
     char *models = with_stroke(path_join(p->home, "models")), *cache = with_stroke(hub_cache_directory());
-    place[n++] = (struct place){ models, true };
-    if (cache) place[n++] = (struct place){ cache, false };
+    if (strlen(models) < PLACE_LONGEST) place[n++] = (struct place){ models, true, NULL };      /* a longer one leaves no room for what stands behind it */
+    if (cache && strlen(cache) < PLACE_LONGEST) place[n++] = (struct place){ cache, false, NULL };
     sc_status status = SC_OK;
     for (size_t i = 0; status == SC_OK && i < p->files.n; i++) {
         struct push_file *f = &p->files.at[i];

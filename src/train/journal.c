@@ -110,7 +110,7 @@ sc_status journal_put(struct journal *j, json_t *event, sc_error *err)
 
 void journal_note(const struct journal *j, const char *format, ...)
 {
-    char text[512];
+    char text[4096];                                  /* a command with its words fits */
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);

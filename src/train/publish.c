@@ -62,9 +62,13 @@ static bool take_snapshot(struct publisher *p, int64_t step)
     return is_whole;
 }
 
-static void add_checkpoint(struct publisher *p, int64_t step)
+static void add_checkpoint(struct publisher *p, struct journal *j, int64_t step)
 {
-    if (!sends_checkpoints(p) || !take_snapshot(p, step)) return;
+    if (!sends_checkpoints(p)) return;
+    if (!take_snapshot(p, step)) {
+        journal_note(j, "checkpoint-%lld is not published: its files cannot be linked in %s, perhaps since that file system has no hard links", (long long)step, p->c->output_dir);
+        return;
+    }
     if (is_strategy(p, "checkpoint")) snprintf(p->as, sizeof p->as, "last-checkpoint");
     else snprintf(p->as, sizeof p->as, "checkpoint-%lld", (long long)step);
     snprintf(p->pattern, sizeof p->pattern, "%s/*", p->as);
@@ -124,6 +128,41 @@ static void *run(void *user)
     return NULL;
 }
 
+/* A word of a command as a shell reads it. */
+static void put_word(struct buf *b, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        buf_puts(b, word);
+        return;
+    }
+    buf_putc(b, '\'');
+    for (; *word; word++) {
+        if (*word == '\'') buf_puts(b, "'\\''");
+        else buf_putc(b, *word);
+    }
+    buf_putc(b, '\'');
+}
+
+static void put_option(struct buf *b, const char *name, const char *value)
+{
+    buf_puts(b, name);
+    put_word(b, value);
+}
+
+/* The command that publishes the same by hand; mem_free it. */
+static char *command_of(const struct publisher *p)
+{
+    struct buf b;
+    buf_init(&b, 0);
+    put_option(&b, "starchat push ", p->c->output_dir);
+    put_option(&b, " ", p->repo);
+    if (*p->c->hub_revision && strcmp(p->c->hub_revision, "main") != 0) put_option(&b, " --branch ", p->c->hub_revision);
+    if (!p->c->hub_private_repo) buf_puts(&b, " --public");
+    for (size_t i = 0; i < p->n_allow; i++) put_option(&b, " --allow ", p->allow[i]);
+    return b.data;
+}
+
 static void tell(struct publisher *p, struct journal *j)
 {
     json_t *root = NULL;
@@ -133,7 +172,9 @@ static void tell(struct publisher *p, struct journal *j)
         else journal_note(j, "step %lld is published: %s", (long long)p->step, url ? url : p->repo);
     } else if (p->step < 0) {
         journal_note(j, "the result is in %s, but could not be published: %s", p->c->output_dir, p->err.message);
-        journal_note(j, "publish it by hand with: starchat push %s %s", p->c->output_dir, p->repo);
+        char *command = command_of(p);
+        journal_note(j, "publish it by hand with: %s", command);
+        mem_free(command);
     } else journal_note(j, "step %lld could not be published, training goes on: %s", (long long)p->step, p->err.message);
     json_decref(root);
     sc_text_free(&p->answer);
@@ -166,7 +207,7 @@ void publisher_begin(struct publisher *p, struct journal *j, int64_t step)
     p->step = step;
     snprintf(p->message, sizeof p->message, "Training in progress, step %lld", (long long)step);
     p->push.message = p->message;
-    add_checkpoint(p, step);
+    add_checkpoint(p, j, step);
     atomic_store(&p->is_over, false);
     p->is_under_way = pthread_create(&p->thread, NULL, run, p) == 0;
     if (!p->is_under_way) journal_note(j, "step %lld is not published: no thread can be started", (long long)step);
@@ -186,7 +227,7 @@ void publisher_end(struct publisher *p, struct journal *j, int64_t step)
     p->push.on_event = p->c->on_event;
     p->push.user = p->c->user;
     p->step = -1;
-    add_checkpoint(p, step);
+    add_checkpoint(p, j, step);
     (void)run(p);
     tell(p, j);
 }

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import shlex
 import shutil
 import signal
 import struct
@@ -225,7 +226,7 @@ def test_secrets_and_places(w):
         found = [f for f in answer["findings"] if f["path"] == name]
         assert found and found[0]["kind"] == kind and found[0]["line"] == line and found[0].get("key") == key, (name, answer["findings"])
         p = w.refused(name, f"line {line}", kind, "--allow")
-        assert KEY not in p.err and "s3cr3tword" not in p.err and "0123456789abc" not in p.err and not w.hub.log
+        assert KEY not in p.err and "s3cr" not in p.err and "0123456789abc" not in p.err and not w.hub.log
         w.pushed("--dry-run", "--allow", name)
         w.pushed("--dry-run", "--allow", f"{name}:{line}")
         w.pushed("--dry-run", "--allow", kind)
@@ -289,6 +290,57 @@ def test_lost_answer_to_the_commit(w):
         w.pushed()
         w.check_state()
     assert len(w.hub.commits("org/model")) == 2
+
+
+def test_a_pull_request_is_made_once(w):
+    """It does not collide with its like, so after a lost answer nothing is sent again."""
+    w.pushed("--pull-request")
+    repo = w.hub.stored["models", "org/model"]
+    for n, fault in enumerate((("cut",), ("status", 504)), 2):
+        w.write("config.json", repr(fault).encode())
+        w.hub.upload_faults = {"after commit": [fault]}
+        w.refused("the answer was lost; a pull request may have been made", f"{w.hub.url}/org/model/discussions", words=("--pull-request",))
+        assert len(repo.pulls) == n, repo.pulls
+    w.hub.upload_faults = {"/commit/": [("status", 429, ("Retry-After", "0"))]}       # this one surely did not arrive
+    p = w.pushed("--pull-request")
+    assert p.out.strip().endswith("/discussions/4") and len(repo.pulls) == 4, p.out
+
+
+def test_secrets_are_not_shown(w):
+    """Four characters of a password may be all of it."""
+    for name, text, secret in (("a.md", "https://bob:s3c@example.org\n", "s3c"), ("b.json", '{"SecretAccessKey": "Zq9abcdefghijklmnopqrstuvwx0123456789+/C"}', "Zq9"),
+                               ("c.sh", "WANDB_API_KEY=7f3e0123456789abcdef0123456789abcdef0123\n", "7f3"), ("d.txt", "see Token0fMine here\n", "Tok")):
+        w.write(name, text.encode())
+        p = w.refused(name, HF_TOKEN="Token0fMine")
+        assert secret not in p.err and "beginning with" not in p.err, p.err
+        (w.model / name).unlink()
+
+
+def test_messages_are_utf8(w):
+    p = subprocess.run([PROGRAM, "push", w.model, "org/model", "--message", b"caf\xe9"], env=w.env, stdin=subprocess.DEVNULL, capture_output=True, cwd=w.place)
+    assert p.returncode == 1 and b"--message is no valid UTF-8" in p.stderr and not w.hub.log, p.stderr
+    w.pushed("--message", "café")
+    assert w.hub.commits("org/model")[-1].title == "café"
+
+
+def test_talk_of_places(w):
+    """What held-out data and answers say of places stands in the events and the report of a training, and is of no machine; keys are of somebody everywhere."""
+    here = SCRATCH / "of this machine"
+    here.mkdir(exist_ok=True)
+    event = lambda **more: json.dumps({"event": "sample", "step": 1, "prompt": "hi", "answer": "ho", **more}) + "\n"
+    def findings():
+        return [(f["path"], f["kind"]) for f in json.loads(w.push("--dry-run", "--json").out)["findings"]]
+    talk = f'run \\"x\\": cd /home/ubuntu/app; ls /root/x C:\\Users\\Carol /home/nobody-of-here/y /home/alice/z {SCRATCH}/data ' + "word " * 2000 + "/home/nobody-of-here/far"
+    w.write("events.jsonl", (event(prompt=talk) + event(answer=talk)).encode())
+    w.write("report.html", f"<pre>{talk}</pre>".encode())
+    assert {("events.jsonl", "home-directory"), ("report.html", "home-directory"), ("events.jsonl", "local-path")} <= set(findings())       # of no training
+    w.write("run.json", b"{}")
+    assert findings() == []
+    w.write("events.jsonl", (event(prompt="hf " + KEY) + event(place="/home/alice/x") + event(directory=f"{SCRATCH}/x")).encode())
+    w.write("report.html", f"<pre>{KEY}</pre>".encode())
+    assert sorted(findings()) == [("events.jsonl", "home-directory"), ("events.jsonl", "hub-token"), ("events.jsonl", "local-path"), ("report.html", "hub-token")], findings()
+    w.write("notes.md", talk.encode())
+    assert ("notes.md", "home-directory") in findings()
 
 
 def test_somebody_else_commits_meanwhile(w):
@@ -469,6 +521,41 @@ def test_training_publishes(w):
     assert not list(w.place.glob("out/*.tmp-*"))
     p = w.run("push", "out", "org/run")
     assert p.returncode == 0 and "Everything is there already" in p.err, p.err
+
+
+def test_training_on_talk_of_places(w):
+    """Its samples are generated from prompts with home directories, and it is published all the same."""
+    prepare_training(w)
+    with open(w.place / "dialogues.jsonl", "w") as f:
+        for i in range(60):
+            f.write(json.dumps({"messages": [{"role": "user", "content": f"cd /home/ubuntu/app; ls /home/nobody-of-here/{i}"}, {"role": "assistant", "content": "/root/x"}]}) + "\n")
+    p = train(w, evaluation_strategy="steps", eval_steps=5, eval_samples=2, hub_strategy="end", block_size=96, test_size=0.2)
+    events = (w.place / "out/events.jsonl").read_text()
+    report = (w.place / "out/report.html").read_text()
+    assert "/home/ubuntu/app" in events and "/home/ubuntu/app" in report
+    assert [c.title for c in w.hub.commits("org/run")] == ["End of training"] and "could not be published" not in p.err, p.err
+
+
+def test_training_tells_how_to_publish_by_hand(w):
+    """With all that the recipe says, in words that a shell takes as they are."""
+    prepare_training(w)
+    w.hub.upload_faults = {"/commit/": [("status", 413)] * 9}
+    p = train(w, hub_strategy="end", output_dir="out it's", hub_revision="dev", hub_private_repo=False, hub_allow="a b*,$HOME", hub_model_id="org/hand")
+    command = next(line.split("publish it by hand with: ")[1] for line in p.err.splitlines() if "publish it by hand with: " in line)
+    words = shlex.split(command)
+    assert words == ["starchat", "push", "out it's", "org/hand", "--branch", "dev", "--public", "--allow", "a b*", "--allow", "$HOME"], command
+    w.hub.upload_faults = {}
+    p = w.run(*words[1:])
+    assert p.returncode == 0 and RESULT <= set(w.state("org/hand", "dev")), p.err
+
+
+def test_checkpoints_that_cannot_be_linked(w):
+    """As on a file system without hard links: the links' directory is in the way here. The rest is published, and it is said what is not."""
+    prepare_training(w)
+    (w.place / "out/checkpoint.tmp-push/in the way").mkdir(parents=True)
+    p = train(w, hub_strategy="checkpoint", hub_always_push=True)
+    assert "checkpoint-4 is not published: its files cannot be linked in out" in p.err, p.err
+    assert RESULT <= set(w.state("org/run")) and not [n for n in w.state("org/run") if n.startswith("last-checkpoint/")]
 
 
 def test_training_survives_the_hub(w):

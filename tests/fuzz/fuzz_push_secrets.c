@@ -32,6 +32,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_memory_begin(size);
     secrets_scan((const char *)data, size, &rules, on_found, &s);
     fuzz_memory_end();
+    /* In two parts that both have the whole around them, the same is found. */
+    struct seen parts = { .len = size };
+    size_t half = secrets_scan_part((const char *)data, size, 0, size / 2, &rules, on_found, &parts);
+    if (half > size) abort();
+    if (parts.n < 1000) (void)secrets_scan_part((const char *)data, size, half, size, &rules, on_found, &parts);
+    if (s.n < 1000 && parts.n != s.n) abort();
     size_t n = strlen(key);
     char *text = malloc(n + 1 + size);
     memcpy(text, key, n);
