@@ -126,6 +126,15 @@ static void settle(struct tool *t, const struct tool_row *row, const char *progr
     }
 }
 
+/* Stands before a compiler in $PATH under the compiler's name, and alone it is none. */
+static bool is_wrapper(const char *real)
+{
+    static const char *const names[] = { "ccache", "sccache", "distcc", "icecc" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(strrchr(real, '/') + 1, names[i]) == 0) return true;
+    return false;
+}
+
 static bool find_one(struct tool *t, const struct tool_row *row, const char *program)
 {
     static const char *const self[] = { "-I", "-S", "-c", "import os, sys; print(os.path.realpath(sys.executable))", NULL };
@@ -139,7 +148,10 @@ static bool find_one(struct tool *t, const struct tool_row *row, const char *pro
     } else {
         real = realpath(is_python(row) ? where : row->is_program ? said : program, NULL);
     }
-    if (!real) return false;
+    if (!real || is_wrapper(real)) {
+        free(real);
+        return false;
+    }
     if (row->ask[0] && !row->is_program) {
         prefix = mem_strdup(said);
     } else {

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,17 +14,18 @@
 /* Under a sanitizer, or beside other work, everything takes longer; what is measured here is not speed. */
 static double slow(double seconds) { return getenv("STARCHAT_SANITIZED") ? 4 * seconds : 2 * seconds; }
 
-static struct sandbox *opened(void)
+static struct sandbox *opened_with(const struct sandbox_config *config)
 {
-    const struct sandbox_config config = { .path = getenv("PATH") };
     struct sandbox *s = NULL;
     sc_error err = { 0 };
-    sc_status status = sandbox_open(&s, &config, &err);
+    sc_status status = sandbox_open(&s, config, &err);
     /* Where bubblewrap can make a namespace, a refusal is a failure. */
     if (status == SC_E_UNSUPPORTED && system("bwrap --unshare-all --unshare-user --ro-bind / / true 2>/dev/null") != 0) { printf("skipped: %s\n", err.message); exit(0); }
     if (status != SC_OK) test_failed(__FILE__, __LINE__, "sandbox_open: %s", err.message);
     return s;
 }
+
+static struct sandbox *opened(void) { return opened_with(&(struct sandbox_config){ .path = getenv("PATH") }); }
 
 static struct sandbox_result ran(struct sandbox *s, const char *script, const struct sandbox_limits *limits)
 {
@@ -118,6 +120,30 @@ TEST(jobs_without_sense_are_refused)
     CHECK(strstr(r.message, "No such file") != NULL);
     sandbox_result_release(&r);
     sandbox_close(s);
+}
+
+/* ccache stands in $PATH as gcc, and is no compiler without its configuration and cache. */
+TEST(wrappers_are_no_compilers)
+{
+    const char *const tools[] = { "gcc", NULL };
+    char *directory = path_join(test_scratch(), "wrappers"), *wrapper = path_join(directory, "ccache"), *name = path_join(directory, "gcc");
+    struct buf path;
+    buf_init(&path, 0);
+    buf_printf(&path, "%s:%s", directory, getenv("PATH"));
+    CHECK_OK(path_make_directories(directory, err));
+    CHECK_OK(file_write(wrapper, "#!/bin/sh\nexit 1\n", 17, err));
+    CHECK(chmod(wrapper, 0755) == 0 && symlink("ccache", name) == 0);
+    struct sandbox *s = opened_with(&(struct sandbox_config){ .path = path.data, .tools = tools });
+    const char *gcc = sandbox_tool(s, "gcc");
+    CHECK(!gcc || strcmp(strrchr(gcc, '/'), "/ccache") != 0);
+    sandbox_close(s);
+    s = opened_with(&(struct sandbox_config){ .path = directory, .tools = tools });
+    CHECK(sandbox_tool(s, "gcc") == NULL);
+    sandbox_close(s);
+    buf_release(&path);
+    mem_free(name);
+    mem_free(wrapper);
+    mem_free(directory);
 }
 
 /* Processes with `mark` among their arguments. */
