@@ -132,6 +132,7 @@ void progress_clear(struct args_common *c);              /* takes the bar off be
  * tag characters and broken bytes become visible (^[, <U+202E>, <9B>), so that it can move no cursor and set no title. */
 void print_safe(FILE *to, const char *utf8, size_t len);
 void print_text(FILE *to, const char *utf8, size_t len); /* print_safe on a terminal, the bytes themselves elsewhere */
+void print_column(const char *text, size_t width);         /* print_safe on stdout, then blanks up to `width`; 0: none */
 void print_json_string(FILE *to, const char *utf8, size_t len);   /* with quotes; what print_safe shows is escaped, other non-ASCII kept */
 void print_text_line(const char *key, const char *utf8, size_t len);   /* {"KEY":"..."} and the end of the line on stdout */
 void format_bytes(char *out, size_t out_bytes, double bytes);     /* "138 MB", "13.2 GB" (powers of 1000) */

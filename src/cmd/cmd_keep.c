@@ -10,18 +10,11 @@ static const char *member(const json_t *object, const char *key)
     return text ? text : "";
 }
 
-static void print_cell(const char *text, size_t width)
-{
-    size_t n = strlen(text);
-    print_safe(stdout, text, n);
-    for (; n < width; n++) putchar(' ');
-}
-
 static void print_size(const json_t *row, const char *key, size_t width)
 {
     char text[32];
     format_bytes(text, sizeof text, json_number_value(json_object_get(row, key)));
-    print_cell(text, width);
+    print_column(text, width);
 }
 
 /* ---- alias ------------------------------------------------------------------------------------------------------------------ */
@@ -39,9 +32,9 @@ static int list_aliases(const struct args_common *c)
     else if (!json_array_size(out)) note(c, "There are no aliases; `starchat alias NAME MODEL` makes one.");
     json_array_foreach(out, i, row) {
         if (dump) break;
-        print_cell(member(row, "name"), 24);
+        print_column(member(row, "name"), 24);
         printf(" -> ");
-        print_cell(member(row, "alias_of"), 0);
+        print_column(member(row, "alias_of"), 0);
         puts(json_is_true(json_object_get(row, "gone")) ? "  (gone)" : "");
     }
     free(dump);
@@ -97,13 +90,13 @@ static void list_found(const struct args_common *c, const json_t *rows)
     size_t i, name = 4;
     json_array_foreach(rows, i, row) if (strlen(member(row, "name")) > name) name = strlen(member(row, "name"));
     if (json_array_size(rows)) {
-        print_cell("NAME", name + 2);
+        print_column("NAME", name + 2);
         printf("%-11s%-17s%s\n", "SIZE", "OF", "HERE");
     } else note(c, "Ollama, llama.cpp, LM Studio and huggingface_hub have no models on this machine.");
     json_array_foreach(rows, i, row) {
-        print_cell(member(row, "name"), name + 2);
+        print_column(member(row, "name"), name + 2);
         print_size(row, "bytes", 11);
-        print_cell(member(row, "from"), 17);
+        print_column(member(row, "from"), 17);
         puts(json_is_true(json_object_get(row, "ready")) ? "by this name, nothing to do" : json_object_get(stored, member(row, "name")) ? "imported" : "no");
     }
     json_decref(stored);
@@ -207,10 +200,10 @@ static int show_usage(const struct args_common *c)
     else printf("%-26s%-11s%-11s%s\n", "WHAT", "ON DISK", "OWN", "WHERE");
     json_array_foreach(rows, i, row) {
         if (c->json) break;
-        print_cell(member(row, "what"), 26);
+        print_column(member(row, "what"), 26);
         print_size(row, "bytes", 11);
         print_size(row, "freed", 11);
-        print_cell(member(row, "path"), 0);
+        print_column(member(row, "path"), 0);
         putchar('\n');
     }
     json_decref(all);
@@ -232,10 +225,10 @@ static int free_space(const struct args *a, double days)
     json_array_foreach(rows, i, row) {
         sum += json_number_value(json_object_get(row, "bytes"));
         if (a->common.json) continue;
-        print_cell(member(row, "what"), 40);
+        print_column(member(row, "what"), 40);
         putchar(' ');
         print_size(row, "bytes", 11);
-        print_cell(member(row, "why"), 0);
+        print_column(member(row, "why"), 0);
         putchar('\n');
     }
     format_bytes(total, sizeof total, sum);

