@@ -27,6 +27,7 @@ SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="starchat-push-"))
 KILLS = int(os.environ.get("STARCHAT_KILLS", "5"))
 KEY = "hf_abcdefghijKLMNOPQRSTUVWXYZ0123456789"       # looks like a token, is none
 PART = 1 << 16
+OF_ROOT = "/" + "root"
 
 
 class World:
@@ -330,7 +331,7 @@ def test_talk_of_places(w):
     event = lambda **more: json.dumps({"event": "sample", "step": 1, "prompt": "hi", "answer": "ho", **more}) + "\n"
     def findings():
         return [(f["path"], f["kind"]) for f in json.loads(w.push("--dry-run", "--json").out)["findings"]]
-    talk = f'run \\"x\\": cd /home/ubuntu/app; ls {'/' + 'root'}/x C:\\Users\\Carol /home/nobody-of-here/y /home/alice/z {SCRATCH}/data ' + "word " * 2000 + "/home/nobody-of-here/far"
+    talk = f'run \\"x\\": cd /home/ubuntu/app; ls {OF_ROOT}/x C:\\Users\\Carol /home/nobody-of-here/y /home/alice/z {SCRATCH}/data ' + "word " * 2000 + "/home/nobody-of-here/far"
     w.write("events.jsonl", (event(prompt=talk) + event(answer=talk)).encode())
     w.write("report.html", f"<pre>{talk}</pre>".encode())
     assert {("events.jsonl", "home-directory"), ("report.html", "home-directory"), ("events.jsonl", "local-path")} <= set(findings())       # of no training
@@ -528,7 +529,7 @@ def test_training_on_talk_of_places(w):
     prepare_training(w)
     with open(w.place / "dialogues.jsonl", "w") as f:
         for i in range(60):
-            f.write(json.dumps({"messages": [{"role": "user", "content": f"cd /home/ubuntu/app; ls /home/nobody-of-here/{i}"}, {"role": "assistant", "content": "/" + "root/x"}]}) + "\n")
+            f.write(json.dumps({"messages": [{"role": "user", "content": f"cd /home/ubuntu/app; ls /home/nobody-of-here/{i}"}, {"role": "assistant", "content": OF_ROOT + "/x"}]}) + "\n")
     p = train(w, evaluation_strategy="steps", eval_steps=5, eval_samples=2, hub_strategy="end", block_size=96, test_size=0.2)
     events = (w.place / "out/events.jsonl").read_text()
     report = (w.place / "out/report.html").read_text()
